@@ -1,0 +1,75 @@
+# The commands of trawl. `make up` and `make test` set up everything they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+WASM_TARGET := wasm32-wasip2
+ROLES := auth ingest dispatcher scraper-text scraper-html scraper-domains callback
+ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
+TRAWL := target/release/trawl
+RUN_ARGS ?=
+
+.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench faults soak quality experiments clean
+
+help: ## what each command does
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup:
+	@command -v cargo >/dev/null || { echo "trawl needs rustup and its cargo: see https://rustup.rs, then run this again" >&2; exit 1; }
+	command -v cc >/dev/null || { echo "trawl needs a C compiler (package gcc or clang): install one, then run this again" >&2; exit 1; }
+	command -v rustup >/dev/null || { echo "trawl needs rustup, to add the target $(WASM_TARGET): see https://rustup.rs" >&2; exit 1; }
+	rustup target list --installed | grep -qx $(WASM_TARGET) || rustup target add $(WASM_TARGET)
+
+components: setup ## build the seven WASM components (release)
+	cargo build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES)
+
+host: setup
+	cargo build --locked --release -p trawl
+
+build: components host ## build host and components in release
+
+up: build ## build all that is needed and serve on 127.0.0.1:3000
+	exec $(TRAWL) up $(RUN_ARGS)
+
+setup-tests: setup
+	@.ci/install redis-server redis-server
+
+test: build setup-tests ## set up everything and pass every test
+	@cargo test --locked --release --no-fail-fast
+
+setup-check: setup
+	@rustup component list --installed | grep -q '^clippy' || rustup component add clippy
+	rustup component list --installed | grep -q '^rustfmt' || rustup component add rustfmt
+	.ci/install-cargo-deny
+
+lint: setup-check
+	cargo fmt --all --check
+	cargo clippy --locked --release --all-targets -- -D warnings
+	cargo clippy --locked --release --target $(WASM_TARGET) -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-spin $(ROLE_PACKAGES) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-balance -p trawl-sqlite -p trawl-outbound
+
+licences: setup-check
+	.ci/licences
+
+check: lint licences ## formats, lints, licences, dependency rules
+	cargo test --locked --release -p trawl-architecture
+
+faults: build ## 200 kills and power loss under load, with a table
+	cargo run --locked --release -p trawl-faults -- faults $(RUN_ARGS)
+
+soak: build ## the same for as long as DURATION (default 1h)
+	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
+
+bench: build ## figures against baselines in the same run (SCENARIO=… for one)
+	cargo run --locked --release -p trawl-bench -- $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
+
+quality: setup ## scores of the extraction over PAGES=dir
+	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
+	cargo run --locked --release -p trawl-quality -- "$(PAGES)" $(RUN_ARGS)
+
+experiments: build setup-tests ## the six load-balancing experiments, expected beside measured
+	cargo run --locked --release -p trawl-e2e --bin experiments
+
+clean: ## remove what was built and the state kept in .trawl
+	rm -rf target .trawl

@@ -1,0 +1,142 @@
+//! What the use cases need from the outside, as small traits. `trawl-spin` implements them over
+//! spin-sdk; the native baseline of the benchmarks and the tests implement them over ordinary crates.
+//!
+//! Futures are not `Send`: a component is one thread, and native users run them on a `LocalSet`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use trawl_store::sql::Sql;
+
+/// Which outbound policy a request falls under: the address lists for pages and callbacks differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Fetching a page for a tenant.
+    Page,
+    /// Fetching a robots.txt.
+    Robots,
+    /// Calling a node back.
+    Callback,
+}
+
+/// Why a request could not be answered, in terms that decide between retrying and giving up.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SendError {
+    /// The address list of the host refused the destination. Permanent; the tenant is never told why.
+    #[error("the address is not allowed")]
+    AddressNotAllowed,
+    /// The name did not resolve.
+    #[error("the name could not be resolved")]
+    Dns,
+    /// Nothing listens there, or the network refused.
+    #[error("the connection failed: {0}")]
+    Connect(String),
+    /// TLS failed.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// A timeout of the transport: connect, first byte or between bytes.
+    #[error("timed out: {0}")]
+    Timeout(String),
+    /// Too many connections at once; try later.
+    #[error("too many connections")]
+    Busy,
+    /// The peer broke the protocol, or closed in the middle.
+    #[error("the answer could not be read: {0}")]
+    Protocol(String),
+}
+
+/// Timeouts of the parts of one exchange.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// To a connected socket.
+    pub connect: Duration,
+    /// To the end of the response headers.
+    pub first_byte: Duration,
+    /// Between two pieces of the body.
+    pub between_bytes: Duration,
+}
+
+/// A response body, read piece by piece so that limits are counted while reading.
+pub trait Body {
+    /// The next piece, `None` at the end.
+    async fn chunk(&mut self) -> Option<Result<Bytes, SendError>>;
+}
+
+/// One exchange over HTTP: no redirects, no decompression, no cookies; those are policy and stand in this crate.
+pub trait Http {
+    /// The body of a response.
+    type Body: Body;
+    /// Sends `request` and waits for the response headers. An empty body sends none.
+    async fn send(
+        &self,
+        purpose: Purpose,
+        request: http::Request<Bytes>,
+        timeouts: Timeouts,
+    ) -> Result<http::Response<Self::Body>, SendError>;
+}
+
+/// Time, for pacing and budgets inside one invocation. Queue time is the database's.
+pub trait Clock {
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> i64;
+    /// Monotonic milliseconds, for durations.
+    fn monotonic_ms(&self) -> u64;
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+    /// Lets other tasks of the instance run; called every few milliseconds of CPU work.
+    async fn yield_now(&self);
+}
+
+/// Random bytes from the system.
+pub trait Random {
+    /// Fills `buffer`.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// The doorbell: a hint that work waits. It carries no data, may be lost, and is never waited for long.
+pub trait Bell {
+    /// Rings `channel` (see [`crate::channels`]), coalesced to one ring per 50 ms per instance. Errors are swallowed: the clock covers them.
+    async fn ring(&self, channel: &'static str);
+}
+
+/// The lists of durable Redis producers (`data_queue`). Only ingest has one.
+pub trait ProducerList {
+    /// Moves up to `max` entries from the list into this worker's own in-progress list and returns them; nothing is lost when we die now.
+    async fn take(&self, max: usize) -> anyhow::Result<Vec<Bytes>>;
+    /// Forgets the entries last taken, after they were recorded.
+    async fn acknowledge(&self) -> anyhow::Result<()>;
+}
+
+/// Application variables of the manifest.
+pub trait Variables {
+    /// The value, `None` when it is not set or empty.
+    async fn get(&self, name: &'static str) -> Option<String>;
+}
+
+/// All ports of one instance.
+pub trait Ports {
+    /// The database.
+    type Sql: Sql;
+    /// Outbound HTTP.
+    type Http: Http;
+    /// Time.
+    type Clock: Clock;
+    /// Randomness.
+    type Random: Random;
+    /// The doorbell.
+    type Bell: Bell;
+    /// Variables.
+    type Variables: Variables;
+    /// The database.
+    fn sql(&self) -> &Self::Sql;
+    /// Outbound HTTP.
+    fn http(&self) -> &Self::Http;
+    /// Time.
+    fn clock(&self) -> &Self::Clock;
+    /// Randomness.
+    fn random(&self) -> &Self::Random;
+    /// The doorbell.
+    fn bell(&self) -> &Self::Bell;
+    /// Variables.
+    fn variables(&self) -> &Self::Variables;
+}
