@@ -1,0 +1,178 @@
+//! The real host, as a child process, or the same application under `spin up`.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::workspace_root;
+
+/// How to start a host.
+#[derive(Debug, Clone, Default)]
+pub struct HostOptions {
+    /// Further arguments of `trawl up`.
+    pub arguments: Vec<String>,
+    /// Environment of the process.
+    pub environment: Vec<(String, String)>,
+    /// Where to keep the state; a temporary directory when absent.
+    pub state_directory: Option<PathBuf>,
+    /// The address to listen on; a free port of 127.0.0.1 when absent.
+    pub listen: Option<String>,
+    /// Leave out `--allow-private 127.0.0.0/8`.
+    pub no_private: bool,
+}
+
+impl HostOptions {
+    /// Adds arguments.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|a| (*a).to_owned()));
+        self
+    }
+
+    /// Sets an application variable.
+    #[must_use]
+    pub fn variable(self, name: &str, value: &str) -> Self {
+        self.with(&["--variable", &format!("{name}={value}")])
+    }
+}
+
+/// A running host, killed on drop.
+pub struct Host {
+    child: Child,
+    base: String,
+    state: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Host {
+    /// The path of the host's binary.
+    ///
+    /// # Panics
+    /// With a sentence when it was not built.
+    #[must_use]
+    pub fn binary() -> PathBuf {
+        let path = workspace_root().join("target/release/trawl");
+        assert!(path.is_file(), "{} is missing: run `make build`", path.display());
+        path
+    }
+
+    /// Starts a host with default options and waits until it listens.
+    pub async fn start() -> Self {
+        Self::start_with(HostOptions::default()).await
+    }
+
+    /// Starts a host and waits until it says where it listens.
+    ///
+    /// # Panics
+    /// With the host's output when it does not come up within 60 s (a first start compiles the components).
+    pub async fn start_with(options: HostOptions) -> Self {
+        tokio::task::spawn_blocking(move || Self::start_blocking(options)).await.expect("the starter does not panic")
+    }
+
+    fn start_blocking(options: HostOptions) -> Self {
+        let temporary = options.state_directory.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
+        let state = options.state_directory.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).expect("one of both");
+        let mut child = Self::command(&state, &options).stdout(Stdio::piped()).spawn().expect("the host starts");
+        let base = wait_for_address(&mut child);
+        Self { child, base, state, _temporary: temporary }
+    }
+
+    /// The command that starts a host, for tests of its output.
+    #[must_use]
+    pub fn command(state: &Path, options: &HostOptions) -> Command {
+        let root = workspace_root();
+        let mut command = Command::new(Self::binary());
+        command.current_dir(&root).arg("up").arg("--from").arg(root.join("spin.toml"));
+        command.arg("--listen").arg(options.listen.as_deref().unwrap_or("127.0.0.1:0")).arg("--state-dir").arg(state);
+        // The code cache is shared between the tests: compiling the components anew for each costs seconds.
+        command.env("TRAWL_CODE_CACHE_DIR", root.join("target/trawl-code-cache"));
+        if !options.no_private {
+            command.args(["--allow-private", "127.0.0.0/8"]);
+        }
+        command.args(&options.arguments).envs(options.environment.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state_directory(&self) -> &Path {
+        &self.state
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM; gives back the exit status, or `None` when it still runs after `deadline`.
+    pub async fn terminate(&mut self, deadline: Duration) -> Option<ExitStatus> {
+        signal(self.child.id(), libc::SIGTERM);
+        let started = Instant::now();
+        while started.elapsed() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        None
+    }
+
+    /// Resident memory in bytes, from `/proc`.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends `number` to `pid`.
+#[allow(unsafe_code, reason = "kill(2) has no safe form in the standard library; it only takes numbers")]
+pub fn signal(pid: u32, number: i32) {
+    // SAFETY: plain integers go in, no memory is shared.
+    unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), number) };
+}
+
+fn wait_for_address(child: &mut Child) -> String {
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let (found, address) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut seen = String::new();
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                let _ = found.send(Ok(rest.split_whitespace().next().unwrap_or_default().trim_end_matches('/').to_owned()));
+            }
+            if seen.len() < 65536 {
+                seen.push_str(&line);
+                seen.push('\n');
+            }
+        }
+        let _ = found.send(Err(seen));
+    });
+    match address.recv_timeout(Duration::from_secs(60)) {
+        Ok(Ok(base)) => base,
+        Ok(Err(output)) => panic!("the host ended before it listened:\n{output}"),
+        Err(_) => panic!("the host did not say `listening on …` within 60 s"),
+    }
+}

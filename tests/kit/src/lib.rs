@@ -1,0 +1,44 @@
+//! What tests and benchmarks stand on: a real origin server with real and with odd pages, a real
+//! receiver that verifies signatures, a real `redis-server`, and the real host as a child process.
+//!
+//! Everything binds to port 0 and lives in its own temporary directory, so that tests run side by side.
+//! Nothing sleeps for a result: [`eventually`] waits for a condition until a deadline.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails with a sentence")]
+
+pub mod api;
+pub mod host;
+pub mod http_client;
+pub mod origin;
+pub mod pages;
+pub mod receiver;
+pub mod redis;
+mod serve;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Polls `condition` until it gives a value, every 20 ms at most, and fails with `what` after `deadline`.
+pub async fn eventually<T, F, Fut>(what: &str, deadline: Duration, mut condition: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(started.elapsed() < deadline, "did not happen within {deadline:?}: {what}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace has a root")
+}

@@ -1,0 +1,88 @@
+//! A real `redis-server` of the test's own.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::eventually;
+
+/// A running `redis-server`, killed on drop.
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    directory: tempfile::TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server with nothing in it on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// With a sentence when `redis-server` is not installed or does not come up.
+    pub async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let server = Self { child: spawn(port, directory.path()), port, directory };
+        server.wait_until_up().await;
+        server
+    }
+
+    /// `redis://127.0.0.1:PORT`
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server with SIGKILL; what was not written to disk is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts the server again on the same port, after [`Self::kill`].
+    pub async fn restart(&mut self) {
+        self.child = spawn(self.port, self.directory.path());
+        self.wait_until_up().await;
+    }
+
+    /// Sends one command and gives back the raw RESP answer (up to 64 KiB).
+    pub async fn command(&self, words: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            request.extend_from_slice(word);
+            request.extend_from_slice(b"\r\n");
+        }
+        stream.write_all(&request).await?;
+        let mut answer = vec![0; 65536];
+        let n = stream.read(&mut answer).await?;
+        answer.truncate(n);
+        Ok(answer)
+    }
+
+    async fn wait_until_up(&self) {
+        eventually("redis-server answers PING", Duration::from_secs(10), || async {
+            self.command(&[b"PING"]).await.ok().filter(|a| a.starts_with(b"+PONG"))
+        })
+        .await;
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(port: u16, directory: &std::path::Path) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+        .arg("--dir")
+        .arg(directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the tests start redis-server: install it (Debian: apt-get install redis-server)")
+}
