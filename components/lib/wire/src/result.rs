@@ -1,0 +1,177 @@
+//! Results as they are stored and answered. The scrapers write these, the API reads them, so both sides
+//! share one definition:
+//!
+//! - type 1: the stored body is a [`TextDocument`] as JSON, which is also the JSON answer, byte for byte;
+//! - type 2: the stored body is the page as UTF-8; the stored `meta` is an [`HtmlMeta`] as JSON;
+//! - type 3: the stored body is a [`DomainsDocument`] as JSON, which is also the answer, byte for byte.
+//!
+//! `meta` is `{}` for types 1 and 3.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// Type 1. `metadata` is the extractor's own JSON object.
+#[derive(Debug, Clone, Serialize)]
+pub struct TextDocument<'a, M: Serialize> {
+    /// What was asked for.
+    pub url: &'a str,
+    /// Where the redirects ended.
+    pub final_url: &'a str,
+    /// The HTTP status of the page.
+    pub status: u16,
+    /// The page's title.
+    pub title: Option<&'a str>,
+    /// The main content as text.
+    pub text: &'a str,
+    /// The main content as Markdown.
+    pub markdown: &'a str,
+    /// Title, author, date and the like with their sources.
+    pub metadata: M,
+}
+
+/// The two texts of a stored [`TextDocument`], for `text/plain` and `text/markdown`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TextParts<'a> {
+    /// The main content as text.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// The main content as Markdown.
+    #[serde(borrow)]
+    pub markdown: Cow<'a, str>,
+}
+
+/// What is stored beside a type 2 page.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HtmlMeta<'a> {
+    /// What was asked for.
+    #[serde(borrow)]
+    pub url: Cow<'a, str>,
+    /// The encoding that the bytes were decoded from, by its WHATWG name.
+    #[serde(borrow)]
+    pub charset: Cow<'a, str>,
+    /// The response headers, in order; names in lower case.
+    #[serde(borrow, default)]
+    pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The URLs that redirected, in order.
+    #[serde(default)]
+    pub redirects: Vec<String>,
+    /// True when the page was cut at a limit.
+    #[serde(default)]
+    pub truncated: bool,
+}
+
+/// Type 2 as `application/json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct HtmlDocument<'a> {
+    /// What was asked for.
+    pub url: &'a str,
+    /// Where the redirects ended.
+    pub final_url: &'a str,
+    /// The HTTP status of the page.
+    pub status: u16,
+    /// The encoding that the bytes were decoded from.
+    pub charset: &'a str,
+    /// As the server sent it.
+    pub content_type: &'a str,
+    /// The page.
+    pub html: &'a str,
+    /// The response headers; repeated ones joined with `, `.
+    #[serde(serialize_with = "joined")]
+    pub headers: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    /// The URLs that redirected, in order.
+    pub redirects: &'a [String],
+    /// True when the page was cut at a limit.
+    pub truncated: bool,
+}
+
+/// Headers as an object whose repeated names are joined (RFC 9110 5.3); `set-cookie` too, since this is for reading.
+fn joined<S: serde::Serializer>(
+    headers: &[(Cow<'_, str>, Cow<'_, str>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut merged: Vec<(&str, String)> = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        match merged.iter_mut().find(|(seen, _)| seen == name) {
+            Some((_, all)) => {
+                all.push_str(", ");
+                all.push_str(value);
+            }
+            None => merged.push((name, value.clone().into_owned())),
+        }
+    }
+    serializer.collect_map(merged)
+}
+
+/// Type 3. `domains` is the extractor's own list.
+#[derive(Debug, Clone, Serialize)]
+pub struct DomainsDocument<'a, D: Serialize> {
+    /// What was asked for.
+    pub url: &'a str,
+    /// Where the redirects ended.
+    pub final_url: &'a str,
+    /// The registrable domain of the page.
+    pub domain: Option<&'a str>,
+    /// The domains it relates to.
+    pub domains: D,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_headers_are_joined() {
+        let headers = [
+            ("a".into(), "1".into()),
+            ("b".into(), "2".into()),
+            ("a".into(), "3".into()),
+        ];
+        let document = HtmlDocument {
+            url: "u",
+            final_url: "f",
+            status: 200,
+            charset: "UTF-8",
+            content_type: "text/html",
+            html: "<p>",
+            headers: &headers,
+            redirects: &[],
+            truncated: false,
+        };
+        let json: serde_json::Value = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["headers"], serde_json::json!({"a": "1, 3", "b": "2"}));
+    }
+
+    #[test]
+    fn the_texts_come_out_of_a_stored_document() {
+        let document = TextDocument {
+            url: "u",
+            final_url: "f",
+            status: 200,
+            title: None,
+            text: "a\n\"b\"",
+            markdown: "# a",
+            metadata: serde_json::json!({"x": 1}),
+        };
+        let stored = serde_json::to_vec(&document).unwrap();
+        let parts: TextParts<'_> = serde_json::from_slice(&stored).unwrap();
+        assert_eq!(
+            (parts.text.as_ref(), parts.markdown.as_ref()),
+            ("a\n\"b\"", "# a")
+        );
+    }
+
+    #[test]
+    fn html_meta_comes_back_with_escapes() {
+        let meta = HtmlMeta {
+            url: "u\"x".into(),
+            charset: "Shift_JIS".into(),
+            headers: vec![("etag".into(), "\"1\"".into())],
+            ..HtmlMeta::default()
+        };
+        let stored = serde_json::to_string(&meta).unwrap();
+        let back: HtmlMeta<'_> = serde_json::from_str(&stored).unwrap();
+        assert_eq!(back.url, "u\"x");
+        assert_eq!(back.headers[0].1, "\"1\"");
+    }
+}
