@@ -1,0 +1,234 @@
+//! The main job on each host.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::json;
+use trawl_e2e::{DEADLINE, Scene, whole_flow};
+use trawl_kit::api::Node;
+use trawl_kit::eventually;
+use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::origin::Origin;
+use trawl_kit::redis::RedisServer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded() {
+    let host = Host::start().await;
+    whole_flow(host.base()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_redis() {
+    let redis = RedisServer::start().await;
+    let host = Host::start_with(HostOptions::default().with(&["--redis", &redis.url()])).await;
+    whole_flow(host.base()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doorbell_off() {
+    let host = Host::start_with(HostOptions::default().with(&["--doorbell", "off"])).await;
+    whole_flow(host.base()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_the_requests_and_say_who_they_are() {
+    let host = Host::start_with(HostOptions::default().with(&["--replicas", "3"])).await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    for _ in 0..30 {
+        let answer = node.get("/test_endpoint").await.json();
+        assert_eq!(answer["success"], true, "{answer}");
+        *seen
+            .entry(answer["data"]["id"].as_str().unwrap().to_owned())
+            .or_default() += 1;
+    }
+    assert_eq!(seen.len(), 3, "three replicas answer: {seen:?}");
+    assert!(
+        seen.values().all(|&n| n == 10),
+        "round robin shares evenly: {seen:?}"
+    );
+}
+
+/// A durable producer pushes to the list and then publishes an empty message; a plain one publishes the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_producers() {
+    let redis = RedisServer::start().await;
+    let host = Host::start_with(HostOptions::default().with(&["--redis", &redis.url()])).await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    let origin = Origin::start().await;
+    let request = |path: &str, label: &str| {
+        json!({"account": "node@example.org", "user_Id": label, "request_url": origin.url(path), "type": 1}).to_string()
+    };
+    redis
+        .command(&[
+            b"LPUSH",
+            b"data_queue",
+            request("/odd/plain", "pushed").as_bytes(),
+        ])
+        .await
+        .unwrap();
+    redis
+        .command(&[b"LPUSH", b"data_queue", b"{not json"])
+        .await
+        .unwrap();
+    redis
+        .command(&[b"PUBLISH", b"data_queue", b""])
+        .await
+        .unwrap();
+    redis
+        .command(&[
+            b"PUBLISH",
+            b"data_queue",
+            request("/odd/gzip", "published").as_bytes(),
+        ])
+        .await
+        .unwrap();
+    let labels = eventually("both producers' requests are done", DEADLINE, || async {
+        let list = node.get("/messages?status=done").await.json();
+        let mut labels: Vec<String> = list["data"]
+            .as_array()?
+            .iter()
+            .filter_map(|m| Some(m["user_Id"].as_str()?.to_owned()))
+            .collect();
+        labels.sort();
+        (labels.len() == 2).then_some(labels)
+    })
+    .await;
+    assert_eq!(labels, ["published", "pushed"]);
+    eventually(
+        "the malformed request is kept with its reason",
+        DEADLINE,
+        || async { (dead_requests(&host) == 1).then_some(()) },
+    )
+    .await;
+}
+
+fn dead_requests(host: &Host) -> i64 {
+    let output = std::process::Command::new("python3")
+        .args(["-c", "import sqlite3,sys;print(sqlite3.connect(sys.argv[1]).execute('select count(*) from dead_requests where reason<>\"\"').fetchone()[0])"])
+        .arg(host.state_directory().join("trawl.db"))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap_or(-1)
+}
+
+/// What was accepted before a kill is finished after a start on the same state directory.
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_work_survives_kill_and_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || {
+        HostOptions {
+            state_directory: Some(directory.path().to_owned()),
+            ..HostOptions::default()
+        }
+        .variable("lease_seconds", "2")
+    };
+    let mut host = Host::start_with(options()).await;
+    let scene = Scene::set(host.base()).await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(scene.node.submit(&json!({"request_url": scene.origin.url("/odd/slow"), "type": 1, "callback_url": scene.receiver.url("/hook")})).await);
+    }
+    host.kill();
+    let host = Host::start_with(options()).await;
+    let node = Node {
+        base: host.base().to_owned(),
+        ..scene.node.clone()
+    };
+    for id in ids {
+        let message = node.wait_finished(id, Duration::from_secs(60)).await;
+        assert_eq!(message["status"], "done", "{message}");
+        let callback = scene.callback(id).await;
+        assert_eq!(callback.verified, Some(true), "{callback:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_finishes_running_work_and_exits_zero() {
+    let mut host = Host::start().await;
+    let scene = Scene::set(host.base()).await;
+    let id = scene
+        .node
+        .submit(&json!({"request_url": scene.origin.url("/odd/slow"), "type": 1}))
+        .await;
+    eventually("the page is being fetched", DEADLINE, || async {
+        (scene.origin.hits("/odd/slow") > 0).then_some(())
+    })
+    .await;
+    let status = host
+        .terminate(Duration::from_secs(15))
+        .await
+        .expect("the host ends within its 10 s");
+    assert!(status.success(), "{status}");
+    let again = Host::start_with(HostOptions {
+        state_directory: Some(host.state_directory().to_owned()),
+        ..HostOptions::default()
+    })
+    .await;
+    let node = Node {
+        base: again.base().to_owned(),
+        ..scene.node.clone()
+    };
+    assert_eq!(node.wait_finished(id, DEADLINE).await["status"], "done");
+}
+
+/// The same flow under the real Spin, where the machine has one: `SPIN=/path/to/spin make test`.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_spin_up() {
+    let Some(spin) = std::env::var_os("SPIN") else {
+        eprintln!(
+            "SKIPPED under_spin_up: set SPIN to a spin 4.1 binary to run the flow under `spin up`"
+        );
+        return;
+    };
+    let redis = RedisServer::start().await;
+    let state = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let base = format!("http://127.0.0.1:{port}");
+    let mut child = tokio::process::Command::new(spin)
+        .current_dir(trawl_kit::workspace_root())
+        .args([
+            "up",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--state-dir",
+        ])
+        .arg(state.path())
+        .args(["--variable", &format!("redis_url={}", redis.url())])
+        .args([
+            "--variable",
+            "jwt_secret=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+        ])
+        .args(["--variable", "allow_private=127.0.0.0/8"])
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("SPIN names a program");
+    let http = trawl_kit::http_client::HttpClient::default();
+    eventually("spin up is ready", Duration::from_secs(60), || async {
+        let request = http::Request::get(format!("{base}/readyz"))
+            .body(Bytes::new())
+            .unwrap();
+        http.send(request).await.ok().filter(|a| a.status == 200)
+    })
+    .await;
+    // Spin has no clock of its own; outside, a cron job or a sidecar publishes `tick`.
+    let ticking = async {
+        loop {
+            let _ = redis.command(&[b"PUBLISH", b"tick", b""]).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = whole_flow(&base) => {}
+        () = ticking => {}
+    }
+    let _ = child.kill().await;
+}

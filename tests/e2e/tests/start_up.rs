@@ -1,0 +1,72 @@
+//! Wrong use of the binary: one line that says what to do, and the right exit status.
+
+use std::process::Output;
+
+use trawl_kit::host::{Host, HostOptions};
+
+fn run(options: &HostOptions) -> Output {
+    let state = tempfile::tempdir().unwrap();
+    Host::command(state.path(), options).output().unwrap()
+}
+
+fn assert_one_line(output: &Output, status: i32, words: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{error}");
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    if status == 1 {
+        assert_eq!(error.trim().lines().count(), 1, "one line: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_port() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&HostOptions {
+        listen: Some(address.clone()),
+        ..HostOptions::default()
+    });
+    assert_one_line(&output, 1, &[&address, "--listen"]);
+}
+
+fn run_manifest(text: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("spin.toml");
+    std::fs::write(&manifest, text).unwrap();
+    std::process::Command::new(Host::binary())
+        .args(["up", "--listen", "127.0.0.1:0", "--from"])
+        .arg(&manifest)
+        .arg("--state-dir")
+        .arg(folder.path().join("state"))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_unreadable_manifest_an_unknown_key_and_a_missing_component() {
+    assert_one_line(&run_manifest("this is not TOML"), 1, &["spin.toml"]);
+    let manifest = std::fs::read_to_string(trawl_kit::workspace_root().join("spin.toml")).unwrap();
+    assert_one_line(
+        &run_manifest(&manifest.replacen("[component.auth]", "[component.auth]\nsurprise = 1", 1)),
+        1,
+        &["surprise"],
+    );
+    assert_one_line(&run_manifest(&manifest), 1, &["auth.wasm", "make build"]);
+}
+
+#[test]
+fn bad_arguments() {
+    let output = run(&HostOptions::default().with(&["--no-such-flag"]));
+    assert_one_line(&output, 2, &["--no-such-flag"]);
+    let output = run(&HostOptions::default().with(&["--allow-private", "everything"]));
+    assert_one_line(&output, 2, &["everything"]);
+}
+
+/// A short secret is refused: never sign with a passphrase.
+#[test]
+fn a_weak_jwt_secret() {
+    let output = run(&HostOptions::default().variable("jwt_secret", "hunter2"));
+    assert_one_line(&output, 1, &["jwt_secret"]);
+}
