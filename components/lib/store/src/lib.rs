@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+
+pub mod accounts;
+pub mod callbacks;
+mod error;
+pub mod history;
+pub mod manners;
+pub mod messages;
+mod migrate;
+pub mod queues;
+pub mod sql;
+pub mod work;
+
+pub use accounts::{Account, ApiKey, Created, Registration, Secrets};
+pub use callbacks::{Attempt, CallbackJob, Next};
+pub use error::StoreError;
+pub use history::{Delivery, Event};
+pub use manners::{CachedRobots, Previous};
+pub use messages::{Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted};
+pub use queues::QueueFigures;
+use sql::{Rows, Sql, Value};
+pub use work::{Failure, Finished, Job, Rescued};
+
+/// The store over a database port. Each operation is one statement, hence atomic.
+#[derive(Debug)]
+pub struct Store<'a, S: Sql> {
+    sql: &'a S,
+}
+
+impl<S: Sql> Clone for Store<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Sql> Copy for Store<'_, S> {}
+
+impl<'a, S: Sql> Store<'a, S> {
+    /// A store over `sql`.
+    pub const fn new(sql: &'a S) -> Self {
+        Self { sql }
+    }
+
+    async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, StoreError> {
+        Ok(self.sql.run(statement, params).await?)
+    }
+}
