@@ -1,0 +1,168 @@
+//! Every limit of trawl, in one place, each with its reason. Units stand last in the name.
+
+/// The front door: balancer, retries, admission and inbound connections.
+pub mod balance {
+    /// Replicas behind one balancer. A set of tried replicas then fits in one word, and a pick stays a short scan.
+    pub const REPLICAS_MAX: usize = 64;
+    /// Weight of one replica. Products of weights and in-flight counts stay far inside 64 bits.
+    pub const WEIGHT_MAX: u32 = 10_000;
+    /// Failures within `fail_timeout` that bench a replica (nginx's default).
+    pub const FAILS_MAX_DEFAULT: u32 = 1;
+    /// The largest `max_fails`: one time stamp is kept for each.
+    pub const FAILS_MAX_MAX: u32 = 1_000;
+    /// Window in which failures count, and how long a bench lasts (nginx's default).
+    pub const FAIL_TIMEOUT_MS: u64 = 10_000;
+    /// Ramp from nothing to full weight after a bench: long enough for caches and compiled code to warm.
+    pub const SLOW_START_MS: u64 = 10_000;
+    /// With every replica benched, one request in this time is let through as a probe.
+    pub const PROBE_ALL_BENCHED_MS: u64 = 1_000;
+    /// Requests that run at once in one local replica: enough to fill a group commit, few enough for its instances' memory.
+    pub const LOCAL_CONCURRENCY_MAX: usize = 256;
+    /// Requests that are sent at once to one remote replica. It has limits of its own; this bounds our connections to it.
+    pub const REMOTE_CONCURRENCY_MAX: usize = 512;
+    /// Requests that wait in front of one replica: past this the wait would outlast the clients' patience.
+    pub const QUEUE_MAX: usize = 1_024;
+    /// A standing wait above this, for `QUEUE_INTERVAL_MS`, is overload and not a burst (`CoDel`'s target, at our scale:
+    /// a closed loop of 256 nodes on one busy core must not be shed).
+    pub const QUEUE_TARGET_MS: u64 = 500;
+    /// How long the wait must stay above the target before the first request is shed (`CoDel`'s interval).
+    pub const QUEUE_INTERVAL_MS: u64 = 1_000;
+    /// One deadline for all tries of one request, up to the head of the answer.
+    pub const DEADLINE_MS: u64 = 30_000;
+    /// Replicas that one request may try. A request that kills its server must not walk through all of them.
+    pub const TRIES_MAX: u32 = 3;
+    /// Retries as a share of the requests in the budget's window: a dying fleet is not asked for more than this on top.
+    pub const RETRY_PERCENT: u32 = 20;
+    /// The largest share that may be configured: one retry for each request.
+    pub const RETRY_PERCENT_MAX: u32 = 100;
+    /// Retries that are always allowed within the window, so that a quiet service can fail over too. It covers all that
+    /// is in flight at one of three replicas when 256 nodes are at work.
+    pub const RETRY_RESERVE: u32 = 128;
+    /// The window of the retry budget.
+    pub const RETRY_WINDOW_MS: u64 = 10_000;
+    /// A request body up to this size is kept for a repeat; a longer one is streamed and sent once.
+    pub const REPEATABLE_BODY_BYTES_MAX: usize = 64 * 1024;
+    /// Connecting to a remote replica on the same network takes milliseconds; one lost packet takes a second.
+    pub const CONNECT_MS: u64 = 2_000;
+    /// Idle connections kept to one remote replica.
+    pub const REMOTE_IDLE_MAX: usize = 256;
+    /// An idle connection to a replica is not used after this: well inside the 60 s after which the other side closes it.
+    pub const REMOTE_IDLE_MS: u64 = 30_000;
+    /// Time between two active checks of a replica.
+    pub const CHECK_INTERVAL_MS: u64 = 5_000;
+    /// Checks of many balancers and replicas must not fall together: each wait varies by this share.
+    pub const CHECK_JITTER_PERCENT: u32 = 20;
+    /// A check that takes longer has failed.
+    pub const CHECK_TIMEOUT_MS: u64 = 2_000;
+    /// Failed checks in a row that take a replica out; one good check brings it back.
+    pub const CHECK_FAILS_MAX: u32 = 2;
+    /// Time constant by which an observed latency peak is forgotten (Finagle's peak EWMA).
+    pub const PEAK_EWMA_DECAY_MS: u64 = 10_000;
+    /// How often the balance file is looked at.
+    pub const RELOAD_INTERVAL_MS: u64 = 1_000;
+    /// A balance file past this is not one.
+    pub const BALANCE_FILE_BYTES_MAX: u64 = 256 * 1024;
+    /// Addresses of clients that are kept at once; the quietest ones are forgotten first.
+    pub const CLIENTS_MAX: usize = 16_384;
+    /// Requests of one client address that are in flight at once (loopback and trusted proxies are exempt).
+    pub const CLIENT_IN_FLIGHT_MAX: u32 = 256;
+}
+
+/// Inbound HTTP.
+pub mod inbound {
+    /// From the first byte of a head to its end: a slow sender holds no connection longer.
+    pub const HEADER_READ_MS: u64 = 10_000;
+    /// From the head to the last byte of the body.
+    pub const BODY_READ_MS: u64 = 30_000;
+    /// A kept-alive connection without a request.
+    pub const IDLE_MS: u64 = 60_000;
+    /// All of a head: request line and fields.
+    pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+    /// Fields in one head.
+    pub const HEADERS_MAX: usize = 100;
+    /// A request body: a URL, a callback and a label are far less.
+    pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
+    /// Connections of one address (loopback and exempt networks are not counted).
+    pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+    /// Connections in all.
+    pub const CONNECTIONS_MAX: usize = 1_024;
+    /// HTTP/2 streams of one connection.
+    pub const H2_STREAMS_MAX: u32 = 128;
+    /// HTTP/2 streams that a client reset before we answered (the rapid-reset attack); past it the connection is closed.
+    pub const H2_RESETS_MAX: usize = 64;
+    /// Running requests get this long after the signal to stop.
+    pub const DRAIN_MS: u64 = 10_000;
+}
+
+/// Requests that leave the host, for pages, robots.txt and callbacks alike.
+pub mod outbound {
+    /// Waiting for a slot, resolving, dialling and TLS together: a host that takes longer is down for our purposes.
+    pub const CONNECT_MS_MAX: u64 = 5_000;
+    /// Until the response head is complete: slow sites answer within 10 s, and a head sent drop by drop ends here too.
+    pub const FIRST_BYTE_MS_MAX: u64 = 15_000;
+    /// The longest silence inside a body, so that a stalled peer holds a slot for a bounded time.
+    pub const BETWEEN_BYTES_MS_MAX: u64 = 10_000;
+    /// Most servers close idle connections between 5 s and 75 s; after 30 s a reuse would mostly meet a closed one.
+    pub const IDLE_MS_MAX: u64 = 30_000;
+    /// Idle connections kept per class and origin: enough for one busy callback receiver, small beside the total.
+    pub const IDLE_PER_HOST_MAX: usize = 64;
+    /// Requests in flight per class and origin. Politeness is the queue's business; this only stops one host from
+    /// taking every connection.
+    pub const REQUESTS_PER_HOST_MAX: usize = 128;
+    /// Open connections in all: half of the usual limit of 1,024 file descriptors.
+    pub const CONNECTIONS_MAX: usize = 512;
+    /// A name is asked again after 30 s: shorter than the usual TTLs, long enough for a burst of pages of one host.
+    pub const DNS_TTL_MS: u64 = 30_000;
+    /// Names remembered at once.
+    pub const DNS_NAMES_MAX: usize = 1_024;
+    /// Addresses of one name that are dialled before giving up; a longer answer is a hostile or broken zone.
+    pub const ADDRESSES_MAX: usize = 16;
+    /// The next address is tried when the one before has not answered for this long (RFC 8305, section 5).
+    pub const DIAL_STAGGER_MS: u64 = 250;
+    /// Bytes of a response head: eight times what common servers send at most.
+    pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1_024;
+    /// Fields of a response head.
+    pub const RESPONSE_HEADERS_MAX: usize = 100;
+    /// Bytes of a body that its reader gave up on which are still read, so that the connection can be kept.
+    pub const DRAIN_BYTES_MAX: usize = 64 * 1_024;
+}
+
+/// The local host's database: one writer that commits many statements together, several readers.
+pub mod sqlite {
+    /// Statements in one commit: beyond this the fsync is spread so thin that only the waiting grows.
+    pub const BATCH_STATEMENTS_MAX: usize = 512;
+    /// Parameter bytes in one commit, so that page bodies do not make the batch of small statements wait.
+    pub const BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+    /// Execution time of one batch before it commits: keeps the wait of the first statement near one fsync.
+    pub const BATCH_EXECUTION_MS_MAX: u64 = 10;
+    /// Times that a batch is tried again after one of its statements rolled it back; then each runs on its own.
+    pub const BATCH_RETRIES_MAX: usize = 3;
+    /// Statements that may wait for the writer: about a second of its work. More are refused as busy.
+    pub const WRITES_WAITING_MAX: usize = 65_536;
+    /// Parameter bytes that may wait for the writer.
+    pub const WRITE_BYTES_WAITING_MAX: usize = 256 * 1_024 * 1_024;
+    /// Statements that may wait for a reader.
+    pub const READS_WAITING_MAX: usize = 65_536;
+    /// Reader connections: more than four gain nothing while every one of them is bound by the processor.
+    pub const READERS_MAX: usize = 4;
+    /// How long a lock of another process is waited for; Spin waits as long.
+    pub const BUSY_MS_MAX: u64 = 5_000;
+    /// How long a guest may hold the writer with an explicit transaction.
+    pub const TRANSACTION_MS_MAX: u64 = 5_000;
+    /// Execution time of one statement: ten times the slowest sensible one.
+    pub const STATEMENT_MS_MAX: u64 = 10_000;
+    /// Bytes of one result, as Spin.
+    pub const RESULT_BYTES_MAX: usize = 128 * 1_024 * 1_024;
+    /// Bytes of one statement's text; data belongs into parameters.
+    pub const SQL_BYTES_MAX: usize = 1_024 * 1_024;
+    /// Prepared statements kept per connection: above the number of named statements of the store.
+    pub const PREPARED_MAX: usize = 256;
+    /// Statement texts whose class is remembered; the map is emptied when it is full.
+    pub const CLASSES_MAX: usize = 4_096;
+    /// The write-ahead log is cut back to this after a checkpoint.
+    pub const WAL_BYTES_KEPT: i64 = 64 * 1_024 * 1_024;
+    /// Pages in the log that start a checkpoint (SQLite's default).
+    pub const WAL_CHECKPOINT_PAGES: i64 = 1_000;
+    /// Page cache of each connection.
+    pub const CACHE_KIB: i64 = 16 * 1_024;
+}
