@@ -166,3 +166,77 @@ pub mod sqlite {
     /// Page cache of each connection.
     pub const CACHE_KIB: i64 = 16 * 1_024;
 }
+
+/// Fetching a page and keeping its result: what one job may cost.
+pub mod scrape {
+    /// Jobs that one invocation of a scraper has in flight. Fetches wait for the network most of the time, and each holds at most one page in memory.
+    pub const IN_FLIGHT_MAX: usize = 32;
+    /// Bytes of pages that one invocation holds at once; no further job starts above it, so that huge pages do not add up.
+    pub const BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
+    /// A lease outlasts the longest attempt (`ATTEMPT_MS_MAX`) and the parse after it.
+    pub const LEASE_S: u32 = 60;
+    /// One attempt: robots.txt, all redirects and the body.
+    pub const ATTEMPT_MS_MAX: u64 = 45_000;
+    /// Leases are renewed when they are older than a third.
+    pub const RENEW_AFTER_MS: u64 = LEASE_S as u64 * 1_000 / 3;
+    /// An invocation claims nothing new after this; the next ring or tick starts another one. Well inside the grace period of a stop.
+    pub const INVOCATION_MS_MAX: u64 = 20_000;
+    /// With nothing to claim, an invocation waits this long for the next ring's work before it returns: longer than rings are coalesced.
+    pub const LINGER_MS: u64 = 75;
+    /// Finished jobs wait at most this long for others to share their statement.
+    pub const GATHER_MS: u64 = 4;
+    /// Finished jobs in one statement.
+    pub const GATHERED_MAX: usize = 16;
+    /// Encoded bytes in one finishing statement: page bodies must not hold up the writer.
+    pub const GATHERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// Bytes of a response as sent.
+    pub const WIRE_BYTES_MAX: usize = 10 * 1024 * 1024;
+    /// Bytes of a response when unpacked.
+    pub const DECODED_BYTES_MAX: usize = 20 * 1024 * 1024;
+    /// Unpacked to packed bytes, once `RATIO_FREE_BYTES` were unpacked: text reaches 20, bombs reach 1,000.
+    pub const RATIO_MAX: usize = 100;
+    /// Up to here a high ratio is nothing to worry about.
+    pub const RATIO_FREE_BYTES: usize = 1024 * 1024;
+    /// Content encodings laid over each other.
+    pub const ENCODINGS_MAX: usize = 2;
+    /// Window that a zstd frame may ask for (RFC 8878, section 3.1.1.1.2, recommends 8 MiB for decoders).
+    pub const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
+    /// A stored result: a page at its largest, escaped as JSON, in two forms.
+    pub const RESULT_BYTES_MAX: usize = 96 * 1024 * 1024;
+    /// Bodies shorter than this are stored as they are.
+    pub const PACKED_BYTES_MIN: usize = 256;
+    /// CPU work between two yields to the other tasks of the instance.
+    pub const YIELD_AFTER_MS: u64 = 5;
+
+    const _: () = assert!(ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000, "a lease outlasts an attempt");
+    const _: () = assert!(LINGER_MS > 50, "a worker lingers longer than rings are coalesced");
+    const _: () = assert!(DECODED_BYTES_MAX < RESULT_BYTES_MAX, "a page fits into a result");
+}
+
+/// Sending callbacks.
+pub mod callback {
+    /// Callbacks that one invocation has in flight.
+    pub const IN_FLIGHT_MAX: usize = 64;
+    /// One attempt, from dialling to the end of the answer.
+    pub const ATTEMPT_MS_MAX: u64 = 15_000;
+    /// A lease outlasts an attempt.
+    pub const LEASE_S: u32 = 60;
+    /// Bytes of an answer that are read; the rest is of no interest.
+    pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+    /// Bytes of a callback's body, so that the smallest receivers take it.
+    pub const BODY_BYTES_MAX: usize = 20 * 1024;
+
+    const _: () = assert!(ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000, "a lease outlasts an attempt");
+}
+
+/// The clock's work.
+pub mod sweep {
+    /// Expired leases are looked for this often, per node.
+    pub const RESCUE_EVERY_MS: u64 = 5_000;
+    /// Spread of that time, so that nodes do not sweep together.
+    pub const RESCUE_SPREAD_PERCENT: u64 = 20;
+    /// Old results and messages are removed this often.
+    pub const PURGE_EVERY_MS: u64 = 60_000;
+    /// Rows removed at once: a short statement, so that nobody waits for it.
+    pub const PURGE_ROWS_MAX: u32 = 500;
+}

@@ -1,0 +1,59 @@
+//! The balance file as it is written: every key, each optional where it has a default.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    StrategyKind,
+    value::{Count, Header, Id, Origin, Percent, Span, Weight},
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) strategy: StrategyKind,
+    pub(super) hash_header: Option<Header>,
+    pub(super) deadline: Option<Span>,
+    pub(super) tries_max: Option<Count>,
+    pub(super) retry_percent: Option<Percent>,
+    pub(super) queue_target: Option<Span>,
+    pub(super) queue_interval: Option<Span>,
+    pub(super) client_in_flight_max: Option<Count>,
+    pub(super) client_requests_per_second: Option<Count>,
+    #[serde(default)]
+    pub(super) trusted_proxies: Vec<IpNet>,
+    #[serde(default)]
+    pub(super) check: CheckTable,
+    #[serde(default)]
+    pub(super) replica: Vec<Spanned<ReplicaTable>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckTable {
+    pub(super) enabled: Option<bool>,
+    pub(super) path: Option<String>,
+    pub(super) interval: Option<Span>,
+    pub(super) timeout: Option<Span>,
+    pub(super) fails: Option<Count>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplicaTable {
+    pub(super) id: Id,
+    pub(super) weight: Option<Weight>,
+    pub(super) url: Option<Origin>,
+    pub(super) max_fails: Option<u32>,
+    pub(super) fail_timeout: Option<Span>,
+    pub(super) slow_start: Option<Span>,
+    pub(super) concurrency_max: Option<Count>,
+    pub(super) queue_max: Option<Count>,
+    pub(super) memory_mb_max: Option<Count>,
+    #[serde(default)]
+    pub(super) drain: bool,
+    #[serde(default)]
+    pub(super) backup: bool,
+}
