@@ -1,0 +1,308 @@
+//! The tokenizer: one pass over the bytes that hands tags and text to the tree builder.
+
+mod tree;
+
+use super::{Attribute, Cut, Document, Limits, Tag, entities};
+use tree::Tree;
+
+pub(super) fn parse<'a>(html: &'a str, limits: &Limits) -> Document<'a> {
+    let mut end = html.len().min(limits.bytes_max).min(u32::MAX as usize);
+    while !html.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut parser = Parser {
+        source: &html[..end],
+        at: 0,
+        decoded: String::new(),
+        tree: Tree::new(end / 24, limits),
+        attributes: Vec::with_capacity(end / 48),
+        attributes_max: limits.attributes_max,
+        cut: (end < html.len()).then_some(Cut::Bytes),
+    };
+    parser.run();
+    let (nodes, tree_cut) = parser.tree.finish();
+    Document {
+        source: html,
+        nodes,
+        attributes: parser.attributes,
+        decoded: parser.decoded,
+        cut: parser.cut.or(tree_cut),
+    }
+}
+
+struct Parser<'a> {
+    source: &'a str,
+    at: usize,
+    decoded: String,
+    tree: Tree,
+    attributes: Vec<Attribute>,
+    attributes_max: usize,
+    cut: Option<Cut>,
+}
+
+/// What ends a tag's or an attribute's name.
+fn ends_name(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0C | b'/' | b'>')
+}
+
+/// The bytes that belong to an element's name.
+pub(super) fn is_name_byte(byte: u8) -> bool {
+    !ends_name(byte)
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0C)
+}
+
+impl Parser<'_> {
+    fn run(&mut self) {
+        let bytes = self.source.as_bytes();
+        while self.at < bytes.len() && !self.tree.is_full() {
+            let tag_at = memchr::memchr(b'<', &bytes[self.at..])
+                .map_or(bytes.len(), |offset| self.at + offset);
+            if tag_at > self.at {
+                self.text(self.at, tag_at);
+            }
+            self.at = tag_at;
+            match bytes.get(tag_at + 1) {
+                None if tag_at == bytes.len() => {}
+                Some(byte) if byte.is_ascii_alphabetic() => self.start_tag(),
+                Some(b'/') => self.end_tag(),
+                Some(b'!') => self.declaration(),
+                Some(b'?') => self.skip_past(b'>'),
+                _ => {
+                    self.text(tag_at, tag_at + 1);
+                    self.at = tag_at + 1;
+                }
+            }
+        }
+    }
+
+    fn skip_past(&mut self, byte: u8) {
+        let bytes = self.source.as_bytes();
+        self.at = memchr::memchr(byte, &bytes[self.at..])
+            .map_or(bytes.len(), |offset| self.at + offset + 1);
+    }
+
+    /// Comments, doctypes and CDATA sections; none of them has text to keep outside of foreign content.
+    fn declaration(&mut self) {
+        let rest = &self.source.as_bytes()[self.at..];
+        if rest.starts_with(b"<!--") {
+            // `<!-->` and `<!--->` are whole comments.
+            let body = &rest[4..];
+            let length = if body.starts_with(b">") {
+                Some(1)
+            } else if body.starts_with(b"->") {
+                Some(2)
+            } else {
+                comment_length(body)
+            };
+            self.at = length.map_or(self.source.len(), |length| self.at + 4 + length);
+        } else if self.tree.in_foreign() && rest.starts_with(b"<![CDATA[") {
+            let end = memchr::memmem::find(rest, b"]]>").map_or(rest.len(), |offset| offset + 3);
+            self.at += end;
+        } else {
+            self.skip_past(b'>');
+        }
+    }
+
+    fn end_tag(&mut self) {
+        let bytes = self.source.as_bytes();
+        let name_at = self.at + 2;
+        if !bytes.get(name_at).is_some_and(u8::is_ascii_alphabetic) {
+            self.skip_past(b'>');
+            return;
+        }
+        let (tag, _) = self.tag_name(name_at);
+        // An end tag has attributes only by mistake; a `>` in them is not worth a state machine.
+        self.skip_past(b'>');
+        self.tree.end_tag(tag);
+    }
+
+    /// The tag whose name starts here, and the name's end.
+    fn tag_name(&self, start: usize) -> (Tag, usize) {
+        let bytes = self.source.as_bytes();
+        let length = bytes[start..]
+            .iter()
+            .take_while(|byte| is_name_byte(**byte))
+            .count();
+        let mut lower = [0u8; 16];
+        if length > lower.len() {
+            return (Tag::Other, start + length);
+        }
+        for (small, byte) in lower.iter_mut().zip(&bytes[start..start + length]) {
+            *small = byte.to_ascii_lowercase();
+        }
+        (Tag::from_name(&lower[..length]), start + length)
+    }
+
+    fn start_tag(&mut self) {
+        let name_at = self.at + 1;
+        let (tag, name_end) = self.tag_name(name_at);
+        let first_attribute = self.attributes.len();
+        self.at = name_end;
+        let Some(is_self_closing) = self.attributes(first_attribute) else {
+            // The page ends inside of the tag, which drops it.
+            self.attributes.truncate(first_attribute);
+            self.at = self.source.len();
+            return;
+        };
+        let range = (
+            first_attribute as u32,
+            (self.attributes.len() - first_attribute) as u32,
+        );
+        let opened = self
+            .tree
+            .start_tag(tag, range, name_at as u32, is_self_closing);
+        if opened && tag.is_raw() && !(is_self_closing && self.tree.in_foreign()) {
+            self.raw_text(tag);
+        }
+    }
+
+    /// The content of an element that ends only at its own end tag.
+    fn raw_text(&mut self, tag: Tag) {
+        let bytes = self.source.as_bytes();
+        let name = tag.name().as_bytes();
+        let start = self.at;
+        let mut from = start;
+        let end = loop {
+            let Some(offset) = memchr::memchr(b'<', &bytes[from..]) else {
+                break bytes.len();
+            };
+            let name_at = from + offset + 2;
+            let name_end = name_at + name.len();
+            if bytes.get(name_at - 1) == Some(&b'/')
+                && bytes
+                    .get(name_at..name_end)
+                    .is_some_and(|found| found.eq_ignore_ascii_case(name))
+                && bytes.get(name_end).is_none_or(|byte| ends_name(*byte))
+            {
+                break name_at - 2;
+            }
+            from += offset + 1;
+        };
+        self.at = end;
+        if end > start {
+            if matches!(tag, Tag::Title | Tag::Textarea) {
+                self.text(start, end);
+            } else {
+                self.tree
+                    .text(start as u32, (end - start) as u32, false, false);
+            }
+        }
+        if end < bytes.len() {
+            self.skip_past(b'>');
+        }
+        self.tree.end_tag(tag);
+    }
+
+    fn text(&mut self, start: usize, end: usize) {
+        let text = &self.source[start..end];
+        let is_space = text.bytes().all(is_space);
+        if memchr::memchr2(b'&', 0, text.as_bytes()).is_some() {
+            let from = self.decoded.len();
+            entities::decode_into(text, false, &mut self.decoded);
+            self.tree.text(
+                from as u32,
+                (self.decoded.len() - from) as u32,
+                true,
+                is_space,
+            );
+        } else {
+            self.tree
+                .text(start as u32, (end - start) as u32, false, is_space);
+        }
+    }
+
+    /// Reads attributes up to the tag's `>`: whether the tag closes itself, or nothing when the page ends first.
+    fn attributes(&mut self, first: usize) -> Option<bool> {
+        let bytes = self.source.as_bytes();
+        loop {
+            while bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
+                self.at += 1;
+            }
+            match bytes.get(self.at)? {
+                b'>' => {
+                    self.at += 1;
+                    return Some(false);
+                }
+                b'/' => {
+                    self.at += 1;
+                    if bytes.get(self.at) == Some(&b'>') {
+                        self.at += 1;
+                        return Some(true);
+                    }
+                }
+                _ => self.attribute(first)?,
+            }
+        }
+    }
+
+    fn attribute(&mut self, first: usize) -> Option<()> {
+        let bytes = self.source.as_bytes();
+        let name = self.at;
+        // A leading `=` belongs to the name.
+        self.at += 1;
+        self.at += bytes[self.at..]
+            .iter()
+            .take_while(|byte| !ends_name(**byte) && **byte != b'=')
+            .count();
+        let name_len = self.at - name;
+        let after_name = self.at;
+        while bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
+            self.at += 1;
+        }
+        let (mut value, mut value_len) = (self.at, 0);
+        if bytes.get(self.at) == Some(&b'=') {
+            self.at += 1;
+            while bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
+                self.at += 1;
+            }
+            value = self.at;
+            match bytes.get(self.at)? {
+                quote @ (b'"' | b'\'') => {
+                    value += 1;
+                    value_len = memchr::memchr(*quote, &bytes[value..])?;
+                    self.at = value + value_len + 1;
+                }
+                b'>' => {}
+                _ => {
+                    value_len = bytes[value..]
+                        .iter()
+                        .take_while(|byte| !is_space(**byte) && **byte != b'>')
+                        .count();
+                    self.at = value + value_len;
+                }
+            }
+        } else {
+            self.at = after_name;
+        }
+        if self.attributes.len() - first >= self.attributes_max {
+            self.cut = self.cut.or(Some(Cut::Attributes));
+        } else if let Ok(name_len) = u16::try_from(name_len) {
+            self.attributes.push(Attribute {
+                name: name as u32,
+                name_len,
+                value: value as u32,
+                value_len: value_len as u32,
+            });
+        }
+        Some(())
+    }
+}
+
+/// The bytes up to and with the end of a comment, `-->` or `--!>`.
+fn comment_length(body: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memmem::find(&body[from..], b"--")?;
+        let rest = &body[at + 2..];
+        if rest.starts_with(b">") {
+            return Some(at + 3);
+        }
+        if rest.starts_with(b"!>") {
+            return Some(at + 4);
+        }
+        from = at + 1;
+    }
+}

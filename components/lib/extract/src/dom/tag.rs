@@ -1,0 +1,341 @@
+//! Element names as one byte, with the properties that the tree builder and the extractors ask for.
+
+/// Packs a name of at most 16 bytes into a number, so that names compare in one step.
+const fn pack(name: &[u8]) -> u128 {
+    let mut packed = 0;
+    let mut at = 0;
+    while at < name.len() {
+        packed = (packed << 8) | name[at] as u128;
+        at += 1;
+    }
+    packed
+}
+
+macro_rules! tags {
+    ($($variant:ident $name:literal),* $(,)?) => {
+        /// The kind of a node: text, the root, a known element, or [`Tag::Other`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Tag {
+            /// A run of character data.
+            Text,
+            /// The document itself.
+            Root,
+            /// An element whose name no rule here asks for.
+            Other,
+            $(#[doc = concat!("The element `", $name, "`.")] $variant,)*
+        }
+
+        const COUNT: usize = [$($name),*].len();
+
+        /// Sorted while compiling, so that nothing is built at the first page.
+        const BY_NAME: [(u128, Tag); COUNT] = sorted([$((pack($name.as_bytes()), Tag::$variant)),*]);
+
+        impl Tag {
+            /// The element's name in lower case; empty for text, root and unknown names.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Tag::$variant => $name,)*
+                    Tag::Text | Tag::Root | Tag::Other => "",
+                }
+            }
+        }
+    };
+}
+
+const fn sorted<const N: usize>(mut table: [(u128, Tag); N]) -> [(u128, Tag); N] {
+    let mut at = 1;
+    while at < N {
+        let mut back = at;
+        while back > 0 && table[back - 1].0 > table[back].0 {
+            let moved = table[back];
+            table[back] = table[back - 1];
+            table[back - 1] = moved;
+            back -= 1;
+        }
+        at += 1;
+    }
+    table
+}
+
+tags! {
+    A "a", Abbr "abbr", Address "address", Applet "applet", Area "area", Article "article", Aside "aside", Audio "audio",
+    B "b", Base "base", Big "big", Blockquote "blockquote", Body "body", Br "br", Button "button", Canvas "canvas",
+    Caption "caption", Center "center", Cite "cite", Code "code", Col "col", Colgroup "colgroup", Dd "dd", Del "del",
+    Details "details", Dialog "dialog", Dir "dir", Div "div", Dl "dl", Dt "dt", Em "em", Embed "embed",
+    Fieldset "fieldset", Figcaption "figcaption", Figure "figure", Font "font", Footer "footer", Form "form",
+    Frame "frame", Frameset "frameset", H1 "h1", H2 "h2", H3 "h3", H4 "h4", H5 "h5", H6 "h6", Head "head",
+    Header "header", Hgroup "hgroup", Hr "hr", Html "html", I "i", Iframe "iframe", Img "img", Input "input",
+    Ins "ins", Kbd "kbd", Label "label", Legend "legend", Li "li", Link "link", Listing "listing", Main "main",
+    Mark "mark", Marquee "marquee", Math "math", Menu "menu", Meta "meta", Nav "nav", Noembed "noembed",
+    Noframes "noframes", Noscript "noscript", Object "object", Ol "ol", Optgroup "optgroup", Option "option",
+    Output "output", P "p", Picture "picture", Pre "pre", Q "q", S "s", Samp "samp", Script "script",
+    Search "search", Section "section", Select "select", Small "small", Source "source", Span "span",
+    Strike "strike", Strong "strong", Style "style", Sub "sub", Summary "summary", Sup "sup", Svg "svg",
+    Table "table", Tbody "tbody", Td "td", Template "template", Textarea "textarea", Tfoot "tfoot", Th "th",
+    Thead "thead", Time "time", Title "title", Tr "tr", Track "track", Tt "tt", U "u", Ul "ul", Var "var",
+    Video "video", Wbr "wbr", Xmp "xmp",
+}
+
+impl Tag {
+    /// The tag for a name in lower case.
+    pub fn from_name(name: &[u8]) -> Tag {
+        if name.len() > 16 {
+            return Tag::Other;
+        }
+        let packed = pack(name);
+        BY_NAME
+            .binary_search_by(|entry| entry.0.cmp(&packed))
+            .map_or(Tag::Other, |at| BY_NAME[at].1)
+    }
+
+    /// The level of a heading, 1 to 6.
+    pub fn heading_level(self) -> Option<u8> {
+        (Tag::H1..=Tag::H6)
+            .contains(&self)
+            .then(|| self as u8 - Tag::H1 as u8 + 1)
+    }
+
+    /// An element that never has content.
+    pub fn is_void(self) -> bool {
+        matches!(
+            self,
+            Tag::Area
+                | Tag::Base
+                | Tag::Br
+                | Tag::Col
+                | Tag::Embed
+                | Tag::Frame
+                | Tag::Hr
+                | Tag::Img
+                | Tag::Input
+                | Tag::Link
+                | Tag::Meta
+                | Tag::Source
+                | Tag::Track
+                | Tag::Wbr
+        )
+    }
+
+    /// An element whose content is characters up to its own end tag.
+    pub fn is_raw(self) -> bool {
+        matches!(
+            self,
+            Tag::Script
+                | Tag::Style
+                | Tag::Iframe
+                | Tag::Noembed
+                | Tag::Noframes
+                | Tag::Xmp
+                | Tag::Textarea
+                | Tag::Title
+        )
+    }
+
+    /// An element that starts a line of its own when shown.
+    pub fn is_block(self) -> bool {
+        matches!(
+            self,
+            Tag::Root
+                | Tag::Html
+                | Tag::Body
+                | Tag::Address
+                | Tag::Article
+                | Tag::Aside
+                | Tag::Blockquote
+                | Tag::Caption
+                | Tag::Center
+                | Tag::Dd
+                | Tag::Details
+                | Tag::Dialog
+                | Tag::Dir
+                | Tag::Div
+                | Tag::Dl
+                | Tag::Dt
+                | Tag::Fieldset
+                | Tag::Figcaption
+                | Tag::Figure
+                | Tag::Footer
+                | Tag::Form
+                | Tag::H1
+                | Tag::H2
+                | Tag::H3
+                | Tag::H4
+                | Tag::H5
+                | Tag::H6
+                | Tag::Header
+                | Tag::Hgroup
+                | Tag::Hr
+                | Tag::Legend
+                | Tag::Li
+                | Tag::Listing
+                | Tag::Main
+                | Tag::Menu
+                | Tag::Nav
+                | Tag::Ol
+                | Tag::Optgroup
+                | Tag::Option
+                | Tag::P
+                | Tag::Pre
+                | Tag::Search
+                | Tag::Section
+                | Tag::Select
+                | Tag::Summary
+                | Tag::Table
+                | Tag::Tbody
+                | Tag::Td
+                | Tag::Tfoot
+                | Tag::Th
+                | Tag::Thead
+                | Tag::Tr
+                | Tag::Ul
+                | Tag::Xmp
+                | Tag::Textarea
+        )
+    }
+
+    /// A start tag of this kind ends an open paragraph.
+    pub(crate) fn closes_paragraph(self) -> bool {
+        matches!(
+            self,
+            Tag::Address
+                | Tag::Article
+                | Tag::Aside
+                | Tag::Blockquote
+                | Tag::Center
+                | Tag::Details
+                | Tag::Dialog
+                | Tag::Dir
+                | Tag::Div
+                | Tag::Dl
+                | Tag::Fieldset
+                | Tag::Figcaption
+                | Tag::Figure
+                | Tag::Footer
+                | Tag::Header
+                | Tag::Hgroup
+                | Tag::Main
+                | Tag::Menu
+                | Tag::Nav
+                | Tag::Ol
+                | Tag::P
+                | Tag::Search
+                | Tag::Section
+                | Tag::Summary
+                | Tag::Ul
+                | Tag::H1
+                | Tag::H2
+                | Tag::H3
+                | Tag::H4
+                | Tag::H5
+                | Tag::H6
+                | Tag::Pre
+                | Tag::Listing
+                | Tag::Form
+                | Tag::Table
+                | Tag::Hr
+                | Tag::Li
+                | Tag::Dd
+                | Tag::Dt
+                | Tag::Xmp
+        )
+    }
+
+    /// What the standard's "any other end tag" walk does not pass.
+    pub(crate) fn is_special(self) -> bool {
+        (self.is_block()
+            && !matches!(
+                self,
+                Tag::Option | Tag::Optgroup | Tag::Dialog | Tag::Legend
+            ))
+            || matches!(
+                self,
+                Tag::Applet
+                    | Tag::Button
+                    | Tag::Marquee
+                    | Tag::Object
+                    | Tag::Template
+                    | Tag::Head
+                    | Tag::Noscript
+            )
+    }
+
+    /// What ends the search for an open paragraph or a matching start tag.
+    pub(crate) fn is_scope_boundary(self) -> bool {
+        matches!(
+            self,
+            Tag::Root
+                | Tag::Html
+                | Tag::Applet
+                | Tag::Caption
+                | Tag::Table
+                | Tag::Td
+                | Tag::Th
+                | Tag::Marquee
+                | Tag::Object
+                | Tag::Template
+        )
+    }
+
+    /// The formatting elements, which may be closed out of order.
+    pub(crate) fn is_formatting(self) -> bool {
+        matches!(
+            self,
+            Tag::A
+                | Tag::B
+                | Tag::Big
+                | Tag::Code
+                | Tag::Em
+                | Tag::Font
+                | Tag::I
+                | Tag::S
+                | Tag::Small
+                | Tag::Strike
+                | Tag::Strong
+                | Tag::Tt
+                | Tag::U
+        )
+    }
+
+    /// What may stand in the head without ending it.
+    pub(crate) fn is_head_content(self) -> bool {
+        matches!(
+            self,
+            Tag::Base
+                | Tag::Link
+                | Tag::Meta
+                | Tag::Noscript
+                | Tag::Script
+                | Tag::Style
+                | Tag::Template
+                | Tag::Title
+                | Tag::Head
+                | Tag::Html
+                | Tag::Noframes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tag;
+
+    #[test]
+    fn names_are_found_both_ways() {
+        for name in [
+            "a",
+            "blockquote",
+            "div",
+            "h6",
+            "xmp",
+            "figcaption",
+            "textarea",
+        ] {
+            assert_eq!(Tag::from_name(name.as_bytes()).name(), name);
+        }
+        assert_eq!(Tag::from_name(b"my-element"), Tag::Other);
+        assert_eq!(Tag::from_name(b"an-element-with-a-long-name"), Tag::Other);
+        assert_eq!(Tag::H3.heading_level(), Some(3));
+        assert_eq!(Tag::Hr.heading_level(), None);
+    }
+}

@@ -1,0 +1,184 @@
+use super::{Cut, Document, Limits, Selector, SelectorError, Tag};
+
+/// The tree in short: names with their children in brackets, text in quotes.
+fn outline(html: &str) -> String {
+    let document = Document::parse(html, &Limits::default());
+    let mut shown = String::new();
+    let mut open: Vec<u32> = Vec::new();
+    for node in 1..document.len() {
+        while open.last().is_some_and(|end| *end <= node) {
+            open.pop();
+            shown.push(')');
+        }
+        if !shown.is_empty() && !shown.ends_with('(') {
+            shown.push(' ');
+        }
+        if document.tag(node) == Tag::Text {
+            shown.push_str(&format!("{:?}", document.text(node)));
+        } else {
+            shown.push_str(&document.name(node).to_ascii_lowercase());
+            if document.end(node) > node + 1 {
+                shown.push('(');
+                open.push(document.end(node));
+            }
+        }
+    }
+    shown.push_str(&")".repeat(open.len()));
+    shown
+}
+
+#[test]
+fn trees_come_out_as_in_a_browser() {
+    for (html, expected) in [
+        ("<p>a<p>b", r#"p("a") p("b")"#),
+        (
+            "<ul><li>a<li>b<ul><li>c</ul><li>d</ul>",
+            r#"ul(li("a") li("b" ul(li("c"))) li("d"))"#,
+        ),
+        ("<dl><dt>a<dd>b<dt>c</dl>", r#"dl(dt("a") dd("b") dt("c"))"#),
+        (
+            "<table><tr><td>a<td>b<tr><th>c</table>x",
+            r#"table(tr(td("a") td("b")) tr(th("c"))) "x""#,
+        ),
+        (
+            "<table><tr><td><div>a</table>b",
+            r#"table(tr(td(div("a")))) "b""#,
+        ),
+        ("<p><b>a</p>b</b>", r#"p(b("a")) "b""#),
+        ("<a><h3>a</a>b</h3>c", r#"a(h3("a")) h3("b") "c""#),
+        ("<a>x<a>y</a>", r#"a("x") a("y")"#),
+        ("<div><span>a</div>b</span>c", r#"div(span("a")) "b" "c""#),
+        ("a < b &lt; c", r#""a " "<" " b < c""#),
+        (
+            "<script>if (a<b) '</div>'</script>x",
+            r#"script("if (a<b) '</div>'") "x""#,
+        ),
+        ("<title>a &amp; <b></title>x", r#"title("a & <b>") "x""#),
+        (
+            "a<!-- > -- x -->b<!-->c<!--->d<!doctype x>e",
+            r#""a" "b" "c" "d" "e""#,
+        ),
+        (
+            "<svg><path/><circle></circle></svg>x",
+            r#"svg(path circle) "x""#,
+        ),
+        (
+            "<html><head><meta><body class=x>a</body></html>b",
+            r#"html(head(meta) body("a" "b"))"#,
+        ),
+        (
+            "<head><title>t</title><div>x</div>",
+            r#"head(title("t")) div("x")"#,
+        ),
+        (
+            "<select><option>a<option>b</select>",
+            r#"select(option("a") option("b"))"#,
+        ),
+        ("<h1>a<h2>b</h2>", r#"h1("a") h2("b")"#),
+        ("<div a=\"x", ""),
+    ] {
+        assert_eq!(outline(html), expected, "{html}");
+    }
+}
+
+#[test]
+fn attributes_read_as_written() {
+    let document = Document::parse(
+        "<A HREF='?a=1&amp;b' data-x=y/z checked = \"\" q>",
+        &Limits::default(),
+    );
+    assert_eq!(document.attribute(1, "href").as_deref(), Some("?a=1&b"));
+    assert_eq!(document.attribute(1, "data-x").as_deref(), Some("y/z"));
+    assert_eq!(document.attribute(1, "checked").as_deref(), Some(""));
+    assert_eq!(document.attribute(1, "q").as_deref(), Some(""));
+    assert_eq!(document.attribute(1, "x"), None);
+}
+
+fn cut(html: &str) -> Option<Cut> {
+    Document::parse(html, &Limits::default()).cut()
+}
+
+#[test]
+fn hostile_pages_are_cut() {
+    assert_eq!(cut(&"<div>".repeat(50_000)), Some(Cut::Depth));
+    assert_eq!(cut(&"<p>x".repeat(200_000)), Some(Cut::Nodes));
+    assert_eq!(
+        cut(&format!("<div{}>x", " a=1".repeat(1_000_000))),
+        Some(Cut::Attributes)
+    );
+    assert_eq!(cut(&"<b><i>".repeat(10_000)), Some(Cut::Depth));
+    let limits = Limits {
+        bytes_max: 4,
+        ..Limits::default()
+    };
+    let document = Document::parse("<p>äöü", &limits);
+    assert_eq!(
+        (document.cut(), document.text_content(0)),
+        (Some(Cut::Bytes), String::new())
+    );
+}
+
+#[test]
+fn text_past_the_depth_limit_is_kept() {
+    let html = format!(
+        "{}deep{}<p>after",
+        "<div>".repeat(5_000),
+        "</div>".repeat(5_000)
+    );
+    let document = Document::parse(&html, &Limits::default());
+    assert_eq!(document.text_content(0), "deep after");
+    let after = document.elements(Tag::P).next().unwrap();
+    assert_eq!(document.parent(after), 0);
+}
+
+fn selected(selector: &str) -> String {
+    let html = "<main id=m><p class='a b'>1<p>2<a href='/x.pdf' lang=en-GB>3</a><div><p>4</p></div></main><p>5";
+    let document = Document::parse(html, &Limits::default());
+    let found = Selector::parse(selector).unwrap().select(&document);
+    found
+        .iter()
+        .map(|node| document.text_content(*node))
+        .collect::<Vec<_>>()
+        .join("|")
+}
+
+#[test]
+fn selectors_find_their_elements() {
+    for (selector, expected) in [
+        ("#m > p", "1|23"),
+        ("main p", "1|23|4"),
+        ("p", "1|23|4|5"),
+        (".b.a", "1"),
+        ("[href$='.pdf']", "3"),
+        ("a[lang|=en]", "3"),
+        ("p + p", "23"),
+        ("p ~ div", "4"),
+        ("div, .a", "1|4"),
+        ("main > :nth-child(2)", "23"),
+        ("main > p:not(.a)", "23"),
+        ("main > *:last-child", "4"),
+        ("main div > p:first-child", "4"),
+        ("nope", ""),
+    ] {
+        assert_eq!(selected(selector), expected, "{selector}");
+    }
+}
+
+#[test]
+fn a_bad_selector_is_explained() {
+    assert_eq!(Selector::parse("").unwrap_err(), SelectorError::Empty);
+    assert_eq!(Selector::parse("p,").unwrap_err(), SelectorError::Empty);
+    assert_eq!(Selector::parse("p > ").unwrap_err(), SelectorError::Empty);
+    assert_eq!(
+        Selector::parse("p:hover").unwrap_err(),
+        SelectorError::Unsupported(":hover".into())
+    );
+    assert!(matches!(
+        Selector::parse("p[a"),
+        Err(SelectorError::Unsupported(_))
+    ));
+    assert!(matches!(
+        Selector::parse(&"p".repeat(2000)),
+        Err(SelectorError::TooLong { .. })
+    ));
+}

@@ -1,0 +1,4 @@
+//! trawl-extract: see components/ARCHITECTURE.md.
+
+pub mod dom;
+pub mod text;

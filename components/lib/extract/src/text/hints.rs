@@ -1,0 +1,371 @@
+//! What the names of an element (class, id, itemprop, role and the like) say about its content.
+//!
+//! The words are those that content-management systems and designers use; none of them belongs to one site.
+
+/// The kinds of content that names hint at, one bit each in a [`Hints`] mask and one distance each in the features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hint {
+    Content,
+    Article,
+    Navigation,
+    Footer,
+    Sidebar,
+    Comment,
+    Related,
+    Share,
+    Advert,
+    Consent,
+    Byline,
+    Signup,
+    Header,
+    Product,
+    Card,
+    Review,
+    Pager,
+    Filter,
+    Hero,
+    Post,
+    Hidden,
+    Description,
+    Title,
+    Code,
+    User,
+    Faq,
+}
+
+/// The number of kinds.
+pub(crate) const HINTS: usize = Hint::Faq as usize + 1;
+
+/// A set of [`Hint`]s.
+pub(crate) type Hints = u32;
+
+/// Words and the kind they hint at; a name's word counts when it equals the entry, or starts with it when the entry ends
+/// in `*`. Sorted by nothing: the list is read into a table by first letter while compiling.
+const WORDS: &[(&str, Hint)] = &[
+    ("content*", Hint::Content),
+    ("contenu", Hint::Content),
+    ("inhalt", Hint::Content),
+    ("main*", Hint::Content),
+    ("body*", Hint::Content),
+    ("text*", Hint::Content),
+    ("richtext*", Hint::Content),
+    ("rte", Hint::Content),
+    ("wysiwyg", Hint::Content),
+    ("prose", Hint::Content),
+    ("markdown*", Hint::Content),
+    ("cms", Hint::Content),
+    ("paragraph*", Hint::Content),
+    ("article*", Hint::Article),
+    ("story*", Hint::Article),
+    ("blog*", Hint::Article),
+    ("entry*", Hint::Article),
+    ("articlebody", Hint::Article),
+    ("hentry", Hint::Article),
+    ("nav*", Hint::Navigation),
+    ("menu*", Hint::Navigation),
+    ("breadcrumb*", Hint::Navigation),
+    ("crumb*", Hint::Navigation),
+    ("submenu*", Hint::Navigation),
+    ("toc*", Hint::Navigation),
+    ("megamenu*", Hint::Navigation),
+    ("dropdown*", Hint::Navigation),
+    ("skip*", Hint::Navigation),
+    ("links", Hint::Navigation),
+    ("footer*", Hint::Footer),
+    ("foot", Hint::Footer),
+    ("bottom*", Hint::Footer),
+    ("copyright*", Hint::Footer),
+    ("legal*", Hint::Footer),
+    ("disclaimer*", Hint::Footer),
+    ("contentinfo", Hint::Footer),
+    ("colophon", Hint::Footer),
+    ("sidebar*", Hint::Sidebar),
+    ("aside*", Hint::Sidebar),
+    ("widget*", Hint::Sidebar),
+    ("rail*", Hint::Sidebar),
+    ("complementary", Hint::Sidebar),
+    ("secondary*", Hint::Sidebar),
+    ("sidenav*", Hint::Sidebar),
+    ("comment*", Hint::Comment),
+    ("reply*", Hint::Comment),
+    ("replies", Hint::Comment),
+    ("respond*", Hint::Comment),
+    ("disqus*", Hint::Comment),
+    ("related*", Hint::Related),
+    ("recommend*", Hint::Related),
+    ("similar*", Hint::Related),
+    ("more*", Hint::Related),
+    ("also*", Hint::Related),
+    ("trending*", Hint::Related),
+    ("popular*", Hint::Related),
+    ("recent*", Hint::Related),
+    ("upsell*", Hint::Related),
+    ("crosssell*", Hint::Related),
+    ("readmore*", Hint::Related),
+    ("suggest*", Hint::Related),
+    ("latest*", Hint::Related),
+    ("share*", Hint::Share),
+    ("sharing*", Hint::Share),
+    ("social*", Hint::Share),
+    ("follow*", Hint::Share),
+    ("ad", Hint::Advert),
+    ("ads*", Hint::Advert),
+    ("advert*", Hint::Advert),
+    ("promo*", Hint::Advert),
+    ("sponsor*", Hint::Advert),
+    ("banner*", Hint::Advert),
+    ("cta*", Hint::Advert),
+    ("offer*", Hint::Advert),
+    ("affiliate*", Hint::Advert),
+    ("cookie*", Hint::Consent),
+    ("consent*", Hint::Consent),
+    ("gdpr*", Hint::Consent),
+    ("privacy*", Hint::Consent),
+    ("modal*", Hint::Consent),
+    ("popup*", Hint::Consent),
+    ("overlay*", Hint::Consent),
+    ("dialog*", Hint::Consent),
+    ("alert*", Hint::Consent),
+    ("notice*", Hint::Consent),
+    ("toast*", Hint::Consent),
+    ("tooltip*", Hint::Consent),
+    ("drawer*", Hint::Consent),
+    ("lightbox*", Hint::Consent),
+    ("meta*", Hint::Byline),
+    ("byline*", Hint::Byline),
+    ("author*", Hint::Byline),
+    ("date*", Hint::Byline),
+    ("time*", Hint::Byline),
+    ("published*", Hint::Byline),
+    ("tag", Hint::Byline),
+    ("tags*", Hint::Byline),
+    ("categor*", Hint::Byline),
+    ("info*", Hint::Byline),
+    ("bio*", Hint::Byline),
+    ("newsletter*", Hint::Signup),
+    ("subscri*", Hint::Signup),
+    ("signup*", Hint::Signup),
+    ("signin*", Hint::Signup),
+    ("login*", Hint::Signup),
+    ("register*", Hint::Signup),
+    ("form*", Hint::Signup),
+    ("contact*", Hint::Signup),
+    ("account*", Hint::Signup),
+    ("header*", Hint::Header),
+    ("head", Hint::Header),
+    ("masthead*", Hint::Header),
+    ("top*", Hint::Header),
+    ("logo*", Hint::Header),
+    ("topbar*", Hint::Header),
+    ("announcement*", Hint::Header),
+    ("product*", Hint::Product),
+    ("price*", Hint::Product),
+    ("cart*", Hint::Product),
+    ("buy*", Hint::Product),
+    ("sku*", Hint::Product),
+    ("shop*", Hint::Product),
+    ("spec*", Hint::Product),
+    ("attribute*", Hint::Product),
+    ("variant*", Hint::Product),
+    ("basket*", Hint::Product),
+    ("wishlist*", Hint::Product),
+    ("checkout*", Hint::Product),
+    ("card*", Hint::Card),
+    ("item*", Hint::Card),
+    ("tile*", Hint::Card),
+    ("grid*", Hint::Card),
+    ("list*", Hint::Card),
+    ("teaser*", Hint::Card),
+    ("result*", Hint::Card),
+    ("collection*", Hint::Card),
+    ("cell*", Hint::Card),
+    ("thumb*", Hint::Card),
+    ("review*", Hint::Review),
+    ("rating*", Hint::Review),
+    ("star*", Hint::Review),
+    ("testimonial*", Hint::Review),
+    ("feedback*", Hint::Review),
+    ("pagination*", Hint::Pager),
+    ("pager*", Hint::Pager),
+    ("paging*", Hint::Pager),
+    ("pages", Hint::Pager),
+    ("next*", Hint::Pager),
+    ("prev*", Hint::Pager),
+    ("filter*", Hint::Filter),
+    ("sort*", Hint::Filter),
+    ("facet*", Hint::Filter),
+    ("refine*", Hint::Filter),
+    ("toolbar*", Hint::Filter),
+    ("search*", Hint::Filter),
+    ("button*", Hint::Filter),
+    ("btn*", Hint::Filter),
+    ("action*", Hint::Filter),
+    ("tab*", Hint::Filter),
+    ("control*", Hint::Filter),
+    ("option*", Hint::Filter),
+    ("hero*", Hint::Hero),
+    ("slider*", Hint::Hero),
+    ("carousel*", Hint::Hero),
+    ("slide*", Hint::Hero),
+    ("swiper*", Hint::Hero),
+    ("gallery*", Hint::Hero),
+    ("post*", Hint::Post),
+    ("message*", Hint::Post),
+    ("thread*", Hint::Post),
+    ("topic*", Hint::Post),
+    ("forum*", Hint::Post),
+    ("question*", Hint::Post),
+    ("answer*", Hint::Post),
+    ("bbwrapper", Hint::Post),
+    ("quote*", Hint::Post),
+    ("hidden*", Hint::Hidden),
+    ("hide*", Hint::Hidden),
+    ("sr", Hint::Hidden),
+    ("visually*", Hint::Hidden),
+    ("screen*", Hint::Hidden),
+    ("collapse*", Hint::Hidden),
+    ("print*", Hint::Hidden),
+    ("invisible*", Hint::Hidden),
+    ("noprint*", Hint::Hidden),
+    ("accessib*", Hint::Hidden),
+    ("desc*", Hint::Description),
+    ("summary*", Hint::Description),
+    ("excerpt*", Hint::Description),
+    ("intro*", Hint::Description),
+    ("lead*", Hint::Description),
+    ("abstract*", Hint::Description),
+    ("detail*", Hint::Description),
+    ("about*", Hint::Description),
+    ("subtitle*", Hint::Description),
+    ("overview*", Hint::Description),
+    ("feature*", Hint::Description),
+    ("benefit*", Hint::Description),
+    ("title*", Hint::Title),
+    ("heading*", Hint::Title),
+    ("headline*", Hint::Title),
+    ("name*", Hint::Title),
+    ("caption*", Hint::Title),
+    ("label*", Hint::Title),
+    ("code*", Hint::Code),
+    ("highlight*", Hint::Code),
+    ("syntax*", Hint::Code),
+    ("doc*", Hint::Code),
+    ("docs*", Hint::Code),
+    ("api*", Hint::Code),
+    ("user*", Hint::User),
+    ("profile*", Hint::User),
+    ("avatar*", Hint::User),
+    ("member*", Hint::User),
+    ("signature*", Hint::User),
+    ("stat*", Hint::User),
+    ("vote*", Hint::User),
+    ("like*", Hint::User),
+    ("faq*", Hint::Faq),
+    ("accordion*", Hint::Faq),
+    ("panel*", Hint::Faq),
+    ("step*", Hint::Faq),
+];
+
+/// The range of entries by first letter.
+const BY_LETTER: [(u8, u8); 26] = ranges();
+const SORTED: [(&str, Hint); WORDS.len()] = sorted();
+
+const fn sorted() -> [(&'static str, Hint); WORDS.len()] {
+    let mut table = [("", Hint::Content); WORDS.len()];
+    let mut filled = 0;
+    let mut letter = b'a';
+    while letter <= b'z' {
+        let mut at = 0;
+        while at < WORDS.len() {
+            if WORDS[at].0.as_bytes()[0] == letter {
+                table[filled] = WORDS[at];
+                filled += 1;
+            }
+            at += 1;
+        }
+        letter += 1;
+    }
+    table
+}
+
+const fn ranges() -> [(u8, u8); 26] {
+    let mut ranges = [(0, 0); 26];
+    let table = sorted();
+    let mut at = 0;
+    while at < table.len() {
+        let letter = (table[at].0.as_bytes()[0] - b'a') as usize;
+        if ranges[letter].1 == 0 {
+            ranges[letter].0 = at as u8;
+        }
+        ranges[letter].1 = at as u8 + 1;
+        at += 1;
+    }
+    ranges
+}
+
+/// The hints of one attribute value. Words end where letters do and where a capital follows a small letter, so that
+/// `post-body`, `post_body` and `postBody` say the same.
+pub(crate) fn of_names(names: &str) -> Hints {
+    let mut hints = 0;
+    let bytes = names.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !bytes[at].is_ascii_alphabetic() {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        at += 1;
+        while at < bytes.len()
+            && bytes[at].is_ascii_alphabetic()
+            && !(bytes[at].is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase())
+        {
+            at += 1;
+        }
+        hints |= of_word(&bytes[start..at]);
+    }
+    hints
+}
+
+fn of_word(word: &[u8]) -> Hints {
+    let letter = word[0].to_ascii_lowercase() - b'a';
+    let (from, to) = BY_LETTER[usize::from(letter)];
+    let mut hints = 0;
+    for (entry, hint) in &SORTED[usize::from(from)..usize::from(to)] {
+        let (stem, is_prefix) = entry
+            .strip_suffix('*')
+            .map_or((*entry, false), |stem| (stem, true));
+        let fits = if is_prefix {
+            word.len() >= stem.len()
+        } else {
+            word.len() == stem.len()
+        };
+        if fits && word[..stem.len()].eq_ignore_ascii_case(stem.as_bytes()) {
+            hints |= 1 << *hint as u32;
+        }
+    }
+    hints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hint, of_names};
+
+    #[test]
+    fn names_hint_whatever_their_spelling() {
+        let post_content = (1 << Hint::Post as u32) | (1 << Hint::Content as u32);
+        for names in [
+            "post-body",
+            "post_body",
+            "postBody",
+            "POST BODY",
+            "12post__body--x",
+        ] {
+            assert_eq!(of_names(names), post_content, "{names}");
+        }
+        assert_eq!(of_names("ad"), 1 << Hint::Advert as u32);
+        assert_eq!(of_names("adoption grade"), 0);
+        assert_eq!(of_names(""), 0);
+    }
+}

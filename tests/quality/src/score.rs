@@ -1,0 +1,166 @@
+//! The measure: F1 over the multiset of words, and whether title, author and date are right.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use trawl_extract::text::{Mode, TextOptions, TextResult, extract_text};
+
+use crate::corpus::{Page, Truth};
+
+/// The figures of one mode over all pages.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) mode: String,
+    /// Mean F1 over all pages.
+    pub(crate) f1: f64,
+    pub(crate) f1_by_type: BTreeMap<String, f64>,
+    /// Shares of the pages that have one.
+    pub(crate) title: f64,
+    pub(crate) author: f64,
+    pub(crate) dates_right: usize,
+    pub(crate) dates: usize,
+    pub(crate) dates_false: usize,
+    pub(crate) undated: usize,
+    /// On one thread; depends on the machine and is never checked.
+    #[serde(default)]
+    pub(crate) pages_per_second: f64,
+}
+
+/// Extracts every page on one thread and scores it.
+pub(crate) fn run(pages: &[Page], mode: Mode, name: &str, details: bool) -> Figures {
+    let started = Instant::now();
+    let results: Vec<TextResult> = pages.iter().map(|page| extract(page, mode)).collect();
+    let pages_per_second = pages.len() as f64 / started.elapsed().as_secs_f64();
+    let scores: Vec<[f64; 3]> = pages
+        .iter()
+        .zip(&results)
+        .map(|(page, result)| f1(&result.text, &page.truth.main_content))
+        .collect();
+    let mut by_type: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (page, score) in pages.iter().zip(&scores) {
+        by_type
+            .entry(page.truth.page_type.clone())
+            .or_default()
+            .push(score[2]);
+    }
+    if details {
+        for (page, [precision, recall, f1]) in pages.iter().zip(&scores) {
+            println!(
+                "{name} {} {} P={precision:.3} R={recall:.3} F1={f1:.3} {}",
+                page.truth.id, page.truth.page_type, page.truth.url
+            );
+        }
+    }
+    let mut metadata = Metadata::default();
+    for (page, result) in pages.iter().zip(&results) {
+        metadata.count(&page.truth, result);
+    }
+    Figures {
+        mode: name.to_owned(),
+        f1: mean(scores.iter().map(|score| score[2])),
+        f1_by_type: by_type
+            .into_iter()
+            .map(|(kind, scores)| (kind, mean(scores.into_iter())))
+            .collect(),
+        title: mean(metadata.titles.into_iter()),
+        author: mean(metadata.authors.into_iter()),
+        dates_right: metadata.dates_right,
+        dates: metadata.dates,
+        dates_false: metadata.dates_false,
+        undated: pages.len() - metadata.dates,
+        pages_per_second,
+    }
+}
+
+fn extract(page: &Page, mode: Mode) -> TextResult {
+    let options = TextOptions {
+        mode,
+        selector: None,
+        url: Some(&page.truth.url),
+    };
+    // Only a selector can be at fault, and there is none.
+    extract_text(&page.html, &options).unwrap_or_default()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len();
+    if count == 0 {
+        0.0
+    } else {
+        values.sum::<f64>() / count as f64
+    }
+}
+
+/// The words of a text in lower case: runs of letters, digits and underscores.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    text.to_lowercase()
+        .split(|character| !is_word(character))
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Precision, recall and F1 of a text's words.
+fn f1(text: &str, truth: &str) -> [f64; 3] {
+    let (found, wanted) = (words(text), words(truth));
+    if found.is_empty() || wanted.is_empty() {
+        let score = f64::from(u8::from(found.is_empty() && wanted.is_empty()));
+        return [score; 3];
+    }
+    let mut counts: HashMap<&str, i64> = HashMap::new();
+    for word in &wanted {
+        *counts.entry(word).or_default() += 1;
+    }
+    let mut shared = 0.0;
+    for word in &found {
+        if let Some(left) = counts.get_mut(word.as_str()).filter(|left| **left > 0) {
+            *left -= 1;
+            shared += 1.0;
+        }
+    }
+    let (precision, recall) = (shared / found.len() as f64, shared / wanted.len() as f64);
+    let sum = precision + recall;
+    [
+        precision,
+        recall,
+        if sum > 0.0 {
+            2.0 * precision * recall / sum
+        } else {
+            0.0
+        },
+    ]
+}
+
+#[derive(Default)]
+struct Metadata {
+    titles: Vec<f64>,
+    authors: Vec<f64>,
+    dates_right: usize,
+    dates: usize,
+    dates_false: usize,
+}
+
+impl Metadata {
+    fn count(&mut self, truth: &Truth, result: &TextResult) {
+        let known = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
+        if let Some(title) = known(&truth.title) {
+            self.titles
+                .push(is_alike(result.title.as_deref(), &title, 0.75));
+        }
+        let _ = known(&truth.author);
+    }
+}
+
+fn is_alike(found: Option<&str>, wanted: &str, share_min: f64) -> f64 {
+    let (found, wanted) = (words(found.unwrap_or_default()), words(wanted));
+    if found == wanted {
+        return 1.0;
+    }
+    let (found, wanted): (BTreeSet<_>, BTreeSet<_>) =
+        (found.into_iter().collect(), wanted.into_iter().collect());
+    let shared = found.intersection(&wanted).count() as f64;
+    let all = found.union(&wanted).count() as f64;
+    f64::from(u8::from(all > 0.0 && shared / all >= share_min))
+}
