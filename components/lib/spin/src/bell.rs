@@ -31,9 +31,13 @@ impl Bell for SpinBell {
         if now_ms < self.silent_until_ms.get() || self.rang_lately(channel, now_ms) {
             return;
         }
-        if !matches!(within(WAITED_FOR, self.publish(channel)).await, Some(Ok(()))) {
+        if !matches!(
+            within(WAITED_FOR, self.publish(channel)).await,
+            Some(Ok(()))
+        ) {
             self.connection.borrow_mut().take();
-            self.silent_until_ms.set(monotonic_ms() + SILENT_AFTER_FAILURE_MS);
+            self.silent_until_ms
+                .set(monotonic_ms() + SILENT_AFTER_FAILURE_MS);
         }
     }
 }
@@ -42,7 +46,10 @@ impl SpinBell {
     /// Whether this channel was rung within [`COALESCED_MS`]; notes the ring when it was not.
     fn rang_lately(&self, channel: &'static str, now_ms: u64) -> bool {
         let mut rung = self.last_rung_ms.borrow_mut();
-        if rung.get(channel).is_some_and(|last_ms| now_ms < last_ms + COALESCED_MS) {
+        if rung
+            .get(channel)
+            .is_some_and(|last_ms| now_ms < last_ms + COALESCED_MS)
+        {
             return true;
         }
         rung.insert(channel, now_ms);
@@ -55,7 +62,9 @@ impl SpinBell {
         let connection = match kept {
             Some(connection) => connection,
             None => {
-                let Some(address) = self.variables.get("redis_url").await else { return Ok(()) };
+                let Some(address) = self.variables.get("redis_url").await else {
+                    return Ok(());
+                };
                 let opened = Rc::new(Connection::open(address).await?);
                 self.connection.borrow_mut().replace(Rc::clone(&opened));
                 opened

@@ -21,10 +21,18 @@ pub enum BodyRefused {
 ///
 /// # Errors
 /// [`BodyRefused`], at once when the length that the client states is too large already.
-pub async fn bounded_body(request: Request, bytes_max: usize) -> Result<http::Request<Bytes>, BodyRefused> {
+pub async fn bounded_body(
+    request: Request,
+    bytes_max: usize,
+) -> Result<http::Request<Bytes>, BodyRefused> {
     let (parts, body) = request.into_parts();
-    let stated = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
+    let stated = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if stated
+        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max))
+    {
         return Err(BodyRefused::TooLarge);
     }
     let no_body = parts.method == http::Method::GET || parts.method == http::Method::HEAD;
@@ -48,13 +56,24 @@ pub fn respond(response: http::Response<Bytes>) -> http::Response<FullBody<Bytes
     let (mut parts, body) = response.into_parts();
     let forbidden = parts.status.is_informational() || parts.status == http::StatusCode::NO_CONTENT;
     if !forbidden {
-        parts.headers.insert(CONTENT_LENGTH, http::HeaderValue::from(body.len()));
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, http::HeaderValue::from(body.len()));
     }
     http::Response::from_parts(parts, FullBody::new(body))
 }
 
 /// The client's address as the host saw it. The host appends its header after the client's own, so only the last value counts.
 pub fn client_address(headers: &http::HeaderMap) -> Option<IpAddr> {
-    let value = headers.get_all("spin-client-addr").iter().next_back()?.to_str().ok()?;
-    value.parse::<std::net::SocketAddr>().map(|address| address.ip()).or_else(|_| value.parse()).ok()
+    let value = headers
+        .get_all("spin-client-addr")
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()?;
+    value
+        .parse::<std::net::SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| value.parse())
+        .ok()
 }

@@ -33,7 +33,9 @@ impl Http for SpinHttp {
         } else {
             with_body(request, options)
         };
-        let response = client::send(request.map_err(into_send_error)?).await.map_err(into_send_error)?;
+        let response = client::send(request.map_err(into_send_error)?)
+            .await
+            .map_err(into_send_error)?;
         read_head(response)
     }
 }
@@ -49,13 +51,22 @@ fn request_options(timeouts: Timeouts) -> RequestOptions {
 }
 
 /// Built by hand: the SDK would open a stream and start a task to send nothing through it.
-fn without_body(request: http::Request<Bytes>, options: RequestOptions) -> Result<Request, ErrorCode> {
+fn without_body(
+    request: http::Request<Bytes>,
+    options: RequestOptions,
+) -> Result<Request, ErrorCode> {
     let (parts, _) = request.into_parts();
-    let headers = parts.headers.try_into().map_err(|_| ErrorCode::HttpProtocolError)?;
-    let (no_trailers, trailers): (FutureWriter<Result<Option<Trailers>, ErrorCode>>, _) = wit_future::new(|| Ok(None));
+    let headers = parts
+        .headers
+        .try_into()
+        .map_err(|_| ErrorCode::HttpProtocolError)?;
+    let (no_trailers, trailers): (FutureWriter<Result<Option<Trailers>, ErrorCode>>, _) =
+        wit_future::new(|| Ok(None));
     drop(no_trailers);
     let (request, _sent) = Request::new(headers, None, trailers, Some(options));
-    request.set_method(&parts.method.into()).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    request
+        .set_method(&parts.method.into())
+        .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
     request
         .set_scheme(parts.uri.scheme().map(Into::into).as_ref())
         .map_err(|()| ErrorCode::HttpProtocolError)?;
@@ -63,7 +74,12 @@ fn without_body(request: http::Request<Bytes>, options: RequestOptions) -> Resul
         .set_authority(parts.uri.authority().map(http::uri::Authority::as_str))
         .map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
     request
-        .set_path_with_query(parts.uri.path_and_query().map(http::uri::PathAndQuery::as_str))
+        .set_path_with_query(
+            parts
+                .uri
+                .path_and_query()
+                .map(http::uri::PathAndQuery::as_str),
+        )
         .map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
     Ok(request)
 }
@@ -71,7 +87,9 @@ fn without_body(request: http::Request<Bytes>, options: RequestOptions) -> Resul
 /// With the length stated: some servers refuse a POST in chunks.
 fn with_body(request: http::Request<Bytes>, options: RequestOptions) -> Result<Request, ErrorCode> {
     let (mut parts, body) = request.into_parts();
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     parts.extensions.insert(RequestOptionsExtension(options));
     http::Request::from_parts(parts, FullBody::new(body)).into_request()
 }
@@ -82,7 +100,10 @@ fn read_head(response: Response) -> Result<http::Response<SpinBody>, SendError> 
     let mut headers = HeaderMap::new();
     for (name, value) in response.get_headers().copy_all() {
         // A header that HTTP does not allow is left out; the page may still be good.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(&value)) {
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_bytes(&value),
+        ) {
             headers.append(name, value);
         }
     }
@@ -108,7 +129,13 @@ impl SpinBody {
     fn of(response: Response) -> Self {
         let (outcome, reader) = wit_future::new(|| Ok(()));
         let (stream, trailers) = Response::consume_body(response, reader);
-        Self { reading: Some(Reading { stream, trailers, _outcome: outcome }) }
+        Self {
+            reading: Some(Reading {
+                stream,
+                trailers,
+                _outcome: outcome,
+            }),
+        }
     }
 }
 
@@ -125,7 +152,10 @@ impl Body for SpinBody {
             StreamResult::Dropped | StreamResult::Cancelled => {
                 let Reading { trailers, .. } = self.reading.take()?;
                 // How the transfer ended comes with the trailers.
-                trailers.await.err().map(|error| Err(into_send_error(error)))
+                trailers
+                    .await
+                    .err()
+                    .map(|error| Err(into_send_error(error)))
             }
         }
     }
@@ -133,17 +163,23 @@ impl Body for SpinBody {
 
 fn into_send_error(error: ErrorCode) -> SendError {
     match error {
-        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => SendError::AddressNotAllowed,
-        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => SendError::Dns,
+        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
+            SendError::AddressNotAllowed
+        }
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => {
+            SendError::Dns
+        }
         ErrorCode::ConnectionRefused
         | ErrorCode::ConnectionTerminated
         | ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable => SendError::Connect(error.to_string()),
-        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
-            SendError::Tls(error.to_string())
-        }
+        ErrorCode::TlsProtocolError
+        | ErrorCode::TlsCertificateError
+        | ErrorCode::TlsAlertReceived(_) => SendError::Tls(error.to_string()),
         ErrorCode::ConnectionTimeout => SendError::Timeout("connecting".to_owned()),
-        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => SendError::Timeout("waiting for bytes".to_owned()),
+        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => {
+            SendError::Timeout("waiting for bytes".to_owned())
+        }
         ErrorCode::ConnectionWriteTimeout => SendError::Timeout("sending".to_owned()),
         ErrorCode::ConnectionLimitReached => SendError::Busy,
         other => SendError::Protocol(other.to_string()),

@@ -64,7 +64,12 @@ impl SpinProducerList {
         }
     }
 
-    async fn script(&self, script: &str, keys: &[&str], arguments: &[i64]) -> anyhow::Result<Vec<RedisResult>> {
+    async fn script(
+        &self,
+        script: &str,
+        keys: &[&str],
+        arguments: &[i64],
+    ) -> anyhow::Result<Vec<RedisResult>> {
         let ran = within(SCRIPT_TIMEOUT, self.eval(script, keys, arguments)).await;
         let ran = ran.unwrap_or_else(|| Err(anyhow::anyhow!("Redis did not answer in time")));
         if ran.is_err() {
@@ -73,12 +78,21 @@ impl SpinProducerList {
         ran
     }
 
-    async fn eval(&self, script: &str, keys: &[&str], arguments: &[i64]) -> anyhow::Result<Vec<RedisResult>> {
+    async fn eval(
+        &self,
+        script: &str,
+        keys: &[&str],
+        arguments: &[i64],
+    ) -> anyhow::Result<Vec<RedisResult>> {
         let kept = self.connection.borrow().clone();
         let connection = match kept {
             Some(connection) => connection,
             None => {
-                let opened = Rc::new(Connection::open(&self.address).await.context("Redis can't be reached")?);
+                let opened = Rc::new(
+                    Connection::open(&self.address)
+                        .await
+                        .context("Redis can't be reached")?,
+                );
                 self.connection.borrow_mut().replace(Rc::clone(&opened));
                 opened
             }
@@ -88,15 +102,28 @@ impl SpinProducerList {
         let parameters = [text(script), RedisParameter::Int64(count)]
             .into_iter()
             .chain(keys.iter().map(|key| text(key)))
-            .chain(arguments.iter().map(|number| RedisParameter::Int64(*number)));
-        connection.execute("EVAL", parameters).await.context("the list of producers can't be read")
+            .chain(
+                arguments
+                    .iter()
+                    .map(|number| RedisParameter::Int64(*number)),
+            );
+        connection
+            .execute("EVAL", parameters)
+            .await
+            .context("the list of producers can't be read")
     }
 }
 
 impl ProducerList for SpinProducerList {
     async fn take(&self, max: usize) -> anyhow::Result<Vec<Bytes>> {
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let reply = self.script(TAKE, &[LIST, REGISTER, &self.own_list], &[max, ORPHANED_AFTER_S]).await?;
+        let reply = self
+            .script(
+                TAKE,
+                &[LIST, REGISTER, &self.own_list],
+                &[max, ORPHANED_AFTER_S],
+            )
+            .await?;
         Ok(reply
             .into_iter()
             .filter_map(|entry| match entry {
@@ -110,6 +137,8 @@ impl ProducerList for SpinProducerList {
     }
 
     async fn acknowledge(&self) -> anyhow::Result<()> {
-        self.script(ACKNOWLEDGE, &[REGISTER, &self.own_list], &[]).await.map(drop)
+        self.script(ACKNOWLEDGE, &[REGISTER, &self.own_list], &[])
+            .await
+            .map(drop)
     }
 }

@@ -16,7 +16,10 @@ impl Sql for SpinSql {
     async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, SqlError> {
         if !self.migrated.get() {
             // Several requests of a new instance may do this at once: migrations are idempotent.
-            Store::new(&self.raw).migrate().await.map_err(as_sql_error)?;
+            Store::new(&self.raw)
+                .migrate()
+                .await
+                .map_err(as_sql_error)?;
             self.migrated.set(true);
         }
         self.raw.run(statement, params).await
@@ -66,11 +69,20 @@ impl RawSql {
 }
 
 /// Always reads to the end: errors come with the end of the rows, and a half-read result blocks its connection.
-async fn execute(connection: &Connection, statement: &str, params: Vec<Value>) -> Result<Rows, Error> {
-    let result = connection.execute(statement, params.into_iter().map(into_spin)).await?;
+async fn execute(
+    connection: &Connection,
+    statement: &str,
+    params: Vec<Value>,
+) -> Result<Rows, Error> {
+    let result = connection
+        .execute(statement, params.into_iter().map(into_spin))
+        .await?;
     let columns = result.columns().to_vec();
     let rows = result.collect().await?;
-    let rows = rows.into_iter().map(|row| row.values.into_iter().map(from_spin).collect()).collect();
+    let rows = rows
+        .into_iter()
+        .map(|row| row.values.into_iter().map(from_spin).collect())
+        .collect();
     Ok(Rows { columns, rows })
 }
 
@@ -98,7 +110,9 @@ fn classify(error: Error) -> SqlError {
     match error {
         Error::DatabaseFull => SqlError::Full("database or disk is full".to_owned()),
         Error::Io(message) => SqlError::classify(&message),
-        Error::NoSuchDatabase => SqlError::Other("the manifest gives this component no database".to_owned()),
+        Error::NoSuchDatabase => {
+            SqlError::Other("the manifest gives this component no database".to_owned())
+        }
         Error::AccessDenied => SqlError::Other("access to the database is denied".to_owned()),
         Error::InvalidConnection => SqlError::Other("the database connection is gone".to_owned()),
     }

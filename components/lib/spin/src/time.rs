@@ -10,7 +10,9 @@ pub struct SpinClock(());
 impl Clock for SpinClock {
     fn now_ms(&self) -> i64 {
         // A clock before 1970 reads as 1970; one past the year 292 million saturates.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
     }
 
@@ -36,7 +38,12 @@ pub(crate) fn monotonic_ms() -> u64 {
 /// `work`, or `None` when it takes longer than `limit`; what was under way is then cancelled.
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     use futures::future::{Either, select};
-    match select(std::pin::pin!(work), std::pin::pin!(spin_sdk::time::sleep(limit))).await {
+    match select(
+        std::pin::pin!(work),
+        std::pin::pin!(spin_sdk::time::sleep(limit)),
+    )
+    .await
+    {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,
     }

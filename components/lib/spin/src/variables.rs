@@ -33,10 +33,17 @@ impl Variables for SpinVariables {
             Err(error) => {
                 // A provider that fails for a moment must not switch a safety setting to its default: the last value known stays.
                 eprintln!("variable {name} can't be read: {error}");
-                return self.kept.borrow().get(name).and_then(|kept| kept.value.clone());
+                return self
+                    .kept
+                    .borrow()
+                    .get(name)
+                    .and_then(|kept| kept.value.clone());
             }
         };
-        let kept = Kept { value: value.clone(), until_ms: now_ms + KEPT_MS };
+        let kept = Kept {
+            value: value.clone(),
+            until_ms: now_ms + KEPT_MS,
+        };
         self.kept.borrow_mut().insert(name, kept);
         value
     }
