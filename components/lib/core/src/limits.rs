@@ -208,9 +208,18 @@ pub mod scrape {
     /// CPU work between two yields to the other tasks of the instance.
     pub const YIELD_AFTER_MS: u64 = 5;
 
-    const _: () = assert!(ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000, "a lease outlasts an attempt");
-    const _: () = assert!(LINGER_MS > 50, "a worker lingers longer than rings are coalesced");
-    const _: () = assert!(DECODED_BYTES_MAX < RESULT_BYTES_MAX, "a page fits into a result");
+    const _: () = assert!(
+        ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
+        "a lease outlasts an attempt"
+    );
+    const _: () = assert!(
+        LINGER_MS > 50,
+        "a worker lingers longer than rings are coalesced"
+    );
+    const _: () = assert!(
+        DECODED_BYTES_MAX < RESULT_BYTES_MAX,
+        "a page fits into a result"
+    );
 }
 
 /// Sending callbacks.
@@ -226,7 +235,10 @@ pub mod callback {
     /// Bytes of a callback's body, so that the smallest receivers take it.
     pub const BODY_BYTES_MAX: usize = 20 * 1024;
 
-    const _: () = assert!(ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000, "a lease outlasts an attempt");
+    const _: () = assert!(
+        ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
+        "a lease outlasts an attempt"
+    );
 }
 
 /// The clock's work.
@@ -239,4 +251,14 @@ pub mod sweep {
     pub const PURGE_EVERY_MS: u64 = 60_000;
     /// Rows removed at once: a short statement, so that nobody waits for it.
     pub const PURGE_ROWS_MAX: u32 = 500;
+}
+
+/// What a page fetch may cost: URLs, redirects, bytes.
+pub mod fetch {
+    /// A URL, as given and as parsed: RFC 9110 (4.1) asks for at least 8,000 octets, and real pages stay under it.
+    pub const URL_BYTES_MAX: usize = 8_000;
+    /// Octets of a host name without its trailing dot (RFC 1035, 2.3.4).
+    pub const HOST_BYTES_MAX: usize = 253;
+    /// Octets of one label (RFC 1035, 2.3.4).
+    pub const LABEL_BYTES_MAX: usize = 63;
 }

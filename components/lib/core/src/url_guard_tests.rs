@@ -1,0 +1,303 @@
+use super::*;
+
+fn code(raw: &str) -> &'static str {
+    UrlPolicy::default()
+        .target(raw)
+        .map_or_else(UrlError::code, |_| "ok")
+}
+
+fn with(networks: &[&str]) -> UrlPolicy {
+    UrlPolicy::with_private(networks.iter().map(|n| n.parse().unwrap()).collect())
+}
+
+#[test]
+fn a_url_is_read_as_a_browser_would() {
+    for (raw, read) in [
+        ("example.org", "https://example.org/"),
+        ("example.org/a?b=c:d", "https://example.org/a?b=c:d"),
+        ("example.org:8080/x", "https://example.org:8080/x"),
+        ("example.org:8443", "https://example.org:8443/"),
+        ("example.org:443?x", "https://example.org/?x"),
+        ("//example.org/x", "https://example.org/x"),
+        ("  https://example.org/a b \n", "https://example.org/a%20b"),
+        ("ht\ntp://exa\tmple.org/", "http://example.org/"),
+        ("HTTPS://EXAMPLE.org/Path#frag", "https://example.org/Path"),
+        ("http:example.org", "http://example.org/"),
+        ("https:\\\\example.org\\a", "https://example.org/a"),
+        (
+            "https://bücher.example/ü",
+            "https://xn--bcher-kva.example/%C3%BC",
+        ),
+        ("https://ｅｘａｍｐｌｅ.org/", "https://example.org/"),
+        ("http://example.org:80/", "http://example.org/"),
+        ("example.org/user@host", "https://example.org/user@host"),
+        ("https://8.8.8.8/", "https://8.8.8.8/"),
+        ("https://[2606:4700::1111]/", "https://[2606:4700::1111]/"),
+    ] {
+        let target = UrlPolicy::default().target(raw);
+        assert_eq!(
+            target.map(|t| t.url.to_string()),
+            Ok(read.to_owned()),
+            "{raw}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_web_url_is_refused_with_its_code() {
+    for (raw, wanted) in [
+        ("", "invalid_url"),
+        ("   \n", "invalid_url"),
+        ("https://", "invalid_url"),
+        ("http://.", "invalid_url"),
+        ("http://a..b/", "invalid_url"),
+        ("http://exa mple.org/", "invalid_url"),
+        ("http://example.org:99999/", "invalid_url"),
+        ("http://[::1", "invalid_url"),
+        ("http://256.256.256.256/", "invalid_url"),
+        ("http://a.0x7f/", "invalid_url"),
+        ("ftp://example.org/", "scheme_not_allowed"),
+        ("file:///etc/passwd", "scheme_not_allowed"),
+        ("javascript:alert(1)", "scheme_not_allowed"),
+        ("data:text/html,x", "scheme_not_allowed"),
+        ("gopher://127.0.0.1:6379/_x", "scheme_not_allowed"),
+        ("ws://example.org/", "scheme_not_allowed"),
+        ("mailto:a@example.org", "scheme_not_allowed"),
+        ("https://user:secret@example.org/", "userinfo_not_allowed"),
+        ("https://user@example.org/", "userinfo_not_allowed"),
+        ("https://:p@example.org/", "userinfo_not_allowed"),
+        ("user@example.org", "userinfo_not_allowed"),
+        ("https://example.org:22/", "port_not_allowed"),
+        ("https://example.org:0/", "port_not_allowed"),
+        ("example.org:6379", "port_not_allowed"),
+    ] {
+        assert_eq!(code(raw), wanted, "{raw}");
+    }
+}
+
+#[test]
+fn lengths_are_bounded() {
+    let longest = format!("https://example.org/{}", "a".repeat(URL_BYTES_MAX - 20));
+    assert_eq!(code(&longest), "ok");
+    assert_eq!(code(&format!("{longest}a")), "url_too_long");
+    let grows = format!("https://example.org/{}", "ü".repeat(URL_BYTES_MAX / 3));
+    assert_eq!(code(&grows), "url_too_long");
+    let label = "a".repeat(LABEL_BYTES_MAX);
+    assert_eq!(code(&format!("https://{label}.org/")), "ok");
+    assert_eq!(code(&format!("https://{label}a.org/")), "invalid_url");
+    let name = format!("{label}.{label}.{label}.{}.org", "b".repeat(57));
+    assert_eq!(name.len(), HOST_BYTES_MAX);
+    assert_eq!(code(&format!("https://{name}/")), "ok");
+    assert_eq!(code(&format!("https://{name}./")), "ok");
+    assert_eq!(code(&format!("https://b{name}/")), "invalid_url");
+}
+
+/// Spellings gathered from write-ups of server-side request forgery; each leads to a host that is not the web.
+pub(crate) const BYPASSES: &[&str] = &[
+    "http://127.0.0.1/",
+    "http://127.1/",
+    "http://127.0.1/",
+    "http://2130706433/",
+    "http://0x7f000001/",
+    "http://0x7f.0.0.1/",
+    "http://0x7f.1/",
+    "http://0177.0.0.1/",
+    "http://017700000001/",
+    "http://0/",
+    "http://0.0.0.0/",
+    "http://0x0/",
+    "http://00000000000.0.0.0/",
+    "http://127.0.0.1./",
+    "http://127.127.127.127/",
+    "http://127.0.0.1:8080/",
+    "http://①②⑦.⓪.⓪.①/",
+    "http://１２７.０.０.１/",
+    "http://127。0。0。1/",
+    "http://127．0．0．1/",
+    "http://127｡0｡0｡1/",
+    "http://%31%32%37.0.0.1/",
+    "http://0%78%37f.1/",
+    "http://127.0.0%2e1/",
+    "http:\\\\127.0.0.1\\",
+    "http:/127.0.0.1/",
+    "http:127.0.0.1",
+    "http:////127.0.0.1/",
+    "//127.0.0.1/",
+    "127.0.0.1",
+    "127.0.0.1:8080",
+    "http://127.0.0.1\t/",
+    "http://1\t27.0.0.1/",
+    "\u{1}http://127.0.0.1/",
+    "http://[::1]/",
+    "http://[::]/",
+    "http://[0:0:0:0:0:0:0:1]/",
+    "http://[::ffff:127.0.0.1]/",
+    "http://[::ffff:7f00:1]/",
+    "http://[0:0:0:0:0:ffff:127.0.0.1]/",
+    "http://[::127.0.0.1]/",
+    "http://[::ffff:0:127.0.0.1]/",
+    "http://[64:ff9b::127.0.0.1]/",
+    "http://[64:ff9b:1::10.0.0.1]/",
+    "http://[2002:7f00:1::]/",
+    "http://[2001:0:7f00:1::]/",
+    "http://[fe80::1]/",
+    "http://[fd00:ec2::254]/",
+    "http://[fec0::1]/",
+    "http://[ff02::1]/",
+    "http://[2606:4700::5efe:127.0.0.1]/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://0251.0376.0251.0376/",
+    "http://169.254.43518/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[::ffff:a9fe:a9fe]/",
+    "http://100.100.100.200/",
+    "http://168.63.129.16/",
+    "http://192.0.0.192/",
+    "http://10.0.0.1/",
+    "http://172.16.0.1/",
+    "http://172.31.255.255/",
+    "http://192.168.1.1/",
+    "http://192.168.0.1./",
+    "http://255.255.255.255/",
+    "http://224.0.0.1/",
+    "http://localhost/",
+    "http://LOCALHOST/",
+    "http://localhost./",
+    "http://foo.localhost/",
+    "http://foo.LocalHost./",
+    "http://localhost.localdomain/",
+    "http://localhost6/",
+    "http://ip6-localhost/",
+    "http://ip6-loopback/",
+    "localhost",
+    "localhost:8080",
+    "http://ⓛocalhost/",
+    "http://loc\u{ad}alhost/",
+    "http://%6c%6f%63%61%6c%68%6f%73%74/",
+    "http://ingest.spin.internal/",
+    "http://INGEST.SPIN.INTERNAL/",
+    "http://a.b.Spin.Internal./",
+    "http://spin.internal/",
+    "http://self.alt/",
+    "http://SELF.ALT./",
+    "http://x.self.alt/",
+    "http://ingest.spin%2einternal/",
+    "http://ingest。spin。internal/",
+    "http://metadata.google.internal/",
+    "http://METADATA.google.internal./",
+    "http://metadata/",
+    "http://metadata.goog/",
+    "http://instance-data/latest/",
+    "http://instance-data.ec2.internal/",
+    "http://metadata.azure.internal/",
+    "http://kubernetes.default.svc/",
+    "http://host.docker.internal/",
+    "http://redis/",
+    "http://intranet/",
+    "http://printer.local/",
+    "http://db.prod.internal/",
+    "http://router.home.arpa/",
+];
+
+#[test]
+fn addresses_that_are_not_the_web_are_refused_however_they_are_spelt() {
+    for raw in BYPASSES {
+        assert_eq!(code(raw), "address_not_allowed", "{raw:?}");
+    }
+}
+
+#[test]
+fn the_text_says_nothing_about_the_address() {
+    let texts: Vec<String> = BYPASSES
+        .iter()
+        .map(|raw| UrlPolicy::default().target(raw).unwrap_err().to_string())
+        .collect();
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+}
+
+#[test]
+fn names_that_only_look_alike_pass() {
+    for raw in [
+        "https://notspin.internal.example.org/",
+        "https://localhost.example.org/",
+        "https://127.0.0.1.nip.example/",
+        "https://myself.alt.example/",
+        "https://localhost-example.org/",
+        "https://metadata.example.org/",
+        "https://notmetadata.goog/",
+    ] {
+        assert_eq!(code(raw), "ok", "{raw}");
+    }
+}
+
+#[test]
+fn an_opened_network_opens_its_addresses_and_their_ports() {
+    let policy = with(&["127.0.0.0/8"]);
+    for raw in [
+        "http://127.0.0.1:34567/",
+        "http://0x7f.1:5/",
+        "http://localhost:34567/",
+        "http://a.localhost:34567/",
+    ] {
+        assert!(policy.target(raw).is_ok(), "{raw}");
+    }
+    for (raw, error) in [
+        ("http://10.0.0.1/", UrlError::Address),
+        ("http://[::1]:34567/", UrlError::Address),
+        ("http://[::ffff:127.0.0.1]:34567/", UrlError::Address),
+        ("http://ingest.spin.internal/", UrlError::Address),
+        ("http://self.alt/", UrlError::Address),
+        ("http://metadata.google.internal/", UrlError::Address),
+        ("http://127.0.0.1:0/", UrlError::Port),
+        ("https://example.org:34567/", UrlError::Port),
+        ("https://8.8.8.8:34567/", UrlError::Port),
+    ] {
+        assert_eq!(policy.target(raw), Err(error), "{raw}");
+    }
+    assert!(
+        with(&["10.0.0.0/8"])
+            .target("http://wiki.internal:3000/")
+            .is_ok()
+    );
+    assert_eq!(
+        with(&["10.0.0.0/8"]).target("http://localhost:3000/"),
+        Err(UrlError::Address)
+    );
+}
+
+#[test]
+fn schemes_and_ports_follow_the_policy() {
+    let strict = UrlPolicy {
+        schemes: Schemes::HttpsOnly,
+        ..UrlPolicy::default()
+    };
+    assert_eq!(strict.target("http://example.org/"), Err(UrlError::Scheme));
+    assert!(strict.target("example.org").is_ok());
+    let open = UrlPolicy {
+        ports: Ports::Any,
+        ..UrlPolicy::default()
+    };
+    assert!(open.target("https://example.org:9999/").is_ok());
+    assert_eq!(
+        open.target("http://127.0.0.1:9999/"),
+        Err(UrlError::Address)
+    );
+    let one = UrlPolicy {
+        ports: Ports::These(vec![443]),
+        ..UrlPolicy::default()
+    };
+    assert_eq!(one.target("http://example.org/"), Err(UrlError::Port));
+}
+
+#[test]
+fn the_keys_of_a_target_do_not_depend_on_spelling() {
+    let target = parse_target("HTTP://Example.ORG./x").unwrap();
+    assert_eq!(target.host(), "example.org");
+    assert_eq!(target.authority(), "http://example.org:80");
+    assert_eq!(
+        parse_target("https://[2606:4700::1]/").unwrap().authority(),
+        "https://[2606:4700::1]:443"
+    );
+}
