@@ -1,7 +1,12 @@
 //! trawl-core: the rules of trawl, pure. No I/O, no clock, no randomness: `now` and random draws are arguments.
 
 pub mod address;
+pub mod content_type;
+pub mod cookies;
+pub mod fetch_policy;
 pub mod ids;
 pub mod limits;
+pub mod redirect;
+pub mod retry_after;
 pub mod state;
 pub mod url_guard;

@@ -169,10 +169,14 @@ pub mod sqlite {
 
 /// Fetching a page and keeping its result: what one job may cost.
 pub mod scrape {
-    /// Jobs that one invocation of a scraper has in flight. Fetches wait for the network most of the time, and each holds at most one page in memory.
+    /// Jobs that one invocation of a scraper has in flight. Fetches wait for the network most of the time.
     pub const IN_FLIGHT_MAX: usize = 32;
-    /// Bytes of pages that one invocation holds at once; no further job starts above it, so that huge pages do not add up.
-    pub const BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
+    /// Jobs asked for in one claim: half of what may be in flight, so that several workers share a burst.
+    pub const CLAIMED_MAX: usize = IN_FLIGHT_MAX / 2;
+    /// Bytes of one body that every job may hold without asking; nine of ten pages are smaller.
+    pub const BODY_BYTES_FREE: usize = 512 * 1024;
+    /// Bodies larger than that which one invocation reads at once, so that huge pages do not add up: 6 × 10 MiB.
+    pub const LARGE_BODIES_MAX: usize = 6;
     /// A lease outlasts the longest attempt (`ATTEMPT_MS_MAX`) and the parse after it.
     pub const LEASE_S: u32 = 60;
     /// One attempt: robots.txt, all redirects and the body.
@@ -181,8 +185,18 @@ pub mod scrape {
     pub const RENEW_AFTER_MS: u64 = LEASE_S as u64 * 1_000 / 3;
     /// An invocation claims nothing new after this; the next ring or tick starts another one. Well inside the grace period of a stop.
     pub const INVOCATION_MS_MAX: u64 = 20_000;
+    /// Part of that which jobs that run alone may take, so that they never keep the others out.
+    pub const ALONE_MS_MAX: u64 = INVOCATION_MS_MAX / 2;
     /// With nothing to claim, an invocation waits this long for the next ring's work before it returns: longer than rings are coalesced.
     pub const LINGER_MS: u64 = 75;
+    /// Looks for new work in that time; each is one read.
+    pub const LINGER_LOOKS: u64 = 3;
+    /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
+    pub const RING_EVERY_MS: u64 = 50;
+    /// Leases and the wish to stop are looked after this often.
+    pub const BEAT_MS: u64 = 1_000;
+    /// Running jobs get this long after the wish to stop; then they are given back. The host waits 10 s.
+    pub const STOP_MS_MAX: u64 = 7_000;
     /// Finished jobs wait at most this long for others to share their statement.
     pub const GATHER_MS: u64 = 4;
     /// Finished jobs in one statement.
@@ -261,4 +275,20 @@ pub mod fetch {
     pub const HOST_BYTES_MAX: usize = 253;
     /// Octets of one label (RFC 1035, 2.3.4).
     pub const LABEL_BYTES_MAX: usize = 63;
+    /// Redirects of one page: what browsers' users meet in practice is five at most; curl's and Go's default is 10.
+    pub const REDIRECTS_SCRAPE_MAX: usize = 10;
+    /// Redirects of robots.txt that RFC 9309 (2.3.1.2) asks a crawler to follow.
+    pub const REDIRECTS_ROBOTS_MAX: usize = 5;
+    /// A callback goes where its owner said, nowhere else.
+    pub const REDIRECTS_CALLBACK_MAX: usize = 0;
+    /// A wish of `Retry-After` beyond an hour is not waited for longer; the site is asked again then.
+    pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+    /// Bytes that are looked at to tell what an undeclared body is (WHATWG MIME Sniffing, resource header).
+    pub const SNIFF_BYTES: usize = 1_445;
+    /// Cookies of one job's redirect chain (RFC 6265, 6.1 asks for 50 per domain).
+    pub const COOKIES_MAX: usize = 50;
+    /// Bytes of one cookie's name and value together (RFC 6265, 6.1).
+    pub const COOKIE_BYTES_MAX: usize = 4_096;
+    /// Bytes of the `Cookie` field that is sent: many servers refuse a line over 8 KiB.
+    pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
 }

@@ -353,4 +353,4 @@ impl UrlPolicy {
 
 #[cfg(test)]
 #[path = "url_guard_tests.rs"]
-mod tests;
+pub(crate) mod tests;

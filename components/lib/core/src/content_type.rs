@@ -1,0 +1,308 @@
+//! Which content each scraper reads, by its declared type or, without one, by its first bytes.
+
+use crate::fetch_policy::FetchCode;
+use crate::limits::fetch::SNIFF_BYTES;
+use crate::state::Kind;
+
+/// What a body is, as far as reading it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `text/html`.
+    Html,
+    /// `application/xhtml+xml`, read as HTML is.
+    Xhtml,
+    /// XML of another kind.
+    Xml,
+    /// Text of another kind.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// A `Content-Type` field taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentType {
+    /// `type/subtype`, in lower case.
+    pub essence: String,
+    /// The value of `charset`, as sent, without quotes.
+    pub charset: Option<String>,
+}
+
+impl ContentType {
+    /// Reads the field; `None` when it holds no type. Follows WHATWG MIME Sniffing (4.4) as far as it matters here.
+    #[must_use]
+    pub fn parse(field: &str) -> Option<Self> {
+        let mut parts = field.split(';');
+        let essence = parts.next()?.trim().to_ascii_lowercase();
+        let (kind, subtype) = essence.split_once('/')?;
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
+        if !is_token(kind) || !is_token(subtype) {
+            return None;
+        }
+        let charset = parts.find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            let value = value.trim().trim_matches('"').trim();
+            (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty())
+                .then(|| value.to_owned())
+        });
+        Some(Self { essence, charset })
+    }
+
+    /// The form that the type declares; `None` for a type that says nothing or nothing we know.
+    fn form(&self) -> Declared {
+        match self.essence.as_str() {
+            "text/html" => Declared::Form(Form::Html),
+            "application/xhtml+xml" => Declared::Form(Form::Xhtml),
+            "text/xml" | "application/xml" => Declared::Form(Form::Xml),
+            "application/json" | "text/json" => Declared::Form(Form::Json),
+            "*/*" | "unknown/unknown" | "application/unknown" => Declared::Nothing,
+            essence if essence.ends_with("+xml") => Declared::Form(Form::Xml),
+            essence if essence.ends_with("+json") => Declared::Form(Form::Json),
+            essence if essence.starts_with("text/") => Declared::Form(Form::Text),
+            _ => Declared::Other,
+        }
+    }
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+}
+
+enum Declared {
+    Form(Form),
+    Nothing,
+    Other,
+}
+
+/// Judges the header alone, before the body is read. `Ok(None)` means that the first bytes decide, with [`accept`].
+///
+/// # Errors
+/// [`FetchCode::UnsupportedContentType`].
+pub fn accept_header(kind: Kind, field: Option<&str>) -> Result<Option<Form>, FetchCode> {
+    match field
+        .and_then(ContentType::parse)
+        .map_or(Declared::Nothing, |content_type| content_type.form())
+    {
+        Declared::Nothing => Ok(None),
+        // XHTML is often served as XML; its first bytes tell.
+        Declared::Form(Form::Xml) if kind != Kind::Html => Ok(None),
+        Declared::Form(form) if reads(kind, form) => Ok(Some(form)),
+        Declared::Form(_) | Declared::Other => Err(FetchCode::UnsupportedContentType),
+    }
+}
+
+/// Judges the header and the first bytes of the decoded body ([`SNIFF_BYTES`] are enough).
+///
+/// # Errors
+/// [`FetchCode::UnsupportedContentType`].
+pub fn accept(kind: Kind, field: Option<&str>, body: &[u8]) -> Result<Form, FetchCode> {
+    if let Some(form) = accept_header(kind, field)? {
+        return Ok(form);
+    }
+    sniff(body)
+        .filter(|&form| reads(kind, form))
+        .ok_or(FetchCode::UnsupportedContentType)
+}
+
+const fn reads(kind: Kind, form: Form) -> bool {
+    match kind {
+        Kind::Text => matches!(form, Form::Html | Form::Xhtml | Form::Text),
+        Kind::Html => true,
+        Kind::Domains => matches!(form, Form::Html | Form::Xhtml),
+    }
+}
+
+/// Beginnings of HTML (WHATWG MIME Sniffing, 7.1); a space or `>` follows.
+const HTML_BEGINNINGS: &[&[u8]] = &[
+    b"<!doctype html",
+    b"<html",
+    b"<head",
+    b"<script",
+    b"<iframe",
+    b"<h1",
+    b"<div",
+    b"<font",
+    b"<table",
+    b"<a",
+    b"<style",
+    b"<title",
+    b"<b",
+    b"<body",
+    b"<br",
+    b"<p",
+    b"<meta",
+    b"<link",
+    b"<section",
+    b"<article",
+    b"<main",
+    b"<nav",
+];
+
+/// What the bytes look like, or `None` when they are no text.
+#[must_use]
+pub fn sniff(body: &[u8]) -> Option<Form> {
+    let head = &body[..body.len().min(SNIFF_BYTES)];
+    if head.starts_with(b"\xFE\xFF") || head.starts_with(b"\xFF\xFE") {
+        // UTF-16: the tags are there, with a zero beside each letter.
+        let narrow: Vec<u8> = head[2..]
+            .iter()
+            .copied()
+            .filter(|&byte| byte != 0)
+            .collect();
+        return Some(sniff_text(&narrow));
+    }
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    if head.starts_with(b"%PDF-") || head.iter().any(|&byte| is_binary(byte)) {
+        return None;
+    }
+    Some(sniff_text(head))
+}
+
+fn sniff_text(head: &[u8]) -> Form {
+    let head = head.trim_ascii_start();
+    let is_html = head.starts_with(b"<!--")
+        || HTML_BEGINNINGS.iter().any(|beginning| {
+            starts_ignoring_case(head, beginning)
+                && head
+                    .get(beginning.len())
+                    .is_none_or(|byte| matches!(byte, b'>' | b'/') || byte.is_ascii_whitespace())
+        });
+    if is_html {
+        Form::Html
+    } else if starts_ignoring_case(head, b"<?xml") {
+        if memchr::memmem::find(head, b"http://www.w3.org/1999/xhtml").is_some() {
+            Form::Xhtml
+        } else {
+            Form::Xml
+        }
+    } else if matches!(head.first(), Some(b'{' | b'[')) {
+        Form::Json
+    } else {
+        Form::Text
+    }
+}
+
+fn starts_ignoring_case(head: &[u8], lower: &[u8]) -> bool {
+    head.get(..lower.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(lower))
+}
+
+/// A byte that no text holds (WHATWG MIME Sniffing, 3: binary data byte).
+const fn is_binary(byte: u8) -> bool {
+    matches!(byte, 0x00..=0x08 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Result<Form, FetchCode> = Err(FetchCode::UnsupportedContentType);
+
+    #[test]
+    fn the_field_is_taken_apart() {
+        for (field, essence, charset) in [
+            ("text/html", "text/html", None),
+            (" Text/HTML ;Charset=UTF-8", "text/html", Some("UTF-8")),
+            (
+                "text/html;a=b; charset=\"iso-8859-1\" ;c",
+                "text/html",
+                Some("iso-8859-1"),
+            ),
+            ("text/html; charset=", "text/html", None),
+            ("text/html;charset=x;charset=y", "text/html", Some("x")),
+            ("application/ld+json", "application/ld+json", None),
+        ] {
+            let parsed = ContentType::parse(field).unwrap();
+            assert_eq!(
+                (parsed.essence.as_str(), parsed.charset.as_deref()),
+                (essence, charset),
+                "{field}"
+            );
+        }
+        for field in [
+            "",
+            "html",
+            "/",
+            "text/",
+            "te xt/html",
+            "text/html charset=x",
+        ] {
+            assert_eq!(ContentType::parse(field), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn each_kind_reads_its_declared_types() {
+        for (field, text, html, domains) in [
+            (
+                "text/html; charset=x",
+                Ok(Form::Html),
+                Ok(Form::Html),
+                Ok(Form::Html),
+            ),
+            (
+                "application/xhtml+xml",
+                Ok(Form::Xhtml),
+                Ok(Form::Xhtml),
+                Ok(Form::Xhtml),
+            ),
+            ("text/plain", Ok(Form::Text), Ok(Form::Text), REFUSED),
+            ("text/markdown", Ok(Form::Text), Ok(Form::Text), REFUSED),
+            ("application/json", REFUSED, Ok(Form::Json), REFUSED),
+            ("application/problem+json", REFUSED, Ok(Form::Json), REFUSED),
+            ("text/xml", REFUSED, Ok(Form::Xml), REFUSED),
+            ("application/rss+xml", REFUSED, Ok(Form::Xml), REFUSED),
+            ("image/png", REFUSED, REFUSED, REFUSED),
+            ("application/pdf", REFUSED, REFUSED, REFUSED),
+            ("application/octet-stream", REFUSED, REFUSED, REFUSED),
+            ("video/mp4", REFUSED, REFUSED, REFUSED),
+        ] {
+            let body = b"<?xml version='1.0'?><feed/>";
+            assert_eq!(accept(Kind::Text, Some(field), body), text, "{field}");
+            assert_eq!(accept(Kind::Html, Some(field), body), html, "{field}");
+            assert_eq!(accept(Kind::Domains, Some(field), body), domains, "{field}");
+        }
+    }
+
+    #[test]
+    fn xhtml_that_is_served_as_xml_is_found_by_its_namespace() {
+        let body = b"<?xml version=\"1.0\"?>\n<html xmlns=\"http://www.w3.org/1999/xhtml\">";
+        assert_eq!(
+            accept(Kind::Text, Some("application/xml"), body),
+            Ok(Form::Xhtml)
+        );
+        assert_eq!(
+            accept(Kind::Domains, Some("text/xml"), body),
+            Ok(Form::Xhtml)
+        );
+        assert_eq!(accept(Kind::Html, Some("text/xml"), body), Ok(Form::Xml));
+    }
+
+    #[test]
+    fn an_undeclared_body_is_told_by_its_first_bytes() {
+        for (body, form) in [
+            (&b"<!DOCTYPE HTML>"[..], Some(Form::Html)),
+            (b"\xEF\xBB\xBF \n<HTML lang=de>", Some(Form::Html)),
+            (b"<!-- x --><p>", Some(Form::Html)),
+            (b"<p", Some(Form::Html)),
+            (b"<pre>", Some(Form::Text)),
+            (b"\xFF\xFE<\0h\0t\0m\0l\0>\0", Some(Form::Html)),
+            (b"<?xml version='1.0'?><a/>", Some(Form::Xml)),
+            (b" {\"a\":1}", Some(Form::Json)),
+            (b"Just words, caf\xE9.", Some(Form::Text)),
+            (b"", Some(Form::Text)),
+            (b"\x89PNG\r\n\x1A\n\0", None),
+            (b"GIF89a\x01\0", None),
+            (b"%PDF-1.7 ...", None),
+            (b"PK\x03\x04", None),
+        ] {
+            assert_eq!(sniff(body), form, "{:?}", String::from_utf8_lossy(body));
+            for field in [None, Some(""), Some("*/*"), Some("nonsense")] {
+                assert_eq!(accept(Kind::Html, field, body).ok(), form);
+            }
+        }
+        assert_eq!(accept(Kind::Domains, None, b"words"), REFUSED);
+        assert_eq!(accept(Kind::Text, None, b"words"), Ok(Form::Text));
+    }
+}

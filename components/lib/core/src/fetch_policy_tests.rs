@@ -1,0 +1,75 @@
+use super::*;
+
+#[test]
+fn the_text_of_this_module_holds_the_table() {
+    let source = include_str!("fetch_policy.rs");
+    let documented: Vec<&str> = source
+        .lines()
+        .filter(|line| line.starts_with("//! | `"))
+        .collect();
+    let expected: Vec<String> = TABLE
+        .iter()
+        .map(|(_, code, permanent, meaning)| {
+            let again = if *permanent { "permanent" } else { "transient" };
+            format!("//! | `{code}` | {again} | {meaning} |")
+        })
+        .collect();
+    assert_eq!(documented, expected);
+}
+
+#[test]
+fn codes_are_unique_and_every_url_error_keeps_its_code() {
+    let mut codes: Vec<&str> = TABLE.iter().map(|row| row.1).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), TABLE.len());
+    for error in [
+        UrlError::Invalid,
+        UrlError::TooLong,
+        UrlError::Scheme,
+        UrlError::Userinfo,
+        UrlError::Port,
+        UrlError::Address,
+    ] {
+        assert_eq!(FetchCode::from(error).code(), error.code());
+        assert!(FetchCode::from(error).is_permanent());
+    }
+}
+
+#[test]
+fn statuses_are_sorted() {
+    for (status, class) in [
+        (200, StatusClass::Success),
+        (206, StatusClass::Success),
+        (300, StatusClass::Permanent),
+        (301, StatusClass::Redirect),
+        (304, StatusClass::NotModified),
+        (305, StatusClass::Permanent),
+        (308, StatusClass::Redirect),
+        (400, StatusClass::Permanent),
+        (403, StatusClass::Permanent),
+        (404, StatusClass::Permanent),
+        (408, StatusClass::Transient),
+        (410, StatusClass::Permanent),
+        (425, StatusClass::Transient),
+        (429, StatusClass::Transient),
+        (451, StatusClass::Permanent),
+        (500, StatusClass::Transient),
+        (503, StatusClass::Transient),
+        (599, StatusClass::Transient),
+        (600, StatusClass::Permanent),
+        (999, StatusClass::Permanent),
+        (0, StatusClass::Permanent),
+    ] {
+        assert_eq!(classify_status(status), class, "{status}");
+    }
+    assert_eq!(
+        FetchCode::Http(404).job_error(None),
+        JobError {
+            code: "http_404".into(),
+            detail: "the server answered 404".into(),
+            permanent: true,
+        }
+    );
+    assert!(!FetchCode::Http(503).is_permanent());
+}
