@@ -1,14 +1,30 @@
 //! The balancer: a fleet of replicas that can be exchanged while it works.
 
-use std::{future::Future, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-use http::{Request, Response, StatusCode};
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use trawl_core::limits::balance as limits;
 
 use crate::{
     backend::LocalReplicas,
     body::{Body, BoxError},
-    config::BalanceConfig,
-    problem::Problem,
+    budget::RetryBudget,
+    clients::{ClientRules, Clients, TooMany},
+    clock::Clock,
+    config::{BalanceConfig, ReplicaConfig},
+    fleet::Fleet,
+    probe, reload,
+    remote::Remote,
+    replica::{Backend, Replica},
     server::Handler,
 };
 
@@ -25,7 +41,28 @@ pub struct ApplyError {
 
 /// Chooses a replica for each request, and passes it on.
 pub struct Balancer {
-    _locals: Arc<dyn LocalReplicas>,
+    pub(crate) fleet: ArcSwap<Fleet>,
+    pub(crate) clock: Clock,
+    pub(crate) totals: Totals,
+    locals: Arc<dyn LocalReplicas>,
+    budget: Mutex<RetryBudget>,
+    clients: Mutex<Clients>,
+    reload_error: Mutex<Option<String>>,
+    /// One `apply` at a time.
+    applying: Mutex<()>,
+}
+
+/// What happened in front of the replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) requests: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) retries_refused: AtomicU64,
+    pub(crate) refused_out: AtomicU64,
+    pub(crate) refused_full: AtomicU64,
+    pub(crate) refused_client: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) reloads: AtomicU64,
 }
 
 impl Balancer {
@@ -34,32 +71,105 @@ impl Balancer {
     /// # Errors
     /// A local replica that could not be made.
     pub fn new(
-        _config: BalanceConfig,
+        config: BalanceConfig,
         locals: Arc<dyn LocalReplicas>,
     ) -> Result<Arc<Self>, ApplyError> {
-        Ok(Arc::new(Self { _locals: locals }))
+        let clock = Clock::new();
+        let replicas = replicas(&config, None, locals.as_ref())?;
+        Ok(Arc::new(Self {
+            fleet: ArcSwap::from_pointee(Fleet::new(config, replicas, clock)),
+            clock,
+            totals: Totals::default(),
+            locals,
+            budget: Mutex::new(RetryBudget::new(
+                limits::RETRY_WINDOW_MS,
+                limits::RETRY_RESERVE,
+            )),
+            clients: Mutex::default(),
+            reload_error: Mutex::default(),
+            applying: Mutex::default(),
+        }))
     }
 
-    /// Puts `config` in the place of the present one. Replicas that stay keep their connections, counts and health.
+    /// Puts `config` in the place of the present one. Replicas that stay keep their connections, counts and health; those
+    /// that go finish what they have.
     ///
     /// # Errors
     /// A local replica that could not be made; nothing is changed then.
-    pub fn apply(&self, _config: BalanceConfig) -> Result<(), ApplyError> {
+    pub fn apply(&self, config: BalanceConfig) -> Result<(), ApplyError> {
+        let _one = lock(&self.applying);
+        let present = self.fleet.load_full();
+        let replicas = replicas(&config, Some(&present), self.locals.as_ref())?;
+        self.fleet
+            .store(Arc::new(Fleet::new(config, replicas, self.clock)));
+        self.totals.reloads.fetch_add(1, Relaxed);
         Ok(())
     }
 
     /// Watches the balance file, checks replicas, and forgets quiet clients; runs until `stop` completes.
     pub async fn run(
         self: Arc<Self>,
-        _file: Option<PathBuf>,
+        file: Option<PathBuf>,
         stop: impl Future<Output = ()> + Send,
     ) {
-        stop.await;
+        let checks = probe::check_forever(&self);
+        let reloads = reload::watch_forever(&self, file);
+        tokio::select! {
+            () = stop => {}
+            () = checks => {}
+            () = reloads => {}
+        }
     }
 
-    /// Answers one request from the client at `peer`.
-    pub async fn handle(&self, _request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
-        Problem::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", "Not yet.").response()
+    /// The configuration that is in force.
+    #[must_use]
+    pub fn config(&self) -> BalanceConfig {
+        self.fleet.load().config.clone()
+    }
+
+    /// How many replicas may be chosen at this moment.
+    #[must_use]
+    pub fn usable(&self) -> usize {
+        self.fleet.load().usable()
+    }
+
+    /// Counts a request of `address`, until the ticket is dropped. Loopback and trusted proxies are not counted.
+    pub(crate) fn admit_client(
+        &self,
+        fleet: &Fleet,
+        address: IpAddr,
+    ) -> Result<Option<Ticket<'_>>, TooMany> {
+        let is_exempt = address.is_loopback()
+            || fleet
+                .config
+                .trusted_proxies
+                .iter()
+                .any(|net| net.contains(&address));
+        if is_exempt {
+            return Ok(None);
+        }
+        let rules = ClientRules {
+            in_flight_max: fleet.config.client_in_flight_max,
+            per_second: fleet.config.client_requests_per_second,
+            clients_max: limits::CLIENTS_MAX,
+        };
+        lock(&self.clients).enter(address, self.clock.now_ms(), &rules)?;
+        Ok(Some(Ticket {
+            clients: &self.clients,
+            address,
+        }))
+    }
+
+    pub(crate) fn budget(&self) -> MutexGuard<'_, RetryBudget> {
+        lock(&self.budget)
+    }
+
+    pub(crate) fn forget_quiet_clients(&self) {
+        lock(&self.clients).forget_quiet(self.clock.now_ms());
+    }
+
+    pub(crate) fn reload_error(&self) -> MutexGuard<'_, Option<String>> {
+        lock(&self.reload_error)
     }
 }
 
@@ -67,4 +177,56 @@ impl Handler for Balancer {
     async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         Self::handle(self, request, peer).await
     }
+}
+
+/// A request of a client, in flight.
+pub(crate) struct Ticket<'a> {
+    clients: &'a Mutex<Clients>,
+    address: IpAddr,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        lock(self.clients).leave(self.address);
+    }
+}
+
+/// The replicas of `config`; those of the `present` fleet with the same id and address go on as they are.
+fn replicas(
+    config: &BalanceConfig,
+    present: Option<&Fleet>,
+    locals: &dyn LocalReplicas,
+) -> Result<Vec<Arc<Replica>>, ApplyError> {
+    let make = |replica: &ReplicaConfig| {
+        let kept = present.and_then(|fleet| {
+            fleet
+                .slots
+                .iter()
+                .find(|slot| is_same(&slot.config, replica))
+        });
+        if let Some(slot) = kept {
+            return Ok(Arc::clone(&slot.replica));
+        }
+        let backend = match &replica.url {
+            Some(origin) => Backend::Remote(Arc::new(Remote::new(origin.clone()))),
+            None => Backend::Local(locals.open(replica).map_err(|cause| ApplyError {
+                id: replica.id.clone(),
+                cause,
+            })?),
+        };
+        Ok(Arc::new(Replica::new(replica.id.clone(), backend)))
+    };
+    config.replicas.iter().map(make).collect()
+}
+
+/// A local replica with other memory is another set of instances.
+fn is_same(old: &ReplicaConfig, new: &ReplicaConfig) -> bool {
+    old.id == new.id
+        && old.url == new.url
+        && (new.url.is_some() || old.memory_mb_max == new.memory_mb_max)
+}
+
+/// A panic elsewhere leaves plain counters behind the lock, which are still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

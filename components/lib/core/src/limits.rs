@@ -292,3 +292,21 @@ pub mod fetch {
     /// Bytes of the `Cookie` field that is sent: many servers refuse a line over 8 KiB.
     pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
 }
+
+/// robots.txt.
+pub mod robots {
+    /// Bytes that are read (RFC 9309, 2.5 asks for at least 500 KiB); the rest is cut at the last whole line.
+    pub const BODY_BYTES_MAX: usize = 500 * 1_024;
+    /// Bytes of one line; Google's parser cuts at eight times the longest URL of old browsers.
+    pub const LINE_BYTES_MAX: usize = 8 * 2_083;
+    /// How long a copy is used (RFC 9309, 2.4: not more than 24 hours).
+    pub const FRESH_MS: i64 = 24 * 3_600_000;
+    /// How soon an unreachable robots.txt is asked for again: the longest backoff of a job, so that a retry finds news.
+    pub const UNREACHABLE_RETRY_MS: i64 = 600_000;
+    /// After this long without an answer, a robots.txt counts as missing (RFC 9309, 2.3.1.4).
+    pub const UNREACHABLE_MS_MAX: i64 = 30 * 24 * 3_600_000;
+    /// A crawl delay is honoured up to a minute: a larger one would outlast every retry of a job.
+    pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
+    /// Directives of `X-Robots-Tag` and meta robots that are reported; there are about a dozen real ones.
+    pub const DIRECTIVES_MAX: usize = 32;
+}

@@ -1,0 +1,288 @@
+//! The replicas of one configuration, and the choice among them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use tokio::sync::oneshot;
+use trawl_core::limits::balance as limits;
+
+use crate::{
+    clock::{Clock, millis},
+    config::{BalanceConfig, ReplicaConfig},
+    gate::GateRules,
+    health::HealthRules,
+    replica::{Lease, Queued, Replica, Rules},
+    strategy::{Candidate, Draw, RAMP_FULL, Strategy, strategy},
+};
+
+/// One replica with what the present configuration says of it.
+pub(crate) struct Slot {
+    pub(crate) config: ReplicaConfig,
+    pub(crate) rules: Rules,
+    pub(crate) replica: Arc<Replica>,
+}
+
+/// The replicas of one configuration.
+pub(crate) struct Fleet {
+    pub(crate) config: BalanceConfig,
+    pub(crate) slots: Vec<Slot>,
+    chooser: Mutex<Chooser>,
+    clock: Clock,
+}
+
+struct Chooser {
+    strategy: Box<dyn Strategy>,
+    random: SmallRng,
+    /// Kept between picks, so that a pick allocates nothing.
+    candidates: Vec<Candidate>,
+    probed_ms: u64,
+}
+
+/// The set of replicas that a request has tried, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tried(u64);
+
+const _: () = assert!(limits::REPLICAS_MAX <= u64::BITS as usize);
+
+impl Tried {
+    pub(crate) fn with(self, index: usize) -> Self {
+        Self(self.0 | 1 << index)
+    }
+
+    const fn has(self, index: usize) -> bool {
+        self.0 & (1 << index) != 0
+    }
+
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The outcome of a choice.
+pub(crate) enum Choice {
+    /// This one, at once.
+    Go(usize, Lease),
+    /// This one, when a place is free.
+    Wait(usize, Queued),
+    /// All that are left are out; the first may be back in so many milliseconds.
+    Out { retry_after_ms: u64 },
+    /// All that are left are full.
+    Full,
+    /// This request has tried all that could be tried.
+    Exhausted,
+}
+
+/// Who may be chosen in one round of the choice.
+#[derive(Clone, Copy)]
+struct Round {
+    backup: bool,
+    waiting: bool,
+}
+
+/// Own replicas first, even if the request has to wait; then the backups.
+const ROUNDS: [Round; 4] = [
+    Round {
+        backup: false,
+        waiting: false,
+    },
+    Round {
+        backup: false,
+        waiting: true,
+    },
+    Round {
+        backup: true,
+        waiting: false,
+    },
+    Round {
+        backup: true,
+        waiting: true,
+    },
+];
+
+impl Fleet {
+    pub(crate) fn new(config: BalanceConfig, replicas: Vec<Arc<Replica>>, clock: Clock) -> Self {
+        let slots = config
+            .replicas
+            .iter()
+            .zip(replicas)
+            .map(|(replica_config, replica)| Slot {
+                rules: rules(&config, replica_config),
+                config: replica_config.clone(),
+                replica,
+            })
+            .collect();
+        let chooser = Chooser {
+            strategy: strategy(config.strategy),
+            random: SmallRng::from_os_rng(),
+            candidates: Vec::new(),
+            probed_ms: 0,
+        };
+        Self {
+            slots,
+            config,
+            chooser: Mutex::new(chooser),
+            clock,
+        }
+    }
+
+    /// Chooses for a request that has tried `tried` already; `key` is what `hash` goes by.
+    pub(crate) fn choose(&self, tried: Tried, key: u64) -> Choice {
+        let now_ms = self.clock.now_ms();
+        let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
+        let random = chooser.random.random();
+        let has_backups = self.slots.iter().any(|slot| slot.config.backup);
+        for round in ROUNDS.iter().filter(|round| has_backups || !round.backup) {
+            let mut candidates = std::mem::take(&mut chooser.candidates);
+            candidates.clear();
+            candidates.extend(
+                (0..self.slots.len()).map(|index| self.candidate(index, tried, *round, now_ms)),
+            );
+            let picked = chooser.strategy.pick(&candidates, Draw { random, key });
+            chooser.candidates = candidates;
+            if let Some(index) = picked {
+                return self.take(index, round.waiting, now_ms);
+            }
+        }
+        self.refuse(&mut chooser, tried, now_ms)
+    }
+
+    /// A replica failed: strategies may lower its share.
+    pub(crate) fn failed(&self, index: usize) {
+        let config = &self.slots[index].config;
+        let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
+        chooser
+            .strategy
+            .failed(index, config.weight, config.max_fails);
+    }
+
+    /// Replicas that may be chosen now.
+    pub(crate) fn usable(&self) -> usize {
+        let now_ms = self.clock.now_ms();
+        let usable = |slot: &&Slot| {
+            !slot.config.drain
+                && self
+                    .ramp(slot, &slot.replica.state().health, now_ms)
+                    .is_some()
+        };
+        self.slots.iter().filter(usable).count()
+    }
+
+    fn candidate(&self, index: usize, tried: Tried, round: Round, now_ms: u64) -> Candidate {
+        let slot = &self.slots[index];
+        let state = slot.replica.state();
+        let ramp = self.ramp(slot, &state.health, now_ms);
+        let has_place = if round.waiting {
+            state.gate.has_room(&slot.rules.gate)
+        } else {
+            state.gate.is_free(&slot.rules.gate)
+        };
+        Candidate {
+            usable: has_place
+                && ramp.is_some()
+                && slot.config.backup == round.backup
+                && !slot.config.drain
+                && !tried.has(index),
+            weight: slot.config.weight,
+            ramp: ramp.unwrap_or(RAMP_FULL),
+            in_flight: u32::try_from(state.gate.running() + state.gate.waiting())
+                .unwrap_or(u32::MAX),
+            latency_us: state.peak.us(),
+            seed: slot.replica.seed,
+        }
+    }
+
+    /// A single replica is never out: there is nothing better to do than to ask it.
+    pub(crate) fn ramp(
+        &self,
+        slot: &Slot,
+        health: &crate::health::Health,
+        now_ms: u64,
+    ) -> Option<u32> {
+        if self.slots.len() == 1 {
+            Some(RAMP_FULL)
+        } else {
+            health.ramp(now_ms, &slot.rules.health)
+        }
+    }
+
+    fn take(&self, index: usize, waiting: bool, now_ms: u64) -> Choice {
+        let slot = &self.slots[index];
+        let mut state = slot.replica.state();
+        state.health.chosen();
+        if waiting {
+            let (sender, word) = oneshot::channel();
+            state.gate.wait(now_ms, sender);
+            drop(state);
+            Choice::Wait(
+                index,
+                Queued::new(Arc::clone(&slot.replica), slot.rules, self.clock, word),
+            )
+        } else {
+            state.gate.enter();
+            drop(state);
+            Choice::Go(index, self.lease(slot))
+        }
+    }
+
+    fn lease(&self, slot: &Slot) -> Lease {
+        Lease::new(Arc::clone(&slot.replica), slot.rules, self.clock)
+    }
+
+    /// Nobody can take it. With all replicas out, one request a second is let through as a probe.
+    fn refuse(&self, chooser: &mut Chooser, tried: Tried, now_ms: u64) -> Choice {
+        let mut first_due: Option<(u64, usize)> = None;
+        for (index, slot) in self.slots.iter().enumerate() {
+            if slot.config.drain || tried.has(index) {
+                continue;
+            }
+            let state = slot.replica.state();
+            if self.ramp(slot, &state.health, now_ms).is_some() {
+                return Choice::Full;
+            }
+            let due_ms = state
+                .health
+                .due_ms()
+                .unwrap_or(now_ms + limits::CHECK_INTERVAL_MS);
+            if first_due.is_none_or(|(earliest, _)| due_ms < earliest) {
+                first_due = Some((due_ms, index));
+            }
+        }
+        if !tried.is_empty() {
+            return Choice::Exhausted;
+        }
+        let Some((due_ms, index)) = first_due else {
+            return Choice::Out {
+                retry_after_ms: limits::PROBE_ALL_BENCHED_MS,
+            };
+        };
+        if now_ms.saturating_sub(chooser.probed_ms) < limits::PROBE_ALL_BENCHED_MS {
+            return Choice::Out {
+                retry_after_ms: due_ms.saturating_sub(now_ms),
+            };
+        }
+        chooser.probed_ms = now_ms;
+        let slot = &self.slots[index];
+        let mut state = slot.replica.state();
+        state.health.probe();
+        state.gate.enter();
+        drop(state);
+        Choice::Go(index, self.lease(slot))
+    }
+}
+
+fn rules(config: &BalanceConfig, replica: &ReplicaConfig) -> Rules {
+    Rules {
+        health: HealthRules {
+            max_fails: replica.max_fails,
+            fail_timeout_ms: millis(replica.fail_timeout),
+            slow_start_ms: millis(replica.slow_start),
+            check_fails: config.check.fails,
+        },
+        gate: GateRules {
+            running_max: replica.concurrency_max,
+            waiting_max: replica.queue_max,
+            target_ms: millis(config.queue_target),
+            interval_ms: millis(config.queue_interval),
+        },
+    }
+}

@@ -1,0 +1,374 @@
+//! The head of a request and of an answer, as they pass through: what ends here, what is added, what is refused.
+
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
+    uri::PathAndQuery,
+};
+use ipnet::IpNet;
+
+use crate::problem::Problem;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields that speak of one connection only (RFC 9110, 7.6.1).
+const HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What strangers may claim of where a request came from, and is not believed.
+const CLAIMS: [HeaderName; 7] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+const BAD_HOST: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "bad_host",
+    "The request must name one host, and the name must be a host's.",
+);
+const BAD_METHOD: Problem = Problem::new(
+    StatusCode::METHOD_NOT_ALLOWED,
+    "method_not_allowed",
+    "This is not a forward proxy: CONNECT and TRACE are refused.",
+);
+
+/// Prepares a request for a replica, and finds out who the client is.
+pub(crate) fn prepare<B>(
+    request: &mut Request<B>,
+    peer: SocketAddr,
+    trusted: &[IpNet],
+) -> Result<IpAddr, Problem> {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(BAD_METHOD);
+    }
+    let host = host(request)?;
+    to_origin_form(request.uri_mut());
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    strip_hop_by_hop(headers);
+    // Our server has answered it, or the body is here already.
+    headers.remove(EXPECT);
+    let peer = peer.ip().to_canonical();
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    let client = if is_trusted(peer) {
+        claimed_client(headers, is_trusted).unwrap_or(peer)
+    } else {
+        for claim in &CLAIMS {
+            headers.remove(claim);
+        }
+        peer
+    };
+    add_forwarded(headers, peer, &host);
+    headers.insert(HOST, host);
+    Ok(client)
+}
+
+/// Removes what speaks of the connection to the replica only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            // Nobody may talk us out of these: they decide where the request goes and where it ends.
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The host that the request is for. An absolute target or an `:authority` wins over the field (RFC 9112, 3.2.2).
+fn host<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(BAD_HOST);
+    }
+    let value = match (request.uri().authority(), field) {
+        (Some(authority), _) if authority.as_str().contains('@') => return Err(BAD_HOST),
+        (Some(authority), _) => HeaderValue::from_str(authority.as_str()).map_err(|_| BAD_HOST)?,
+        (None, Some(field)) => field.clone(),
+        (None, None) if request.version() == Version::HTTP_10 => {
+            HeaderValue::from_static("localhost")
+        }
+        (None, None) => return Err(BAD_HOST),
+    };
+    let is_host_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]~%!$&'()*+,;=".contains(byte);
+    if value.is_empty() || value.len() > 255 || !value.as_bytes().iter().all(is_host_byte) {
+        return Err(BAD_HOST);
+    }
+    Ok(value)
+}
+
+fn to_origin_form(uri: &mut Uri) {
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        let path = uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        *uri = Uri::from(path);
+    }
+}
+
+/// The nearest address that no trusted proxy has: everything before it could be made up.
+fn claimed_client(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let mut farthest = None;
+    let listed: Vec<&str> = if headers.contains_key(X_FORWARDED_FOR) {
+        list(headers, &X_FORWARDED_FOR).collect()
+    } else {
+        list(headers, &FORWARDED)
+            .filter_map(forwarded_for)
+            .collect()
+    };
+    for text in listed.into_iter().rev() {
+        let address = address(text)?;
+        farthest = Some(address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    farthest
+}
+
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// The `for` parameter of one element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// An address, with or without brackets and port.
+fn address(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text
+        .parse()
+        .ok()
+        .or_else(|| text.parse().map(|socket: SocketAddr| socket.ip()).ok())
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(address.to_canonical())
+}
+
+fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &HeaderValue) {
+    let mut text = String::with_capacity(96);
+    if let Some(before) = headers
+        .get(X_FORWARDED_FOR)
+        .and_then(|value| value.to_str().ok())
+    {
+        let _ = write!(text, "{before}, ");
+    }
+    let _ = write!(text, "{peer}");
+    set(headers, X_FORWARDED_FOR, &text);
+    text.clear();
+    if let Some(before) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
+        let _ = write!(text, "{before}, ");
+    }
+    let _ = match peer {
+        IpAddr::V4(v4) => write!(text, "for={v4}"),
+        IpAddr::V6(v6) => write!(text, "for=\"[{v6}]\""),
+    };
+    let _ = write!(
+        text,
+        ";host=\"{}\";proto=http",
+        host.to_str().unwrap_or_default()
+    );
+    set(headers, FORWARDED, &text);
+    headers
+        .entry(X_FORWARDED_HOST)
+        .or_insert_with(|| host.clone());
+    headers
+        .entry(X_FORWARDED_PROTO)
+        .or_insert(HeaderValue::from_static("http"));
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: &str = "192.0.2.7:5000";
+    const PROXY: &str = "10.0.0.1:5000";
+
+    fn check(peer: &str, fields: &[(&str, &str)]) -> (Result<IpAddr, Problem>, HeaderMap) {
+        let mut request = Request::new(());
+        *request.uri_mut() = "/receive_data?x=1".parse().unwrap();
+        for (name, value) in fields {
+            request.headers_mut().append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = prepare(&mut request, peer.parse().unwrap(), &trusted);
+        (client, request.into_parts().0.headers)
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        let (client, headers) = check(
+            STRANGER,
+            &[
+                ("host", "trawl.example"),
+                ("x-forwarded-for", "127.0.0.1"),
+                ("forwarded", "for=127.0.0.1"),
+                ("x-real-ip", "127.0.0.1"),
+                ("x-forwarded-proto", "https"),
+            ],
+        );
+        assert_eq!(client.unwrap().to_string(), "192.0.2.7");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(
+            headers["forwarded"],
+            "for=192.0.2.7;host=\"trawl.example\";proto=http"
+        );
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "trawl.example");
+        assert!(!headers.contains_key("x-real-ip"));
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_as_far_as_the_first_stranger() {
+        let host = ("host", "trawl.example");
+        for (name, value, expected) in [
+            ("x-forwarded-for", "203.0.113.9", "203.0.113.9"),
+            (
+                "x-forwarded-for",
+                "1.2.3.4, 203.0.113.9, 10.0.0.2",
+                "203.0.113.9",
+            ),
+            ("x-forwarded-for", "nonsense, 10.0.0.2", "10.0.0.1"),
+            ("x-forwarded-for", "[2001:db8::1]:80", "2001:db8::1"),
+            (
+                "forwarded",
+                "for=\"[2001:db8::2]\";proto=https",
+                "2001:db8::2",
+            ),
+            ("x-other", "1.1.1.1", "10.0.0.1"),
+        ] {
+            let (client, _) = check(PROXY, &[host, (name, value)]);
+            assert_eq!(client.unwrap().to_string(), expected, "{name}: {value}");
+        }
+        let (_, headers) = check(
+            PROXY,
+            &[
+                host,
+                ("x-forwarded-for", "203.0.113.9"),
+                ("x-forwarded-proto", "https"),
+            ],
+        );
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn what_speaks_of_the_connection_ends_here() {
+        let (client, headers) = check(
+            STRANGER,
+            &[
+                ("host", "a"),
+                ("connection", "keep-alive, x-secret, host, content-length"),
+                ("keep-alive", "timeout=5"),
+                ("x-secret", "1"),
+                ("te", "trailers"),
+                ("upgrade", "websocket"),
+                ("expect", "100-continue"),
+                ("content-length", "3"),
+                ("accept", "*/*"),
+            ],
+        );
+        assert!(client.is_ok());
+        for gone in [
+            "connection",
+            "keep-alive",
+            "x-secret",
+            "te",
+            "upgrade",
+            "expect",
+        ] {
+            assert!(!headers.contains_key(gone), "{gone}");
+        }
+        assert_eq!(
+            (&headers["host"], &headers["content-length"]),
+            (
+                &HeaderValue::from_static("a"),
+                &HeaderValue::from_static("3")
+            )
+        );
+        assert_eq!(headers["accept"], "*/*");
+    }
+
+    #[test]
+    fn a_request_names_exactly_one_sensible_host() {
+        for fields in [
+            &[][..],
+            &[("host", "a"), ("host", "a")],
+            &[("host", "")],
+            &[("host", "a b")],
+            &[("host", "a\"x")],
+            &[("host", "a/b")],
+        ] {
+            assert_eq!(check(STRANGER, fields).0, Err(BAD_HOST), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_becomes_a_path_and_its_authority_the_host() {
+        let mut request = Request::new(());
+        *request.uri_mut() = "http://trawl.example:3000/a?b=c".parse().unwrap();
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_static("other"));
+        prepare(&mut request, STRANGER.parse().unwrap(), &[]).unwrap();
+        assert_eq!(request.uri().to_string(), "/a?b=c");
+        assert_eq!(request.headers()[HOST], "trawl.example:3000");
+    }
+}

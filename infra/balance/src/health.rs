@@ -1,0 +1,328 @@
+//! Passive health of one replica, as a state machine without a clock.
+//!
+//! Like nginx: `max_fails` failures within `fail_timeout` bench a replica for `fail_timeout`; then one trial request
+//! decides. Unlike nginx, where the first success of a second clears the count, failures are kept with their times, so
+//! a replica that fails every other request is benched too; and a replica that comes back gets its share by slow start.
+
+use std::collections::VecDeque;
+
+use crate::strategy::RAMP_FULL;
+
+/// The rules of one replica. Times are milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthRules {
+    /// Failures that bench; 0 for never.
+    pub max_fails: u32,
+    /// Window of the count, and length of the bench.
+    pub fail_timeout_ms: u64,
+    /// Length of the ramp after a bench.
+    pub slow_start_ms: u64,
+    /// Failed checks in a row that take it out.
+    pub check_fails: u32,
+}
+
+/// Where a replica stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It takes requests; its ramp began at `since_ms` if it came back from a bench.
+    Up {
+        /// When the ramp began.
+        warming_since_ms: Option<u64>,
+    },
+    /// It gets nothing until then.
+    Benched {
+        /// When the trial is due.
+        until_ms: u64,
+    },
+    /// One request is on its way to find out.
+    Trial,
+    /// The active check says no. Only a good check brings it back.
+    Down,
+}
+
+/// Health of one replica.
+#[derive(Clone, Debug)]
+pub struct Health {
+    standing: Standing,
+    failures_ms: VecDeque<u64>,
+    checks_failed: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            standing: Standing::Up {
+                warming_since_ms: None,
+            },
+            failures_ms: VecDeque::new(),
+            checks_failed: 0,
+        }
+    }
+}
+
+impl Health {
+    /// Where it stands.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// How much of its weight it has at `now_ms`, of `RAMP_FULL`; `None` when it may not be chosen.
+    #[must_use]
+    pub fn ramp(&self, now_ms: u64, rules: &HealthRules) -> Option<u32> {
+        match self.standing {
+            Standing::Up {
+                warming_since_ms: None,
+            } => Some(RAMP_FULL),
+            Standing::Up {
+                warming_since_ms: Some(since),
+            } => Some(ramp_at(now_ms.saturating_sub(since), rules.slow_start_ms)),
+            // Due for its trial: one request at full weight, as nginx gives it.
+            Standing::Benched { until_ms } if now_ms > until_ms => Some(RAMP_FULL),
+            Standing::Benched { .. } | Standing::Trial | Standing::Down => None,
+        }
+    }
+
+    /// It was chosen. A benched one is on trial from here on.
+    pub fn chosen(&mut self) {
+        if matches!(self.standing, Standing::Benched { .. }) {
+            self.standing = Standing::Trial;
+        }
+    }
+
+    /// It answered.
+    pub fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) {
+        match self.standing {
+            Standing::Trial => self.come_back(now_ms, rules),
+            Standing::Up {
+                warming_since_ms: Some(since),
+            } if now_ms.saturating_sub(since) >= rules.slow_start_ms => {
+                self.standing = Standing::Up {
+                    warming_since_ms: None,
+                };
+            }
+            // An answer that was under way when the bench began says nothing about now.
+            Standing::Up { .. } | Standing::Benched { .. } | Standing::Down => {}
+        }
+    }
+
+    /// It failed. True when this benched it.
+    pub fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+        if rules.max_fails == 0 {
+            return false;
+        }
+        match self.standing {
+            Standing::Trial => self.bench(now_ms, rules),
+            Standing::Up { .. } => {
+                let oldest_ms = now_ms.saturating_sub(rules.fail_timeout_ms);
+                while self.failures_ms.front().is_some_and(|at| *at < oldest_ms) {
+                    self.failures_ms.pop_front();
+                }
+                self.failures_ms.push_back(now_ms);
+                if self.failures_ms.len() < rules.max_fails as usize {
+                    return false;
+                }
+                self.bench(now_ms, rules)
+            }
+            Standing::Benched { .. } | Standing::Down => false,
+        }
+    }
+
+    /// The client left before there was an answer: nothing was learned, and a trial is due again.
+    pub fn abandoned(&mut self, now_ms: u64) {
+        if self.standing == Standing::Trial {
+            self.standing = Standing::Benched {
+                until_ms: now_ms.saturating_sub(1),
+            };
+        }
+    }
+
+    /// An active check ended. True when this changed where it stands.
+    pub fn checked(&mut self, good: bool, now_ms: u64, rules: &HealthRules) -> bool {
+        if good {
+            self.checks_failed = 0;
+            let was_down = self.standing == Standing::Down;
+            if was_down {
+                self.come_back(now_ms, rules);
+            }
+            return was_down;
+        }
+        self.checks_failed = self.checks_failed.saturating_add(1);
+        let goes_down = self.checks_failed >= rules.check_fails && self.standing != Standing::Down;
+        if goes_down {
+            self.standing = Standing::Down;
+        }
+        goes_down
+    }
+
+    /// When it may be chosen again, as far as is known.
+    #[must_use]
+    pub const fn due_ms(&self) -> Option<u64> {
+        match self.standing {
+            Standing::Benched { until_ms } => Some(until_ms),
+            _ => None,
+        }
+    }
+
+    /// A probe while every replica is out: whatever its answer, it counts as a trial.
+    pub fn probe(&mut self) {
+        if !matches!(self.standing, Standing::Up { .. }) {
+            self.standing = Standing::Trial;
+        }
+    }
+
+    fn bench(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+        self.failures_ms.clear();
+        self.standing = Standing::Benched {
+            until_ms: now_ms + rules.fail_timeout_ms,
+        };
+        true
+    }
+
+    fn come_back(&mut self, now_ms: u64, rules: &HealthRules) {
+        self.failures_ms.clear();
+        self.checks_failed = 0;
+        self.standing = Standing::Up {
+            warming_since_ms: (rules.slow_start_ms > 0).then_some(now_ms),
+        };
+    }
+}
+
+/// Linear, and never nothing: a replica that gets no request can't warm up.
+fn ramp_at(age_ms: u64, slow_start_ms: u64) -> u32 {
+    if age_ms >= slow_start_ms {
+        return RAMP_FULL;
+    }
+    let ramp = age_ms * u64::from(RAMP_FULL) / slow_start_ms;
+    u32::try_from(ramp)
+        .unwrap_or(RAMP_FULL)
+        .max(RAMP_FULL / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: HealthRules = HealthRules {
+        max_fails: 2,
+        fail_timeout_ms: 10_000,
+        slow_start_ms: 1_000,
+        check_fails: 2,
+    };
+
+    #[test]
+    fn benched_after_max_fails_then_one_trial_then_slow_start() {
+        let mut health = Health::default();
+        assert!(!health.failed(0, &RULES));
+        assert_eq!(health.ramp(0, &RULES), Some(RAMP_FULL));
+        assert!(health.failed(1, &RULES));
+        assert_eq!(health.ramp(10_001, &RULES), None);
+        assert_eq!(health.ramp(10_002, &RULES), Some(RAMP_FULL));
+        health.chosen();
+        assert_eq!(health.ramp(10_002, &RULES), None, "one trial, not two");
+        health.succeeded(10_003, &RULES);
+        assert_eq!(health.ramp(10_003, &RULES), Some(RAMP_FULL / 100));
+        assert_eq!(health.ramp(10_503, &RULES), Some(RAMP_FULL / 2));
+        assert_eq!(health.ramp(11_003, &RULES), Some(RAMP_FULL));
+    }
+
+    #[test]
+    fn a_failed_trial_benches_again_at_once() {
+        let mut health = Health::default();
+        health.failed(0, &RULES);
+        health.failed(0, &RULES);
+        health.chosen();
+        assert!(health.failed(20_000, &RULES));
+        assert_eq!(health.ramp(30_000, &RULES), None);
+        assert_eq!(health.ramp(30_001, &RULES), Some(RAMP_FULL));
+    }
+
+    #[test]
+    fn successes_in_between_do_not_clear_the_count() {
+        // nginx forgets the failures here: its counter is reset by the first success of a second.
+        let mut health = Health::default();
+        health.failed(0, &RULES);
+        for now in 1_000..1_050 {
+            health.succeeded(now, &RULES);
+        }
+        assert!(health.failed(2_000, &RULES));
+    }
+
+    #[test]
+    fn failures_outside_the_window_do_not_count() {
+        let mut health = Health::default();
+        assert!(!health.failed(0, &RULES));
+        assert!(!health.failed(10_001, &RULES));
+        assert!(health.failed(10_002, &RULES));
+    }
+
+    #[test]
+    fn with_max_fails_0_it_is_never_benched() {
+        let rules = HealthRules {
+            max_fails: 0,
+            ..RULES
+        };
+        let mut health = Health::default();
+        for now in 0..100 {
+            assert!(!health.failed(now, &rules));
+        }
+        assert_eq!(health.ramp(100, &rules), Some(RAMP_FULL));
+    }
+
+    #[test]
+    fn an_abandoned_trial_is_due_again() {
+        let mut health = Health::default();
+        health.failed(0, &RULES);
+        health.failed(0, &RULES);
+        health.chosen();
+        health.abandoned(12_000);
+        assert_eq!(health.ramp(12_000, &RULES), Some(RAMP_FULL));
+    }
+
+    #[test]
+    fn checks_take_it_out_and_bring_it_back() {
+        let mut health = Health::default();
+        assert!(!health.checked(false, 0, &RULES));
+        assert!(!health.checked(true, 1, &RULES));
+        assert!(!health.checked(false, 2, &RULES));
+        assert!(health.checked(false, 3, &RULES));
+        assert_eq!(health.ramp(1_000_000, &RULES), None);
+        health.succeeded(4, &RULES);
+        assert_eq!(
+            health.standing(),
+            Standing::Down,
+            "an old answer does not bring it back"
+        );
+        assert!(health.checked(true, 5, &RULES));
+        assert!(health.ramp(5, &RULES).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_memory_is_bounded_and_it_can_come_back(
+            events in prop::collection::vec((0_u8..6, 0_u64..20_000), 0..200),
+        ) {
+            let mut health = Health::default();
+            let mut now = 0;
+            for (event, later) in events {
+                now += later;
+                match event {
+                    0 => { health.failed(now, &RULES); }
+                    1 => health.succeeded(now, &RULES),
+                    2 => health.abandoned(now),
+                    3 => { health.checked(false, now, &RULES); }
+                    4 => { health.checked(true, now, &RULES); }
+                    _ => if health.ramp(now, &RULES).is_some() { health.chosen() },
+                }
+                prop_assert!(health.failures_ms.len() <= RULES.max_fails as usize);
+                prop_assert!(health.ramp(now, &RULES).is_none_or(|ramp| (1..=RAMP_FULL).contains(&ramp)));
+            }
+            // A good check and, if a trial is on its way, its good end always bring it back.
+            health.succeeded(now, &RULES);
+            health.checked(true, now, &RULES);
+            prop_assert!(health.ramp(now + 10_001, &RULES).is_some());
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The balancer's figures, as JSON and in the Prometheus text format (version 0.0.4).
+
+use std::{
+    fmt::{Display, Write as _},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use serde::Serialize;
+
+use crate::{
+    balancer::Balancer,
+    clock::Clock,
+    fleet::{Fleet, Slot},
+    health::Standing,
+    histogram::Histogram,
+    strategy::RAMP_FULL,
+};
+
+/// Everything that `GET /balance` shows of the balancer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// How replicas are chosen.
+    pub strategy: &'static str,
+    /// Replicas that may be chosen now.
+    pub usable: usize,
+    /// Why the balance file as it stands was refused, if it was.
+    pub reload_error: Option<String>,
+    /// Changes of the balance file that were applied.
+    pub reloads: u64,
+    /// Requests that came to the balancer.
+    pub requests: u64,
+    /// Tries beyond the first.
+    pub retries: u64,
+    /// Retries that the budget did not allow.
+    pub retries_refused: u64,
+    /// Requests refused because no replica could be chosen.
+    pub refused_out: u64,
+    /// Requests refused because every replica was full, or shed.
+    pub refused_full: u64,
+    /// Requests refused because their client had too many.
+    pub refused_client: u64,
+    /// Requests that ended without a replica's answer.
+    pub failed: u64,
+    /// The replicas, in the order of the configuration.
+    pub replicas: Vec<ReplicaFigures>,
+}
+
+/// The figures of one replica.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplicaFigures {
+    /// Its id.
+    pub id: String,
+    /// Its address; none for a local one.
+    pub url: Option<String>,
+    /// `up`, `warming`, `benched`, `trial`, `down` or `draining`.
+    pub state: &'static str,
+    /// Its configured weight.
+    pub weight: u32,
+    /// Its weight now: less while it warms up, nothing while it is out.
+    pub weight_now: f64,
+    /// Requests that run in it.
+    pub in_flight: usize,
+    /// Requests that wait for it.
+    pub queued: usize,
+    /// Requests that it answered.
+    pub served: u64,
+    /// Requests that it failed.
+    pub failed: u64,
+    /// Requests that killed their instance.
+    pub trapped: u64,
+    /// Requests that it refused, or that waited too long for it.
+    pub shed: u64,
+    /// Requests whose client left first.
+    pub abandoned: u64,
+    /// How often it was benched.
+    pub benched: u64,
+    /// Latency to the head of the answer.
+    pub latency_ms: LatencyMs,
+}
+
+/// Percentiles in milliseconds, each within 3 %; none before the first answer.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LatencyMs {
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90 of 100.
+    pub p90: Option<f64>,
+    /// 99 of 100.
+    pub p99: Option<f64>,
+    /// 999 of 1,000.
+    pub p999: Option<f64>,
+    /// The slowest.
+    pub max: Option<f64>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown to three decimals")]
+fn ms(us: u64) -> f64 {
+    us as f64 / 1_000.0
+}
+
+impl LatencyMs {
+    fn of(histogram: &Histogram) -> Self {
+        let at = |permille| histogram.quantile_us(permille).map(ms);
+        Self {
+            mean: histogram.sum_us().checked_div(histogram.count()).map(ms),
+            p50: at(500),
+            p90: at(900),
+            p99: at(990),
+            p999: at(999),
+            max: at(1_000),
+        }
+    }
+}
+
+impl Balancer {
+    /// The figures at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let fleet = self.fleet.load_full();
+        let totals = &self.totals;
+        let get = |total: &AtomicU64| total.load(Relaxed);
+        Snapshot {
+            strategy: fleet.config.strategy.name(),
+            usable: fleet.usable(),
+            reload_error: self.reload_error().clone(),
+            reloads: get(&totals.reloads),
+            requests: get(&totals.requests),
+            retries: get(&totals.retries),
+            retries_refused: get(&totals.retries_refused),
+            refused_out: get(&totals.refused_out),
+            refused_full: get(&totals.refused_full),
+            refused_client: get(&totals.refused_client),
+            failed: get(&totals.failed),
+            replicas: fleet
+                .slots
+                .iter()
+                .map(|slot| figures(&fleet, slot, self.clock))
+                .collect(),
+        }
+    }
+}
+
+fn figures(fleet: &Fleet, slot: &Slot, clock: Clock) -> ReplicaFigures {
+    let now_ms = clock.now_ms();
+    let (standing, ramp, in_flight, queued) = {
+        let state = slot.replica.state();
+        (
+            state.health.standing(),
+            fleet.ramp(slot, &state.health, now_ms),
+            state.gate.running(),
+            state.gate.waiting(),
+        )
+    };
+    let ramp = if slot.config.drain {
+        0
+    } else {
+        ramp.unwrap_or(0)
+    };
+    let state = match standing {
+        _ if slot.config.drain => "draining",
+        Standing::Up { .. } if ramp < RAMP_FULL => "warming",
+        Standing::Up { .. } => "up",
+        Standing::Benched { .. } => "benched",
+        Standing::Trial => "trial",
+        Standing::Down => "down",
+    };
+    let counts = &slot.replica.counts;
+    ReplicaFigures {
+        id: slot.replica.id.clone(),
+        url: slot.config.url.as_ref().map(ToString::to_string),
+        state,
+        weight: slot.config.weight,
+        weight_now: f64::from(slot.config.weight) * f64::from(ramp) / f64::from(RAMP_FULL),
+        in_flight,
+        queued,
+        served: counts.served.load(Relaxed),
+        failed: counts.failed.load(Relaxed),
+        trapped: counts.trapped.load(Relaxed),
+        shed: counts.shed.load(Relaxed),
+        abandoned: counts.abandoned.load(Relaxed),
+        benched: counts.benched.load(Relaxed),
+        latency_ms: LatencyMs::of(&slot.replica.latency),
+    }
+}
+
+impl Snapshot {
+    /// Appends the figures in the Prometheus text format.
+    pub fn prometheus(&self, out: &mut String) {
+        let totals: [(&str, &str, u64); 8] = [
+            (
+                "requests",
+                "Requests that came to the balancer.",
+                self.requests,
+            ),
+            ("retries", "Tries beyond the first.", self.retries),
+            (
+                "retries_refused",
+                "Retries that the budget did not allow.",
+                self.retries_refused,
+            ),
+            (
+                "refused_out",
+                "Requests refused because no replica could be chosen.",
+                self.refused_out,
+            ),
+            (
+                "refused_full",
+                "Requests refused because replicas were full.",
+                self.refused_full,
+            ),
+            (
+                "refused_client",
+                "Requests refused because their client had too many.",
+                self.refused_client,
+            ),
+            (
+                "failed",
+                "Requests that ended without a replica's answer.",
+                self.failed,
+            ),
+            (
+                "reloads",
+                "Changes of the balance file that were applied.",
+                self.reloads,
+            ),
+        ];
+        for (name, help, value) in totals {
+            head(out, &format!("balance_{name}_total"), help, "counter");
+            let _ = writeln!(out, "trawl_balance_{name}_total {value}");
+        }
+        head(
+            out,
+            "balance_replicas_usable",
+            "Replicas that may be chosen now.",
+            "gauge",
+        );
+        let _ = writeln!(out, "trawl_balance_replicas_usable {}", self.usable);
+        self.each(
+            out,
+            "up",
+            "Whether the replica may be chosen.",
+            "gauge",
+            |figures| u8::from(figures.weight_now > 0.0),
+        );
+        self.each(
+            out,
+            "weight",
+            "Weight of the replica now.",
+            "gauge",
+            |figures| figures.weight_now,
+        );
+        self.each(
+            out,
+            "in_flight",
+            "Requests that run in the replica.",
+            "gauge",
+            |figures| figures.in_flight,
+        );
+        self.each(
+            out,
+            "queued",
+            "Requests that wait for the replica.",
+            "gauge",
+            |figures| figures.queued,
+        );
+        self.each(
+            out,
+            "served_total",
+            "Requests that the replica answered.",
+            "counter",
+            |figures| figures.served,
+        );
+        self.each(
+            out,
+            "failed_total",
+            "Requests that the replica failed.",
+            "counter",
+            |figures| figures.failed,
+        );
+        self.each(
+            out,
+            "trapped_total",
+            "Requests that killed their instance.",
+            "counter",
+            |figures| figures.trapped,
+        );
+        self.each(
+            out,
+            "shed_total",
+            "Requests that the replica refused or shed.",
+            "counter",
+            |figures| figures.shed,
+        );
+        self.each(
+            out,
+            "benched_total",
+            "How often the replica was benched.",
+            "counter",
+            |figures| figures.benched,
+        );
+        self.latencies(out);
+    }
+
+    fn each<T: Display>(
+        &self,
+        out: &mut String,
+        name: &str,
+        help: &str,
+        kind: &str,
+        value: impl Fn(&ReplicaFigures) -> T,
+    ) {
+        head(out, &format!("replica_{name}"), help, kind);
+        for figures in &self.replicas {
+            let _ = writeln!(
+                out,
+                "trawl_replica_{name}{{replica=\"{}\"}} {}",
+                figures.id,
+                value(figures)
+            );
+        }
+    }
+
+    fn latencies(&self, out: &mut String) {
+        head(
+            out,
+            "replica_latency_seconds",
+            "Time to the head of the answer.",
+            "summary",
+        );
+        for figures in &self.replicas {
+            let latency = &figures.latency_ms;
+            let quantiles = [
+                ("0.5", latency.p50),
+                ("0.9", latency.p90),
+                ("0.99", latency.p99),
+                ("0.999", latency.p999),
+            ];
+            for (quantile, value) in quantiles {
+                let seconds = value.map_or(f64::NAN, |ms| ms / 1_000.0);
+                let _ = writeln!(
+                    out,
+                    "trawl_replica_latency_seconds{{replica=\"{}\",quantile=\"{quantile}\"}} {seconds}",
+                    figures.id
+                );
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a sum for a rate")]
+            let sum = latency.mean.unwrap_or(0.0) * figures.served as f64 / 1_000.0;
+            let _ = writeln!(
+                out,
+                "trawl_replica_latency_seconds_sum{{replica=\"{}\"}} {sum}",
+                figures.id
+            );
+            let _ = writeln!(
+                out,
+                "trawl_replica_latency_seconds_count{{replica=\"{}\"}} {}",
+                figures.id, figures.served
+            );
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(
+        out,
+        "# HELP trawl_{name} {help}\n# TYPE trawl_{name} {kind}"
+    );
+}

@@ -1,0 +1,358 @@
+//! One request on its way: choose, send, perhaps send elsewhere, and hand the answer back.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version, request::Parts};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    backend::{BackendError, FailureKind},
+    balancer::Balancer,
+    body::{Body, BoxError},
+    fleet::{Choice, Fleet, Tried},
+    headers,
+    problem::Problem,
+    replica::{Backend, Lease},
+    retry::{Upload, is_repeatable, is_worth_another},
+    strategy::key_of,
+};
+
+const BAD_GATEWAY: Problem = Problem::new(
+    StatusCode::BAD_GATEWAY,
+    "bad_gateway",
+    "The replica gave no answer.",
+);
+const TIMED_OUT: Problem = Problem::new(
+    StatusCode::GATEWAY_TIMEOUT,
+    "gateway_timeout",
+    "No replica answered in time.",
+);
+const TRAPPED: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "internal_error",
+    "The service failed on this request.",
+);
+const OUT: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "no_replica",
+    "No replica can take requests at the moment.",
+);
+const FULL: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "overloaded",
+    "The service has more work than it can take.",
+)
+.retry_after(Duration::from_secs(1));
+const TOO_MANY: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too_many_requests",
+    "This address has sent too many requests.",
+);
+const BAD_BODY: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "bad_body",
+    "The body of the request did not arrive.",
+);
+
+/// A request between its tries.
+struct Journey<'a> {
+    balancer: &'a Balancer,
+    fleet: &'a Arc<Fleet>,
+    key: u64,
+    deadline: Instant,
+    tried: Tried,
+    tries: u32,
+    repeatable: bool,
+    /// The head, until it was sent for the last time.
+    parts: Option<Parts>,
+    upload: Upload,
+    /// The answer if nothing better comes.
+    last: Option<Response<Body>>,
+}
+
+/// What one try came to.
+enum Step {
+    Done(Response<Body>),
+    Again,
+}
+
+impl Balancer {
+    /// Answers one request from the client at `peer`. The request reaches the replica with its target as a path, its
+    /// `Host`, and the `Forwarded` fields set.
+    pub async fn handle(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        self.totals.requests.fetch_add(1, Relaxed);
+        let fleet = self.fleet.load_full();
+        let client = match headers::prepare(&mut request, peer, &fleet.config.trusted_proxies) {
+            Ok(client) => client,
+            Err(problem) => return problem.response(),
+        };
+        let _ticket = match self.admit_client(&fleet, client) {
+            Ok(ticket) => ticket,
+            Err(too_many) => {
+                self.totals.refused_client.fetch_add(1, Relaxed);
+                return TOO_MANY
+                    .retry_after(Duration::from_millis(too_many.retry_after_ms))
+                    .response();
+            }
+        };
+        self.budget().request(self.clock.now_ms());
+        self.pass_on(&fleet, request, client).await
+    }
+
+    async fn pass_on(
+        &self,
+        fleet: &Arc<Fleet>,
+        request: Request<Body>,
+        client: IpAddr,
+    ) -> Response<Body> {
+        let key = key(fleet, &request, client);
+        let (parts, body) = request.into_parts();
+        let repeatable = fleet.slots.len() > 1
+            && fleet.config.tries_max > 1
+            && is_repeatable(&parts.method, &parts.headers);
+        let upload = if repeatable {
+            match Upload::keep(body).await {
+                Ok(upload) => upload,
+                Err(_) => return BAD_BODY.response(),
+            }
+        } else {
+            Upload::Once(body)
+        };
+        let mut journey = Journey {
+            balancer: self,
+            fleet,
+            key,
+            deadline: Instant::now() + fleet.config.deadline,
+            tried: Tried::default(),
+            tries: 0,
+            repeatable: repeatable && upload.is_kept(),
+            parts: Some(parts),
+            upload,
+            last: None,
+        };
+        loop {
+            if let Step::Done(response) = journey.step().await {
+                return response;
+            }
+        }
+    }
+}
+
+impl Journey<'_> {
+    async fn step(&mut self) -> Step {
+        let (index, mut lease) = match self.fleet.choose(self.tried, self.key) {
+            Choice::Go(index, lease) => (index, lease),
+            Choice::Wait(index, queued) => match timeout_at(self.deadline, queued.admitted()).await
+            {
+                Ok(Some(lease)) => (index, lease),
+                Ok(None) | Err(_) => return self.refused(FULL),
+            },
+            Choice::Full => return self.refused(FULL),
+            Choice::Out { retry_after_ms } => {
+                return self.refused(OUT.retry_after(Duration::from_millis(retry_after_ms)));
+            }
+            Choice::Exhausted => return Step::Done(self.give_up(BAD_GATEWAY)),
+        };
+        self.tried = self.tried.with(index);
+        self.tries += 1;
+        let Some(request) = self.request() else {
+            return Step::Done(self.give_up(BAD_GATEWAY));
+        };
+        let outcome = match timeout_at(self.deadline, call(&lease, request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(BackendError::new(
+                FailureKind::TimedOut,
+                "the deadline has passed",
+            )),
+        };
+        match outcome {
+            Ok(response) => self.answered(index, lease, response),
+            Err(error) => self.failed(index, &mut lease, error),
+        }
+    }
+
+    fn refused(&mut self, problem: Problem) -> Step {
+        if self.last.is_none() {
+            let totals = &self.balancer.totals;
+            let total = if problem.code == OUT.code {
+                &totals.refused_out
+            } else {
+                &totals.refused_full
+            };
+            total.fetch_add(1, Relaxed);
+        }
+        Step::Done(self.give_up(problem))
+    }
+
+    /// The request for the next try: a copy while it may be needed again, the original otherwise.
+    fn request(&mut self) -> Option<Request<Body>> {
+        let parts = if self.repeatable {
+            self.parts.clone()
+        } else {
+            self.parts.take()
+        };
+        Some(Request::from_parts(parts?, self.upload.take()?))
+    }
+
+    fn answered(&mut self, index: usize, mut lease: Lease, response: Response<Body>) -> Step {
+        let status = response.status();
+        if !is_worth_another(status) {
+            lease.answered();
+            return Step::Done(leased(response, lease));
+        }
+        // A 503 is a replica that takes care of itself; benching it would push its load on to the others.
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            lease.failed(FailureKind::Overloaded);
+        } else {
+            lease.failed(FailureKind::Broken);
+            self.fleet.failed(index);
+        }
+        if self.repeatable && self.may_try_again() {
+            self.last = Some(leased(response, lease));
+            return Step::Again;
+        }
+        Step::Done(leased(response, lease))
+    }
+
+    fn failed(&mut self, index: usize, lease: &mut Lease, error: BackendError) -> Step {
+        tracing::debug!(replica = lease.replica.id, kind = ?error.kind, cause = %error.cause, "no answer");
+        lease.failed(error.kind);
+        let counts = !matches!(error.kind, FailureKind::Overloaded | FailureKind::Trapped);
+        if counts {
+            self.fleet.failed(index);
+        }
+        if let Some(unsent) = error.unsent {
+            let (parts, body) = unsent.into_parts();
+            if !self.repeatable {
+                self.parts = Some(parts);
+                self.upload = Upload::Once(body);
+            }
+        }
+        let problem = match error.kind {
+            FailureKind::TimedOut => TIMED_OUT,
+            FailureKind::Trapped => TRAPPED,
+            FailureKind::Overloaded => {
+                FULL.retry_after(error.retry_after.unwrap_or(Duration::from_secs(1)))
+            }
+            FailureKind::Unreachable | FailureKind::Broken => BAD_GATEWAY,
+        };
+        let can_be_sent = error.kind != FailureKind::Trapped && self.parts.is_some();
+        if can_be_sent && self.may_try_again() {
+            self.last = Some(problem.response());
+            return Step::Again;
+        }
+        Step::Done(self.give_up(problem))
+    }
+
+    fn may_try_again(&self) -> bool {
+        let config = &self.fleet.config;
+        if self.tries >= config.tries_max || Instant::now() >= self.deadline {
+            return false;
+        }
+        let allowed = self
+            .balancer
+            .budget()
+            .retry(self.balancer.clock.now_ms(), config.retry_percent);
+        let totals = &self.balancer.totals;
+        let total = if allowed {
+            &totals.retries
+        } else {
+            &totals.retries_refused
+        };
+        total.fetch_add(1, Relaxed);
+        allowed
+    }
+
+    /// The last replica's word, if there is one; else `problem`.
+    fn give_up(&mut self, problem: Problem) -> Response<Body> {
+        self.balancer.totals.failed.fetch_add(1, Relaxed);
+        self.last.take().unwrap_or_else(|| problem.response())
+    }
+}
+
+async fn call(lease: &Lease, request: Request<Body>) -> Result<Response<Body>, BackendError> {
+    match &lease.replica.backend {
+        Backend::Local(local) => local.call(request).await,
+        Backend::Remote(remote) => {
+            let mut response = remote.send(request).await?;
+            *response.version_mut() = Version::HTTP_11;
+            headers::strip_hop_by_hop(response.headers_mut());
+            Ok(response)
+        }
+    }
+}
+
+fn key(fleet: &Fleet, request: &Request<Body>, client: IpAddr) -> u64 {
+    if fleet.config.strategy != crate::config::StrategyKind::Hash {
+        return 0;
+    }
+    let header = fleet
+        .config
+        .hash_header
+        .as_ref()
+        .and_then(|name| request.headers().get(name));
+    match (header, client) {
+        (Some(value), _) => key_of(value.as_bytes()),
+        (None, IpAddr::V4(v4)) => key_of(&v4.octets()),
+        (None, IpAddr::V6(v6)) => key_of(&v6.octets()),
+    }
+}
+
+/// The answer, holding its place in the replica until its last byte is gone.
+fn leased(response: Response<Body>, lease: Lease) -> Response<Body> {
+    if http_body::Body::is_end_stream(response.body()) {
+        return response;
+    }
+    response.map(|body| {
+        LeasedBody {
+            body,
+            lease: Some(lease),
+        }
+        .boxed_unsync()
+    })
+}
+
+struct LeasedBody {
+    body: Body,
+    lease: Option<Lease>,
+}
+
+impl http_body::Body for LeasedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(None) => self.lease = None,
+            Poll::Ready(Some(Err(_))) => {
+                // The head went out long ago; all that can be done is to remember it.
+                if let Some(mut lease) = self.lease.take() {
+                    lease.failed(FailureKind::Broken);
+                }
+            }
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,288 @@
+//! One replica at work: its backend, its state behind one lock, and its figures.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use tokio::sync::oneshot;
+use trawl_core::limits::balance as limits;
+
+use crate::{
+    backend::{FailureKind, LocalBackend},
+    clock::{Clock, micros},
+    gate::{Gate, GateRules, Turn},
+    health::{Health, HealthRules},
+    histogram::Histogram,
+    remote::Remote,
+};
+
+/// Where requests go.
+pub(crate) enum Backend {
+    Local(Arc<dyn LocalBackend>),
+    Remote(Arc<Remote>),
+}
+
+/// The rules of one replica, as the present configuration has them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) health: HealthRules,
+    pub(crate) gate: GateRules,
+}
+
+/// A replica. It outlives a reload when its id and address stay.
+pub(crate) struct Replica {
+    pub(crate) id: String,
+    pub(crate) seed: u64,
+    pub(crate) backend: Backend,
+    pub(crate) counts: Counts,
+    pub(crate) latency: Histogram,
+    state: Mutex<State>,
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) served: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) trapped: AtomicU64,
+    pub(crate) shed: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) benched: AtomicU64,
+}
+
+/// What changes with each request.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) health: Health,
+    pub(crate) gate: Gate<oneshot::Sender<Admission>>,
+    pub(crate) peak: Peak,
+}
+
+/// The word to one that waits.
+pub(crate) enum Admission {
+    Go,
+    Shed,
+}
+
+/// Peak EWMA of the latency: a slower answer is believed at once, a faster one bit by bit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Peak {
+    us: f64,
+    at_ms: u64,
+}
+
+impl Peak {
+    pub(crate) fn observe(&mut self, us: f64, now_ms: u64) {
+        if us >= self.us {
+            self.us = us;
+        } else {
+            let old = self.remaining(now_ms);
+            self.us = self.us * old + us * (1.0 - old);
+        }
+        self.at_ms = now_ms;
+    }
+
+    pub(crate) const fn us(&self) -> f64 {
+        self.us
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an age in milliseconds is far below 2^52"
+    )]
+    fn remaining(&self, now_ms: u64) -> f64 {
+        // At least a millisecond apart: of a thousand answers in one millisecond none may count as nothing.
+        let age_ms = now_ms.saturating_sub(self.at_ms).max(1) as f64;
+        (-age_ms / limits::PEAK_EWMA_DECAY_MS as f64).exp()
+    }
+}
+
+impl Replica {
+    pub(crate) fn new(id: String, backend: Backend) -> Self {
+        Self {
+            seed: crate::strategy::key_of(id.as_bytes()),
+            id,
+            backend,
+            counts: Counts::default(),
+            latency: Histogram::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An active check ended.
+    pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &Rules) {
+        if self.state().health.checked(good, now_ms, &rules.health) {
+            if good {
+                tracing::info!(replica = self.id, "replica passes its check again");
+            } else {
+                tracing::warn!(
+                    replica = self.id,
+                    "replica fails its check and is taken out"
+                );
+            }
+        }
+    }
+}
+
+/// A place in a replica. Dropping it gives the place to the next one that waits.
+pub(crate) struct Lease {
+    pub(crate) replica: Arc<Replica>,
+    rules: Rules,
+    clock: Clock,
+    begun: Instant,
+    settled: bool,
+}
+
+impl Lease {
+    /// For a place that was taken at the gate.
+    pub(crate) fn new(replica: Arc<Replica>, rules: Rules, clock: Clock) -> Self {
+        Self {
+            replica,
+            rules,
+            clock,
+            begun: Instant::now(),
+            settled: false,
+        }
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn answered(&mut self) {
+        self.settled = true;
+        let us = micros(self.begun.elapsed());
+        let now_ms = self.clock.now_ms();
+        {
+            let mut state = self.replica.state();
+            state.health.succeeded(now_ms, &self.rules.health);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "microseconds of a request are far below 2^52"
+            )]
+            state.peak.observe(us as f64, now_ms);
+        }
+        self.replica.counts.served.fetch_add(1, Relaxed);
+        self.replica.latency.record(us);
+    }
+
+    /// It failed.
+    pub(crate) fn failed(&mut self, kind: FailureKind) {
+        self.settled = true;
+        let counts = &self.replica.counts;
+        match kind {
+            FailureKind::Overloaded => {
+                counts.shed.fetch_add(1, Relaxed);
+                self.replica.state().health.abandoned(self.clock.now_ms());
+                return;
+            }
+            FailureKind::Trapped => {
+                counts.trapped.fetch_add(1, Relaxed);
+                // It did answer, in its way: a trial ends well.
+                self.replica
+                    .state()
+                    .health
+                    .succeeded(self.clock.now_ms(), &self.rules.health);
+                return;
+            }
+            FailureKind::Unreachable | FailureKind::Broken | FailureKind::TimedOut => {
+                counts.failed.fetch_add(1, Relaxed);
+            }
+        }
+        let now_ms = self.clock.now_ms();
+        let benched = {
+            let mut state = self.replica.state();
+            let us = state.peak.us();
+            // A failure must never make a replica look fast.
+            state.peak.observe(us, now_ms);
+            state.health.failed(now_ms, &self.rules.health)
+        };
+        if benched {
+            counts.benched.fetch_add(1, Relaxed);
+            tracing::warn!(replica = self.replica.id, "replica is benched");
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.replica.state();
+        if !self.settled {
+            state.health.abandoned(now_ms);
+            self.replica.counts.abandoned.fetch_add(1, Relaxed);
+        }
+        state.gate.leave();
+        admit(&mut state, &self.replica.counts, now_ms, &self.rules);
+    }
+}
+
+/// Lets in those that wait, as far as there are places.
+fn admit(state: &mut State, counts: &Counts, now_ms: u64, rules: &Rules) {
+    while let Some(turn) = state.gate.next_turn(now_ms, &rules.gate) {
+        match turn {
+            Turn::Go(waiter) => {
+                // The one that waited may have left.
+                if waiter.send(Admission::Go).is_err() {
+                    state.gate.leave();
+                }
+            }
+            Turn::Shed(waiter) => {
+                if waiter.send(Admission::Shed).is_ok() {
+                    counts.shed.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+}
+
+/// A place in the queue of a replica.
+pub(crate) struct Queued {
+    replica: Arc<Replica>,
+    rules: Rules,
+    clock: Clock,
+    word: oneshot::Receiver<Admission>,
+}
+
+impl Queued {
+    pub(crate) fn new(
+        replica: Arc<Replica>,
+        rules: Rules,
+        clock: Clock,
+        word: oneshot::Receiver<Admission>,
+    ) -> Self {
+        Self {
+            replica,
+            rules,
+            clock,
+            word,
+        }
+    }
+
+    /// Waits for a place; `None` when it was shed.
+    pub(crate) async fn admitted(mut self) -> Option<Lease> {
+        match (&mut self.word).await {
+            Ok(Admission::Go) => Some(self.lease()),
+            Ok(Admission::Shed) | Err(_) => None,
+        }
+    }
+
+    fn lease(&self) -> Lease {
+        Lease::new(Arc::clone(&self.replica), self.rules, self.clock)
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // The word may have come between the last poll and now: the place is then ours to give back.
+        self.word.close();
+        if matches!(self.word.try_recv(), Ok(Admission::Go)) {
+            drop(self.lease());
+        }
+    }
+}

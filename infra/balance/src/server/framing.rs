@@ -1,0 +1,334 @@
+//! Follows the framing of an HTTP/1 connection beside hyper, to refuse what hyper repairs.
+//!
+//! A request with both `Content-Length` and `Transfer-Encoding`, or with several of either, is how requests are smuggled
+//! past a front door. hyper takes one and drops the other before anybody sees it (which RFC 9112 allows); we refuse the
+//! request and close the connection. The pass over the bytes costs a fraction of hyper's own.
+
+use trawl_core::limits::inbound::HEADER_BYTES_MAX;
+
+/// Where in the stream of requests the connection is.
+#[derive(Debug)]
+pub(super) struct Framing {
+    phase: Phase,
+    /// The start of a line whose end has not been read yet.
+    line: Vec<u8>,
+    facts: Facts,
+    heads: u64,
+    refused: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Between two requests.
+    Start,
+    /// In the fields of a head.
+    Fields,
+    /// So many bytes of a body are left.
+    Data { left: u64, chunked: bool },
+    /// Before a chunk's size.
+    ChunkSize,
+    /// After the last chunk.
+    Trailer,
+    /// HTTP/2, or refused: nothing more is looked at.
+    Opaque,
+}
+
+/// What a head says of its body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    length: Option<u64>,
+    chunked: bool,
+    wrong: bool,
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Start,
+            line: Vec::new(),
+            facts: Facts::default(),
+            heads: 0,
+            refused: None,
+        }
+    }
+}
+
+impl Framing {
+    /// Has a head begun that has not ended?
+    pub(super) fn is_in_head(&self) -> bool {
+        match self.phase {
+            Phase::Start => !self.line.is_empty(),
+            Phase::Fields => true,
+            _ => false,
+        }
+    }
+
+    /// The number of the first request (from 1) that must be refused.
+    pub(super) const fn refused(&self) -> Option<u64> {
+        self.refused
+    }
+
+    /// Goes on with what was read.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.phase {
+                Phase::Opaque => return,
+                Phase::Data { left, chunked } => {
+                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = &bytes[taken..];
+                    let left = left - taken as u64;
+                    self.phase = match (left, chunked) {
+                        (0, true) => Phase::ChunkSize,
+                        (0, false) => Phase::Start,
+                        _ => Phase::Data { left, chunked },
+                    };
+                }
+                Phase::Start | Phase::Fields | Phase::ChunkSize | Phase::Trailer => {
+                    bytes = self.feed_line(bytes)
+                }
+            }
+        }
+    }
+
+    /// Takes one line, or what there is of it, and gives back the rest.
+    fn feed_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+            // hyper refuses a head of this size; there is nothing to follow any more.
+            if self.line.len() + bytes.len() > HEADER_BYTES_MAX {
+                self.phase = Phase::Opaque;
+                self.line = Vec::new();
+            } else {
+                self.line.extend_from_slice(bytes);
+            }
+            return &[];
+        };
+        if self.line.is_empty() {
+            self.line(&bytes[..end]);
+        } else {
+            let mut line = std::mem::take(&mut self.line);
+            line.extend_from_slice(&bytes[..end]);
+            self.line(&line);
+        }
+        &bytes[end + 1..]
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match (self.phase, line.is_empty()) {
+            (Phase::Start, false) => {
+                self.facts = Facts::default();
+                self.phase = if line == b"PRI * HTTP/2.0" {
+                    Phase::Opaque
+                } else {
+                    Phase::Fields
+                };
+            }
+            (Phase::Fields, false) => self.field(line),
+            (Phase::Fields, true) => self.end_head(),
+            (Phase::ChunkSize, _) => self.phase = self.chunk(line),
+            (Phase::Trailer, true) => self.phase = Phase::Start,
+            // Empty lines before a request are allowed (RFC 9112, 2.2); trailers are dropped.
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) {
+        // Only two names matter; one comparison dismisses most of the others.
+        let Some(first) = line.first().map(u8::to_ascii_lowercase) else {
+            return;
+        };
+        if first == b' ' || first == b'\t' {
+            self.facts.wrong = true;
+        } else if first == b'c' {
+            if let Some(value) = value_of(line, b"content-length") {
+                let length = digits(value);
+                self.facts.wrong |= self.facts.length.is_some() || length.is_none();
+                self.facts.length = Some(length.unwrap_or(0));
+            }
+        } else if first == b't'
+            && let Some(value) = value_of(line, b"transfer-encoding")
+        {
+            self.facts.wrong |= self.facts.chunked || !value.eq_ignore_ascii_case(b"chunked");
+            self.facts.chunked = true;
+        }
+    }
+
+    fn end_head(&mut self) {
+        self.heads += 1;
+        let facts = self.facts;
+        if facts.wrong || (facts.chunked && facts.length.is_some()) {
+            self.refused = Some(self.heads);
+            self.phase = Phase::Opaque;
+            return;
+        }
+        self.phase = match (facts.chunked, facts.length) {
+            (true, _) => Phase::ChunkSize,
+            (false, Some(left)) if left > 0 => Phase::Data {
+                left,
+                chunked: false,
+            },
+            (false, _) => Phase::Start,
+        };
+    }
+
+    fn chunk(&mut self, line: &[u8]) -> Phase {
+        let size = line
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or(line)
+            .trim_ascii();
+        let parsed = std::str::from_utf8(size)
+            .ok()
+            .filter(|text| {
+                (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+            .and_then(|text| u64::from_str_radix(text, 16).ok());
+        match parsed {
+            Some(0) => Phase::Trailer,
+            // The line end after the data belongs to the chunk.
+            Some(size) => Phase::Data {
+                left: size + 2,
+                chunked: true,
+            },
+            None => {
+                // hyper ends the body with an error here, and no request after it can be trusted.
+                self.refused = Some(self.heads + 1);
+                Phase::Opaque
+            }
+        }
+    }
+}
+
+/// The value of a field, if it has this name.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = line.get(name.len()..)?;
+    if !line[..name.len()].eq_ignore_ascii_case(name) {
+        return None;
+    }
+    // White space before the colon is refused by the parser; a longer name has no colon here.
+    rest.strip_prefix(b":").map(<[u8]>::trim_ascii)
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(stream: &str) -> Option<u64> {
+        let mut framing = Framing::default();
+        framing.feed(stream.as_bytes());
+        framing.refused()
+    }
+
+    #[test]
+    fn each_way_to_say_two_lengths_is_refused() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "content-length: 5\r\ncontent-length: 5",
+            "Content-Length: 5, 5",
+            "Content-Length: +5",
+            "Content-Length:",
+            "Content-Length: 5\r\n Content-Length: 6",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, chunked",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding: identity",
+            "TRANSFER-ENCODING:\tchunked\r\ncontent-LENGTH:0",
+        ] {
+            let stream = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+            assert_eq!(refused(&stream), Some(1), "{fields}");
+        }
+    }
+
+    #[test]
+    fn ordinary_requests_pass() {
+        for stream in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\r\n\r\nGET / HTTP/1.1\nHost: a\n\n",
+            "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: content-length\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 50\r\nContent-Length-Extra: 1\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        ] {
+            assert_eq!(refused(stream), None, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_looks_like_a_head_is_a_body() {
+        let body = "X: y\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let stream = format!(
+            "POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}GET / HTTP/1.1\r\n\r\n",
+            body.len()
+        );
+        assert_eq!(refused(&stream), None);
+        let stream = format!(
+            "{stream}POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        assert_eq!(
+            refused(&stream),
+            Some(3),
+            "the third of a pipeline is found"
+        );
+    }
+
+    #[test]
+    fn a_broken_chunk_refuses_what_comes_after_it() {
+        assert_eq!(
+            refused("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\n"),
+            Some(2)
+        );
+        assert_eq!(
+            refused("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn it_knows_when_a_head_has_begun_and_not_ended() {
+        let mut framing = Framing::default();
+        assert!(!framing.is_in_head());
+        for (bytes, expected) in [
+            ("G", true),
+            ("ET / HTTP/1.1\r\n", true),
+            ("Host: a\r\n", true),
+            ("\r\n", false),
+        ] {
+            framing.feed(bytes.as_bytes());
+            assert_eq!(framing.is_in_head(), expected, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn how_the_bytes_are_cut_does_not_matter(
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\n", "Host: a\r\n", "Content-Length: 3\r\n", "abc", "\r\n", "\n",
+                "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n", "0\r\n\r\n", " x\r\n", "Content-Length: 9999999999999999999999\r\n",
+            ]), 0..30),
+            cuts in prop::collection::vec(1_usize..9, 1..9),
+        ) {
+            let stream = pieces.concat();
+            let mut whole = Framing::default();
+            whole.feed(stream.as_bytes());
+            let mut cut = Framing::default();
+            let (mut rest, mut sizes) = (stream.as_bytes(), cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+                cut.feed(now);
+                rest = later;
+            }
+            prop_assert_eq!((cut.refused, cut.heads, cut.phase), (whole.refused, whole.heads, whole.phase));
+        }
+    }
+}

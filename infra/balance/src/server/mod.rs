@@ -1,0 +1,282 @@
+//! Inbound HTTP: what is accepted, and for how long.
+
+mod connections;
+mod framing;
+mod inbound_body;
+mod watched;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use ipnet::IpNet;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use trawl_core::limits::inbound as limits;
+
+use self::{
+    connections::{Admitted, Connections},
+    inbound_body::{Answering, Guarded, TOO_LARGE},
+    watched::{Times, Watch, Watched},
+};
+use crate::{
+    body::{Body, empty},
+    problem::Problem,
+};
+
+/// Whatever answers requests behind the server.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request from the client at `peer`.
+    fn handle(
+        &self,
+        request: Request<Body>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What one listener allows.
+#[derive(Clone, Debug)]
+pub struct ServerLimits {
+    /// From the first byte of a head to its end.
+    pub header_read: Duration,
+    /// From the head to the last byte of the body.
+    pub body_read: Duration,
+    /// A kept-alive connection without a request.
+    pub idle: Duration,
+    /// Bytes of a head.
+    pub header_bytes_max: usize,
+    /// Fields of a head.
+    pub headers_max: usize,
+    /// Bytes of a request body.
+    pub body_bytes_max: u64,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections of one address.
+    pub connections_per_address_max: usize,
+    /// Addresses that `connections_per_address_max` does not count: loopback, and whatever proxy stands in front.
+    pub exempt: Vec<IpNet>,
+    /// HTTP/2 streams of one connection.
+    pub h2_streams_max: u32,
+    /// What running requests get after the signal to stop.
+    pub drain: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_millis(limits::HEADER_READ_MS),
+            body_read: Duration::from_millis(limits::BODY_READ_MS),
+            idle: Duration::from_millis(limits::IDLE_MS),
+            header_bytes_max: limits::HEADER_BYTES_MAX,
+            headers_max: limits::HEADERS_MAX,
+            body_bytes_max: limits::BODY_BYTES_MAX,
+            connections_max: limits::CONNECTIONS_MAX,
+            connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
+            exempt: vec![
+                IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+                IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            ],
+            h2_streams_max: limits::H2_STREAMS_MAX,
+            drain: Duration::from_millis(limits::DRAIN_MS),
+        }
+    }
+}
+
+/// What the connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Run,
+    /// Finish what runs, take nothing more.
+    Drain,
+    /// End at once.
+    End,
+}
+
+const BAD_FRAMING: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "bad_framing",
+    "The request states the length of its body in more than one way.",
+);
+
+/// Serves HTTP/1.1 and HTTP/2 (prior knowledge) on `listener` until `stop` completes; then no connection is accepted any
+/// more, running requests finish for at most `limits.drain`, and the rest is closed.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    limits: ServerLimits,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let (phase, _) = watch::channel(Phase::Run);
+    // Each connection holds a sender; when all are gone, `recv` ends.
+    let (alive, mut ended) = mpsc::channel::<()>(1);
+    let door = Arc::new(Door {
+        handler,
+        connections: Arc::default(),
+        limits,
+        phase: phase.subscribe(),
+        alive,
+    });
+    let drain = door.limits.drain;
+    tokio::select! {
+        () = stop => {}
+        () = accept_forever(&listener, &door) => {}
+    }
+    drop((listener, door));
+    phase.send_replace(Phase::Drain);
+    if tokio::time::timeout(drain, ended.recv()).await.is_err() {
+        tracing::warn!("requests that did not finish in time are closed");
+        phase.send_replace(Phase::End);
+        ended.recv().await;
+    }
+}
+
+/// What every connection needs.
+struct Door<H> {
+    handler: Arc<H>,
+    connections: Arc<Connections>,
+    limits: ServerLimits,
+    phase: watch::Receiver<Phase>,
+    alive: mpsc::Sender<()>,
+}
+
+async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => match door.connections.admit(peer.ip(), &door.limits) {
+                Ok(admitted) => {
+                    tokio::spawn(connection(stream, peer, admitted, Arc::clone(door)));
+                }
+                Err(problem) => {
+                    // As much as fits into the socket's buffer, without waiting for the client.
+                    let _ = stream.try_write(problem.wire().as_bytes());
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted");
+                // Out of file descriptors, as a rule: others have to end first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    admitted: Admitted,
+    door: Arc<Door<H>>,
+) {
+    let _admitted = admitted;
+    let _alive = door.alive.clone();
+    let mut phase = door.phase.clone();
+    let _ = stream.set_nodelay(true);
+    let watch = Watch::new();
+    let times = Times {
+        header_read: door.limits.header_read,
+        idle: door.limits.idle,
+        write_stall: door.limits.body_read,
+    };
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&watch), times));
+    let builder = protocol(&door.limits);
+    // Only the handler and the limits: a connection that held the door would keep `recv` from ending.
+    let (handler, limits) = (Arc::clone(&door.handler), door.limits.clone());
+    drop(door);
+    let service = service_fn(|request| {
+        let (active, is_refused) = watch.begin();
+        let handler = Arc::clone(&handler);
+        let bounds = (limits.body_bytes_max, limits.body_read);
+        async move {
+            let response = if is_refused {
+                closing(BAD_FRAMING.response())
+            } else {
+                answer(handler.as_ref(), request, peer, bounds).await
+            };
+            Ok::<_, Infallible>(response.map(|body| Answering::new(body, active)))
+        }
+    });
+    let mut serving = pin!(builder.serve_connection(io, service));
+    loop {
+        tokio::select! {
+            outcome = serving.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%peer, error, "connection ended");
+                }
+                return;
+            }
+            changed = phase.changed() => {
+                if changed.is_err() || *phase.borrow_and_update() == Phase::End {
+                    return;
+                }
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // `Watched` tells a slow head from an idle connection, which one timeout can't.
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes_max.max(8 * 1024))
+        .max_headers(limits.headers_max)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(limits.idle / 3))
+        .keep_alive_timeout(limits.header_read)
+        .max_concurrent_streams(limits.h2_streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits::H2_RESETS_MAX)
+        .max_local_error_reset_streams(limits::H2_RESETS_MAX);
+    builder
+}
+
+async fn answer<H: Handler>(
+    handler: &H,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    (bytes_max, body_read): (u64, Duration),
+) -> Response<Body> {
+    if request.body().is_end_stream() {
+        return handler.handle(request.map(|_| empty()), peer).await;
+    }
+    if request.body().size_hint().lower() > bytes_max {
+        return closing(TOO_LARGE.response());
+    }
+    let (parts, body) = request.into_parts();
+    let (body, verdict) = Guarded::new(body, bytes_max, Instant::now() + body_read);
+    let response = handler
+        .handle(Request::from_parts(parts, body.boxed_unsync()), peer)
+        .await;
+    verdict
+        .problem()
+        .map_or(response, |problem| closing(problem.response()))
+}
+
+/// What is left of the request on the wire can't be trusted, or is not worth reading.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

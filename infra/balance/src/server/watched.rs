@@ -1,0 +1,229 @@
+//! A connection with its clocks: how long a head may take, how long it may be idle, how long a reader may stall.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, ready},
+};
+
+use http::StatusCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Duration, Instant, Sleep, sleep_until},
+};
+
+use super::framing::Framing;
+use crate::problem::Problem;
+
+/// The answer to a head that took too long.
+pub(super) const SLOW_HEAD: Problem = Problem::new(
+    StatusCode::REQUEST_TIMEOUT,
+    "request_timeout",
+    "The request did not arrive in time.",
+);
+
+/// The times of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) header_read: Duration,
+    pub(super) idle: Duration,
+    pub(super) write_stall: Duration,
+}
+
+/// What the connection and its requests tell each other.
+#[derive(Debug)]
+pub(super) struct Watch {
+    start: Instant,
+    active: AtomicUsize,
+    idle_since_ms: AtomicU64,
+    begun: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Watch {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            active: AtomicUsize::new(0),
+            idle_since_ms: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            refused: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    /// A request begins. The flag says whether it must be refused for its framing.
+    pub(super) fn begin(self: &Arc<Self>) -> (Active, bool) {
+        self.active.fetch_add(1, Relaxed);
+        let number = self.begun.fetch_add(1, Relaxed) + 1;
+        let is_refused = number >= self.refused.load(Relaxed);
+        (
+            Active {
+                watch: Arc::clone(self),
+            },
+            is_refused,
+        )
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.start + Duration::from_millis(self.idle_since_ms.load(Relaxed))
+    }
+}
+
+/// A request at work on its connection, until its answer is written.
+#[derive(Debug)]
+pub(super) struct Active {
+    watch: Arc<Watch>,
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let since = crate::clock::millis(self.watch.start.elapsed());
+        self.watch.idle_since_ms.store(since, Relaxed);
+        self.watch.active.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The stream.
+pub(super) struct Watched {
+    stream: TcpStream,
+    watch: Arc<Watch>,
+    times: Times,
+    framing: Framing,
+    head_since: Option<Instant>,
+    alarm: Pin<Box<Sleep>>,
+    write_alarm: Option<Pin<Box<Sleep>>>,
+    expired: bool,
+}
+
+impl Watched {
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, times: Times) -> Self {
+        Self {
+            stream,
+            watch,
+            alarm: Box::pin(sleep_until(Instant::now() + times.idle)),
+            times,
+            framing: Framing::default(),
+            head_since: None,
+            write_alarm: None,
+            expired: false,
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.framing.feed(bytes);
+        if let Some(number) = self.framing.refused() {
+            self.watch.refused.store(number, Relaxed);
+        }
+        if !self.framing.is_in_head() {
+            self.head_since = None;
+        } else if self.head_since.is_none() {
+            let now = Instant::now();
+            self.head_since = Some(now);
+            // The alarm stands at the end of the idle time; a head that came whole never gets here.
+            self.alarm.as_mut().reset(now + self.times.header_read);
+        }
+    }
+
+    /// Waits for the alarm. Ready when the connection's time is up.
+    fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            let now = Instant::now();
+            let deadline = match self.head_since {
+                Some(since) => since + self.times.header_read,
+                // While a request is at work nothing has to arrive; its body has a time of its own.
+                None if self.watch.active.load(Relaxed) > 0 => now + self.times.header_read,
+                None => self.watch.idle_since() + self.times.idle,
+            };
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.expired {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(context, buffer) {
+            let bytes = &buffer.filled()[before..];
+            if !bytes.is_empty() {
+                this.read(bytes);
+            }
+            return Poll::Ready(outcome);
+        }
+        ready!(this.poll_expired(context));
+        this.expired = true;
+        if this.head_since.is_some() {
+            // hyper would close without a word. Whatever does not fit into the socket's buffer is lost with the rest.
+            let _ = this.stream.try_write(SLOW_HEAD.wire().as_bytes());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Watched {
+    /// A reader that takes nothing for too long is let go: it would hold its answer in our memory.
+    fn stall<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_alarm = None;
+            return written;
+        }
+        let stall = self.times.write_stall;
+        let alarm = self
+            .write_alarm
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
+        ready!(alarm.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.stall(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.stall(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
