@@ -8,5 +8,6 @@ pub mod ids;
 pub mod limits;
 pub mod redirect;
 pub mod retry_after;
+pub mod robots;
 pub mod state;
 pub mod url_guard;

@@ -1,0 +1,108 @@
+//! Path patterns: `*` for any run of bytes, `$` for the end.
+
+use memchr::memmem;
+
+/// A pattern taken apart at its stars.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    literals: Vec<Vec<u8>>,
+    anchored: bool,
+    octets: usize,
+}
+
+impl Pattern {
+    /// Reads the value of a rule. Empty values are no patterns.
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        if value.is_empty() {
+            return None;
+        }
+        let (body, anchored) = value
+            .strip_suffix(b"$")
+            .map_or((value, false), |body| (body, true));
+        let literals: Vec<Vec<u8>> = body.split(|&b| b == b'*').map(normalised).collect();
+        let stars = literals.len() - 1;
+        let octets = literals.iter().map(Vec::len).sum::<usize>() + stars + usize::from(anchored);
+        Some(Self {
+            literals,
+            anchored,
+            octets,
+        })
+    }
+
+    /// Octets of the pattern after normalisation, specials included: the longer match is the more specific one.
+    pub(super) const fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Whether the pattern matches a normalised path from its start. Time is linear in both: each literal is sought
+    /// once, from where the one before ended, and taking the first place that fits is never worse than a later one.
+    pub(super) fn matches(&self, path: &[u8]) -> bool {
+        let Some((first, rest)) = self.literals.split_first() else {
+            return false;
+        };
+        let Some(mut left) = path.strip_prefix(first.as_slice()) else {
+            return false;
+        };
+        let Some((last, middle)) = rest.split_last() else {
+            return !self.anchored || left.is_empty();
+        };
+        for literal in middle {
+            match memmem::find(left, literal) {
+                Some(at) => left = &left[at + literal.len()..],
+                None => return false,
+            }
+        }
+        if self.anchored {
+            left.ends_with(last)
+        } else {
+            memmem::find(left, last).is_some()
+        }
+    }
+}
+
+/// The form in which paths and patterns are compared (RFC 9309, 2.2.2): escapes of unreserved characters undone, other
+/// escapes in upper case, octets outside printable ASCII escaped. `*` and `$` in a path are escaped, so that a rule
+/// can name them as `%2A` and `%24`; in a pattern the star was split off before.
+pub(super) fn normalised(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut i = 0;
+    while i < text.len() {
+        let byte = text[i];
+        if let (b'%', Some(escaped)) = (byte, text.get(i + 1..i + 3).and_then(hex_pair)) {
+            if is_unreserved(escaped) {
+                out.push(escaped)
+            } else {
+                push_escaped(&mut out, escaped)
+            }
+            i += 3;
+            continue;
+        }
+        if byte.is_ascii_graphic() && !matches!(byte, b'*' | b'$') {
+            out.push(byte)
+        } else {
+            push_escaped(&mut out, byte)
+        }
+        i += 1;
+    }
+    out
+}
+
+fn hex_pair(pair: &[u8]) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    let value = digit(*pair.first()?)? * 16 + digit(*pair.get(1)?)?;
+    u8::try_from(value).ok()
+}
+
+fn push_escaped(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend([
+        b'%',
+        HEX[usize::from(byte >> 4)],
+        HEX[usize::from(byte & 15)],
+    ]);
+}
+
+/// RFC 3986 (2.3).
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
