@@ -27,7 +27,8 @@ impl HostOptions {
     /// Adds arguments.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|a| (*a).to_owned()));
+        self.arguments
+            .extend(arguments.iter().map(|a| (*a).to_owned()));
         self
     }
 
@@ -54,7 +55,11 @@ impl Host {
     #[must_use]
     pub fn binary() -> PathBuf {
         let path = workspace_root().join("target/release/trawl");
-        assert!(path.is_file(), "{} is missing: run `make build`", path.display());
+        assert!(
+            path.is_file(),
+            "{} is missing: run `make build`",
+            path.display()
+        );
         path
     }
 
@@ -68,15 +73,32 @@ impl Host {
     /// # Panics
     /// With the host's output when it does not come up within 60 s (a first start compiles the components).
     pub async fn start_with(options: HostOptions) -> Self {
-        tokio::task::spawn_blocking(move || Self::start_blocking(options)).await.expect("the starter does not panic")
+        tokio::task::spawn_blocking(move || Self::start_blocking(options))
+            .await
+            .expect("the starter does not panic")
     }
 
     fn start_blocking(options: HostOptions) -> Self {
-        let temporary = options.state_directory.is_none().then(|| tempfile::tempdir().expect("a temporary directory"));
-        let state = options.state_directory.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).expect("one of both");
-        let mut child = Self::command(&state, &options).stdout(Stdio::piped()).spawn().expect("the host starts");
+        let temporary = options
+            .state_directory
+            .is_none()
+            .then(|| tempfile::tempdir().expect("a temporary directory"));
+        let state = options
+            .state_directory
+            .clone()
+            .or_else(|| temporary.as_ref().map(|t| t.path().to_owned()))
+            .expect("one of both");
+        let mut child = Self::command(&state, &options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the host starts");
         let base = wait_for_address(&mut child);
-        Self { child, base, state, _temporary: temporary }
+        Self {
+            child,
+            base,
+            state,
+            _temporary: temporary,
+        }
     }
 
     /// The command that starts a host, for tests of its output.
@@ -84,14 +106,25 @@ impl Host {
     pub fn command(state: &Path, options: &HostOptions) -> Command {
         let root = workspace_root();
         let mut command = Command::new(Self::binary());
-        command.current_dir(&root).arg("up").arg("--from").arg(root.join("spin.toml"));
-        command.arg("--listen").arg(options.listen.as_deref().unwrap_or("127.0.0.1:0")).arg("--state-dir").arg(state);
+        command
+            .current_dir(&root)
+            .arg("up")
+            .arg("--from")
+            .arg(root.join("spin.toml"));
+        command
+            .arg("--listen")
+            .arg(options.listen.as_deref().unwrap_or("127.0.0.1:0"))
+            .arg("--state-dir")
+            .arg(state);
         // The code cache is shared between the tests: compiling the components anew for each costs seconds.
         command.env("TRAWL_CODE_CACHE_DIR", root.join("target/trawl-code-cache"));
         if !options.no_private {
             command.args(["--allow-private", "127.0.0.0/8"]);
         }
-        command.args(&options.arguments).envs(options.environment.iter().cloned()).stdin(Stdio::null());
+        command
+            .args(&options.arguments)
+            .envs(options.environment.iter().cloned())
+            .stdin(Stdio::null());
         command
     }
 
@@ -135,9 +168,17 @@ impl Host {
     /// Resident memory in bytes, from `/proc`.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) * 1024
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|l| l.starts_with("VmRSS:"))
+            .unwrap_or_default();
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|kb| kb.parse::<u64>().ok())
+            .unwrap_or(0)
+            * 1024
     }
 }
 
@@ -148,7 +189,10 @@ impl Drop for Host {
 }
 
 /// Sends `number` to `pid`.
-#[allow(unsafe_code, reason = "kill(2) has no safe form in the standard library; it only takes numbers")]
+#[allow(
+    unsafe_code,
+    reason = "kill(2) has no safe form in the standard library; it only takes numbers"
+)]
 pub fn signal(pid: u32, number: i32) {
     // SAFETY: plain integers go in, no memory is shared.
     unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), number) };
@@ -161,7 +205,12 @@ fn wait_for_address(child: &mut Child) -> String {
         let mut seen = String::new();
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("listening on ") {
-                let _ = found.send(Ok(rest.split_whitespace().next().unwrap_or_default().trim_end_matches('/').to_owned()));
+                let _ = found.send(Ok(rest
+                    .split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches('/')
+                    .to_owned()));
             }
             if seen.len() < 65536 {
                 seen.push_str(&line);

@@ -28,8 +28,13 @@ impl Answer {
     /// With the body's text when it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|e| panic!("{} is not JSON ({e}): {}", self.status, String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| {
+            panic!(
+                "{} is not JSON ({e}): {}",
+                self.status,
+                String::from_utf8_lossy(&self.body)
+            )
+        })
     }
 
     /// The body as text.
@@ -41,7 +46,10 @@ impl Answer {
     /// A header as text, empty when absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -53,7 +61,11 @@ impl Default for HttpClient {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(512).build(connector))
+        Self(
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(512)
+                .build(connector),
+        )
     }
 }
 
@@ -64,8 +76,14 @@ impl HttpClient {
             let response = self.0.request(request.map(Full::new)).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+            anyhow::Ok(Answer {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body,
+            })
         };
-        tokio::time::timeout(Duration::from_secs(30), whole).await.context("no answer within 30 s")?
+        tokio::time::timeout(Duration::from_secs(30), whole)
+            .await
+            .context("no answer within 30 s")?
     }
 }

@@ -4,7 +4,12 @@
 //! Everything binds to port 0 and lives in its own temporary directory, so that tests run side by side.
 //! Nothing sleeps for a result: [`eventually`] waits for a condition until a deadline.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails with a sentence")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
 
 pub mod api;
 pub mod host;
@@ -31,7 +36,10 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < deadline, "did not happen within {deadline:?}: {what}");
+        assert!(
+            started.elapsed() < deadline,
+            "did not happen within {deadline:?}: {what}"
+        );
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }
@@ -40,5 +48,8 @@ where
 /// The root of the workspace.
 #[must_use]
 pub fn workspace_root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace has a root")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace has a root")
 }

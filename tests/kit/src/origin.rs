@@ -36,11 +36,19 @@ impl Origin {
         let docs = Arc::new(rust_docs());
         let (address, task) = serve(address, move |request| {
             let docs = Arc::clone(&docs);
-            *counted.lock().unwrap().entry(request.uri().path().to_owned()).or_default() += 1;
+            *counted
+                .lock()
+                .unwrap()
+                .entry(request.uri().path().to_owned())
+                .or_default() += 1;
             async move { answer(&docs, &request).await }
         })
         .await;
-        Self { address, hits, task }
+        Self {
+            address,
+            hits,
+            task,
+        }
     }
 
     /// The port.
@@ -82,7 +90,10 @@ async fn answer(docs: &PathBuf, request: &Request<Incoming>) -> Response<Body> {
     match path {
         "/robots.txt" => text(200, "text/plain", "User-agent: *\nDisallow: /forbidden/\n"),
         "/forbidden/page" => text(200, "text/html", "<p>robots.txt forbids this page</p>"),
-        _ => path.strip_prefix("/odd/").map_or_else(|| text(404, "text/html", "<h1>Not found</h1>"), |odd| odd_page(odd, request)),
+        _ => path.strip_prefix("/odd/").map_or_else(
+            || text(404, "text/html", "<h1>Not found</h1>"),
+            |odd| odd_page(odd, request),
+        ),
     }
 }
 
@@ -146,17 +157,35 @@ async fn document(docs: &PathBuf, file: &str, gzipped: bool) -> Response<Body> {
     if file.split('/').any(|part| part == "..") || !wanted.starts_with(docs) {
         return text(404, "text/html", "<h1>Not found</h1>");
     }
-    let Ok(page) = tokio::fs::read(&wanted).await else { return text(404, "text/html", "<h1>Not found</h1>") };
-    let kind = if file.ends_with(".html") { "text/html" } else { "application/octet-stream" };
+    let Ok(page) = tokio::fs::read(&wanted).await else {
+        return text(404, "text/html", "<h1>Not found</h1>");
+    };
+    let kind = if file.ends_with(".html") {
+        "text/html"
+    } else {
+        "application/octet-stream"
+    };
     if gzipped {
-        bytes(200, &[("content-type", kind), ("content-encoding", "gzip"), ("etag", "\"doc\"")], gzip(&page))
+        bytes(
+            200,
+            &[
+                ("content-type", kind),
+                ("content-encoding", "gzip"),
+                ("etag", "\"doc\""),
+            ],
+            gzip(&page),
+        )
     } else {
         bytes(200, &[("content-type", kind), ("etag", "\"doc\"")], page)
     }
 }
 
 fn accepts_gzip(request: &Request<Incoming>) -> bool {
-    request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("gzip"))
+    request
+        .headers()
+        .get("accept-encoding")
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.contains("gzip"))
 }
 
 fn bytes(status: u16, headers: &[(&str, &str)], body: Vec<u8>) -> Response<Body> {
@@ -164,11 +193,17 @@ fn bytes(status: u16, headers: &[(&str, &str)], body: Vec<u8>) -> Response<Body>
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
-    response.body(Full::new(Bytes::from(body)).map_err(|e| match e {}).boxed()).unwrap()
+    response
+        .body(Full::new(Bytes::from(body)).map_err(|e| match e {}).boxed())
+        .unwrap()
 }
 
 fn text(status: u16, content_type: &str, body: &str) -> Response<Body> {
-    bytes(status, &[("content-type", content_type)], body.as_bytes().to_vec())
+    bytes(
+        status,
+        &[("content-type", content_type)],
+        body.as_bytes().to_vec(),
+    )
 }
 
 fn redirect(status: u16, to: &str) -> Response<Body> {
@@ -200,7 +235,10 @@ fn zlib(data: &[u8]) -> Vec<u8> {
 
 fn brotli(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let params = brotli::enc::BrotliEncoderParams { quality: 5, ..Default::default() };
+    let params = brotli::enc::BrotliEncoderParams {
+        quality: 5,
+        ..Default::default()
+    };
     brotli::BrotliCompress(&mut std::io::Cursor::new(data), &mut out, &params).unwrap();
     out
 }
@@ -217,8 +255,14 @@ fn gzip_zeroes(mib: usize) -> Vec<u8> {
 
 type Piece = Result<Frame<Bytes>, std::io::Error>;
 
-fn stream(status: u16, length: Option<u64>, pieces: impl futures::Stream<Item = Piece> + Send + Sync + 'static) -> Response<Body> {
-    let mut response = Response::builder().status(status).header("content-type", "text/html");
+fn stream(
+    status: u16,
+    length: Option<u64>,
+    pieces: impl futures::Stream<Item = Piece> + Send + Sync + 'static,
+) -> Response<Body> {
+    let mut response = Response::builder()
+        .status(status)
+        .header("content-type", "text/html");
     if let Some(length) = length {
         response = response.header("content-length", length);
     }
@@ -226,18 +270,27 @@ fn stream(status: u16, length: Option<u64>, pieces: impl futures::Stream<Item = 
 }
 
 fn lying_length() -> Response<Body> {
-    let pieces = [Ok(Frame::data(Bytes::from_static(b"<p>short</p>"))), Err(std::io::Error::other("the origin hangs up early"))];
+    let pieces = [
+        Ok(Frame::data(Bytes::from_static(b"<p>short</p>"))),
+        Err(std::io::Error::other("the origin hangs up early")),
+    ];
     stream(200, Some(100_000), futures::stream::iter(pieces))
 }
 
 fn endless() -> Response<Body> {
     let block = Bytes::from("<p>and on and on</p>".repeat(800));
-    stream(200, None, futures::stream::repeat_with(move || Ok(Frame::data(block.clone()))))
+    stream(
+        200,
+        None,
+        futures::stream::repeat_with(move || Ok(Frame::data(block.clone()))),
+    )
 }
 
 fn stall() -> Response<Body> {
     use futures::StreamExt as _;
-    let first = futures::stream::iter([Ok(Frame::data(Bytes::from_static(b"<p>one piece, then nothing")))]);
+    let first = futures::stream::iter([Ok(Frame::data(Bytes::from_static(
+        b"<p>one piece, then nothing",
+    )))]);
     stream(200, None, first.chain(futures::stream::pending()))
 }
 
@@ -247,7 +300,12 @@ fn drip() -> Response<Body> {
             return None;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
-        Some((Ok(Frame::data(Bytes::from(format!("<p>Piece {i} of a slow page.</p>")))), i + 1))
+        Some((
+            Ok(Frame::data(Bytes::from(format!(
+                "<p>Piece {i} of a slow page.</p>"
+            )))),
+            i + 1,
+        ))
     });
     stream(200, None, pieces)
 }

@@ -9,9 +9,16 @@ use std::process::Command;
 /// With a sentence when the toolchain has no documentation (`rustup component add rust-docs`).
 #[must_use]
 pub fn rust_docs() -> PathBuf {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc runs");
-    let root = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("share/doc/rust/html");
-    assert!(root.join("book/index.html").is_file(), "the tests serve the Rust documentation: run `rustup component add rust-docs`");
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .output()
+        .expect("rustc runs");
+    let root =
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).join("share/doc/rust/html");
+    assert!(
+        root.join("book/index.html").is_file(),
+        "the tests serve the Rust documentation: run `rustup component add rust-docs`"
+    );
     root
 }
 

@@ -48,7 +48,11 @@ impl Reply {
     /// An immediate status.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self { status, delay: Duration::ZERO, headers: Vec::new() }
+        Self {
+            status,
+            delay: Duration::ZERO,
+            headers: Vec::new(),
+        }
     }
 }
 
@@ -73,8 +77,15 @@ impl Receiver {
     pub async fn start() -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         let shared = Arc::clone(&inner);
-        let (address, task) = serve(([127, 0, 0, 1], 0).into(), move |request| answer(Arc::clone(&shared), request)).await;
-        Self { inner, address, task }
+        let (address, task) = serve(([127, 0, 0, 1], 0).into(), move |request| {
+            answer(Arc::clone(&shared), request)
+        })
+        .await;
+        Self {
+            inner,
+            address,
+            task,
+        }
     }
 
     /// The URL of `path` (with its `/`).
@@ -90,7 +101,11 @@ impl Receiver {
 
     /// The next answers on `path`, in order; afterwards the default (204).
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
-        self.lock().scripts.entry(path.to_owned()).or_default().extend(replies);
+        self.lock()
+            .scripts
+            .entry(path.to_owned())
+            .or_default()
+            .extend(replies);
     }
 
     /// The answer on `path` when no script is left.
@@ -107,7 +122,12 @@ impl Receiver {
     /// What came for a message.
     #[must_use]
     pub fn for_message(&self, id: i64) -> Vec<Received> {
-        self.lock().received.iter().filter(|r| r.body["message_id"].as_i64() == Some(id)).cloned().collect()
+        self.lock()
+            .received
+            .iter()
+            .filter(|r| r.body["message_id"].as_i64() == Some(id))
+            .cloned()
+            .collect()
     }
 
     /// The greatest number of callbacks that were in flight at once on `path`.
@@ -130,20 +150,41 @@ impl Drop for Receiver {
 async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let reply = {
         let mut inner = inner.lock().unwrap();
         let slot = inner.in_flight.entry(path.clone()).or_default();
         slot.0 += 1;
         slot.1 = slot.1.max(slot.0);
-        inner.scripts.get_mut(&path).and_then(VecDeque::pop_front).or_else(|| inner.defaults.get(&path).cloned()).unwrap_or(Reply::status(204))
+        inner
+            .scripts
+            .get_mut(&path)
+            .and_then(VecDeque::pop_front)
+            .or_else(|| inner.defaults.get(&path).cloned())
+            .unwrap_or(Reply::status(204))
     };
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
-    let header = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut inner = inner.lock().unwrap();
-    let verified = (!inner.secrets.is_empty()).then(|| inner.secrets.iter().any(|secret| verifies(secret, &parts.headers, &body)));
+    let verified = (!inner.secrets.is_empty()).then(|| {
+        inner
+            .secrets
+            .iter()
+            .any(|secret| verifies(secret, &parts.headers, &body))
+    });
     inner.received.push(Received {
         path: path.clone(),
         webhook_id: header("webhook-id"),
@@ -160,9 +201,12 @@ async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Respons
     for (name, value) in &reply.headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(Bytes::new()).map_err(|e| match e {}).boxed()).unwrap()
+    response
+        .body(Full::new(Bytes::new()).map_err(|e| match e {}).boxed())
+        .unwrap()
 }
 
 fn verifies(secret: &str, headers: &http::HeaderMap, body: &[u8]) -> bool {
-    standardwebhooks::Webhook::new(secret).is_ok_and(|webhook| webhook.verify(body, headers).is_ok())
+    standardwebhooks::Webhook::new(secret)
+        .is_ok_and(|webhook| webhook.verify(body, headers).is_ok())
 }

@@ -21,9 +21,16 @@ impl RedisServer {
     /// # Panics
     /// With a sentence when `redis-server` is not installed or does not come up.
     pub async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let server = Self { child: spawn(port, directory.path()), port, directory };
+        let server = Self {
+            child: spawn(port, directory.path()),
+            port,
+            directory,
+        };
         server.wait_until_up().await;
         server
     }
@@ -63,9 +70,16 @@ impl RedisServer {
     }
 
     async fn wait_until_up(&self) {
-        eventually("redis-server answers PING", Duration::from_secs(10), || async {
-            self.command(&[b"PING"]).await.ok().filter(|a| a.starts_with(b"+PONG"))
-        })
+        eventually(
+            "redis-server answers PING",
+            Duration::from_secs(10),
+            || async {
+                self.command(&[b"PING"])
+                    .await
+                    .ok()
+                    .filter(|a| a.starts_with(b"+PONG"))
+            },
+        )
         .await;
     }
 }
@@ -78,7 +92,18 @@ impl Drop for RedisServer {
 
 fn spawn(port: u16, directory: &std::path::Path) -> Child {
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+        ])
         .arg("--dir")
         .arg(directory)
         .stdout(Stdio::null())

@@ -22,11 +22,17 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let listener = TcpListener::bind(address).await.unwrap_or_else(|e| panic!("cannot listen on {address}: {e}"));
-    let bound = listener.local_addr().expect("a bound socket has an address");
+    let listener = TcpListener::bind(address)
+        .await
+        .unwrap_or_else(|e| panic!("cannot listen on {address}: {e}"));
+    let bound = listener
+        .local_addr()
+        .expect("a bound socket has an address");
     let task = tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let handler = handler.clone();
             tokio::spawn(async move {
