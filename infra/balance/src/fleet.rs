@@ -248,6 +248,8 @@ impl Fleet {
             }
         }
         if !tried.is_empty() {
+            // This request has just asked them: the next probe is due a second from now.
+            chooser.probed_ms = now_ms;
             return Choice::Exhausted;
         }
         let Some((due_ms, index)) = first_due else {

@@ -1,0 +1,338 @@
+//! Replicas that die, come back, are drained, exchanged and slow, under load over real sockets.
+
+mod support;
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use http::StatusCode;
+use support::{Client, Front, Load, PATIENCE, Replica, eventually, plain};
+use trawl_balance::{BalanceConfig, ReplicaConfig, ServerLimits, StrategyKind};
+
+async fn three() -> [Replica; 3] {
+    [
+        Replica::start("a").await,
+        Replica::start("b").await,
+        Replica::start("c").await,
+    ]
+}
+
+fn configs(replicas: &[Replica]) -> Vec<ReplicaConfig> {
+    replicas.iter().map(Replica::config).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_replica_costs_no_idempotent_request_and_comes_back_slowly() {
+    let replicas = three().await;
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    for replica in &mut config.replicas {
+        replica.fail_timeout = Duration::from_millis(300);
+        replica.slow_start = Duration::from_secs(3);
+    }
+    let front = Front::start(config).await;
+    let load = Load::start(front.address, 24);
+    load.more(1_000).await;
+    replicas[1].kill().await;
+    eventually("b is benched", || front.state("b") != "up").await;
+    let before = [replicas[0].served(), replicas[2].served()];
+    load.more(1_000).await;
+    let after = [replicas[0].served(), replicas[2].served()];
+    let gained = [after[0] - before[0], after[1] - before[1]];
+    assert!(
+        gained
+            .iter()
+            .all(|gained| *gained * 5 >= (gained_sum(gained)) * 2),
+        "half each: {gained:?}"
+    );
+    replicas[1].restart().await;
+    eventually("b warms up", || {
+        matches!(front.state("b"), "warming" | "up")
+    })
+    .await;
+    assert_eq!(front.state("b"), "warming");
+    let start = [replicas[0].served(), replicas[1].served()];
+    load.more(300).await;
+    let warm = [
+        replicas[0].served() - start[0],
+        replicas[1].served() - start[1],
+    ];
+    assert!(
+        warm[1] * 2 < warm[0] || front.state("b") == "up",
+        "less at first: {warm:?}"
+    );
+    eventually("b is up", || front.state("b") == "up").await;
+    let start = [replicas[0].served(), replicas[1].served()];
+    load.more(1_000).await;
+    let full = [
+        replicas[0].served() - start[0],
+        replicas[1].served() - start[1],
+    ];
+    assert!(
+        full[1] * 10 >= full[0] * 8,
+        "its full share in the end: {full:?}"
+    );
+    assert_eq!(load.finish().await, Vec::<String>::new());
+}
+
+fn gained_sum(gained: [u64; 2]) -> u64 {
+    gained.iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_loses_nothing() {
+    let replicas = three().await;
+    let mut config = plain(StrategyKind::LeastConn, configs(&replicas));
+    for replica in &mut config.replicas {
+        replica.fail_timeout = Duration::from_millis(200);
+    }
+    let front = Front::start(config).await;
+    let load = Load::start(front.address, 16);
+    for replica in &replicas {
+        load.more(300).await;
+        replica.kill().await;
+        load.more(300).await;
+        replica.restart().await;
+        let before = replica.served();
+        eventually("it serves again", || replica.served() > before + 10).await;
+    }
+    assert_eq!(load.finish().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_is_applied_under_load_and_a_drained_replica_finishes() {
+    let replicas = three().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("balance.toml");
+    let text = |drained: &str, ids: &[usize]| {
+        let tables = ids.iter().map(|index| {
+            let replica = &replicas[*index];
+            format!(
+                "[[replica]]\nid = \"{}\"\nurl = \"http://{}\"\ndrain = {}\n",
+                replica.id,
+                replica.address,
+                replica.id == drained
+            )
+        });
+        format!("strategy = \"round-robin\"\n{}", tables.collect::<String>())
+    };
+    std::fs::write(&path, text("", &[0, 1])).unwrap();
+    let config = BalanceConfig::read(&path).unwrap();
+    let front = Front::with(config, ServerLimits::default(), Some(path.clone())).await;
+    let load = Load::start(front.address, 8);
+    load.more(200).await;
+    assert_eq!(replicas[2].served(), 0);
+    // One comes, one is drained.
+    std::fs::write(&path, text("a", &[0, 1, 2])).unwrap();
+    eventually("c serves", || replicas[2].served() > 50).await;
+    eventually("a is empty", || {
+        front.balancer.snapshot().replicas[0].in_flight == 0
+    })
+    .await;
+    assert_eq!(front.state("a"), "draining");
+    let drained = replicas[0].served();
+    load.more(200).await;
+    assert_eq!(replicas[0].served(), drained);
+    // A wrong file changes nothing, and says so.
+    std::fs::write(&path, "strategy = \"fastest\"\n").unwrap();
+    eventually("the error is shown", || {
+        front.balancer.snapshot().reload_error.is_some()
+    })
+    .await;
+    assert_eq!(front.balancer.snapshot().replicas.len(), 3);
+    // It goes altogether, and the counts of the others stay.
+    let served = front.balancer.snapshot().replicas[1].served;
+    std::fs::write(&path, text("", &[1, 2])).unwrap();
+    eventually("a is gone", || {
+        front.balancer.snapshot().replicas.len() == 2
+    })
+    .await;
+    load.more(100).await;
+    let snapshot = front.balancer.snapshot();
+    assert!(snapshot.replicas[0].served > served && snapshot.reload_error.is_none());
+    assert_eq!(load.finish().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_replica_gets_less() {
+    for strategy in [StrategyKind::LeastConn, StrategyKind::PeakEwma] {
+        let replicas = three().await;
+        replicas[2].behaviour.delay_ms.store(50, Relaxed);
+        let front = Front::start(plain(strategy, configs(&replicas))).await;
+        let load = Load::start(front.address, 12);
+        load.more(2_000).await;
+        assert_eq!(load.finish().await, Vec::<String>::new());
+        let served = [
+            replicas[0].served(),
+            replicas[1].served(),
+            replicas[2].served(),
+        ];
+        assert!(
+            served[2] * 3 < served[0].min(served[1]),
+            "{strategy:?}: {served:?}"
+        );
+        assert!(served[2] > 0, "{strategy:?}: {served:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_takes_a_replica_out_and_brings_it_back() {
+    let replicas = three().await;
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
+    config.check.interval = Duration::from_millis(50);
+    let front = Front::start(config).await;
+    replicas[0].behaviour.ready_status.store(503, Relaxed);
+    eventually("a is down", || front.state("a") == "down").await;
+    let mut client = Client::new(front.address);
+    for _ in 0..30 {
+        assert_eq!(client.get().await.0, StatusCode::OK);
+    }
+    assert_eq!(replicas[0].served(), 0);
+    replicas[0].behaviour.ready_status.store(0, Relaxed);
+    eventually("a is back", || front.state("a") == "warming").await;
+}
+
+#[tokio::test]
+async fn a_post_is_sent_once_unless_it_carries_a_key() {
+    let replicas = three().await;
+    for replica in &replicas {
+        replica.behaviour.cuts.store(replica.id == "a", Relaxed);
+    }
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    for replica in &mut config.replicas {
+        replica.max_fails = 0;
+    }
+    let front = Front::start(config).await;
+    let mut client = Client::new(front.address);
+    let arrived = || {
+        replicas
+            .iter()
+            .map(|replica| replica.behaviour.arrived.load(Relaxed))
+            .sum::<u64>()
+    };
+    assert_eq!(client.post("/", "x", None).await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(arrived(), 1);
+    for _ in 0..2 {
+        assert_eq!(client.post("/", "x", None).await.0, StatusCode::OK);
+    }
+    let before = arrived();
+    for _ in 0..3 {
+        let (status, body) = client.post("/echo", vec![b'x'; 60_000], Some("k")).await;
+        assert_eq!(
+            (status, body.len()),
+            (StatusCode::OK, 60_000),
+            "the body arrives whole at the second try"
+        );
+    }
+    assert_eq!(arrived() - before, 4, "one of three was repeated");
+}
+
+#[tokio::test]
+async fn a_post_goes_elsewhere_when_its_replica_can_not_be_reached() {
+    let replicas = three().await;
+    replicas[0].kill().await;
+    let front = Front::start(plain(StrategyKind::RoundRobin, configs(&replicas))).await;
+    let mut client = Client::new(front.address);
+    for _ in 0..6 {
+        // Larger than what is kept for repeats: the stream itself goes on to the next replica.
+        let (status, body) = client.post("/echo", vec![b'x'; 300_000], None).await;
+        assert_eq!((status, body.len()), (StatusCode::OK, 300_000));
+    }
+    assert_eq!(front.balancer.snapshot().retries, 1);
+}
+
+#[tokio::test]
+async fn one_deadline_covers_all_tries() {
+    let replicas = three().await;
+    for replica in &replicas {
+        replica.behaviour.delay_ms.store(60_000, Relaxed);
+    }
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    config.deadline = Duration::from_millis(300);
+    let front = Front::start(config).await;
+    let begun = std::time::Instant::now();
+    let (status, body) = Client::new(front.address).get().await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(body.contains("\"code\":\"gateway_timeout\""), "{body}");
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < PATIENCE / 2);
+    assert_eq!(front.balancer.snapshot().retries, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_queue_the_answer_is_503_and_what_waits_is_served() {
+    let replica = Replica::start("a").await;
+    replica.behaviour.delay_ms.store(200, Relaxed);
+    let mut config = plain(StrategyKind::RoundRobin, vec![replica.config()]);
+    config.replicas[0].concurrency_max = 2;
+    config.replicas[0].queue_max = 3;
+    let front = Front::start(config).await;
+    let address = front.address;
+    let clients: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(async move { Client::new(address).get().await.0 }))
+        .collect();
+    let mut statuses = Vec::new();
+    for client in clients {
+        statuses.push(client.await.unwrap().as_u16());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 200, 200, 503, 503, 503]);
+    let snapshot = front.balancer.snapshot();
+    assert_eq!(
+        (
+            snapshot.refused_full,
+            snapshot.replicas[0].in_flight,
+            snapshot.replicas[0].queued
+        ),
+        (3, 0, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_leave_free_their_place() {
+    let replica = Replica::start("a").await;
+    replica.behaviour.delay_ms.store(60_000, Relaxed);
+    let mut config = plain(StrategyKind::RoundRobin, vec![replica.config()]);
+    config.replicas[0].concurrency_max = 2;
+    let front = Front::start(config).await;
+    let address = front.address;
+    let clients: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(async move { Client::new(address).get().await.0 }))
+        .collect();
+    let figures = || front.balancer.snapshot().replicas[0].clone();
+    eventually("two run and two wait", || {
+        (figures().in_flight, figures().queued) == (2, 2)
+    })
+    .await;
+    for client in clients {
+        client.abort();
+    }
+    eventually("all have left", || {
+        (figures().in_flight, figures().queued) == (0, 0)
+    })
+    .await;
+    replica.behaviour.delay_ms.store(0, Relaxed);
+    assert_eq!(Client::new(address).get().await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_with_the_retry_budget_spent_are_passed_on() {
+    let replicas = three().await;
+    for replica in &replicas {
+        replica.behaviour.status.store(503, Relaxed);
+    }
+    let front = Front::start(plain(StrategyKind::RoundRobin, configs(&replicas))).await;
+    let mut client = Client::new(front.address);
+    for _ in 0..300 {
+        let (status, body) = client.get().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(
+            ["a", "b", "c"].contains(&body.as_str()),
+            "the replica's own words: {body}"
+        );
+    }
+    let arrived: u64 = replicas
+        .iter()
+        .map(|replica| replica.behaviour.arrived.load(Relaxed))
+        .sum();
+    // 300 first tries, a fifth of them again, and the reserve of 128.
+    assert!((400..=300 + 60 + 128).contains(&arrived), "{arrived}");
+    assert_eq!(front.state("a"), "up", "a 503 is no failure");
+}

@@ -1,0 +1,415 @@
+//! Parts for the tests: replicas that can be told to misbehave, a front door, and clients.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming, client::conn::http1::SendRequest, server::conn::http1, service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
+use trawl_balance::{
+    BackendError, BalanceConfig, Balancer, Body, BoxError, FailureKind, LocalBackend,
+    LocalReplicas, RemoteOnly, ReplicaConfig, ServerLimits, StrategyKind, body, serve,
+};
+
+/// Nothing in these tests takes longer, however loaded the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A remote replica: a plain server that answers with its id.
+pub struct Replica {
+    pub id: &'static str,
+    pub address: SocketAddr,
+    pub behaviour: Arc<Behaviour>,
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How a replica answers.
+#[derive(Default)]
+pub struct Behaviour {
+    pub served: AtomicU64,
+    /// Requests that arrived, answered or not.
+    pub arrived: AtomicU64,
+    pub delay_ms: AtomicU64,
+    /// Ends the connection instead of answering.
+    pub cuts: AtomicBool,
+    /// Answers with this status instead of 200.
+    pub status: AtomicU16,
+    /// What `/readyz` says; 0 for 200.
+    pub ready_status: AtomicU16,
+}
+
+impl Replica {
+    pub async fn start(id: &'static str) -> Self {
+        let replica = Self {
+            id,
+            address: ([127, 0, 0, 1], 0).into(),
+            behaviour: Arc::default(),
+            running: Mutex::default(),
+        };
+        let listener = TcpListener::bind(replica.address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let replica = Self { address, ..replica };
+        replica.run(listener);
+        replica
+    }
+
+    /// Starts it again on its old port.
+    pub async fn restart(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        self.run(listener);
+    }
+
+    /// As a kill: the port is closed, and every connection with whatever runs on it.
+    pub async fn kill(&self) {
+        let running = self.running.lock().unwrap().take();
+        if let Some(running) = running {
+            running.abort();
+            let _ = running.await;
+        }
+    }
+
+    fn run(&self, listener: TcpListener) {
+        let (id, behaviour) = (self.id, Arc::clone(&self.behaviour));
+        let accepting = async move {
+            // Dropped with the accepting task, and all connections with it.
+            let mut connections = JoinSet::new();
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    continue;
+                };
+                let _ = stream.set_nodelay(true);
+                let behaviour = Arc::clone(&behaviour);
+                connections.spawn(async move {
+                    let service = service_fn(|request| answer(id, Arc::clone(&behaviour), request));
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        };
+        *self.running.lock().unwrap() = Some(tokio::spawn(accepting));
+    }
+
+    pub fn config(&self) -> ReplicaConfig {
+        ReplicaConfig::new(
+            self.id,
+            Some(format!("http://{}", self.address).try_into().unwrap()),
+        )
+    }
+
+    pub fn served(&self) -> u64 {
+        self.behaviour.served.load(Relaxed)
+    }
+}
+
+async fn answer(
+    id: &'static str,
+    behaviour: Arc<Behaviour>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, &'static str> {
+    if request.uri().path() == "/readyz" {
+        return Ok(status(behaviour.ready_status.load(Relaxed), ""));
+    }
+    behaviour.arrived.fetch_add(1, Relaxed);
+    let echo = request.uri().path() == "/echo";
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map_err(|_| "no body")?
+        .to_bytes();
+    let delay_ms = behaviour.delay_ms.load(Relaxed);
+    if delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
+    if behaviour.cuts.load(Relaxed) {
+        return Err("cut");
+    }
+    behaviour.served.fetch_add(1, Relaxed);
+    let mut response = status(behaviour.status.load(Relaxed), id);
+    if echo {
+        *response.body_mut() = Full::new(body);
+    }
+    Ok(response)
+}
+
+fn status(status: u16, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    response
+}
+
+/// A front door.
+pub struct Front {
+    pub address: SocketAddr,
+    pub balancer: Arc<Balancer>,
+    stop: Vec<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+}
+
+impl Front {
+    pub async fn start(config: BalanceConfig) -> Self {
+        Self::with(config, ServerLimits::default(), None).await
+    }
+
+    pub async fn with(
+        config: BalanceConfig,
+        limits: ServerLimits,
+        file: Option<std::path::PathBuf>,
+    ) -> Self {
+        let balancer = Balancer::new(config, Arc::new(RemoteOnly)).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        tokio::spawn(Arc::clone(&balancer).run(file, async {
+            let _ = stopped.await;
+        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop_serving, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(listener, Arc::clone(&balancer), limits, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            balancer,
+            stop: vec![stop, stop_serving],
+            serving,
+        }
+    }
+
+    /// Stops it and waits for its end.
+    pub async fn stop(self) {
+        for stop in self.stop {
+            let _ = stop.send(());
+        }
+        tokio::time::timeout(PATIENCE, self.serving)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    pub fn state(&self, id: &str) -> &'static str {
+        let snapshot = self.balancer.snapshot();
+        snapshot
+            .replicas
+            .iter()
+            .find(|replica| replica.id == id)
+            .unwrap()
+            .state
+    }
+}
+
+/// A configuration without checks and slow start, for tests that count.
+pub fn plain(strategy: StrategyKind, replicas: Vec<ReplicaConfig>) -> BalanceConfig {
+    let mut config = BalanceConfig::new(strategy, replicas);
+    config.check.enabled = false;
+    for replica in &mut config.replicas {
+        replica.slow_start = Duration::ZERO;
+    }
+    config
+}
+
+/// A client with one kept-alive connection.
+pub struct Client {
+    address: SocketAddr,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            sender: None,
+        }
+    }
+
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), BoxError> {
+        let mut sender = match self.sender.take() {
+            Some(mut sender) if sender.ready().await.is_ok() => sender,
+            _ => {
+                let stream = TcpStream::connect(self.address).await?;
+                stream.set_nodelay(true)?;
+                let (sender, driver) =
+                    hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+                tokio::spawn(driver);
+                sender
+            }
+        };
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        self.sender = Some(sender);
+        Ok((status, body))
+    }
+
+    pub async fn get(&mut self) -> (StatusCode, String) {
+        let request = Request::get("/")
+            .header("host", "trawl.test")
+            .body(Full::default())
+            .unwrap();
+        match self.send(request).await {
+            Ok((status, body)) => (status, String::from_utf8_lossy(&body).into_owned()),
+            Err(error) => (StatusCode::IM_A_TEAPOT, error.to_string()),
+        }
+    }
+
+    pub async fn post(
+        &mut self,
+        path: &str,
+        body: impl Into<Bytes>,
+        key: Option<&str>,
+    ) -> (StatusCode, Bytes) {
+        let mut request = Request::post(path).header("host", "trawl.test");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        self.send(request).await.unwrap()
+    }
+}
+
+/// Sends GETs over several connections until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    pub done: Arc<AtomicU64>,
+    workers: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    pub fn start(address: SocketAddr, connections: usize) -> Self {
+        let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let workers = (0..connections)
+            .map(|_| {
+                let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+                tokio::spawn(async move {
+                    let mut client = Client::new(address);
+                    let mut failures = Vec::new();
+                    while !stop.load(Relaxed) {
+                        let (status, body) = client.get().await;
+                        if status != StatusCode::OK {
+                            failures.push(format!("{status} {body}"));
+                        }
+                        done.fetch_add(1, Relaxed);
+                    }
+                    failures
+                })
+            })
+            .collect();
+        Self {
+            stop,
+            done,
+            workers,
+        }
+    }
+
+    /// Waits for so many more requests.
+    pub async fn more(&self, count: u64) {
+        let target = self.done.load(Relaxed) + count;
+        eventually("enough requests", || self.done.load(Relaxed) >= target).await;
+    }
+
+    /// What failed.
+    pub async fn finish(self) -> Vec<String> {
+        self.stop.store(true, Relaxed);
+        let mut failures = Vec::new();
+        for worker in self.workers {
+            failures.extend(
+                tokio::time::timeout(PATIENCE, worker)
+                    .await
+                    .unwrap()
+                    .unwrap(),
+            );
+        }
+        failures
+    }
+}
+
+/// Local replicas that fail as they are told, and write down who was asked.
+#[derive(Default)]
+pub struct Scripted {
+    pub failing: Mutex<Vec<(String, FailureKind)>>,
+    pub asked: Arc<Mutex<Vec<String>>>,
+}
+
+struct ScriptedReplica {
+    id: String,
+    failure: Option<FailureKind>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl LocalReplicas for Scripted {
+    fn open(&self, replica: &ReplicaConfig) -> Result<Arc<dyn LocalBackend>, BoxError> {
+        let failing = self.failing.lock().unwrap();
+        Ok(Arc::new(ScriptedReplica {
+            id: replica.id.clone(),
+            failure: failing
+                .iter()
+                .find(|(id, _)| *id == replica.id)
+                .map(|(_, kind)| *kind),
+            asked: Arc::clone(&self.asked),
+        }))
+    }
+}
+
+impl LocalBackend for ScriptedReplica {
+    fn call(&self, _request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+        Box::pin(async {
+            self.asked.lock().unwrap().push(self.id.clone());
+            match self.failure {
+                Some(kind) => Err(BackendError::new(kind, "scripted")),
+                None => Ok(Response::new(body::full(self.id.clone()))),
+            }
+        })
+    }
+}
+
+/// Sends raw bytes, and reads until the other side closes or `PATIENCE` is over.
+pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    read_all(&mut stream).await
+}
+
+pub async fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as an end.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("the connection stays open");
+    String::from_utf8_lossy(&answer).into_owned()
+}

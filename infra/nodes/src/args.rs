@@ -1,0 +1,124 @@
+//! The arguments of `trawl nodes`.
+
+use clap::Args as ClapArgs;
+use url::Url;
+
+/// Plays the requesting nodes: posts requests, and shows how the answers were spread over the replicas and how long they
+/// took.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// Where trawl listens
+    #[arg(long, env = "TRAWL_NODES_URL", default_value = "http://127.0.0.1:3000", value_parser = http_url)]
+    pub url: Url,
+    /// How many requests are posted in all
+    #[arg(long, env = "TRAWL_NODES_REQUESTS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub requests: u64,
+    /// How many kept-alive connections post at once
+    #[arg(long, env = "TRAWL_NODES_PARALLEL", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub parallel: u64,
+    /// What is asked for: 1 text, 2 HTML, 3 related domains
+    #[arg(long = "type", env = "TRAWL_NODES_TYPE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub kind: u8,
+    /// The page that is asked for; given several times, they take turns
+    #[arg(
+        long = "target",
+        env = "TRAWL_NODES_TARGET",
+        value_delimiter = ' ',
+        default_value = "http://example.com/"
+    )]
+    pub targets: Vec<String>,
+    /// Where trawl reports each finished request; none if not given
+    #[arg(long, env = "TRAWL_NODES_CALLBACK")]
+    pub callback: Option<String>,
+    /// The account; it is registered if it does not exist
+    #[arg(long, env = "TRAWL_NODES_EMAIL", default_value = "nodes@example.com")]
+    pub email: String,
+    /// Its password
+    #[arg(
+        long,
+        env = "TRAWL_NODES_PASSWORD",
+        default_value = "requesting nodes at play",
+        hide_env_values = true
+    )]
+    pub password: String,
+    /// Seconds to wait for one answer
+    #[arg(long, env = "TRAWL_NODES_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub timeout: u64,
+    /// Send an Idempotency-Key with each request, so that one without an answer can be sent again
+    #[arg(long, env = "TRAWL_NODES_IDEMPOTENT", default_value_t = false)]
+    pub idempotent: bool,
+    /// Show no progress
+    #[arg(long, env = "TRAWL_NODES_QUIET", default_value_t = false)]
+    pub quiet: bool,
+    /// Print the report as one line of JSON
+    #[arg(long, env = "TRAWL_NODES_JSON", default_value_t = false)]
+    pub json: bool,
+}
+
+/// Nodes and trawl talk plain HTTP: TLS ends in whatever stands in front.
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("{error}; write for example http://127.0.0.1:3000"))?;
+    if url.scheme() == "http" && url.has_host() {
+        Ok(url)
+    } else {
+        Err("it must begin with http:// and name a host".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser, error::ErrorKind};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn error(arguments: &[&str]) -> clap::Error {
+        Cli::try_parse_from([&["nodes"], arguments].concat())
+            .err()
+            .unwrap()
+    }
+
+    #[test]
+    fn wrong_arguments_exit_with_2_and_say_which() {
+        for (arguments, named) in [
+            (&["--type", "4"][..], "--type"),
+            (&["--requests", "0"], "--requests"),
+            (&["--parallel", "many"], "--parallel"),
+            (&["--url", "ftp://x"], "--url"),
+            (&["--url", "127.0.0.1:3000"], "--url"),
+            (&["--no-such"], "--no-such"),
+        ] {
+            let error = error(arguments);
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_shows_each_flag_with_its_variable_and_default() {
+        let help = Cli::command().render_long_help().to_string();
+        for variable in [
+            "URL", "REQUESTS", "PARALLEL", "TYPE", "TARGET", "CALLBACK", "EMAIL", "PASSWORD",
+            "JSON",
+        ] {
+            assert!(
+                help.contains(&format!("TRAWL_NODES_{variable}")),
+                "{variable}"
+            );
+        }
+        assert!(help.contains("http://127.0.0.1:3000"));
+        assert_eq!(error(&["--help"]).kind(), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn targets_may_be_repeated() {
+        let cli = Cli::try_parse_from(["nodes", "--target", "a", "--target", "b"]).unwrap();
+        assert_eq!(cli.args.targets, ["a", "b"]);
+    }
+}

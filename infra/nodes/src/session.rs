@@ -1,0 +1,202 @@
+//! The account and its token, shared by all connections.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::Full;
+use serde::Deserialize;
+use tokio::sync::{Mutex, RwLock};
+use url::{Url, form_urlencoded};
+
+use crate::{
+    args::Args,
+    connection::{Answer, Connection, Silence},
+    node::pause_of,
+};
+
+/// Tries to register or log in while the server asks for patience.
+const TRIES_MAX: u32 = 5;
+
+/// A session.
+pub(crate) struct Session {
+    url: Url,
+    email: String,
+    password: String,
+    patience: Duration,
+    token: RwLock<Token>,
+    renewing: Mutex<()>,
+}
+
+/// A token with its number, so that of many that were refused at once only the first is renewed.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) header: header::HeaderValue,
+    number: u64,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct ProblemAnswer {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
+impl Session {
+    /// Registers the account if need be, and logs in.
+    pub(crate) async fn open(args: &Args) -> anyhow::Result<Self> {
+        let session = Self {
+            url: args.url.clone(),
+            email: args.email.clone(),
+            password: args.password.clone(),
+            patience: Duration::from_secs(args.timeout),
+            token: RwLock::new(Token {
+                header: header::HeaderValue::from_static(""),
+                number: 0,
+            }),
+            renewing: Mutex::default(),
+        };
+        session.register().await?;
+        let token = session.log_in(0).await?;
+        *session.token.write().await = token;
+        Ok(session)
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) async fn token(&self) -> Token {
+        self.token.read().await.clone()
+    }
+
+    /// A token newer than the `refused` one.
+    pub(crate) async fn renew(&self, refused: &Token) -> anyhow::Result<Token> {
+        let _one = self.renewing.lock().await;
+        let present = self.token().await;
+        if present.number > refused.number {
+            return Ok(present);
+        }
+        let token = self.log_in(present.number).await?;
+        *self.token.write().await = token.clone();
+        Ok(token)
+    }
+
+    async fn register(&self) -> anyhow::Result<()> {
+        let body = serde_json::json!({"email": self.email, "password": self.password}).to_string();
+        let answer = self.post("/users/", "application/json", body).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let problem = problem(&answer);
+        // Somebody was here before: with the same password the log-in succeeds. A closed registration is no obstacle either.
+        if problem.code == "email_taken"
+            || matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::CONFLICT)
+        {
+            return Ok(());
+        }
+        bail!(
+            "{} was not registered: {} {}",
+            self.email,
+            answer.status,
+            problem.detail
+        )
+    }
+
+    async fn log_in(&self, number: u64) -> anyhow::Result<Token> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "password")
+            .append_pair("username", &self.email)
+            .append_pair("password", &self.password)
+            .finish();
+        let answer = self
+            .post("/token", "application/x-www-form-urlencoded", form)
+            .await?;
+        if !answer.status.is_success() {
+            bail!(
+                "{} could not log in: {} {}",
+                self.email,
+                answer.status,
+                problem(&answer).detail
+            );
+        }
+        let token: TokenAnswer = serde_json::from_slice(&answer.body)
+            .context("the answer to the log-in has no token")?;
+        Ok(Token {
+            header: header::HeaderValue::try_from(format!("Bearer {}", token.access_token))
+                .context("the token is not one")?,
+            number: number + 1,
+        })
+    }
+
+    async fn post(&self, path: &str, content_type: &str, body: String) -> anyhow::Result<Answer> {
+        let mut connection = Connection::new(&self.url, self.patience);
+        for _ in 1..TRIES_MAX {
+            let answer = self
+                .post_once(&mut connection, path, content_type, body.clone())
+                .await?;
+            let Some(pause) = pause_of(&answer) else {
+                return Ok(answer);
+            };
+            tokio::time::sleep(pause).await;
+        }
+        self.post_once(&mut connection, path, content_type, body)
+            .await
+    }
+
+    async fn post_once(
+        &self,
+        connection: &mut Connection,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> anyhow::Result<Answer> {
+        let request = request(&self.url, path)
+            .header(header::CONTENT_TYPE, content_type)
+            .body(Full::from(body))?;
+        match connection.send(request).await {
+            Ok(answer) => Ok(answer),
+            Err(Silence::Refused) => {
+                bail!(
+                    "nothing answers at {}: start it with `trawl up`, or name it with --url",
+                    self.url
+                )
+            }
+            Err(silence) => bail!("{} does not answer: {}", self.url, silence.name()),
+        }
+    }
+}
+
+/// A POST to `path` at the server.
+pub(crate) fn request(url: &Url, path: &str) -> http::request::Builder {
+    let authority = url.authority();
+    Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(header::HOST, authority)
+        .header(
+            header::USER_AGENT,
+            concat!("trawl-nodes/", env!("CARGO_PKG_VERSION")),
+        )
+        .header(header::ACCEPT, "application/json")
+}
+
+/// The body as the server's explanation, as far as it is one.
+fn problem(answer: &Answer) -> ProblemAnswer {
+    serde_json::from_slice(&answer.body).unwrap_or(ProblemAnswer {
+        code: String::new(),
+        detail: String::new(),
+    })
+}
+
+/// A body that can be sent again.
+pub(crate) fn body(bytes: &Bytes) -> Full<Bytes> {
+    Full::new(bytes.clone())
+}

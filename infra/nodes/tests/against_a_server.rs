@@ -1,0 +1,211 @@
+//! The nodes against a small server that plays trawl.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+use clap::Parser;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use trawl_nodes::{Args, Report, play};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(Default)]
+struct Server {
+    logins: AtomicU64,
+    posts: AtomicU64,
+    /// The token that is good: the number of the log-in that gave it.
+    expire_after: u64,
+    /// Every so many posts are answered 503 first.
+    busy_each: u64,
+    /// Every so many posts are cut off without an answer.
+    cut_each: u64,
+}
+
+fn answer(status: u16, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status.try_into().unwrap();
+    response
+}
+
+impl Server {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, &'static str> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| "no body")?.to_bytes();
+        Ok(match head.uri.path() {
+            "/users/" => answer(
+                400,
+                r#"{"success":false,"code":"email_taken","detail":"taken"}"#.to_owned(),
+            ),
+            "/token" => {
+                let form = String::from_utf8(body.to_vec()).unwrap();
+                assert!(form.contains("username=nodes%40example.com"), "{form}");
+                let number = self.logins.fetch_add(1, Relaxed) + 1;
+                answer(
+                    200,
+                    format!(
+                        r#"{{"access_token":"t{number}","token_type":"bearer","expires_in":900}}"#
+                    ),
+                )
+            }
+            "/receive_data" => return self.post(&head, &body),
+            path => answer(404, format!("no {path}")),
+        })
+    }
+
+    fn post(
+        &self,
+        head: &http::request::Parts,
+        body: &[u8],
+    ) -> Result<Response<Full<Bytes>>, &'static str> {
+        let sent: serde_json::Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(
+            (&sent["type"], &sent["request_url"]),
+            (&2.into(), &"http://a/".into())
+        );
+        let number = self.posts.fetch_add(1, Relaxed) + 1;
+        let is_nth = |each: u64| each > 0 && number % each == 0;
+        if self.expire_after > 0
+            && number > self.expire_after
+            && head.headers["authorization"] == "Bearer t1"
+        {
+            return Ok(answer(401, String::new()));
+        }
+        if is_nth(self.cut_each) {
+            return Err("cut");
+        }
+        if is_nth(self.busy_each) {
+            let mut busy = answer(503, String::new());
+            busy.headers_mut()
+                .insert("retry-after", http::HeaderValue::from_static("0"));
+            return Ok(busy);
+        }
+        let replica = if number % 4 == 0 { "b" } else { "a" };
+        Ok(answer(
+            202,
+            format!(r#"{{"success":true,"data":{{"id":"{replica}","message_id":1}}}}"#),
+        ))
+    }
+}
+
+async fn played(server: Server, arguments: &[&str]) -> (Report, Arc<Server>) {
+    let server = Arc::new(server);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = Arc::clone(&server);
+    let accepting = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let server = Arc::clone(&serving);
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let server = Arc::clone(&server);
+                    async move { server.handle(request).await }
+                });
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    let fixed = [
+        "nodes",
+        "--url",
+        &url,
+        "--quiet",
+        "--type",
+        "2",
+        "--target",
+        "http://a/",
+    ];
+    let cli = Cli::parse_from([&fixed[..], arguments].concat());
+    let report = play(cli.args).await.unwrap();
+    accepting.abort();
+    (report, server)
+}
+
+#[tokio::test]
+async fn the_spread_over_replicas_is_counted() {
+    let (report, server) =
+        played(Server::default(), &["--requests", "100", "--parallel", "7"]).await;
+    assert_eq!((report.accepted, report.failed), (100, 0));
+    assert_eq!(
+        report.replicas,
+        [("a".to_owned(), 75), ("b".to_owned(), 25)].into()
+    );
+    assert_eq!(report.statuses, [(202, 100)].into());
+    assert_eq!(server.logins.load(Relaxed), 1);
+    let latency = report.latency_ms.unwrap();
+    assert!(latency.min <= latency.p50 && latency.p50 <= latency.p99 && latency.p99 <= latency.max);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_for_all() {
+    let server = Server {
+        expire_after: 20,
+        ..Server::default()
+    };
+    let (report, server) = played(server, &["--requests", "100", "--parallel", "8"]).await;
+    assert_eq!((report.accepted, report.failed), (100, 0));
+    assert!(
+        (1..=8).contains(&report.statuses[&401]),
+        "{:?}",
+        report.statuses
+    );
+    assert_eq!(server.logins.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again() {
+    let server = Server {
+        busy_each: 5,
+        ..Server::default()
+    };
+    let (report, _) = played(server, &["--requests", "50", "--parallel", "2"]).await;
+    assert_eq!((report.accepted, report.failed), (50, 0));
+    assert!(report.statuses[&503] >= 10, "{:?}", report.statuses);
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_repeated_only_with_a_key() {
+    let cutting = || Server {
+        cut_each: 10,
+        ..Server::default()
+    };
+    let (report, _) = played(cutting(), &["--requests", "50", "--parallel", "1"]).await;
+    assert_eq!((report.accepted, report.failed), (45, 5));
+    assert_eq!(report.errors, [("connection lost", 5)].into());
+    let (report, _) = played(
+        cutting(),
+        &["--requests", "50", "--parallel", "1", "--idempotent"],
+    )
+    .await;
+    assert_eq!((report.accepted, report.failed), (50, 0));
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_one_clear_line() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let cli = Cli::parse_from(["nodes", "--url", &format!("http://127.0.0.1:{port}")]);
+    let error = play(cli.args).await.unwrap_err().to_string();
+    assert!(
+        error.contains("nothing answers at") && error.contains("trawl up") && !error.contains('\n'),
+        "{error}"
+    );
+}
