@@ -1,13 +1,18 @@
 //! trawl-core: the rules of trawl, pure. No I/O, no clock, no randomness: `now` and random draws are arguments.
 
 pub mod address;
+pub mod callback_policy;
 pub mod content_type;
 pub mod cookies;
 pub mod fetch_policy;
 pub mod ids;
+pub mod lifecycle;
 pub mod limits;
 pub mod redirect;
+pub mod retry;
 pub mod retry_after;
 pub mod robots;
 pub mod state;
+pub mod throttle;
 pub mod url_guard;
+pub mod webhook_signature;

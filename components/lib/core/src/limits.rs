@@ -240,6 +240,8 @@ pub mod scrape {
 pub mod callback {
     /// Callbacks that one invocation has in flight.
     pub const IN_FLIGHT_MAX: usize = 64;
+    /// Callbacks asked for in one claim.
+    pub const CLAIMED_MAX: u32 = 32;
     /// One attempt, from dialling to the end of the answer.
     pub const ATTEMPT_MS_MAX: u64 = 15_000;
     /// A lease outlasts an attempt.
@@ -247,8 +249,11 @@ pub mod callback {
     /// Bytes of an answer that are read; the rest is of no interest.
     pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of a callback's body, so that the smallest receivers take it.
-    pub const BODY_BYTES_MAX: usize = 20 * 1024;
+    pub const BODY_BYTES_MAX: usize = 20_000 - 1;
+    /// What a long text is cut to when the body would be too long. JSON makes at most six bytes of one; the label has 100 characters.
+    pub const CUT_BYTES_MAX: usize = 1_400;
 
+    const _: () = assert!(2 * 6 * CUT_BYTES_MAX + 2_000 < BODY_BYTES_MAX, "two cut texts fit");
     const _: () = assert!(
         ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
         "a lease outlasts an attempt"
@@ -263,6 +268,8 @@ pub mod sweep {
     pub const RESCUE_SPREAD_PERCENT: u64 = 20;
     /// Old results and messages are removed this often.
     pub const PURGE_EVERY_MS: u64 = 60_000;
+    /// How late a tick may come and still do what was due: ticks come once a second.
+    pub const TICK_LATE_MS: u64 = 1_100;
     /// Rows removed at once: a short statement, so that nobody waits for it.
     pub const PURGE_ROWS_MAX: u32 = 500;
 }
@@ -309,4 +316,152 @@ pub mod robots {
     pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
     /// Directives of `X-Robots-Tag` and meta robots that are reported; there are about a dozen real ones.
     pub const DIRECTIVES_MAX: usize = 32;
+}
+
+/// The queue of messages.
+pub mod queue {
+    /// Unfinished messages of one tenant, unless configured: a day's work of one machine at ten pages a second.
+    pub const TENANT_MAX: u64 = 1_000_000;
+    /// Unfinished messages of all tenants, unless configured: about 1 GB of rows.
+    pub const TOTAL_MAX: u64 = 4_000_000;
+    /// Jobs of one host at once, unless set per host: fewer than a browser's six connections.
+    pub const HOST_IN_FLIGHT_MAX: u32 = 4;
+    /// Least time between two starts on one host, unless set per host. A site that is named in many requests sees ten a second.
+    pub const HOST_GAP_MS: u64 = 100;
+    /// Jobs per claim that anybody may ask for: a claim stays a short write.
+    pub const CLAIM_MAX: u32 = 256;
+    /// A job's leases are never extended past this: the longest attempt, several times over.
+    pub const JOB_MS_MAX: i64 = 300_000;
+    /// Workers that may die with a message before it is given up as poison (BullMQ 1, Sidekiq 3, RabbitMQ 20).
+    pub const CRASHES_MAX: u32 = 3;
+    /// Attempts of one job; with the base and cap below the last comes about a minute after the first.
+    pub const ATTEMPTS_MAX: u32 = 6;
+    /// Bound of the first retry's draw; it doubles from there.
+    pub const RETRY_BASE_MS: u64 = 2_000;
+    /// The bound's cap.
+    pub const RETRY_CAP_MS: u64 = 600_000;
+    /// A `Retry-After` is honoured up to an hour.
+    pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
+    /// Rows that one statement of the clock moves: some 10 ms of the writer.
+    pub const SWEEP_ROWS_MAX: u32 = 500;
+    /// Such statements in a row on one tick, so that a tick ends.
+    pub const SWEEPS_MAX: u32 = 20;
+    /// Rows that a purge looks at for each row that it may delete.
+    pub const PURGE_LOOKS: u32 = 4;
+    /// Rows in one answer of a list.
+    pub const LIST_MAX: u32 = 1_000;
+    /// Kept malformed requests go after this.
+    pub const DEAD_REQUEST_DAYS: u32 = 30;
+    /// The use of an API key is written down at most this often.
+    pub const KEY_USED_EVERY_MS: i64 = 3_600_000;
+    /// The secret before a rotation signs beside the new one for this long.
+    pub const SECRET_OVERLAP_MS: i64 = 24 * 3_600_000;
+
+    const _: () = assert!(JOB_MS_MAX > super::scrape::LEASE_S as i64 * 1_000, "a lease fits into a job's time");
+}
+
+/// The outbox: tries and endpoints.
+pub mod outbox {
+    /// Waits before each attempt (Standard Webhooks 1.0, "Retries", with the tail of our rules): 75.6 h in all.
+    pub const SCHEDULE_MS: [u64; 10] = [
+        0,
+        5_000,
+        300_000,
+        1_800_000,
+        2 * 3_600_000,
+        5 * 3_600_000,
+        10 * 3_600_000,
+        14 * 3_600_000,
+        20 * 3_600_000,
+        24 * 3_600_000,
+    ];
+    /// Attempts of one callback.
+    pub const ATTEMPTS_MAX: u32 = SCHEDULE_MS.len() as u32;
+    /// Each wait varies by this share, so that an endpoint that comes back is not hit by all at once.
+    pub const JITTER_PERCENT: u64 = 10;
+    /// Callbacks to one endpoint at once. The trigger that hands out the slots holds the same number.
+    pub const ENDPOINT_IN_FLIGHT_MAX: u32 = 4;
+    /// How long an endpoint is held back that says "not now" and not for how long.
+    pub const THROTTLE_MS: u64 = 60_000;
+    /// An endpoint without a success for this long, with failures on at least `DISABLE_DAYS_MIN` days, is disabled.
+    pub const DISABLE_AFTER_MS: i64 = 5 * 86_400_000;
+    /// See `DISABLE_AFTER_MS`.
+    pub const DISABLE_DAYS_MIN: u32 = 2;
+}
+
+/// The login throttle.
+pub mod login {
+    /// Failures of one name before it waits.
+    pub const NAME_FREE: u64 = 5;
+    /// The first wait of a name; it doubles from there.
+    pub const NAME_BASE_MS: i64 = 1_000;
+    /// The longest wait of a name: a guesser gets a hundred a day, an owner who mistyped is not locked out for long.
+    pub const NAME_CAP_MS: i64 = 900_000;
+    /// A name's failures are forgotten after this long without one.
+    pub const NAME_FORGIVEN_MS: i64 = 86_400_000;
+    /// Failures of one address in a window.
+    pub const ADDRESS_FAILURES_MAX: u64 = 10;
+    /// The window of an address.
+    pub const ADDRESS_WINDOW_MS: i64 = 60_000;
+}
+
+/// The local host: instances, the doorbell, and stopping.
+pub mod host {
+    /// Instances that may exist at once; each reserves address space, not memory. Twice what the front door lets in per replica.
+    pub const INSTANCES_MAX: u32 = 512;
+    /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
+    pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
+    /// Time after which a busy guest lets others have its thread.
+    pub const YIELD_MS: u64 = 10;
+    /// Empty slots whose pages stay mapped for the next instance: as many as are in use at once on a few cores.
+    pub const WARM_SLOTS_MAX: u32 = 32;
+    /// Bytes of an empty slot's memory that stay resident: zeroing them is cheaper than faulting them in again.
+    pub const KEPT_MEMORY_BYTES: usize = 256 * 1024;
+    /// The same for tables.
+    pub const KEPT_TABLE_BYTES: usize = 16 * 1024;
+    /// Requests that one instance works on at once (Spin's default).
+    pub const CONCURRENT_PER_INSTANCE_MAX: usize = 16;
+    /// Requests that one instance serves in its life: what it leaks or fragments ends with it.
+    pub const REQUESTS_PER_INSTANCE_MAX: usize = 1_000;
+    /// An instance without work is dropped after this: longer than the pauses of a busy minute, short enough to give memory back.
+    pub const IDLE_INSTANCE_MS: u64 = 2_000;
+    /// One request in a component; the front door gives up before.
+    pub const REQUEST_MS_MAX: u64 = 60_000;
+    /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
+    pub const INVOCATION_MS_MAX: u64 = 300_000;
+    /// Invocations in one instance of a worker.
+    pub const INVOCATIONS_PER_INSTANCE_MAX: usize = 128;
+    /// Payloads that wait for a component which gets each message.
+    pub const PAYLOADS_WAITING_MAX: usize = 65_536;
+    /// Bytes of those payloads.
+    pub const PAYLOAD_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+    /// The clock rings this often.
+    pub const TICK_MS: u64 = 1_000;
+    /// Connecting to Redis.
+    pub const REDIS_CONNECT_MS: u64 = 5_000;
+    /// Waiting for an answer of Redis.
+    pub const REDIS_ANSWER_MS: u64 = 10_000;
+    /// The longest wait between two attempts to reach a Redis that is gone.
+    pub const REDIS_RETRY_MS_MAX: u64 = 5_000;
+    /// Open connections to Redis and to the database in one instance (Spin's number for the latter).
+    pub const CONNECTIONS_PER_INSTANCE_MAX: usize = 256;
+    /// Running work gets this long after the signal to stop.
+    pub const DRAIN_MS: u64 = 10_000;
+    /// A line that a component prints is cut after this.
+    pub const LOG_LINE_BYTES_MAX: usize = 4_096;
+
+    const _: () = assert!(
+        super::scrape::INVOCATION_MS_MAX < INVOCATION_MS_MAX,
+        "a worker ends by itself before it is ended"
+    );
+}
+
+/// Bytes to text.
+pub mod charset {
+    /// Bytes in which a page should declare its encoding (WHATWG HTML, 13.2.3.2).
+    pub const PRESCAN_BYTES: usize = 1_024;
+    /// A `<meta>` in the head is still found here, where a browser would meet it while parsing.
+    pub const LATE_META_BYTES: usize = 64 * 1_024;
+    /// Bytes that a guess looks at: more hardly changes it.
+    pub const GUESS_BYTES: usize = 64 * 1_024;
 }

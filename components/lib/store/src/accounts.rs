@@ -1,8 +1,10 @@
 //! Accounts, the login throttle, API keys and webhook secrets.
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::queue::{KEY_USED_EVERY_MS, SECRET_OVERLAP_MS};
+use trawl_core::throttle::{self, Failures};
 
-use crate::sql::Sql;
+use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
 
 /// Who may make an account.
@@ -25,6 +27,14 @@ impl Registration {
             "first" => Some(Self::First),
             "closed" => Some(Self::Closed),
             _ => None,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::First => "first",
+            Self::Closed => "closed",
         }
     }
 }
@@ -82,61 +92,202 @@ impl<S: Sql> Store<'_, S> {
         password_hash: &str,
         registration: Registration,
     ) -> Result<Created, StoreError> {
-        todo!()
+        let params = vec![
+            email.into(),
+            email_key.into(),
+            password_hash.into(),
+            registration.word().into(),
+        ];
+        if let Some(row) = self
+            .run(include_str!("../sql/create_account.sql"), params)
+            .await?
+            .first()
+        {
+            return Ok(Created::Account(AccountId(row.get(0)?)));
+        }
+        Ok(match self.account_by_email_key(email_key).await? {
+            Some(_) => Created::Taken,
+            None => Created::Closed,
+        })
     }
 
     /// The account with this normalised address.
-    pub async fn account_by_email_key(&self, email_key: &str) -> Result<Option<Account>, StoreError> {
-        todo!()
+    pub async fn account_by_email_key(
+        &self,
+        email_key: &str,
+    ) -> Result<Option<Account>, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/account_by_email_key.sql"),
+                vec![email_key.into()],
+            )
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(Account {
+            id: AccountId(row.get(0)?),
+            email: row.get(1)?,
+            password_hash: row.get(2)?,
+        }))
     }
 
     /// Replaces the password hash (rehash on login).
-    pub async fn set_password_hash(&self, account: AccountId, password_hash: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn set_password_hash(
+        &self,
+        account: AccountId,
+        password_hash: &str,
+    ) -> Result<(), StoreError> {
+        let params = vec![account.0.into(), password_hash.into()];
+        self.run(include_str!("../sql/set_password_hash.sql"), params)
+            .await?;
+        Ok(())
     }
 
     /// Seconds to wait before another try with `key` (`name:…` or `ip:…`) is allowed; `None` is "go on".
     pub async fn login_gate(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        todo!()
+        let rows = self
+            .run(include_str!("../sql/login_failures.sql"), vec![key.into()])
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let failures = Failures {
+            count: row.get(0)?,
+            first_ms: row.get(1)?,
+            last_ms: row.get(2)?,
+        };
+        Ok(throttle::retry_after_s(key, failures, row.get(3)?))
     }
 
     /// Counts a failed login.
     pub async fn login_failed(&self, key: &str) -> Result<(), StoreError> {
-        todo!()
+        let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
+        let params = vec![key.into(), window_ms.into(), forgiven_ms.into()];
+        self.run(include_str!("../sql/login_failed.sql"), params)
+            .await?;
+        Ok(())
     }
 
     /// Forgets the failures of `key`.
     pub async fn login_succeeded(&self, key: &str) -> Result<(), StoreError> {
-        todo!()
+        self.run(include_str!("../sql/login_succeeded.sql"), vec![key.into()])
+            .await?;
+        Ok(())
     }
 
     /// Records an API key by its SHA-256 digest; returns its id.
-    pub async fn create_key(&self, account: AccountId, name: &str, digest: &[u8; 32]) -> Result<i64, StoreError> {
-        todo!()
+    pub async fn create_key(
+        &self,
+        account: AccountId,
+        name: &str,
+        digest: &[u8; 32],
+    ) -> Result<i64, StoreError> {
+        let params = vec![account.0.into(), name.into(), digest.as_slice().into()];
+        self.run(include_str!("../sql/create_key.sql"), params)
+            .await?
+            .one()?
+            .get(0)
     }
 
     /// The keys of an account, oldest first.
     pub async fn keys(&self, account: AccountId) -> Result<Vec<ApiKey>, StoreError> {
-        todo!()
+        let rows = self
+            .run(include_str!("../sql/keys.sql"), vec![account.0.into()])
+            .await?;
+        let key = |row: Row<'_>| {
+            Ok(ApiKey {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                created_ms: row.get(2)?,
+                last_used: row.get(3)?,
+            })
+        };
+        rows.iter().map(key).collect()
     }
 
     /// Revokes a key; false when the account has no such key.
     pub async fn delete_key(&self, account: AccountId, id: i64) -> Result<bool, StoreError> {
-        todo!()
+        let rows = self
+            .run(
+                include_str!("../sql/delete_key.sql"),
+                vec![account.0.into(), id.into()],
+            )
+            .await?;
+        Ok(rows.first().is_some())
     }
 
     /// The account that a key belongs to.
-    pub async fn account_by_key_digest(&self, digest: &[u8; 32]) -> Result<Option<AccountId>, StoreError> {
-        todo!()
+    pub async fn account_by_key_digest(
+        &self,
+        digest: &[u8; 32],
+    ) -> Result<Option<AccountId>, StoreError> {
+        let params = || -> Vec<Value> { vec![digest.as_slice().into(), KEY_USED_EVERY_MS.into()] };
+        let rows = self
+            .run(include_str!("../sql/account_by_key_digest.sql"), params())
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        if row.get(1)? {
+            self.run(include_str!("../sql/key_used.sql"), params())
+                .await?;
+        }
+        Ok(Some(AccountId(row.get(0)?)))
     }
 
     /// The secrets of an account; stores `fresh` when it has none.
-    pub async fn webhook_secrets(&self, account: AccountId, fresh: &[u8]) -> Result<Secrets, StoreError> {
-        todo!()
+    pub async fn webhook_secrets(
+        &self,
+        account: AccountId,
+        fresh: &[u8],
+    ) -> Result<Secrets, StoreError> {
+        if let Some(secrets) = self.stored_secrets(account).await? {
+            return Ok(secrets);
+        }
+        self.run(
+            include_str!("../sql/first_webhook_secret.sql"),
+            vec![account.0.into(), fresh.into()],
+        )
+        .await?;
+        self.stored_secrets(account)
+            .await?
+            .ok_or_else(|| no_account(account))
     }
 
     /// Makes `fresh` the current secret; the old one signs beside it for 24 h.
-    pub async fn rotate_webhook_secret(&self, account: AccountId, fresh: &[u8]) -> Result<Secrets, StoreError> {
-        todo!()
+    pub async fn rotate_webhook_secret(
+        &self,
+        account: AccountId,
+        fresh: &[u8],
+    ) -> Result<Secrets, StoreError> {
+        let params = vec![account.0.into(), fresh.into()];
+        let rows = self
+            .run(include_str!("../sql/rotate_webhook_secret.sql"), params)
+            .await?;
+        let row = rows.first().ok_or_else(|| no_account(account))?;
+        Ok(Secrets {
+            current: row.get(0)?,
+            previous: row.get(1)?,
+        })
     }
+
+    async fn stored_secrets(&self, account: AccountId) -> Result<Option<Secrets>, StoreError> {
+        let params = vec![account.0.into(), SECRET_OVERLAP_MS.into()];
+        let rows = self
+            .run(include_str!("../sql/webhook_secrets.sql"), params)
+            .await?;
+        let row = rows.first().ok_or_else(|| no_account(account))?;
+        let Some(current) = row.get::<Option<Vec<u8>>>(0)? else {
+            return Ok(None);
+        };
+        Ok(Some(Secrets {
+            current,
+            previous: row.get(1)?,
+        }))
+    }
+}
+
+fn no_account(account: AccountId) -> StoreError {
+    StoreError::Corrupt(format!("there is no account {account}"))
 }

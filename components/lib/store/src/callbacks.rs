@@ -1,9 +1,12 @@
 //! The outbox: claiming callbacks, recording attempts, the state of endpoints.
 
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::outbox::ATTEMPTS_MAX;
+use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS};
 use trawl_core::state::{JobError, Kind};
 
-use crate::sql::Sql;
+use crate::rows::{error, kind, lease_list};
+use crate::sql::{Row, Rows, Sql};
 use crate::{Rescued, Store, StoreError};
 
 /// A callback to send.
@@ -68,13 +71,38 @@ pub enum Next {
 
 impl<S: Sql> Store<'_, S> {
     /// Claims up to `limit` callbacks whose endpoint has a free slot.
-    pub async fn claim_callbacks(&self, limit: u32, worker: &str, lease_s: u32) -> Result<Vec<CallbackJob>, StoreError> {
-        todo!()
+    pub async fn claim_callbacks(
+        &self,
+        limit: u32,
+        worker: &str,
+        lease_s: u32,
+    ) -> Result<Vec<CallbackJob>, StoreError> {
+        let params = vec![
+            worker.into(),
+            (i64::from(lease_s) * 1000).into(),
+            limit.min(CLAIM_MAX).into(),
+            SECRET_OVERLAP_MS.into(),
+        ];
+        let rows = self
+            .run(include_str!("../sql/claim_callbacks.sql"), params)
+            .await?;
+        let mut jobs = rows
+            .iter()
+            .map(|row| Ok((row.get(12)?, job(row)?)))
+            .collect::<Result<Vec<(f64, _)>, StoreError>>()?;
+        jobs.sort_by(|(a, x), (b, y): &(f64, CallbackJob)| a.total_cmp(b).then(x.id.cmp(&y.id)));
+        Ok(jobs.into_iter().map(|(_, job)| job).collect())
     }
 
     /// Records a delivery; false when the lease is stale.
-    pub async fn callback_done(&self, id: i64, lease: i64, attempt: &Attempt) -> Result<bool, StoreError> {
-        todo!()
+    pub async fn callback_done(
+        &self,
+        id: i64,
+        lease: i64,
+        attempt: &Attempt,
+    ) -> Result<bool, StoreError> {
+        self.deliver(id, lease, attempt, "delivered", None, None)
+            .await
     }
 
     /// Records a failed attempt; false when the lease is stale. `throttle_endpoint_ms` holds back the whole endpoint.
@@ -86,26 +114,116 @@ impl<S: Sql> Store<'_, S> {
         next: Next,
         throttle_endpoint_ms: Option<u64>,
     ) -> Result<bool, StoreError> {
-        todo!()
+        let (outcome, retry_in_ms) = match next {
+            Next::Retry { in_ms } => ("retry", Some(in_ms)),
+            Next::Exhausted => ("exhausted", None),
+            Next::EndpointGone => ("gone", None),
+        };
+        self.deliver(
+            id,
+            lease,
+            attempt,
+            outcome,
+            retry_in_ms,
+            throttle_endpoint_ms,
+        )
+        .await
     }
 
     /// Extends leases; returns the ids that are still ours.
-    pub async fn extend_callbacks(&self, leases: &[(i64, i64)], lease_s: u32) -> Result<Vec<i64>, StoreError> {
-        todo!()
+    pub async fn extend_callbacks(
+        &self,
+        leases: &[(i64, i64)],
+        lease_s: u32,
+    ) -> Result<Vec<i64>, StoreError> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let params = vec![
+            lease_list(leases.iter().copied()),
+            (i64::from(lease_s) * 1000).into(),
+        ];
+        ids(&self
+            .run(include_str!("../sql/extend_callbacks.sql"), params)
+            .await?)
     }
 
     /// Gives callbacks back at a graceful stop; the attempt is not counted.
     pub async fn release_callbacks(&self, leases: &[(i64, i64)]) -> Result<(), StoreError> {
-        todo!()
+        if !leases.is_empty() {
+            self.run(
+                include_str!("../sql/release_callbacks.sql"),
+                vec![lease_list(leases.iter().copied())],
+            )
+            .await?;
+        }
+        Ok(())
     }
 
     /// Puts callbacks with expired leases back.
     pub async fn rescue_callbacks(&self) -> Result<Rescued, StoreError> {
-        todo!()
+        if !self.due().await?.callback_leases {
+            return Ok(Rescued::default());
+        }
+        self.rescue_from(include_str!("../sql/rescue_callbacks.sql"), ATTEMPTS_MAX)
+            .await
     }
 
     /// Whether a callback can be claimed now.
     pub async fn callbacks_waiting(&self) -> Result<bool, StoreError> {
-        todo!()
+        self.run(include_str!("../sql/callbacks_waiting.sql"), vec![])
+            .await?
+            .one()?
+            .get(0)
     }
+
+    async fn deliver(
+        &self,
+        id: i64,
+        lease: i64,
+        attempt: &Attempt,
+        outcome: &'static str,
+        retry_in_ms: Option<u64>,
+        throttle_ms: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let params = vec![
+            id.into(),
+            lease.into(),
+            attempt.status.map(u32::from).into(),
+            attempt.latency_ms.into(),
+            attempt.error.as_deref().into(),
+            outcome.into(),
+            retry_in_ms.into(),
+            throttle_ms.into(),
+        ];
+        Ok(self
+            .run(include_str!("../sql/deliver.sql"), params)
+            .await?
+            .first()
+            .is_some())
+    }
+}
+
+pub(crate) fn ids(rows: &Rows) -> Result<Vec<i64>, StoreError> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn job(row: Row<'_>) -> Result<CallbackJob, StoreError> {
+    Ok(CallbackJob {
+        id: row.get(0)?,
+        lease: row.get(1)?,
+        attempt: row.get(2)?,
+        webhook_id: row.get(3)?,
+        tenant: AccountId(row.get(4)?),
+        endpoint_url: row.get(5)?,
+        message_id: MessageId(row.get(6)?),
+        ok: row.get(7)?,
+        error: error(row, 8)?,
+        date_process_complete: row.get(11)?,
+        user_label: row.get(13)?,
+        kind: kind(row, 14)?,
+        request_url: row.get(15)?,
+        secret_current: row.get(16)?,
+        secret_previous: row.get(17)?,
+    })
 }

@@ -8,6 +8,7 @@ pub mod manners;
 pub mod messages;
 mod migrate;
 pub mod queues;
+mod rows;
 pub mod sql;
 pub mod work;
 
@@ -16,7 +17,9 @@ pub use callbacks::{Attempt, CallbackJob, Next};
 pub use error::StoreError;
 pub use history::{Delivery, Event};
 pub use manners::{CachedRobots, Previous};
-pub use messages::{Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted};
+pub use messages::{
+    Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,
+};
 pub use queues::QueueFigures;
 use sql::{Rows, Sql, Value};
 pub use work::{Failure, Finished, Job, Rescued};

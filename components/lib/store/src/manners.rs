@@ -3,6 +3,7 @@
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::Kind;
 
+use crate::rows::url_hash;
 use crate::sql::Sql;
 use crate::{Store, StoreError};
 
@@ -49,12 +50,38 @@ pub struct Previous {
 impl<S: Sql> Store<'_, S> {
     /// The cached robots.txt of an authority (`scheme://host:port`), also when it has expired.
     pub async fn robots(&self, authority: &str) -> Result<Option<CachedRobots>, StoreError> {
-        todo!()
+        let rows = self
+            .run(include_str!("../sql/robots.sql"), vec![authority.into()])
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(CachedRobots {
+            state: row.get(0)?,
+            body: row.get(1)?,
+            fetched_ms: row.get(2)?,
+            expires_ms: row.get(3)?,
+            now_ms: row.get(4)?,
+        }))
     }
 
     /// Caches a robots.txt for `ttl_s` seconds.
-    pub async fn put_robots(&self, authority: &str, state: &str, body: &[u8], ttl_s: u32) -> Result<(), StoreError> {
-        todo!()
+    pub async fn put_robots(
+        &self,
+        authority: &str,
+        state: &str,
+        body: &[u8],
+        ttl_s: u32,
+    ) -> Result<(), StoreError> {
+        let params = vec![
+            authority.into(),
+            state.into(),
+            body.into(),
+            (i64::from(ttl_s) * 1000).into(),
+        ];
+        self.run(include_str!("../sql/put_robots.sql"), params)
+            .await?;
+        Ok(())
     }
 
     /// Sets the pace of a host. `source` is `robots` or `operator`; an operator's word is not overridden by robots.
@@ -65,7 +92,15 @@ impl<S: Sql> Store<'_, S> {
         in_flight_max: u32,
         source: &str,
     ) -> Result<(), StoreError> {
-        todo!()
+        let params = vec![
+            host.into(),
+            gap_ms.into(),
+            in_flight_max.max(1).into(),
+            source.into(),
+        ];
+        self.run(include_str!("../sql/set_host_pace.sql"), params)
+            .await?;
+        Ok(())
     }
 
     /// The newest result of the same tenant, kind and URL.
@@ -75,6 +110,29 @@ impl<S: Sql> Store<'_, S> {
         kind: Kind,
         request_url: &str,
     ) -> Result<Option<Previous>, StoreError> {
-        todo!()
+        let params = vec![
+            url_hash(account, kind, request_url).into(),
+            account.0.into(),
+            kind.number().into(),
+            request_url.into(),
+        ];
+        let rows = self
+            .run(include_str!("../sql/last_result.sql"), params)
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(Previous {
+            message_id: MessageId(row.get(0)?),
+            etag: row.get(1)?,
+            last_modified: row.get(2)?,
+            age_s: row.get(3)?,
+            http_status: row.get(4)?,
+            final_url: row.get(5)?,
+            content_type: row.get(6)?,
+            encoding: row.get(7)?,
+            meta: row.get(8)?,
+            body: row.get(9)?,
+        }))
     }
 }

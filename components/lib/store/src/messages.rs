@@ -1,9 +1,12 @@
 //! What the API does with messages: submit, read, retry, cancel.
 
+use futures::future::join_all;
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, JobError, Kind, Mode, State};
 
-use crate::sql::Sql;
+use crate::rows::{error, kind, state, url_hash};
+use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
 
 /// A request to record.
@@ -156,37 +159,218 @@ pub enum Changed {
 
 impl<S: Sql> Store<'_, S> {
     /// Records a request.
-    pub async fn submit(&self, message: &NewMessage, limits: &QueueLimits) -> Result<Submitted, StoreError> {
-        todo!()
+    pub async fn submit(
+        &self,
+        message: &NewMessage,
+        limits: &QueueLimits,
+    ) -> Result<Submitted, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/submit.sql"),
+                submit_params(message, limits),
+            )
+            .await?;
+        let Some(row) = rows.first() else {
+            return self.refused(message, limits).await;
+        };
+        if !row.get::<bool>(1)? {
+            let params = vec![limits.host_in_flight_max.into(), limits.host_gap_ms.into()];
+            self.run(include_str!("../sql/set_defaults.sql"), params)
+                .await?;
+        }
+        Ok(Submitted::Accepted(MessageId(row.get(0)?)))
     }
 
     /// Records many requests at once; one answer each, in order.
-    pub async fn submit_many(&self, messages: &[NewMessage], limits: &QueueLimits) -> Result<Vec<Submitted>, StoreError> {
-        todo!()
+    pub async fn submit_many(
+        &self,
+        messages: &[NewMessage],
+        limits: &QueueLimits,
+    ) -> Result<Vec<Submitted>, StoreError> {
+        // Each is a statement of its own, since one that inserts many rows would compute all their places in the order from
+        // the same state. Started together, they share a commit where the host groups commits.
+        join_all(messages.iter().map(|message| self.submit(message, limits)))
+            .await
+            .into_iter()
+            .collect()
     }
 
     /// One message of an account.
-    pub async fn message(&self, account: AccountId, id: MessageId) -> Result<Option<Message>, StoreError> {
-        todo!()
+    pub async fn message(
+        &self,
+        account: AccountId,
+        id: MessageId,
+    ) -> Result<Option<Message>, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/message.sql"),
+                vec![id.0.into(), account.0.into()],
+            )
+            .await?;
+        rows.first().map(message_of).transpose()
     }
 
     /// Messages of an account, newest first.
-    pub async fn messages(&self, account: AccountId, filter: &Filter) -> Result<Vec<Message>, StoreError> {
-        todo!()
+    pub async fn messages(
+        &self,
+        account: AccountId,
+        filter: &Filter,
+    ) -> Result<Vec<Message>, StoreError> {
+        let params = vec![
+            account.0.into(),
+            filter.status.map(State::as_str).into(),
+            filter.kind.map(Kind::number).into(),
+            filter.limit.min(LIST_MAX).into(),
+            filter.before.map_or(i64::MAX, |id| id.0).into(),
+        ];
+        self.run(include_str!("../sql/messages.sql"), params)
+            .await?
+            .iter()
+            .map(message_of)
+            .collect()
     }
 
     /// The result of a message.
-    pub async fn result(&self, account: AccountId, id: MessageId) -> Result<ResultLookup, StoreError> {
-        todo!()
+    pub async fn result(
+        &self,
+        account: AccountId,
+        id: MessageId,
+    ) -> Result<ResultLookup, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/result.sql"),
+                vec![id.0.into(), account.0.into()],
+            )
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(ResultLookup::NoMessage);
+        };
+        Ok(match state(row, 0)? {
+            State::Done => match row.get::<Option<String>>(5)? {
+                None => ResultLookup::Expired,
+                Some(final_url) => ResultLookup::Ready(StoredResult {
+                    kind: kind(row, 4)?,
+                    final_url,
+                    http_status: row.get(6)?,
+                    content_type: row.get(7)?,
+                    encoding: row.get(8)?,
+                    meta: row.get(9)?,
+                    body: row.get(10)?,
+                }),
+            },
+            State::Failed => ResultLookup::Failed(
+                error(row, 1)?
+                    .ok_or_else(|| StoreError::Corrupt("a failed message has no error".into()))?,
+            ),
+            other => ResultLookup::NotReady(other),
+        })
     }
 
     /// Queues a done, failed or cancelled message again; its result is dropped.
     pub async fn retry(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
-        todo!()
+        self.change(include_str!("../sql/retry.sql"), account, id)
+            .await
     }
 
     /// Withdraws a queued or processing message.
     pub async fn cancel(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
-        todo!()
+        self.change(include_str!("../sql/cancel.sql"), account, id)
+            .await
     }
+
+    async fn change(
+        &self,
+        statement: &'static str,
+        account: AccountId,
+        id: MessageId,
+    ) -> Result<Changed, StoreError> {
+        let rows = self
+            .run(statement, vec![id.0.into(), account.0.into()])
+            .await?;
+        if rows.first().is_some() {
+            return Ok(Changed::Yes);
+        }
+        let rows = self
+            .run(
+                include_str!("../sql/state.sql"),
+                vec![id.0.into(), account.0.into()],
+            )
+            .await?;
+        rows.first().map_or(Ok(Changed::NoMessage), |row| {
+            state(row, 0).map(Changed::Conflict)
+        })
+    }
+
+    async fn refused(
+        &self,
+        message: &NewMessage,
+        limits: &QueueLimits,
+    ) -> Result<Submitted, StoreError> {
+        let params = vec![
+            message.tenant.0.into(),
+            message.idem_key.clone().into(),
+            message.body_digest.as_slice().into(),
+            limits.tenant_max.into(),
+        ];
+        let rows = self
+            .run(include_str!("../sql/submit_refused.sql"), params)
+            .await?;
+        let row = rows.one()?;
+        if let Some(first) = row.get::<Option<i64>>(0)? {
+            return Ok(if row.get(1)? {
+                Submitted::Repeat(MessageId(first))
+            } else {
+                Submitted::Conflict
+            });
+        }
+        Ok(if row.get(2)? {
+            Submitted::TenantFull
+        } else {
+            Submitted::Full
+        })
+    }
+}
+
+fn submit_params(message: &NewMessage, limits: &QueueLimits) -> Vec<Value> {
+    vec![
+        message.user_label.as_deref().into(),
+        message.request_url.as_str().into(),
+        message.kind.number().into(),
+        message.callback_url.as_deref().into(),
+        message.tenant.0.into(),
+        message.host.as_str().into(),
+        u32::from(message.priority.min(9)).into(),
+        message.mode.as_str().into(),
+        message.selector.as_deref().into(),
+        message.max_age_s.into(),
+        message.idem_key.as_deref().into(),
+        message.body_digest.as_slice().into(),
+        url_hash(message.tenant, message.kind, &message.request_url).into(),
+        limits.tenant_max.into(),
+        limits.total_max.into(),
+        limits.host_in_flight_max.max(1).into(),
+        limits.host_gap_ms.into(),
+    ]
+}
+
+fn message_of(row: Row<'_>) -> Result<Message, StoreError> {
+    let callback_status: &str = row.get(13)?;
+    Ok(Message {
+        id: MessageId(row.get(0)?),
+        user_label: row.get(1)?,
+        request_url: row.get(2)?,
+        kind: kind(row, 3)?,
+        priority: row.get(4)?,
+        state: state(row, 5)?,
+        attempts: row.get(6)?,
+        date_added: row.get(7)?,
+        date_process_complete: row.get(8)?,
+        error: error(row, 9)?,
+        callback_url: row.get(12)?,
+        callback_status: CallbackStatus::parse(callback_status).ok_or_else(|| {
+            StoreError::Corrupt(format!("unknown callback status {callback_status}"))
+        })?,
+        next_try_at: row.get(14)?,
+        crash_count: row.get(15)?,
+    })
 }

@@ -1,8 +1,11 @@
 //! The clock, the figures of the queues, dead requests, readiness and the purge.
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::login::NAME_FORGIVEN_MS;
+use trawl_core::limits::queue::{DEAD_REQUEST_DAYS, PURGE_LOOKS};
+use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
 
-use crate::sql::Sql;
+use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
 
 /// The figures of one queue, read from counters (flat cost).
@@ -29,27 +32,113 @@ pub struct QueueFigures {
 impl<S: Sql> Store<'_, S> {
     /// The one clock: the database's, milliseconds since the epoch.
     pub async fn now_ms(&self) -> Result<i64, StoreError> {
-        todo!()
+        self.run(include_str!("../sql/now.sql"), vec![])
+            .await?
+            .one()?
+            .get(0)
     }
 
     /// The figures of each queue, of one account or of all.
-    pub async fn queues(&self, account: Option<AccountId>) -> Result<Vec<QueueFigures>, StoreError> {
-        todo!()
+    pub async fn queues(
+        &self,
+        account: Option<AccountId>,
+    ) -> Result<Vec<QueueFigures>, StoreError> {
+        let params = vec![account.map(|account| account.0).into()];
+        self.run(include_str!("../sql/queues.sql"), params)
+            .await?
+            .iter()
+            .map(figures)
+            .collect()
     }
 
     /// Keeps a malformed request with its reason.
-    pub async fn dead_request(&self, source: &str, body: &[u8], reason: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn dead_request(
+        &self,
+        source: &str,
+        body: &[u8],
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let params = vec![source.into(), reason.into(), body.into()];
+        self.run(include_str!("../sql/dead_request.sql"), params)
+            .await?;
+        Ok(())
     }
 
     /// Whether the schema is there and the database can be written.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        todo!()
+        self.run(include_str!("../sql/ready.sql"), vec![]).await?;
+        Ok(())
     }
 
     /// Deletes results older than `result_days` and terminal messages older than `message_days`, at most `limit`
     /// of each; returns how many rows went.
-    pub async fn purge(&self, result_days: u32, message_days: u32, limit: u32) -> Result<u64, StoreError> {
-        todo!()
+    pub async fn purge(
+        &self,
+        result_days: u32,
+        message_days: u32,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let looks = limit.saturating_mul(PURGE_LOOKS);
+        let by_age =
+            |days: u32| -> Vec<Value> { vec![days_ms(days).into(), limit.into(), looks.into()] };
+        let mut gone = self
+            .count(
+                include_str!("../sql/purge_results.sql"),
+                by_age(result_days),
+            )
+            .await?;
+        gone += self
+            .count(
+                include_str!("../sql/purge_messages.sql"),
+                by_age(message_days),
+            )
+            .await?;
+        for (statement, age_ms) in [
+            (
+                include_str!("../sql/purge_login_failures.sql"),
+                NAME_FORGIVEN_MS,
+            ),
+            (include_str!("../sql/purge_robots.sql"), UNREACHABLE_MS_MAX),
+            (
+                include_str!("../sql/purge_dead_requests.sql"),
+                days_ms(DEAD_REQUEST_DAYS),
+            ),
+        ] {
+            gone += self
+                .count(statement, vec![age_ms.into(), limit.into()])
+                .await?;
+        }
+        Ok(gone)
     }
+
+    async fn count(&self, statement: &'static str, params: Vec<Value>) -> Result<u64, StoreError> {
+        Ok(self.run(statement, params).await?.rows.len() as u64)
+    }
+}
+
+fn days_ms(days: u32) -> i64 {
+    i64::from(days) * 86_400_000
+}
+
+fn figures(row: Row<'_>) -> Result<QueueFigures, StoreError> {
+    let count = |column| {
+        row.get::<Option<u64>>(column)
+            .map(Option::unwrap_or_default)
+    };
+    Ok(QueueFigures {
+        name: match row.get::<i64>(0)? {
+            4 => "callback_queue".to_owned(),
+            kind => format!("type_{kind}_queue"),
+        },
+        ready: count(1)?,
+        leased: count(2)?,
+        delayed: count(3)?,
+        dead: count(4)?,
+        done_per_min: count(5)?,
+        added_per_min: count(6)?,
+        // A clock that was set back makes no negative age.
+        oldest_age_s: row
+            .get::<Option<i64>>(7)?
+            .map_or(0, |age_s| u64::try_from(age_s).unwrap_or(0)),
+    })
 }

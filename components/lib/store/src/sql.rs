@@ -99,7 +99,9 @@ impl Rows {
     /// # Errors
     /// `Corrupt` when there is none.
     pub fn one(&self) -> Result<Row<'_>, StoreError> {
-        self.first().ok_or_else(|| StoreError::Corrupt("a statement that always has a row gave none".into()))
+        self.first().ok_or_else(|| {
+            StoreError::Corrupt("a statement that always has a row gave none".into())
+        })
     }
 }
 
@@ -111,7 +113,9 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn value(&self, column: usize) -> Result<&'a Value, StoreError> {
-        self.values.get(column).ok_or_else(|| StoreError::Corrupt(format!("column {column} is missing")))
+        self.values
+            .get(column)
+            .ok_or_else(|| StoreError::Corrupt(format!("column {column} is missing")))
     }
 
     /// The column as `T`.
@@ -121,7 +125,11 @@ impl<'a> Row<'a> {
     pub fn get<T: FromValue<'a>>(&self, column: usize) -> Result<T, StoreError> {
         let value = self.value(column)?;
         T::from_value(value).ok_or_else(|| {
-            StoreError::Corrupt(format!("column {column} is not {}: {}", T::NAME, type_name(value)))
+            StoreError::Corrupt(format!(
+                "column {column} is not {}: {}",
+                T::NAME,
+                type_name(value)
+            ))
         })
     }
 }
@@ -174,7 +182,10 @@ impl FromValue<'_> for f64 {
     fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Real(x) => Some(*x),
-            #[expect(clippy::cast_precision_loss, reason = "SQLite stores whole reals as integers; these are small")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "SQLite stores whole reals as integers; these are small"
+            )]
             Value::Integer(n) => Some(*n as Self),
             _ => None,
         }
@@ -245,9 +256,24 @@ impl SqlError {
     pub fn classify(text: &str) -> Self {
         let lower = text.to_ascii_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|needle| lower.contains(needle));
-        if has(&["database is locked", "table is locked", "database schema is locked", "busy", "connection", "timed out", "timeout"]) {
+        if has(&[
+            "database is locked",
+            "table is locked",
+            "database schema is locked",
+            "busy",
+            "connection",
+            "timed out",
+            "timeout",
+        ]) {
             Self::Busy(text.to_owned())
-        } else if has(&["is full", "readonly", "read-only", "disk i/o", "unable to open database", "no space"]) {
+        } else if has(&[
+            "is full",
+            "readonly",
+            "read-only",
+            "disk i/o",
+            "unable to open database",
+            "no space",
+        ]) {
             Self::Full(text.to_owned())
         } else if has(&["constraint failed", "constraint violation"]) {
             Self::Constraint(text.to_owned())
@@ -258,7 +284,10 @@ impl SqlError {
 }
 
 /// The port: runs one statement and returns all its rows.
-#[allow(async_fn_in_trait, reason = "a component is one thread; the futures need not be Send")]
+#[allow(
+    async_fn_in_trait,
+    reason = "a component is one thread; the futures need not be Send"
+)]
 pub trait Sql {
     /// Runs `statement` in its own transaction with `params` bound to `?1`, `?2`, ….
     async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, SqlError>;
@@ -272,15 +301,30 @@ mod tests {
     fn messages_of_drivers_are_sorted() {
         let sorted = SqlError::classify;
         assert!(matches!(sorted("database is locked"), SqlError::Busy(_)));
-        assert!(matches!(sorted("database or disk is full"), SqlError::Full(_)));
-        assert!(matches!(sorted("attempt to write a readonly database"), SqlError::Full(_)));
-        assert!(matches!(sorted("UNIQUE constraint failed: accounts.email_key"), SqlError::Constraint(_)));
-        assert!(matches!(sorted("near \"SELEC\": syntax error"), SqlError::Other(_)));
+        assert!(matches!(
+            sorted("database or disk is full"),
+            SqlError::Full(_)
+        ));
+        assert!(matches!(
+            sorted("attempt to write a readonly database"),
+            SqlError::Full(_)
+        ));
+        assert!(matches!(
+            sorted("UNIQUE constraint failed: accounts.email_key"),
+            SqlError::Constraint(_)
+        ));
+        assert!(matches!(
+            sorted("near \"SELEC\": syntax error"),
+            SqlError::Other(_)
+        ));
     }
 
     #[test]
     fn getters_return_errors_instead_of_panicking() {
-        let rows = Rows { columns: vec!["a".into()], rows: vec![vec![Value::Text("x".into())]] };
+        let rows = Rows {
+            columns: vec!["a".into()],
+            rows: vec![vec![Value::Text("x".into())]],
+        };
         let row = rows.one().unwrap();
         assert_eq!(row.get::<&str>(0).unwrap(), "x");
         assert!(matches!(row.get::<i64>(0), Err(StoreError::Corrupt(_))));

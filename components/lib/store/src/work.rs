@@ -1,9 +1,12 @@
 //! What workers do: claim, extend, release, finish, fail; and what the clock does: rescue, wake.
 
+use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::queue::{CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX};
 use trawl_core::state::{JobError, Kind, Mode};
 
-use crate::sql::Sql;
+use crate::rows::{kind, lease_list, message_ids};
+use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Store, StoreError};
 
 /// A claimed message.
@@ -86,47 +89,271 @@ pub struct Rescued {
 
 impl<S: Sql> Store<'_, S> {
     /// Claims up to `limit` messages, best first. Messages that were in flight when a worker died are not among them.
-    pub async fn claim(&self, kind: Kind, limit: u32, worker: &str, lease_s: u32) -> Result<Vec<Job>, StoreError> {
-        todo!()
+    pub async fn claim(
+        &self,
+        kind: Kind,
+        limit: u32,
+        worker: &str,
+        lease_s: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let mut params = claim_params(kind, worker, lease_s);
+        params.push(limit.min(CLAIM_MAX).into());
+        jobs(&self.run(include_str!("../sql/claim.sql"), params).await?)
     }
 
     /// Claims one message that was in flight when a worker died, to be run alone.
-    pub async fn claim_alone(&self, kind: Kind, worker: &str, lease_s: u32) -> Result<Option<Job>, StoreError> {
-        todo!()
+    pub async fn claim_alone(
+        &self,
+        kind: Kind,
+        worker: &str,
+        lease_s: u32,
+    ) -> Result<Option<Job>, StoreError> {
+        let params = claim_params(kind, worker, lease_s);
+        Ok(jobs(
+            &self
+                .run(include_str!("../sql/claim_alone.sql"), params)
+                .await?,
+        )?
+        .pop())
     }
 
     /// Extends leases, never past a job's deadline; returns those that are still ours.
-    pub async fn extend(&self, leases: &[(MessageId, i64)], lease_s: u32) -> Result<Vec<MessageId>, StoreError> {
-        todo!()
+    pub async fn extend(
+        &self,
+        leases: &[(MessageId, i64)],
+        lease_s: u32,
+    ) -> Result<Vec<MessageId>, StoreError> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let params = vec![
+            lease_list(leases.iter().map(|(id, lease)| (id.0, *lease))),
+            lease_ms(lease_s).into(),
+        ];
+        message_ids(&self.run(include_str!("../sql/extend.sql"), params).await?)
     }
 
     /// Gives jobs back at a graceful stop; the attempt is not counted.
     pub async fn release(&self, leases: &[(MessageId, i64)]) -> Result<(), StoreError> {
-        todo!()
+        if !leases.is_empty() {
+            let params = vec![lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)))];
+            self.run(include_str!("../sql/release.sql"), params).await?;
+        }
+        Ok(())
     }
 
     /// Records results; returns the accepted ones. A missing id was stale: its work is to be thrown away.
     pub async fn finish(&self, finished: &[Finished]) -> Result<Vec<MessageId>, StoreError> {
-        todo!()
+        match finished {
+            [] => Ok(Vec::new()),
+            [one] => message_ids(
+                &self
+                    .run(
+                        include_str!("../sql/finish_one.sql"),
+                        finish_one_params(one),
+                    )
+                    .await?,
+            ),
+            many => message_ids(
+                &self
+                    .run(include_str!("../sql/finish.sql"), finish_params(many))
+                    .await?,
+            ),
+        }
     }
 
     /// Records a failure; false when the lease is stale.
     pub async fn fail(&self, failure: &Failure) -> Result<bool, StoreError> {
-        todo!()
+        let params = vec![
+            failure.id.0.into(),
+            failure.lease.into(),
+            failure.error.code.as_str().into(),
+            failure.error.detail.as_str().into(),
+            failure.error.permanent.into(),
+            failure.retry_in_ms.into(),
+        ];
+        Ok(self
+            .run(include_str!("../sql/fail.sql"), params)
+            .await?
+            .first()
+            .is_some())
     }
 
     /// Puts messages with expired leases back, or gives them up after three crashes.
     pub async fn rescue(&self) -> Result<Rescued, StoreError> {
-        todo!()
+        if !self.due().await?.leases {
+            return Ok(Rescued::default());
+        }
+        self.rescue_from(include_str!("../sql/rescue.sql"), CRASHES_MAX)
+            .await
     }
 
     /// Moves delayed retries that came due into the queue; returns how many.
     pub async fn wake(&self) -> Result<u64, StoreError> {
-        todo!()
+        let due = self.due().await?;
+        if due.paced {
+            self.sweep(include_str!("../sql/wake_paced.sql")).await?;
+        }
+        if due.endpoints {
+            self.run(include_str!("../sql/wake_endpoints.sql"), vec![])
+                .await?;
+        }
+        if due.callbacks {
+            self.sweep(include_str!("../sql/wake_callbacks.sql"))
+                .await?;
+        }
+        if due.delayed {
+            self.sweep(include_str!("../sql/wake_delayed.sql")).await
+        } else {
+            Ok(0)
+        }
     }
 
     /// The kinds that have claimable work now.
     pub async fn waiting(&self) -> Result<Vec<Kind>, StoreError> {
-        todo!()
+        self.run(include_str!("../sql/waiting.sql"), vec![])
+            .await?
+            .iter()
+            .map(|row| kind(row, 0))
+            .collect()
     }
+
+    pub(crate) async fn due(&self) -> Result<Due, StoreError> {
+        let rows = self.run(include_str!("../sql/due.sql"), vec![]).await?;
+        let row = rows.one()?;
+        Ok(Due {
+            delayed: row.get(0)?,
+            paced: row.get(1)?,
+            callbacks: row.get(2)?,
+            endpoints: row.get(3)?,
+            leases: row.get(4)?,
+            callback_leases: row.get(5)?,
+        })
+    }
+
+    /// Runs a sweeping statement until it finds less than it may move; returns how many rows moved.
+    async fn sweep(&self, statement: &'static str) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        for _ in 0..SWEEPS_MAX {
+            let rows = self
+                .run(statement, vec![SWEEP_ROWS_MAX.into()])
+                .await?
+                .rows
+                .len();
+            moved += rows as u64;
+            if rows < SWEEP_ROWS_MAX as usize {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    pub(crate) async fn rescue_from(
+        &self,
+        statement: &'static str,
+        tries_max: u32,
+    ) -> Result<Rescued, StoreError> {
+        let mut rescued = Rescued::default();
+        for _ in 0..SWEEPS_MAX {
+            let rows = self
+                .run(statement, vec![tries_max.into(), SWEEP_ROWS_MAX.into()])
+                .await?;
+            for row in rows.iter() {
+                if row.get::<&str>(0)? == "failed" {
+                    rescued.poisoned += 1;
+                } else {
+                    rescued.requeued += 1;
+                }
+            }
+            if rows.rows.len() < SWEEP_ROWS_MAX as usize {
+                break;
+            }
+        }
+        Ok(rescued)
+    }
+}
+
+/// What the clock has to do.
+pub(crate) struct Due {
+    delayed: bool,
+    paced: bool,
+    callbacks: bool,
+    endpoints: bool,
+    leases: bool,
+    pub(crate) callback_leases: bool,
+}
+
+fn lease_ms(lease_s: u32) -> i64 {
+    i64::from(lease_s) * 1000
+}
+
+fn claim_params(kind: Kind, worker: &str, lease_s: u32) -> Vec<Value> {
+    vec![
+        kind.number().into(),
+        worker.into(),
+        lease_ms(lease_s).into(),
+        JOB_MS_MAX.into(),
+    ]
+}
+
+/// The jobs in the order of the queue: `RETURNING` has none.
+fn jobs(rows: &Rows) -> Result<Vec<Job>, StoreError> {
+    let mut jobs = rows
+        .iter()
+        .map(|row| Ok((row.get(13)?, job(row)?)))
+        .collect::<Result<Vec<(f64, Job)>, StoreError>>()?;
+    jobs.sort_by(|(a, x), (b, y)| a.total_cmp(b).then(x.id.cmp(&y.id)));
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
+}
+
+fn job(row: Row<'_>) -> Result<Job, StoreError> {
+    let mode: &str = row.get(8)?;
+    Ok(Job {
+        id: MessageId(row.get(0)?),
+        lease: row.get(1)?,
+        attempt: row.get(2)?,
+        tenant: AccountId(row.get(3)?),
+        user_label: row.get(4)?,
+        request_url: row.get(5)?,
+        host: row.get(6)?,
+        kind: kind(row, 7)?,
+        mode: Mode::parse(mode)
+            .ok_or_else(|| StoreError::Corrupt(format!("unknown mode {mode}")))?,
+        selector: row.get(9)?,
+        max_age_s: row.get(10)?,
+        crash_count: row.get(11)?,
+        deadline_ms: row.get(12)?,
+    })
+}
+
+fn finish_one_params(one: &Finished) -> Vec<Value> {
+    vec![
+        one.id.0.into(),
+        one.lease.into(),
+        u32::from(one.http_status).into(),
+        one.final_url.as_str().into(),
+        one.content_type.as_str().into(),
+        one.encoding.as_str().into(),
+        one.etag.as_deref().into(),
+        one.last_modified.as_deref().into(),
+        one.meta.as_str().into(),
+        one.body.as_slice().into(),
+    ]
+}
+
+fn finish_params(finished: &[Finished]) -> Vec<Value> {
+    let mut bodies = Vec::with_capacity(finished.iter().map(|one| one.body.len()).sum());
+    let mut heads = Vec::with_capacity(finished.len());
+    for one in finished {
+        heads.push(json!({
+            "i": one.id.0, "l": one.lease, "s": one.http_status, "u": one.final_url, "c": one.content_type,
+            "e": one.encoding, "t": one.etag, "m": one.last_modified, "j": one.meta,
+            "o": bodies.len(), "n": one.body.len(),
+        }));
+        bodies.extend_from_slice(&one.body);
+    }
+    vec![
+        Value::Text(serde_json::Value::Array(heads).to_string()),
+        Value::Blob(bodies),
+    ]
 }

@@ -1,0 +1,60 @@
+//! When a failed job is tried again.
+//!
+//! Full jitter (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): a uniform draw from zero
+//! to the exponential bound, which spreads the retries of many jobs that failed together.
+
+use crate::limits::queue::{ATTEMPTS_MAX, RETRY_AFTER_MS_MAX, RETRY_BASE_MS, RETRY_CAP_MS};
+
+/// The wait before the next attempt, `None` when the job is given up.
+///
+/// `attempt` is the one that just failed, from 1. `draw` is a uniform random number of 32 bits. A page's `Retry-After`
+/// wins over the draw when it lies within an hour; a longer one is no reason to keep a job that long, and the draw counts.
+#[must_use]
+pub fn retry_in_ms(attempt: u32, permanent: bool, retry_after_ms: Option<u64>, draw: u32) -> Option<u64> {
+    if permanent || attempt >= ATTEMPTS_MAX {
+        return None;
+    }
+    if let Some(after_ms) = retry_after_ms.filter(|&after_ms| after_ms <= RETRY_AFTER_MS_MAX) {
+        return Some(after_ms);
+    }
+    let doublings = attempt.saturating_sub(1).min(32);
+    let bound_ms = RETRY_BASE_MS.saturating_mul(1 << doublings).min(RETRY_CAP_MS);
+    Some((u128::from(bound_ms) * u128::from(draw) >> 32) as u64)
+}
+
+/// Whether an answer of the page is worth another attempt: server errors, and the three client errors that mean "later".
+#[must_use]
+pub const fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_doubles_to_its_cap() {
+        let longest = |attempt| retry_in_ms(attempt, false, None, u32::MAX).unwrap();
+        assert_eq!((1..=5).map(longest).collect::<Vec<_>>(), [1999, 3999, 7999, 15_999, 31_999]);
+        assert_eq!(retry_in_ms(1, false, None, 0), Some(0));
+        assert_eq!(retry_in_ms(1, false, None, 1 << 31), Some(1000));
+    }
+
+    #[test]
+    fn the_last_attempt_and_permanent_errors_end_it() {
+        assert_eq!(retry_in_ms(ATTEMPTS_MAX, false, Some(1), 7), None);
+        assert_eq!(retry_in_ms(1, true, Some(1), 7), None);
+    }
+
+    #[test]
+    fn retry_after_wins_within_an_hour() {
+        assert_eq!(retry_in_ms(1, false, Some(3_600_000), 0), Some(3_600_000));
+        assert_eq!(retry_in_ms(1, false, Some(3_600_001), 0), Some(0));
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        assert!([408, 425, 429, 500, 503, 599].into_iter().all(is_transient_status));
+        assert!(![400, 401, 403, 404, 410, 451].into_iter().any(is_transient_status));
+    }
+}

@@ -1,0 +1,2 @@
+-- Whether a callback can be claimed.
+SELECT EXISTS (SELECT 1 FROM callbacks WHERE stage = 1)

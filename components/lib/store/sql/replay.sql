@@ -1,0 +1,8 @@
+-- Sends the latest callback of a message again, with its webhook id and a fresh schedule. One that is on its way stays so.
+UPDATE callbacks
+   SET state = 'pending', stage = 0, slot = 0, run_at = NULL, ended_ms = NULL, attempt = 0,
+       key = MAX(key, (SELECT v FROM queues WHERE kind = 4))
+ WHERE id = (SELECT MAX(c.id) FROM callbacks c JOIN Messages m ON m.Id = c.message_id
+              WHERE c.message_id = ?1 AND m.tenant = ?2)
+   AND (state IN ('delivered', 'failed') OR stage = 2)
+RETURNING id
