@@ -179,10 +179,10 @@ pub mod scrape {
     pub const LARGE_BODIES_MAX: usize = 6;
     /// A lease outlasts the longest attempt (`ATTEMPT_MS_MAX`) and the parse after it.
     pub const LEASE_S: u32 = 60;
+    /// The shortest lease that can be configured: renewed at a third of its age, on a beat of one second.
+    pub const LEASE_S_MIN: u32 = 3;
     /// One attempt: robots.txt, all redirects and the body.
     pub const ATTEMPT_MS_MAX: u64 = 45_000;
-    /// Leases are renewed when they are older than a third.
-    pub const RENEW_AFTER_MS: u64 = LEASE_S as u64 * 1_000 / 3;
     /// An invocation claims nothing new after this; the next ring or tick starts another one. Well inside the grace period of a stop.
     pub const INVOCATION_MS_MAX: u64 = 20_000;
     /// Part of that which jobs that run alone may take, so that they never keep the others out.
@@ -244,8 +244,6 @@ pub mod callback {
     pub const CLAIMED_MAX: u32 = 32;
     /// One attempt, from dialling to the end of the answer.
     pub const ATTEMPT_MS_MAX: u64 = 15_000;
-    /// A lease outlasts an attempt.
-    pub const LEASE_S: u32 = 60;
     /// Bytes of an answer that are read; the rest is of no interest.
     pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of a callback's body, so that the smallest receivers take it.
@@ -254,10 +252,6 @@ pub mod callback {
     pub const CUT_BYTES_MAX: usize = 1_400;
 
     const _: () = assert!(2 * 6 * CUT_BYTES_MAX + 2_000 < BODY_BYTES_MAX, "two cut texts fit");
-    const _: () = assert!(
-        ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
-        "a lease outlasts an attempt"
-    );
 }
 
 /// The clock's work.
@@ -268,6 +262,8 @@ pub mod sweep {
     pub const RESCUE_SPREAD_PERCENT: u64 = 20;
     /// Old results and messages are removed this often.
     pub const PURGE_EVERY_MS: u64 = 60_000;
+    /// The chores of a tick are done at most this often by one instance; a little under the second between two ticks.
+    pub const CHORES_EVERY_MS: u64 = 900;
     /// How late a tick may come and still do what was due: ticks come once a second.
     pub const TICK_LATE_MS: u64 = 1_100;
     /// Rows removed at once: a short statement, so that nobody waits for it.

@@ -1,4 +1,6 @@
 //! trawl-extract: see components/ARCHITECTURE.md.
 
+pub mod charset;
 pub mod dom;
+pub mod html;
 pub mod text;
