@@ -4,6 +4,16 @@
     reason = "a component is one thread; the futures need not be Send"
 )]
 
+pub mod callback;
 pub mod channels;
+pub mod decode;
+pub mod dispatch;
+pub mod fetch;
+mod patience;
 pub mod ports;
 pub mod result_codec;
+pub mod scrape;
+pub mod settings;
+mod slots;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;

@@ -34,15 +34,29 @@ pub enum SendError {
     /// TLS failed.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// A timeout of the transport: connect, first byte or between bytes.
-    #[error("timed out: {0}")]
-    Timeout(String),
+    /// A timeout of the transport.
+    #[error("timed out: {0:?}")]
+    Timeout(Phase),
+    /// The head of the answer is larger than the host takes.
+    #[error("the headers are too large")]
+    HeadersTooLarge,
     /// Too many connections at once; try later.
     #[error("too many connections")]
     Busy,
     /// The peer broke the protocol, or closed in the middle.
     #[error("the answer could not be read: {0}")]
     Protocol(String),
+}
+
+/// A part of an exchange that has a timeout of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// To a connected socket.
+    Connect,
+    /// From there to the end of the response headers.
+    FirstByte,
+    /// Between two pieces of the body.
+    BetweenBytes,
 }
 
 /// Timeouts of the parts of one exchange.

@@ -461,3 +461,75 @@ pub mod charset {
     /// Bytes that a guess looks at: more hardly changes it.
     pub const GUESS_BYTES: usize = 64 * 1_024;
 }
+
+/// Accounts, passwords and tokens.
+pub mod account {
+    /// Characters of a password, without a second factor (NIST SP 800-63B, as OWASP reads it).
+    pub const PASSWORD_CHARS_MIN: usize = 15;
+    /// Characters of a password; longer ones are refused, never cut.
+    pub const PASSWORD_CHARS_MAX: usize = 128;
+    /// Bytes of a password: four for each character.
+    pub const PASSWORD_BYTES_MAX: usize = 4 * PASSWORD_CHARS_MAX;
+    /// Memory of one password hash (OWASP's floor for argon2id with two passes).
+    pub const HASH_MEMORY_KIB: u32 = 19_456;
+    /// Passes of one password hash.
+    pub const HASH_PASSES: u32 = 2;
+    /// Hashes that may wait in one instance: a second of work. More are answered 429.
+    pub const HASHES_WAITING_MAX: u32 = 16;
+    /// How long a token lives: short, since it can't be revoked.
+    pub const TOKEN_LIFE_S: u32 = 15 * 60;
+    /// What clocks may differ by.
+    pub const TOKEN_LEEWAY_S: i64 = 30;
+    /// Bytes of a token that is looked at: ours have 300.
+    pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+    /// Verified tokens that an instance remembers; the map is emptied when it is full.
+    pub const TOKENS_REMEMBERED_MAX: usize = 1_024;
+    /// Characters of an API key's name.
+    pub const KEY_NAME_CHARS_MAX: usize = 100;
+    /// API keys of one account: a page of them.
+    pub const KEYS_MAX: usize = 100;
+}
+
+/// The routes.
+pub mod api {
+    /// How long an instance keeps what it read from the variables; a changed secret or limit holds after this.
+    pub const SETTINGS_KEPT_MS: u64 = 5_000;
+    /// Characters of a node's own label.
+    pub const LABEL_CHARS_MAX: usize = 100;
+    /// Characters of an `Idempotency-Key`: a UUID with a prefix, several times over.
+    pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+    /// Characters of a CSS selector.
+    pub const SELECTOR_CHARS_MAX: usize = 500;
+    /// The priority of a request that names none: the middle.
+    pub const PRIORITY_DEFAULT: u8 = 5;
+    /// The highest priority.
+    pub const PRIORITY_MAX: u8 = 9;
+    /// The oldest result that may be asked for.
+    pub const MAX_AGE_S_MAX: i64 = 366 * 86_400;
+    /// Messages in a page of the list that names no limit.
+    pub const PAGE_DEFAULT: u32 = 50;
+    /// Messages in a page of the list. One more is read, to know whether there is another page.
+    pub const PAGE_MAX: u32 = 500;
+    /// When a client that met a full queue should come again: workers will have finished some by then.
+    pub const QUEUE_FULL_RETRY_S: u64 = 5;
+    /// When a client that met a locked database should come again.
+    pub const DATABASE_RETRY_S: u64 = 1;
+    /// When a client that met too many password hashes should come again.
+    pub const HASHES_RETRY_S: u64 = 2;
+
+    const _: () = assert!(PAGE_MAX < super::queue::LIST_MAX, "the row that tells of another page is read");
+}
+
+/// Redis producers.
+pub mod producers {
+    /// Requests recorded together.
+    pub const BATCH_MAX: usize = 100;
+    /// One invocation drains the list for so long: well inside the time after which a list in progress counts as orphaned.
+    pub const DRAIN_MS_MAX: u64 = 20_000;
+    /// How long a batch waits for a full queue before it is put aside as dead, with its reason.
+    pub const FULL_WAIT_MS_MAX: u64 = 20_000;
+    /// Pause between two tries at a full queue.
+    pub const FULL_PAUSE_MS: u64 = 500;
+    /// Bytes of a malformed request that are kept.
+    pub const DEAD_BODY_BYTES_MAX: usize = 64 * 1024;
+}

@@ -65,6 +65,14 @@ pub fn after_answer(work: impl Future<Output = ()> + 'static) {
     spin_sdk::wasip3::spawn(work);
 }
 
+/// Writes an invocation's failure to the log. It is no error to the host, which could only log it again: what was left
+/// undone stands in the database, and the next ring or tick finds it there.
+pub fn log_failure<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) {
+    if let Err(error) = result {
+        eprintln!("{what}: {error}");
+    }
+}
+
 impl Ports for SpinPorts {
     type Sql = SpinSql;
     type Http = SpinHttp;

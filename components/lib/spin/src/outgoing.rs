@@ -8,7 +8,7 @@ use spin_sdk::wasip3::http::types::{ErrorCode, Request, RequestOptions, Response
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use spin_sdk::wasip3::wit_future;
 use spin_sdk::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult};
-use trawl_app::ports::{Body, Http, Purpose, SendError, Timeouts};
+use trawl_app::ports::{Body, Http, Phase, Purpose, SendError, Timeouts};
 
 /// Room for one read of a body: a page of common size arrives in one or two host calls.
 const READ_BYTES: usize = 64 * 1024;
@@ -33,9 +33,9 @@ impl Http for SpinHttp {
         } else {
             with_body(request, options)
         };
-        let response = client::send(request.map_err(into_send_error)?)
+        let response = client::send(request.map_err(before_the_body)?)
             .await
-            .map_err(into_send_error)?;
+            .map_err(before_the_body)?;
         read_head(response)
     }
 }
@@ -155,13 +155,18 @@ impl Body for SpinBody {
                 trailers
                     .await
                     .err()
-                    .map(|error| Err(into_send_error(error)))
+                    .map(|error| Err(into_send_error(error, Phase::BetweenBytes)))
             }
         }
     }
 }
 
-fn into_send_error(error: ErrorCode) -> SendError {
+fn before_the_body(error: ErrorCode) -> SendError {
+    into_send_error(error, Phase::FirstByte)
+}
+
+/// `phase` is where a silent peer was waited for.
+fn into_send_error(error: ErrorCode, phase: Phase) -> SendError {
     match error {
         ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
             SendError::AddressNotAllowed
@@ -176,11 +181,13 @@ fn into_send_error(error: ErrorCode) -> SendError {
         ErrorCode::TlsProtocolError
         | ErrorCode::TlsCertificateError
         | ErrorCode::TlsAlertReceived(_) => SendError::Tls(error.to_string()),
-        ErrorCode::ConnectionTimeout => SendError::Timeout("connecting".to_owned()),
-        ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => {
-            SendError::Timeout("waiting for bytes".to_owned())
+        ErrorCode::ConnectionTimeout => SendError::Timeout(Phase::Connect),
+        ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => SendError::Timeout(phase),
+        ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
+            SendError::HeadersTooLarge
         }
-        ErrorCode::ConnectionWriteTimeout => SendError::Timeout("sending".to_owned()),
         ErrorCode::ConnectionLimitReached => SendError::Busy,
         other => SendError::Protocol(other.to_string()),
     }

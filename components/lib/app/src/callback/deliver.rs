@@ -1,0 +1,286 @@
+//! The delivery loop: one invocation works off the outbox. Built like the scrapers' loop: all that goes on is a task,
+//! each ends in an event, and after each event the loop decides what to start.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use trawl_core::limits::callback::{CLAIMED_MAX, IN_FLIGHT_MAX};
+use trawl_core::limits::scrape::{
+    BEAT_MS, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, STOP_MS_MAX,
+};
+use trawl_store::{CallbackJob, Store, StoreError};
+
+use super::send::{Ended, Sender};
+use crate::channels::CALLBACK_QUEUE;
+use crate::ports::{Bell as _, Clock as _, Ports};
+use crate::settings::{CallbackSettings, stop_was_asked};
+
+/// What one invocation did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Answered with 2xx, and recorded so.
+    pub delivered: u32,
+    /// Failed attempts recorded.
+    pub failed: u32,
+    /// Attempts whose lease was lost meanwhile.
+    pub stale: u32,
+    /// Given back unsent at a stop.
+    pub released: u32,
+}
+
+/// Posts callbacks until none can be claimed or the invocation's time is used.
+///
+/// # Errors
+/// When the database fails. What was being sent is sent again when its lease has expired, with the same `webhook-id`.
+pub async fn deliver<P: Ports>(ports: &P) -> Result<Delivered, StoreError> {
+    if !Store::new(ports.sql()).callbacks_waiting().await? {
+        return Ok(Delivered::default());
+    }
+    let sender = Sender {
+        ports,
+        settings: CallbackSettings::read(ports).await,
+    };
+    let mut round = Round::new(&sender);
+    round.run().await;
+    if round.leaves_work() {
+        ports.bell().ring(CALLBACK_QUEUE).await;
+    }
+    round.broken.map_or(Ok(round.done), Err)
+}
+
+/// What a task of the loop ended in.
+enum Event {
+    Claimed {
+        asked: u32,
+        jobs: Result<Vec<CallbackJob>, StoreError>,
+    },
+    Sent {
+        id: i64,
+        ended: Result<Ended, StoreError>,
+    },
+    Looked(Result<bool, StoreError>),
+    Beat {
+        stop: bool,
+    },
+    Renewed,
+}
+
+struct Round<'s, 'p, P: Ports> {
+    sender: &'s Sender<'p, P>,
+    tasks: FuturesUnordered<LocalBoxFuture<'s, Event>>,
+    /// The callbacks in flight, with the lease each is held under.
+    leases: BTreeMap<i64, i64>,
+    done: Delivered,
+    broken: Option<StoreError>,
+    started_ms: u64,
+    renewed_ms: u64,
+    stopping_since_ms: Option<u64>,
+    /// The last claim got less than it asked for: the next one waits for a sign that there is more.
+    dry: bool,
+    claiming: bool,
+    looking: bool,
+    looks_in_vain: u64,
+}
+
+impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
+    fn new(sender: &'s Sender<'p, P>) -> Self {
+        Self {
+            sender,
+            tasks: FuturesUnordered::new(),
+            leases: BTreeMap::new(),
+            done: Delivered::default(),
+            broken: None,
+            started_ms: sender.ports.clock().monotonic_ms(),
+            renewed_ms: sender.ports.clock().monotonic_ms(),
+            stopping_since_ms: None,
+            dry: false,
+            claiming: false,
+            looking: false,
+            looks_in_vain: 0,
+        }
+    }
+
+    async fn run(&mut self) {
+        self.start_beat();
+        self.steer();
+        while !self.is_over()
+            && let Some(event) = self.tasks.next().await
+        {
+            self.on(event);
+            if self.must_break_off() {
+                // What is under way ends with the tasks; its leases are given back, so that another node sends at once.
+                self.tasks.clear();
+                self.done.released = self
+                    .sender
+                    .give_back(&std::mem::take(&mut self.leases))
+                    .await;
+                return;
+            }
+            self.steer();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.leases.is_empty() && !self.claiming && !self.looking
+    }
+
+    /// The time was used up while there was still something to claim.
+    fn leaves_work(&self) -> bool {
+        !self.dry && self.broken.is_none() && self.stopping_since_ms.is_none()
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Claimed { asked, jobs } => {
+                self.claiming = false;
+                if let Some(jobs) = self.unless_broken(jobs) {
+                    self.on_claimed(asked, jobs);
+                }
+            }
+            Event::Sent { id, ended } => {
+                self.leases.remove(&id);
+                match self.unless_broken(ended) {
+                    Some(Ended::Delivered) => self.done.delivered += 1,
+                    Some(Ended::Failed) => self.done.failed += 1,
+                    Some(Ended::Stale) => self.done.stale += 1,
+                    None => {}
+                }
+                // Its endpoint has a free slot now.
+                if self.dry && self.may_claim() && !self.looking && !self.claiming {
+                    self.start_look(0);
+                }
+            }
+            Event::Looked(waiting) => {
+                self.looking = false;
+                self.dry = !self.unless_broken(waiting).unwrap_or_default();
+                self.looks_in_vain = if self.dry { self.looks_in_vain + 1 } else { 0 };
+            }
+            Event::Beat { stop } => {
+                if stop {
+                    self.stopping_since_ms
+                        .get_or_insert(self.sender.ports.clock().monotonic_ms());
+                }
+                self.start_renewal_when_due();
+                self.start_beat();
+            }
+            Event::Renewed => {}
+        }
+    }
+
+    fn unless_broken<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.broken.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    fn on_claimed(&mut self, asked: u32, jobs: Vec<CallbackJob>) {
+        self.dry = jobs.len() < asked as usize;
+        if !jobs.is_empty() {
+            self.looks_in_vain = 0;
+        }
+        for job in jobs {
+            let sender = self.sender;
+            self.leases.insert(job.id, job.lease);
+            self.tasks.push(Box::pin(async move {
+                Event::Sent {
+                    id: job.id,
+                    ended: sender.attempt(&job).await,
+                }
+            }));
+        }
+    }
+
+    fn steer(&mut self) {
+        let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
+        if self.may_claim() && !self.dry && !self.claiming && free >= CLAIMED_MAX as usize {
+            self.start_claim();
+        }
+        let idle = self.leases.is_empty() && !self.claiming && !self.looking;
+        if idle && self.dry && self.may_claim() && self.looks_in_vain < LINGER_LOOKS {
+            self.start_look(LINGER_MS / LINGER_LOOKS);
+        }
+    }
+
+    fn may_claim(&self) -> bool {
+        let in_time = self.now_ms() < self.started_ms + INVOCATION_MS_MAX;
+        in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
+    }
+
+    fn must_break_off(&self) -> bool {
+        self.stopping_since_ms
+            .is_some_and(|since_ms| self.now_ms() >= since_ms + STOP_MS_MAX)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.sender.ports.clock().monotonic_ms()
+    }
+
+    fn start_claim(&mut self) {
+        self.claiming = true;
+        let sender = self.sender;
+        self.tasks.push(Box::pin(async move {
+            let jobs = sender
+                .store()
+                .claim_callbacks(
+                    CLAIMED_MAX,
+                    &sender.settings.worker,
+                    sender.settings.lease_s,
+                )
+                .await;
+            Event::Claimed {
+                asked: CLAIMED_MAX,
+                jobs,
+            }
+        }));
+    }
+
+    /// All leases at once, each third of their time. One that is lost costs a second delivery at most, which carries the
+    /// same id: the attempt goes on, and its record is refused.
+    fn start_renewal_when_due(&mut self) {
+        let now_ms = self.now_ms();
+        let third_ms = u64::from(self.sender.settings.lease_s) * 1_000 / 3;
+        if self.leases.is_empty() || now_ms < self.renewed_ms + third_ms {
+            return;
+        }
+        self.renewed_ms = now_ms;
+        let sender = self.sender;
+        let leases: Vec<(i64, i64)> = self
+            .leases
+            .iter()
+            .map(|(id, lease)| (*id, *lease))
+            .collect();
+        self.tasks.push(Box::pin(async move {
+            // Without an answer the leases run on; they last three renewals.
+            let _ = sender
+                .store()
+                .extend_callbacks(&leases, sender.settings.lease_s)
+                .await;
+            Event::Renewed
+        }));
+    }
+
+    fn start_look(&mut self, after_ms: u64) {
+        self.looking = true;
+        let sender = self.sender;
+        self.tasks.push(Box::pin(async move {
+            sender.sleep_ms(after_ms).await;
+            Event::Looked(sender.store().callbacks_waiting().await)
+        }));
+    }
+
+    fn start_beat(&self) {
+        let sender = self.sender;
+        self.tasks.push(Box::pin(async move {
+            sender.sleep_ms(BEAT_MS).await;
+            Event::Beat {
+                stop: stop_was_asked(sender.ports.variables()).await,
+            }
+        }));
+    }
+}

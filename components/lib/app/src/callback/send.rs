@@ -1,0 +1,210 @@
+//! One attempt at one callback.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use trawl_core::callback_policy::{Verdict, judge, throttle_ms};
+use trawl_core::fetch_policy::FetchCode;
+use trawl_core::limits::callback::{ANSWER_BYTES_MAX, ATTEMPT_MS_MAX};
+use trawl_core::retry_after::retry_after_ms;
+use trawl_core::webhook_signature::SECRET_BYTES;
+use trawl_store::{Attempt, CallbackJob, Next, Secrets, Store, StoreError};
+
+use super::request::{Unsendable, build};
+use crate::fetch::{FetchError, TIMEOUTS};
+use crate::patience::{patiently, within};
+use crate::ports::{Body as _, Clock as _, Http as _, Ports, Purpose, Random as _};
+use crate::settings::CallbackSettings;
+
+/// What the attempts of one invocation share.
+pub(super) struct Sender<'p, P: Ports> {
+    pub(super) ports: &'p P,
+    pub(super) settings: CallbackSettings,
+}
+
+/// How an attempt was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Delivered,
+    Failed,
+    /// Somebody else holds the lease.
+    Stale,
+}
+
+/// What the endpoint answered.
+#[derive(Debug, Default)]
+struct Answer {
+    status: Option<u16>,
+    retry_after_ms: Option<u64>,
+    error: Option<String>,
+}
+
+impl<'p, P: Ports> Sender<'p, P> {
+    pub(super) fn store(&self) -> Store<'p, P::Sql> {
+        Store::new(self.ports.sql())
+    }
+
+    pub(super) async fn sleep_ms(&self, duration_ms: u64) {
+        if duration_ms > 0 {
+            self.ports
+                .clock()
+                .sleep(Duration::from_millis(duration_ms))
+                .await;
+        }
+    }
+
+    /// Sends `job` once and records what came of it.
+    pub(super) async fn attempt(&self, job: &CallbackJob) -> Result<Ended, StoreError> {
+        let clock = self.ports.clock();
+        let secrets = self.secrets(job).await?;
+        let started_ms = clock.monotonic_ms();
+        let request = match build(&self.settings, job, &secrets, clock.now_ms()) {
+            Ok(request) => request,
+            Err(unsendable) => return self.give_up(job, &unsendable).await,
+        };
+        let limit = Duration::from_millis(ATTEMPT_MS_MAX);
+        let answer = within(clock, limit, self.post(request)).await;
+        let answer = answer.unwrap_or_else(|| Answer {
+            error: Some("no answer within 15 s".to_owned()),
+            ..Answer::default()
+        });
+        let attempt = Attempt {
+            status: answer.status,
+            latency_ms: clock.monotonic_ms().saturating_sub(started_ms),
+            error: answer.error,
+        };
+        let mut draw = [0; 4];
+        self.ports.random().fill(&mut draw);
+        match judge(
+            job.attempt,
+            answer.status,
+            answer.retry_after_ms,
+            u32::from_be_bytes(draw),
+        ) {
+            Verdict::Delivered => self.record_delivery(job, &attempt).await,
+            Verdict::Retry { in_ms } => {
+                let throttle = throttle_ms(answer.status, answer.retry_after_ms);
+                self.record_failure(job, &attempt, Next::Retry { in_ms }, throttle)
+                    .await
+            }
+            Verdict::Exhausted => {
+                self.record_failure(job, &attempt, Next::Exhausted, None)
+                    .await
+            }
+            Verdict::EndpointGone => {
+                self.record_failure(job, &attempt, Next::EndpointGone, None)
+                    .await
+            }
+        }
+    }
+
+    /// An account that never asked for its secret has none yet: it gets one now, which the first answer it verifies needs.
+    async fn secrets(&self, job: &CallbackJob) -> Result<Secrets, StoreError> {
+        if let Some(current) = &job.secret_current {
+            return Ok(Secrets {
+                current: current.clone(),
+                previous: job.secret_previous.clone(),
+            });
+        }
+        let mut fresh = [0; SECRET_BYTES];
+        self.ports.random().fill(&mut fresh);
+        self.store().webhook_secrets(job.tenant, &fresh).await
+    }
+
+    /// Posts and reads the answer up to [`ANSWER_BYTES_MAX`], so that the connection can be used again. Redirects are not
+    /// followed: a 3xx is not a success.
+    async fn post(&self, request: http::Request<bytes::Bytes>) -> Answer {
+        let response = match self
+            .ports
+            .http()
+            .send(Purpose::Callback, request, TIMEOUTS)
+            .await
+        {
+            Ok(response) => response,
+            Err(error) => {
+                let code = FetchError::of_exchange(&error, false).code;
+                return Answer {
+                    error: Some(code.to_string()),
+                    ..Answer::default()
+                };
+            }
+        };
+        let status = response.status();
+        let asked = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let now_ms = self.ports.clock().now_ms();
+        let retry_after_ms = asked.and_then(|value| retry_after_ms(value, now_ms));
+        let mut body = response.into_body();
+        let mut bytes = 0;
+        while let Some(Ok(piece)) = body.chunk().await {
+            bytes += piece.len();
+            if bytes >= ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        let error = (!status.is_success()).then(|| FetchCode::Http(status.as_u16()).to_string());
+        Answer {
+            status: Some(status.as_u16()),
+            retry_after_ms,
+            error,
+        }
+    }
+
+    /// What can't be sent now can't be sent later; the owner finds the reason in the log of deliveries and may replay it.
+    async fn give_up(
+        &self,
+        job: &CallbackJob,
+        unsendable: &Unsendable,
+    ) -> Result<Ended, StoreError> {
+        let attempt = Attempt {
+            status: None,
+            latency_ms: 0,
+            error: Some(unsendable.to_string()),
+        };
+        self.record_failure(job, &attempt, Next::Exhausted, None)
+            .await
+    }
+
+    async fn record_delivery(
+        &self,
+        job: &CallbackJob,
+        attempt: &Attempt,
+    ) -> Result<Ended, StoreError> {
+        let store = self.store();
+        let held = patiently(self.ports.clock(), async || {
+            store.callback_done(job.id, job.lease, attempt).await
+        })
+        .await?;
+        Ok(if held { Ended::Delivered } else { Ended::Stale })
+    }
+
+    async fn record_failure(
+        &self,
+        job: &CallbackJob,
+        attempt: &Attempt,
+        next: Next,
+        throttle_endpoint_ms: Option<u64>,
+    ) -> Result<Ended, StoreError> {
+        let store = self.store();
+        let record = async || {
+            store
+                .callback_failed(job.id, job.lease, attempt, next, throttle_endpoint_ms)
+                .await
+        };
+        let held = patiently(self.ports.clock(), record).await?;
+        Ok(if held { Ended::Failed } else { Ended::Stale })
+    }
+
+    /// Gives callbacks back unsent; returns how many.
+    pub(super) async fn give_back(&self, leases: &BTreeMap<i64, i64>) -> u32 {
+        let leases: Vec<(i64, i64)> = leases.iter().map(|(id, lease)| (*id, *lease)).collect();
+        // When even this fails, the leases expire by themselves.
+        if leases.is_empty() || self.store().release_callbacks(&leases).await.is_err() {
+            return 0;
+        }
+        u32::try_from(leases.len()).unwrap_or(u32::MAX)
+    }
+}

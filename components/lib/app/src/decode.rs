@@ -1,0 +1,271 @@
+//! Unpacking a response body: content encodings taken off one by one, with what comes out counted while it comes.
+
+use std::io::{ErrorKind, Read};
+
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use trawl_core::limits::scrape::{
+    DECODED_BYTES_MAX, ENCODINGS_MAX, RATIO_FREE_BYTES, RATIO_MAX, YIELD_AFTER_MS,
+    ZSTD_WINDOW_BYTES_MAX,
+};
+
+use crate::ports::Clock;
+
+/// What we ask servers for, in the order we like it.
+pub const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
+
+/// Unpacked between two looks at the limits and the clock.
+const PIECE_BYTES: u64 = 64 * 1024;
+
+/// A content encoding that we take off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `gzip`, `x-gzip`.
+    Gzip,
+    /// `deflate`: zlib's format, or bare deflate, which some servers send under this name.
+    Deflate,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+}
+
+/// Why a body can't be unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// An encoding that we did not ask for.
+    #[error("the content encoding {0:?} is not supported")]
+    Unsupported(String),
+    /// More encodings over each other than any honest server uses.
+    #[error("more than {ENCODINGS_MAX} content encodings")]
+    TooMany,
+    /// Larger than a page may be.
+    #[error("the page is larger than {DECODED_BYTES_MAX} bytes when unpacked")]
+    TooLarge,
+    /// Grows so much that it is no page.
+    #[error("the page unpacks to more than {RATIO_MAX} times its size")]
+    Bomb,
+    /// Cut off or broken.
+    #[error("the compressed page is damaged: {0}")]
+    Damaged(String),
+}
+
+impl DecodeError {
+    /// Whether another attempt would end the same way. A damaged transfer may be whole the next time.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        !matches!(self, Self::Damaged(_))
+    }
+}
+
+/// The encodings of a response in the order in which they were applied.
+///
+/// # Errors
+/// [`DecodeError::Unsupported`] and [`DecodeError::TooMany`].
+pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
+    let mut found = Vec::new();
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let value = value
+            .to_str()
+            .map_err(|_| DecodeError::Unsupported("not text".to_owned()))?;
+        for name in value.split(',').map(str::trim) {
+            let encoding = match name.to_ascii_lowercase().as_str() {
+                "" | "identity" | "utf-8" | "none" => continue,
+                "gzip" | "x-gzip" => Encoding::Gzip,
+                "deflate" => Encoding::Deflate,
+                "br" => Encoding::Brotli,
+                "zstd" => Encoding::Zstd,
+                other => return Err(DecodeError::Unsupported(other.chars().take(40).collect())),
+            };
+            if found.len() == ENCODINGS_MAX {
+                return Err(DecodeError::TooMany);
+            }
+            found.push(encoding);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes the encodings off, last applied first.
+///
+/// # Errors
+/// [`DecodeError`] as soon as a limit is passed; what was unpacked by then is dropped.
+pub async fn unpack(
+    clock: &impl Clock,
+    encodings: &[Encoding],
+    body: Vec<u8>,
+) -> Result<Vec<u8>, DecodeError> {
+    let wire_bytes = body.len();
+    let mut body = body;
+    for encoding in encodings.iter().rev() {
+        // An empty body is empty in every encoding: servers send such for 204 and for empty pages.
+        if body.is_empty() {
+            return Ok(body);
+        }
+        body = unpack_one(clock, *encoding, &body, wire_bytes).await?;
+    }
+    Ok(body)
+}
+
+async fn unpack_one(
+    clock: &impl Clock,
+    encoding: Encoding,
+    packed: &[u8],
+    wire_bytes: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    match encoding {
+        Encoding::Gzip => gunzip(clock, packed, wire_bytes).await,
+        Encoding::Deflate if has_zlib_header(packed) => {
+            read_counted(
+                clock,
+                flate2::bufread::ZlibDecoder::new(packed),
+                wire_bytes,
+                Vec::new(),
+            )
+            .await
+        }
+        Encoding::Deflate => {
+            read_counted(
+                clock,
+                flate2::bufread::DeflateDecoder::new(packed),
+                wire_bytes,
+                Vec::new(),
+            )
+            .await
+        }
+        Encoding::Brotli => {
+            read_counted(
+                clock,
+                brotli::Decompressor::new(packed, 4096),
+                wire_bytes,
+                Vec::new(),
+            )
+            .await
+        }
+        Encoding::Zstd => unzstd(clock, packed, wire_bytes).await,
+    }
+}
+
+/// Gzip members one after the other; what follows them and is none is ignored, as browsers do.
+async fn gunzip(
+    clock: &impl Clock,
+    packed: &[u8],
+    wire_bytes: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut rest = packed;
+    let mut unpacked = Vec::new();
+    loop {
+        let mut member = flate2::bufread::GzDecoder::new(rest);
+        unpacked = read_counted(clock, &mut member, wire_bytes, unpacked).await?;
+        rest = member.into_inner();
+        if !rest.starts_with(&[0x1f, 0x8b]) {
+            return Ok(unpacked);
+        }
+    }
+}
+
+/// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
+fn has_zlib_header(packed: &[u8]) -> bool {
+    matches!(packed, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0)
+}
+
+/// Zstandard frames one after the other, skippable ones skipped.
+async fn unzstd(
+    clock: &impl Clock,
+    packed: &[u8],
+    wire_bytes: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut rest = packed;
+    let mut unpacked = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = skippable_frame(rest)? {
+            rest = after;
+            continue;
+        }
+        // The decoder reserves what the header asks for, so the header is looked at first.
+        check_zstd_window(rest)?;
+        let mut frame =
+            ruzstd::decoding::StreamingDecoder::new(&mut rest).map_err(|error| damaged(&error))?;
+        unpacked = read_counted(clock, &mut frame, wire_bytes, unpacked).await?;
+    }
+    Ok(unpacked)
+}
+
+/// RFC 8878, section 3.1.2: a magic number of 0x184D2A5?, a length, and bytes of no meaning to us.
+fn skippable_frame(packed: &[u8]) -> Result<Option<&[u8]>, DecodeError> {
+    match packed {
+        [magic, 0x2a, 0x4d, 0x18, a, b, c, d, rest @ ..] if magic & 0xf0 == 0x50 => {
+            let length =
+                usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).unwrap_or(usize::MAX);
+            rest.get(length..)
+                .map(Some)
+                .ok_or_else(|| damaged(&"a skippable frame is cut off"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// RFC 8878, section 3.1.1.1: the window is stated by a descriptor, or is the whole content of a single segment.
+fn check_zstd_window(packed: &[u8]) -> Result<(), DecodeError> {
+    let (Some(&descriptor), Some(&window)) = (packed.get(4), packed.get(5)) else {
+        return Err(damaged(&"the frame header is cut off"));
+    };
+    let single_segment = descriptor & 0x20 != 0;
+    let window_bytes = if single_segment {
+        let dictionary_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];
+        let size_bytes = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+        let mut size = [0; 8];
+        let field = packed.get(5 + dictionary_bytes..5 + dictionary_bytes + size_bytes);
+        size[..size_bytes]
+            .copy_from_slice(field.ok_or_else(|| damaged(&"the frame header is cut off"))?);
+        u64::from_le_bytes(size).saturating_add(if size_bytes == 2 { 256 } else { 0 })
+    } else {
+        let base = 1_u64 << (10 + u32::from(window >> 3));
+        base + base / 8 * u64::from(window & 7)
+    };
+    let window_bytes_max = if single_segment {
+        DECODED_BYTES_MAX as u64
+    } else {
+        ZSTD_WINDOW_BYTES_MAX
+    };
+    if window_bytes > window_bytes_max {
+        return Err(DecodeError::TooLarge);
+    }
+    Ok(())
+}
+
+/// Reads `decoder` to its end onto `unpacked`, looking at the limits after each piece and letting others run now and then.
+async fn read_counted(
+    clock: &impl Clock,
+    mut decoder: impl Read,
+    wire_bytes: usize,
+    mut unpacked: Vec<u8>,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut yielded_ms = clock.monotonic_ms();
+    loop {
+        let read = decoder
+            .by_ref()
+            .take(PIECE_BYTES)
+            .read_to_end(&mut unpacked);
+        if unpacked.len() > DECODED_BYTES_MAX {
+            return Err(DecodeError::TooLarge);
+        }
+        if unpacked.len() > RATIO_FREE_BYTES && unpacked.len() / RATIO_MAX > wire_bytes {
+            return Err(DecodeError::Bomb);
+        }
+        match read {
+            Ok(0) => return Ok(unpacked),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(damaged(&error)),
+        }
+        if clock.monotonic_ms() >= yielded_ms + YIELD_AFTER_MS {
+            clock.yield_now().await;
+            yielded_ms = clock.monotonic_ms();
+        }
+    }
+}
+
+fn damaged(error: &impl ToString) -> DecodeError {
+    DecodeError::Damaged(error.to_string())
+}

@@ -1,0 +1,156 @@
+//! The dispatcher: rings the queues that have work, and does what time makes necessary.
+
+use std::cell::Cell;
+
+use trawl_core::limits::sweep::{
+    CHORES_EVERY_MS, PURGE_EVERY_MS, PURGE_ROWS_MAX, RESCUE_EVERY_MS, RESCUE_SPREAD_PERCENT,
+    TICK_LATE_MS,
+};
+use trawl_core::state::Kind;
+use trawl_store::{Rescued, Store, StoreError};
+
+use crate::channels::{CALLBACK_QUEUE, TYPE_1_QUEUE, TYPE_2_QUEUE, TYPE_3_QUEUE};
+use crate::ports::{Bell as _, Clock as _, Ports, Variables as _};
+use crate::settings::KeepingSettings;
+
+/// What one message led to, beside rings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dispatched {
+    /// Retries that came due.
+    pub woken: u64,
+    /// Jobs whose lease had expired.
+    pub rescued: Rescued,
+    /// Callbacks whose lease had expired.
+    pub callbacks_rescued: Rescued,
+    /// Old rows removed.
+    pub purged: u64,
+}
+
+/// The channel of the scraper for `kind`.
+#[must_use]
+pub const fn channel_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => TYPE_1_QUEUE,
+        Kind::Html => TYPE_2_QUEUE,
+        Kind::Domains => TYPE_3_QUEUE,
+    }
+}
+
+thread_local! {
+    /// When this instance last did the chores of a tick. A host that starts an instance for each message loses this, and
+    /// does them a little oftener.
+    static CHORES_DONE_MS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// A message was received: something new waits, or a second has passed. Which of the two, the message does not say; a host
+/// passes no channel's name. So the scrapers that can claim something are rung each time, which is one read, and the chores are
+/// done once a second. Every node does them; what two of them do at once is done once, by the statements' own conditions.
+///
+/// # Errors
+/// When the database fails; the next tick tries again.
+pub async fn dispatch<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
+    let now_ms = ports.clock().monotonic_ms();
+    let lately = |done_ms: u64| now_ms >= done_ms && now_ms < done_ms + CHORES_EVERY_MS;
+    let mut dispatched = Dispatched::default();
+    if !CHORES_DONE_MS.get().is_some_and(lately) {
+        CHORES_DONE_MS.set(Some(now_ms));
+        dispatched = do_chores(ports).await?;
+    }
+    for kind in Store::new(ports.sql()).waiting().await? {
+        ports.bell().ring(channel_of(kind)).await;
+    }
+    Ok(dispatched)
+}
+
+/// What time makes necessary.
+async fn do_chores<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
+    let store = Store::new(ports.sql());
+    let mut dispatched = Dispatched {
+        woken: store.wake().await?,
+        ..Dispatched::default()
+    };
+    let node = ports
+        .variables()
+        .get("replica_id")
+        .await
+        .unwrap_or_default();
+    let now_ms = ports.clock().now_ms();
+    if falls_due(RESCUE_EVERY_MS, &node, now_ms) {
+        dispatched.rescued = store.rescue().await?;
+        dispatched.callbacks_rescued = store.rescue_callbacks().await?;
+    }
+    if falls_due(PURGE_EVERY_MS, &node, now_ms) {
+        let keeping = KeepingSettings::read(ports.variables()).await;
+        dispatched.purged = store
+            .purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX)
+            .await?;
+    }
+    if store.callbacks_waiting().await? {
+        ports.bell().ring(CALLBACK_QUEUE).await;
+    }
+    Ok(dispatched)
+}
+
+/// Whether this tick is the one of its period. Instances remember nothing, so the moment is computed: in each period
+/// there is one, at a place that depends on the node and varies by [`RESCUE_SPREAD_PERCENT`], so that nodes do not sweep
+/// together. A tick that comes up to [`TICK_LATE_MS`] after the moment takes it; two ticks may both do, which harms nobody.
+fn falls_due(period_ms: u64, node: &str, now_ms: i64) -> bool {
+    let now_ms = u64::try_from(now_ms).unwrap_or_default();
+    let phase_ms = mix(node
+        .bytes()
+        .fold(0, |hash, byte| mix(hash ^ u64::from(byte))))
+        % period_ms;
+    let shifted_ms = now_ms + phase_ms;
+    let (period, place_ms) = (shifted_ms / period_ms, shifted_ms % period_ms);
+    let spread_ms = period_ms * RESCUE_SPREAD_PERCENT / 100;
+    let moment_ms = mix(period ^ phase_ms) % (spread_ms + 1);
+    (moment_ms..moment_ms + TICK_LATE_MS).contains(&place_ms)
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The moments of a minute at which a node whose ticks come every `step_ms` sweeps.
+    fn sweeps(node: &str, start_ms: i64, step_ms: usize) -> Vec<i64> {
+        (start_ms..start_ms + 60_000)
+            .step_by(step_ms)
+            .filter(|now| falls_due(RESCUE_EVERY_MS, node, *now))
+            .collect()
+    }
+
+    #[test]
+    fn every_period_has_its_sweep_even_when_ticks_drift() {
+        for (node, start_ms, step_ms) in [
+            ("app1", 1_795_392_000_000, 1_000),
+            ("app2", 1_795_392_000_333, 1_090),
+            ("", 0, 900),
+        ] {
+            let moments = sweeps(node, start_ms, step_ms);
+            assert!(
+                (11..=26).contains(&moments.len()),
+                "{node}: {}",
+                moments.len()
+            );
+            let longest = moments.windows(2).map(|pair| pair[1] - pair[0]).max();
+            assert!(
+                longest.is_some_and(|gap_ms| gap_ms <= 7_200),
+                "{node}: {longest:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nodes_do_not_sweep_together() {
+        let (one, other) = (sweeps("app1", 0, 1_000), sweeps("app2", 0, 1_000));
+        assert_ne!(one, other);
+    }
+}

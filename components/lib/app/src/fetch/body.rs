@@ -1,0 +1,75 @@
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use trawl_core::fetch_policy::FetchCode;
+use trawl_core::limits::scrape::{BODY_BYTES_FREE, WIRE_BYTES_MAX};
+
+use super::FetchError;
+use crate::ports::Body;
+use crate::slots::Slots;
+
+/// Reads a page's body as sent, up to [`WIRE_BYTES_MAX`]. Beyond [`BODY_BYTES_FREE`] it waits for one of `large`.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    mut body: impl Body,
+    large: &Slots,
+) -> Result<Vec<u8>, FetchError> {
+    let stated = stated_length(headers);
+    if stated.is_some_and(|length| length > WIRE_BYTES_MAX) {
+        return Err(FetchCode::TooLarge.into());
+    }
+    let mut whole = Vec::new();
+    let mut slot = None;
+    while let Some(piece) = body.chunk().await {
+        let piece = piece.map_err(|error| FetchError::of_exchange(&error, true))?;
+        if whole.len() + piece.len() > WIRE_BYTES_MAX {
+            return Err(FetchCode::TooLarge.into());
+        }
+        if whole.is_empty() {
+            // Most pages are one piece: it is taken over, not copied.
+            whole = Vec::from(piece);
+            // What the server states is only a hint, so it reserves no more than everybody may have.
+            whole.reserve(
+                stated
+                    .unwrap_or_default()
+                    .min(BODY_BYTES_FREE)
+                    .saturating_sub(whole.len()),
+            );
+        } else {
+            whole.extend_from_slice(&piece);
+        }
+        if whole.len() > BODY_BYTES_FREE && slot.is_none() {
+            slot = Some(large.take().await);
+        }
+    }
+    if stated.is_some_and(|length| length > whole.len()) {
+        return Err(FetchCode::ConnectionLost.into());
+    }
+    Ok(whole)
+}
+
+/// Reads at most `bytes_max` bytes and cuts the rest off.
+pub(super) async fn read_beginning(
+    mut body: impl Body,
+    bytes_max: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let mut whole = Vec::new();
+    while let Some(piece) = body.chunk().await {
+        let piece = piece.map_err(|error| FetchError::of_exchange(&error, true))?;
+        let room = bytes_max - whole.len();
+        whole.extend_from_slice(&piece[..piece.len().min(room)]);
+        if whole.len() == bytes_max {
+            break;
+        }
+    }
+    Ok(whole)
+}
+
+fn stated_length(headers: &HeaderMap) -> Option<usize> {
+    headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}

@@ -1,0 +1,209 @@
+//! Fetching a page: the part of a scraper that all three types share.
+//!
+//! One [`Fetcher`] serves one invocation. Each hop of a chain of redirects passes the same gates: the URL's text, the
+//! host's robots.txt, and the address list of the host we run on. The body is counted while it arrives and again while
+//! it is unpacked.
+
+mod body;
+mod conditional;
+mod error;
+mod exchange;
+mod robots;
+
+use http::HeaderMap;
+use http::header::{
+    CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER, SET_COOKIE,
+};
+use trawl_core::content_type;
+use trawl_core::cookies::Jar;
+use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
+use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
+use trawl_core::retry_after::retry_after_ms;
+use trawl_core::state::Kind;
+use url::Url;
+
+pub use conditional::Validators;
+pub use error::FetchError;
+pub(crate) use exchange::TIMEOUTS;
+
+use crate::decode::{encodings, unpack};
+use crate::ports::{Clock as _, Http, Ports, Purpose};
+use crate::settings::ScraperSettings;
+use crate::slots::Slots;
+use body::read_body;
+use exchange::{Exchange, send};
+use robots::RobotsGate;
+
+/// A page as the server sent it, unpacked.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Where the redirects ended.
+    pub final_url: Url,
+    /// A success.
+    pub status: u16,
+    /// Of the last answer.
+    pub headers: HeaderMap,
+    /// Unpacked, not decoded to text.
+    pub body: Vec<u8>,
+    /// The URLs that redirected, in order.
+    pub redirects: Vec<String>,
+}
+
+impl Page {
+    /// A header's value, when it is text.
+    #[must_use]
+    pub fn header(&self, name: http::HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The `Content-Type` as sent, empty when there is none.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.header(CONTENT_TYPE).unwrap_or_default()
+    }
+}
+
+/// What a fetch brings.
+#[derive(Debug)]
+pub enum Fetched {
+    /// A page.
+    Page(Page),
+    /// The page is still what the validators stand for.
+    NotModified,
+}
+
+/// Fetches pages for one invocation.
+pub struct Fetcher<'a, P: Ports> {
+    ports: &'a P,
+    settings: &'a ScraperSettings,
+    robots: RobotsGate<'a, P>,
+    large_bodies: Slots,
+}
+
+impl<'a, P: Ports> Fetcher<'a, P> {
+    /// A fetcher with nothing remembered.
+    pub fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
+        Self {
+            ports,
+            settings,
+            robots: RobotsGate::new(ports, settings),
+            large_bodies: Slots::new(trawl_core::limits::scrape::LARGE_BODIES_MAX),
+        }
+    }
+
+    /// Fetches the page at `start` for a job of `kind`.
+    ///
+    /// # Errors
+    /// [`FetchError`]. The caller holds the deadline.
+    pub async fn page(
+        &self,
+        kind: Kind,
+        start: Url,
+        validators: Option<&Validators>,
+    ) -> Result<Fetched, FetchError> {
+        let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, Method::Get, start);
+        let mut jar = Jar::default();
+        let (response, conditional) = loop {
+            let url = redirects.current();
+            self.robots.check(url).await?;
+            let conditional = validators.filter(|validators| validators.stands_for(url));
+            let response = self.ask(url, &jar, conditional).await?;
+            let now_ms = self.ports.clock().now_ms();
+            for cookie in response.headers().get_all(SET_COOKIE) {
+                if let Ok(cookie) = cookie.to_str() {
+                    jar.set(url, cookie, now_ms);
+                }
+            }
+            let location = response.headers().get(LOCATION).and_then(location_text);
+            let next = redirects.follow(
+                response.status().as_u16(),
+                location.as_deref(),
+                jar.revision(),
+            )?;
+            if next.is_none() {
+                break (response, conditional.is_some());
+            }
+        };
+        let status = response.status().as_u16();
+        match classify_status(status) {
+            StatusClass::Success => self
+                .read(kind, &redirects, response)
+                .await
+                .map(Fetched::Page),
+            StatusClass::NotModified if conditional => Ok(Fetched::NotModified),
+            _ => Err(self.refusal(status, response.headers())),
+        }
+    }
+
+    async fn ask(
+        &self,
+        url: &Url,
+        jar: &Jar,
+        conditional: Option<&Validators>,
+    ) -> Result<http::Response<BodyOf<P>>, FetchError> {
+        let mut request = Exchange::get(url, &self.settings.user_agent)?;
+        if let Some(cookies) = jar.header(url) {
+            request.add(http::header::COOKIE, &cookies);
+        }
+        if let Some(validators) = conditional {
+            if let Some(etag) = &validators.etag {
+                request.add(IF_NONE_MATCH, etag);
+            }
+            if let Some(since) = &validators.last_modified {
+                request.add(IF_MODIFIED_SINCE, since);
+            }
+        }
+        send(self.ports, Purpose::Page, request).await
+    }
+
+    /// What can be refused by the head is refused before a byte of the body is read.
+    async fn read(
+        &self,
+        kind: Kind,
+        redirects: &Redirects<'_>,
+        response: http::Response<BodyOf<P>>,
+    ) -> Result<Page, FetchError> {
+        let (parts, body) = response.into_parts();
+        let content_type = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        content_type::accept_header(kind, content_type)?;
+        let encodings = encodings(&parts.headers)?;
+        let packed = read_body(&parts.headers, body, &self.large_bodies).await?;
+        let body = unpack(self.ports.clock(), &encodings, packed).await?;
+        content_type::accept(kind, content_type, &body)?;
+        Ok(Page {
+            final_url: redirects.current().clone(),
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+            redirects: redirects
+                .chain()
+                .iter()
+                .map(|hop| hop.url.to_string())
+                .collect(),
+        })
+    }
+
+    fn refusal(&self, status: u16, headers: &HeaderMap) -> FetchError {
+        let asked = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let now_ms = self.ports.clock().now_ms();
+        FetchError {
+            retry_after_ms: asked.and_then(|value| retry_after_ms(value, now_ms)),
+            ..FetchError::from(FetchCode::Http(status))
+        }
+    }
+}
+
+/// The body type of these ports.
+type BodyOf<P> = <<P as Ports>::Http as Http>::Body;
+
+/// Browsers read a `Location` that is not ASCII as UTF-8.
+fn location_text(value: &http::HeaderValue) -> Option<String> {
+    std::str::from_utf8(value.as_bytes())
+        .ok()
+        .map(str::to_owned)
+}

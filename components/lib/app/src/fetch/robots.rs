@@ -1,0 +1,342 @@
+//! The gate of robots.txt: asked on every hop, answered from memory, else from the database, else from the host.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use trawl_core::fetch_policy::{FetchCode, TABLE};
+use trawl_core::limits::robots::{BODY_BYTES_MAX, UNREACHABLE_RETRY_MS};
+use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
+use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable};
+use trawl_core::url_guard::authority;
+use trawl_store::{CachedRobots, Store, StoreError};
+use url::Url;
+
+use super::FetchError;
+use super::body::read_beginning;
+use super::exchange::{Exchange, send};
+use crate::decode::{encodings, unpack};
+use crate::ports::{Clock as _, Ports, Purpose};
+use crate::settings::ScraperSettings;
+use crate::slots::Slots;
+
+/// Authorities remembered by one invocation; all are forgotten together when there are more.
+const REMEMBERED_MAX: usize = 256;
+
+/// The robots.txt of the authorities that one invocation has to do with.
+pub(super) struct RobotsGate<'a, P: Ports> {
+    ports: &'a P,
+    settings: &'a ScraperSettings,
+    product_token: &'a str,
+    remembered: RefCell<HashMap<String, Rc<Authority>>>,
+}
+
+/// One authority. The slot makes sure that only one job asks and the others wait for its answer.
+struct Authority {
+    asking: Slots,
+    answer: RefCell<Option<Rc<Answer>>>,
+}
+
+/// What holds for an authority.
+struct Answer {
+    state: RobotsState,
+    /// Told when nobody can know: when the host's pages could not be had either, that; and when it is asked again.
+    unreachable: FetchError,
+}
+
+/// An unreachable host is asked again after as long as it has been silent, at least this. Jobs wait until then, so
+/// their attempts outlast a restart and some minutes more.
+const ASKED_AGAIN_MS_MIN: i64 = 30_000;
+
+impl<'a, P: Ports> RobotsGate<'a, P> {
+    pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
+        let product_token = product_token(&settings.user_agent);
+        Self {
+            ports,
+            settings,
+            product_token,
+            remembered: RefCell::default(),
+        }
+    }
+
+    /// Whether `url` may be fetched.
+    ///
+    /// # Errors
+    /// `robots_disallowed`, or why nobody can know: `robots_unreachable`, `dns`, `connect`, `address_not_allowed`, `tls`.
+    pub(super) async fn check(&self, url: &Url) -> Result<(), FetchError> {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+        if !self.settings.robots.applies_to(host) {
+            return Ok(());
+        }
+        let authority = self.authority(authority(url));
+        let answered = authority.answer.borrow().clone();
+        let answer = match answered {
+            Some(answer) => answer,
+            None => self.ask_once(&authority, url).await?,
+        };
+        match answer.state.verdict(url) {
+            RobotsVerdict::Allowed => Ok(()),
+            RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
+            RobotsVerdict::Unreachable => Err(answer.unreachable.clone()),
+        }
+    }
+
+    fn authority(&self, key: String) -> Rc<Authority> {
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(&key) {
+            remembered.clear();
+        }
+        let new = || {
+            Rc::new(Authority {
+                asking: Slots::new(1),
+                answer: RefCell::default(),
+            })
+        };
+        Rc::clone(remembered.entry(key).or_insert_with(new))
+    }
+
+    async fn ask_once(&self, authority: &Authority, url: &Url) -> Result<Rc<Answer>, FetchError> {
+        let _turn = authority.asking.take().await;
+        let answered = authority.answer.borrow().clone();
+        if let Some(answer) = answered {
+            return Ok(answer);
+        }
+        let answer = Rc::new(self.answer(url).await?);
+        authority.answer.replace(Some(Rc::clone(&answer)));
+        Ok(answer)
+    }
+
+    /// From the database while the copy there is fresh, else from the host.
+    async fn answer(&self, url: &Url) -> Result<Answer, FetchError> {
+        let key = authority(url);
+        let cached = self.store().robots(&key).await?;
+        let (known, body) = match &cached {
+            Some(cached) => (Known::read(cached), cached.body.as_slice()),
+            None => (Known::default(), &[][..]),
+        };
+        if let Some(cached) = &cached
+            && (cached.fetched_ms..cached.expires_ms).contains(&cached.now_ms)
+        {
+            return Ok(self.stored_answer(&known, body, cached.now_ms, cached.expires_ms));
+        }
+        match self.fetch(url).await {
+            Ok((found, body)) if found != Found::Unreachable => {
+                let state = RobotsState::new(found, &body, self.product_token);
+                self.keep(
+                    &key,
+                    &Known {
+                        found: Some(found),
+                        ..Known::default()
+                    },
+                    &body,
+                    found.ttl_ms(),
+                )
+                .await?;
+                self.set_pace(url, &state).await?;
+                Ok(Answer {
+                    state,
+                    unreachable: FetchCode::RobotsUnreachable.into(),
+                })
+            }
+            // The page can't be had either, and no later answer of robots.txt will change that.
+            Err(error) if error.code.is_permanent() => Err(error),
+            outcome => {
+                let code =
+                    outcome.map_or_else(|error| error.code, |_| FetchCode::RobotsUnreachable);
+                let now_ms = cached
+                    .as_ref()
+                    .map_or_else(|| self.ports.clock().now_ms(), |cached| cached.now_ms);
+                let (known, wait_ms) = known.unreachable(told_as(code), now_ms);
+                self.keep(&key, &known, body, wait_ms).await?;
+                Ok(self.stored_answer(&known, body, now_ms, now_ms.saturating_add(wait_ms)))
+            }
+        }
+    }
+
+    fn stored_answer(&self, known: &Known, body: &[u8], now_ms: i64, expires_ms: i64) -> Answer {
+        let last_good = known
+            .found
+            .map(|found| RobotsState::new(found, body, self.product_token));
+        let state = match (known.unreachable_since_ms, last_good) {
+            (Some(since_ms), last_good) => while_unreachable(last_good, since_ms, now_ms),
+            (None, last_good) => last_good.unwrap_or(RobotsState::Unreachable),
+        };
+        let retry_after_ms = u64::try_from(expires_ms.saturating_sub(now_ms)).ok();
+        Answer {
+            state,
+            unreachable: FetchError {
+                retry_after_ms,
+                ..FetchError::from(known.cause)
+            },
+        }
+    }
+
+    async fn keep(
+        &self,
+        key: &str,
+        known: &Known,
+        body: &[u8],
+        ttl_ms: i64,
+    ) -> Result<(), StoreError> {
+        let ttl_s = u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX);
+        self.store()
+            .put_robots(key, &known.written(), body, ttl_s)
+            .await
+    }
+
+    fn store(&self) -> Store<'a, P::Sql> {
+        Store::new(self.ports.sql())
+    }
+
+    /// A host that asks for pauses gets them, from every replica: the queue keeps the pace.
+    async fn set_pace(&self, url: &Url, state: &RobotsState) -> Result<(), StoreError> {
+        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), url.host_str()) else {
+            return Ok(());
+        };
+        self.store()
+            .set_host_pace(host.trim_end_matches('.'), gap_ms, 1, "robots")
+            .await
+    }
+
+    /// Asks the host. Redirects may lead to other hosts; what is found there holds for the authority that was asked.
+    async fn fetch(&self, url: &Url) -> Result<(Found, Vec<u8>), FetchError> {
+        let mut start = url.clone();
+        start.set_path("/robots.txt");
+        start.set_query(None);
+        let mut redirects = Redirects::new(&self.settings.urls, Chain::Robots, Method::Get, start);
+        let response = loop {
+            let request = Exchange::get(redirects.current(), &self.settings.user_agent)?;
+            let response = send(self.ports, Purpose::Robots, request).await?;
+            let location = response
+                .headers()
+                .get(http::header::LOCATION)
+                .and_then(super::location_text);
+            match redirects.follow(response.status().as_u16(), location.as_deref(), 0) {
+                Ok(Some(_)) => {}
+                Ok(None) => break response,
+                Err(_) => return Ok((Found::Unreachable, Vec::new())),
+            }
+        };
+        let found = Found::from_status(response.status().as_u16());
+        if found != Found::Rules {
+            return Ok((found, Vec::new()));
+        }
+        let (parts, body) = response.into_parts();
+        let packed = read_beginning(body, BODY_BYTES_MAX).await?;
+        match encodings(&parts.headers) {
+            Ok(encodings) => match unpack(self.ports.clock(), &encodings, packed).await {
+                Ok(body) => Ok((Found::Rules, cut_at_a_line(body))),
+                Err(_) => Ok((Found::Unreachable, Vec::new())),
+            },
+            Err(_) => Ok((Found::Unreachable, Vec::new())),
+        }
+    }
+}
+
+/// A robots.txt longer than is read ends with the last whole line that fits (RFC 9309, 2.5).
+fn cut_at_a_line(mut body: Vec<u8>) -> Vec<u8> {
+    if body.len() >= BODY_BYTES_MAX {
+        body.truncate(BODY_BYTES_MAX);
+        let end = body
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        body.truncate(end);
+    }
+    body
+}
+
+/// The name by which robots.txt calls us: what stands before the version in our User-Agent (RFC 9309, 2.2.1).
+fn product_token(user_agent: &str) -> &str {
+    let end = user_agent
+        .find(|c: char| !c.is_ascii_alphabetic() && c != '_' && c != '-')
+        .unwrap_or(user_agent.len());
+    if end == 0 {
+        "trawl"
+    } else {
+        &user_agent[..end]
+    }
+}
+
+/// A host without a name or a listener has no pages either: saying so helps more than naming robots.txt.
+const fn told_as(code: FetchCode) -> FetchCode {
+    match code {
+        FetchCode::Dns | FetchCode::Connect => code,
+        _ => FetchCode::RobotsUnreachable,
+    }
+}
+
+/// The word in the database's column `state`: what was last found, and since when the host gives no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    found: Option<Found>,
+    unreachable_since_ms: Option<i64>,
+    cause: FetchCode,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            found: None,
+            unreachable_since_ms: None,
+            cause: FetchCode::RobotsUnreachable,
+        }
+    }
+}
+
+impl Known {
+    /// `rules`, `allow_all`, or `unreachable <since_ms> <last found or -> <code>`. What can't be read is nothing known.
+    fn read(cached: &CachedRobots) -> Self {
+        let mut words = cached.state.split(' ');
+        let found = words.next().and_then(Found::parse);
+        if found != Some(Found::Unreachable) {
+            return Self {
+                found,
+                ..Self::default()
+            };
+        }
+        let since_ms = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(cached.fetched_ms);
+        let last = words.next().and_then(Found::parse);
+        let code = words
+            .next()
+            .and_then(|word| TABLE.iter().find(|row| row.1 == word))
+            .map(|row| row.0);
+        Self {
+            found: last,
+            unreachable_since_ms: Some(since_ms),
+            cause: code.unwrap_or(FetchCode::RobotsUnreachable),
+        }
+    }
+
+    fn written(&self) -> String {
+        let last = self.found.map_or("-", Found::as_str);
+        match self.unreachable_since_ms {
+            Some(since_ms) => format!(
+                "{} {since_ms} {last} {}",
+                Found::Unreachable.as_str(),
+                self.cause.code()
+            ),
+            None => last.to_owned(),
+        }
+    }
+
+    /// The same with the host silent from now on, or for longer already; and for how long it is left alone.
+    fn unreachable(self, cause: FetchCode, now_ms: i64) -> (Self, i64) {
+        let since_ms = self.unreachable_since_ms.unwrap_or(now_ms);
+        let wait_ms = now_ms
+            .saturating_sub(since_ms)
+            .max(ASKED_AGAIN_MS_MIN)
+            .min(UNREACHABLE_RETRY_MS);
+        (
+            Self {
+                unreachable_since_ms: Some(since_ms),
+                cause,
+                ..self
+            },
+            wait_ms,
+        )
+    }
+}

@@ -1,0 +1,486 @@
+//! The drain loop: one invocation works off a queue.
+//!
+//! All that goes on is a task in one set: attempts, statements, timers. Each ends in an [`Event`]; after each event
+//! the loop decides what to start next. So a statement that waits for its commit never holds up a fetch, and a fetch
+//! never holds up a statement.
+
+use futures::StreamExt as _;
+use futures::future::{Aborted, LocalBoxFuture, abortable};
+use futures::stream::FuturesUnordered;
+use trawl_core::ids::MessageId;
+use trawl_core::limits::scrape::{
+    ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, GATHER_MS, GATHERED_BYTES_MAX, GATHERED_MAX, IN_FLIGHT_MAX,
+    INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS, STOP_MS_MAX,
+};
+use trawl_core::state::Kind;
+use trawl_store::{Failure, Finished, Job, Store, StoreError};
+
+use super::attempt::{Outcome, Scraper};
+use super::extractor::Extractor;
+use super::leases::Leases;
+use super::record::{Recorded, record_failure, record_results};
+use crate::channels::CALLBACK_QUEUE;
+use crate::ports::{Bell as _, Clock as _, Ports};
+use crate::settings::{ScraperSettings, stop_was_asked};
+
+/// What one invocation did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Jobs claimed.
+    pub claimed: u32,
+    /// Results recorded.
+    pub finished: u32,
+    /// Failures recorded, retries among them.
+    pub failed: u32,
+    /// Work thrown away because somebody else holds the lease, or nobody may.
+    pub stale: u32,
+    /// Jobs given back unfinished at a stop.
+    pub released: u32,
+}
+
+impl Drained {
+    fn count(&mut self, recorded: Recorded) {
+        self.finished += recorded.finished;
+        self.failed += recorded.failed;
+        self.stale += recorded.stale;
+    }
+}
+
+/// Works off the queue of `extractor`'s kind until nothing can be claimed or the invocation's time is used.
+///
+/// # Errors
+/// When the database fails; what was in flight is then finished or left to the rescue.
+pub async fn drain<P: Ports, E: Extractor>(
+    ports: &P,
+    extractor: &E,
+) -> Result<Drained, StoreError> {
+    // A claim is a write; this is a read that nobody waits for. Most rings find the work taken already.
+    if !Store::new(ports.sql())
+        .waiting()
+        .await?
+        .contains(&extractor.kind())
+    {
+        return Ok(Drained::default());
+    }
+    let settings = ScraperSettings::read(ports).await;
+    let scraper = Scraper::new(ports, extractor, &settings);
+    let mut drain = Drain::new(&scraper);
+    drain.run().await;
+    if drain.leaves_work() {
+        ports.bell().ring(extractor.channel()).await;
+    }
+    drain.ended()
+}
+
+/// Rings when a callback waits. A ring starts an instance, so it is worth a read to know.
+async fn ring_callbacks<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+) -> Result<(), StoreError> {
+    if scraper.store().callbacks_waiting().await? {
+        scraper.ports.bell().ring(CALLBACK_QUEUE).await;
+    }
+    Ok(())
+}
+
+/// What a task of the loop ended in.
+enum Event {
+    ClaimedAlone(Result<Option<Job>, StoreError>),
+    Claimed {
+        asked: u32,
+        jobs: Result<Vec<Job>, StoreError>,
+    },
+    Attempted(MessageId, Result<Outcome, Aborted>),
+    Finished(Result<Recorded, StoreError>),
+    Failed(Result<Recorded, StoreError>),
+    Looked(Result<Vec<Kind>, StoreError>),
+    Renewed {
+        asked: Vec<(MessageId, i64)>,
+        granted: Result<Vec<MessageId>, StoreError>,
+    },
+    Released(u32),
+    Gathered,
+    Beat {
+        stop: bool,
+    },
+    Rung,
+}
+
+/// Whether results that are ready wait for others to share their statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gathering {
+    NotYet,
+    Until,
+    Over,
+}
+
+/// The state of one invocation. What is under way is counted here, since that is what decides that all is done.
+struct Drain<'s, 'p, P: Ports, E: Extractor> {
+    scraper: &'s Scraper<'p, P, E>,
+    tasks: FuturesUnordered<LocalBoxFuture<'s, Event>>,
+    leases: Leases,
+    drained: Drained,
+    broken: Option<StoreError>,
+    started_ms: u64,
+    stopping_since_ms: Option<u64>,
+    /// Jobs that were in flight when a worker died come first, one at a time with nothing beside them: if one of them is
+    /// what kills workers, it kills nobody else's attempt.
+    alone: bool,
+    /// The last claim got less than it asked for: the next one waits for a sign that there is more.
+    dry: bool,
+    claiming: bool,
+    looking: bool,
+    looks_in_vain: u64,
+    gathered: Vec<Finished>,
+    gathering: Gathering,
+    finishing: bool,
+    failing: u32,
+    ring_due: bool,
+    ringing: bool,
+}
+
+impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
+    fn new(scraper: &'s Scraper<'p, P, E>) -> Self {
+        Self {
+            scraper,
+            tasks: FuturesUnordered::new(),
+            leases: Leases::default(),
+            drained: Drained::default(),
+            broken: None,
+            started_ms: scraper.ports.clock().monotonic_ms(),
+            stopping_since_ms: None,
+            alone: true,
+            dry: false,
+            claiming: false,
+            looking: false,
+            looks_in_vain: 0,
+            gathered: Vec::new(),
+            gathering: Gathering::NotYet,
+            finishing: false,
+            failing: 0,
+            ring_due: false,
+            ringing: false,
+        }
+    }
+
+    async fn run(&mut self) {
+        self.start_beat();
+        self.steer();
+        while !self.is_over()
+            && let Some(event) = self.tasks.next().await
+        {
+            self.on(event);
+            self.steer();
+        }
+    }
+
+    fn ended(self) -> Result<Drained, StoreError> {
+        self.broken.map_or(Ok(self.drained), Err)
+    }
+
+    /// Nothing is held and nothing is on its way to the database.
+    fn is_idle(&self) -> bool {
+        self.leases.is_empty()
+            && self.gathered.is_empty()
+            && !self.finishing
+            && self.failing == 0
+            && !self.claiming
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_idle() && !self.looking && !self.ringing && !self.ring_due
+    }
+
+    /// The time was used up while there was still something to claim.
+    fn leaves_work(&self) -> bool {
+        !self.dry && self.broken.is_none() && self.stopping_since_ms.is_none()
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::ClaimedAlone(job) => {
+                self.claiming = false;
+                match self.unless_broken(job).flatten() {
+                    Some(job) => self.start_attempt(job),
+                    None => self.alone = false,
+                }
+            }
+            Event::Claimed { asked, jobs } => {
+                self.claiming = false;
+                if let Some(jobs) = self.unless_broken(jobs) {
+                    self.on_claimed(asked, jobs);
+                }
+            }
+            Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
+            Event::Finished(recorded) => {
+                self.finishing = false;
+                self.on_recorded(recorded);
+            }
+            Event::Failed(recorded) => {
+                self.failing -= 1;
+                self.on_recorded(recorded);
+            }
+            Event::Looked(waiting) => {
+                self.looking = false;
+                let kind = self.scraper.extractor.kind();
+                self.dry = !self
+                    .unless_broken(waiting)
+                    .is_some_and(|kinds| kinds.contains(&kind));
+                self.looks_in_vain = if self.dry { self.looks_in_vain + 1 } else { 0 };
+            }
+            Event::Renewed { asked, granted } => {
+                // Without an answer the leases run on; they last three renewals.
+                if let Ok(granted) = granted {
+                    self.drained.stale += self.leases.abandon_lost(&asked, &granted);
+                }
+            }
+            Event::Released(count) => {
+                self.failing -= 1;
+                self.drained.released += count;
+            }
+            Event::Gathered => self.gathering = Gathering::Over,
+            Event::Beat { stop } => self.on_beat(stop),
+            Event::Rung => self.ringing = false,
+        }
+    }
+
+    fn unless_broken<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.broken.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    fn on_claimed(&mut self, asked: u32, jobs: Vec<Job>) {
+        self.dry = jobs.len() < asked as usize;
+        if !jobs.is_empty() {
+            self.looks_in_vain = 0;
+        }
+        for job in jobs {
+            self.start_attempt(job);
+        }
+    }
+
+    fn on_attempted(&mut self, id: MessageId, outcome: Result<Outcome, Aborted>) {
+        // An aborted attempt has left the leases already, and its job may be held again under a newer one.
+        let Ok(outcome) = outcome else { return };
+        self.leases.drop_held(id);
+        match outcome {
+            Outcome::Finished(finished) => self.gathered.push(finished),
+            Outcome::Failed(failure) => self.start_fail(failure),
+        }
+    }
+
+    /// Something became terminal or was put back: its host has a free slot, and a callback may wait.
+    fn on_recorded(&mut self, recorded: Result<Recorded, StoreError>) {
+        let Some(recorded) = self.unless_broken(recorded) else {
+            return;
+        };
+        self.drained.count(recorded);
+        self.ring_due |= recorded.finished + recorded.failed > 0;
+        if self.dry && self.may_claim() && !self.looking && !self.claiming {
+            self.start_look(0);
+        }
+    }
+
+    fn on_beat(&mut self, stop: bool) {
+        let now_ms = self.now_ms();
+        if stop {
+            let since_ms = *self.stopping_since_ms.get_or_insert(now_ms);
+            if now_ms >= since_ms + STOP_MS_MAX {
+                self.start_release();
+            }
+        }
+        let third_ms = u64::from(self.scraper.settings.lease_s) * 1_000 / 3;
+        let due = self.leases.due(now_ms, third_ms);
+        if !due.is_empty() {
+            self.start_renew(due);
+        }
+        self.start_beat();
+    }
+
+    /// Starts what should be under way and is not.
+    fn steer(&mut self) {
+        self.steer_results();
+        if self.ring_due && !self.ringing {
+            self.start_ring();
+        }
+        self.alone &= self.now_ms() < self.started_ms + ALONE_MS_MAX;
+        if self.alone {
+            if self.is_idle() && self.may_claim() {
+                self.start_claim_alone();
+            }
+            return;
+        }
+        let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
+        if self.may_claim() && !self.dry && !self.claiming && free >= CLAIMED_MAX {
+            self.start_claim();
+        }
+        if self.is_idle()
+            && self.may_claim()
+            && self.dry
+            && !self.looking
+            && self.looks_in_vain < LINGER_LOOKS
+        {
+            self.start_look(LINGER_MS / LINGER_LOOKS);
+        }
+    }
+
+    /// One statement at a time: what ends while it commits shares the next one. The first results wait a moment for
+    /// company, unless there is nobody left to wait for.
+    fn steer_results(&mut self) {
+        if self.gathered.is_empty() || self.finishing {
+            return;
+        }
+        let bytes: usize = self
+            .gathered
+            .iter()
+            .map(|finished| finished.body.len())
+            .sum();
+        let full = self.gathered.len() >= GATHERED_MAX || bytes >= GATHERED_BYTES_MAX;
+        if full || self.leases.is_empty() || self.gathering == Gathering::Over {
+            self.gathering = Gathering::NotYet;
+            self.start_finish();
+        } else if self.gathering == Gathering::NotYet {
+            self.gathering = Gathering::Until;
+            self.start_gathering();
+        }
+    }
+
+    fn may_claim(&self) -> bool {
+        let in_time = self.now_ms() < self.started_ms + INVOCATION_MS_MAX;
+        in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.scraper.ports.clock().monotonic_ms()
+    }
+}
+
+/// The tasks.
+impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
+    fn start(&self, task: impl Future<Output = Event> + 's) {
+        self.tasks.push(Box::pin(task));
+    }
+
+    fn start_attempt(&mut self, job: Job) {
+        self.drained.claimed += 1;
+        let scraper = self.scraper;
+        let (id, lease) = (job.id, job.lease);
+        let (attempt, abort) = abortable(async move { scraper.attempt(&job).await });
+        self.leases.hold(id, lease, self.now_ms(), abort);
+        self.start(async move { Event::Attempted(id, attempt.await) });
+    }
+
+    fn start_claim_alone(&mut self) {
+        self.claiming = true;
+        let scraper = self.scraper;
+        self.start(async move {
+            let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
+            Event::ClaimedAlone(
+                scraper
+                    .store()
+                    .claim_alone(kind, &settings.worker, settings.lease_s)
+                    .await,
+            )
+        });
+    }
+
+    fn start_claim(&mut self) {
+        self.claiming = true;
+        let scraper = self.scraper;
+        let asked = u32::try_from(CLAIMED_MAX).unwrap_or(u32::MAX);
+        self.start(async move {
+            let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
+            let jobs = scraper
+                .store()
+                .claim(kind, asked, &settings.worker, settings.lease_s)
+                .await;
+            Event::Claimed { asked, jobs }
+        });
+    }
+
+    fn start_look(&mut self, after_ms: u64) {
+        self.looking = true;
+        let scraper = self.scraper;
+        self.start(async move {
+            scraper.sleep_ms(after_ms).await;
+            Event::Looked(scraper.store().waiting().await)
+        });
+    }
+
+    fn start_gathering(&self) {
+        let scraper = self.scraper;
+        self.start(async move {
+            scraper.sleep_ms(GATHER_MS).await;
+            Event::Gathered
+        });
+    }
+
+    fn start_finish(&mut self) {
+        self.finishing = true;
+        let (scraper, finished) = (self.scraper, std::mem::take(&mut self.gathered));
+        self.start(async move { Event::Finished(record_results(scraper, finished).await) });
+    }
+
+    fn start_fail(&mut self, failure: Failure) {
+        self.failing += 1;
+        let scraper = self.scraper;
+        self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
+    }
+
+    fn start_renew(&self, asked: Vec<(MessageId, i64)>) {
+        let scraper = self.scraper;
+        self.start(async move {
+            let granted = scraper
+                .store()
+                .extend(&asked, scraper.settings.lease_s)
+                .await;
+            Event::Renewed { asked, granted }
+        });
+    }
+
+    /// Gives back what is still in flight when the host waits no longer.
+    fn start_release(&mut self) {
+        let leases = self.leases.abandon_all();
+        if leases.is_empty() {
+            return;
+        }
+        self.failing += 1;
+        let scraper = self.scraper;
+        self.start(async move {
+            // When even this fails, the leases expire by themselves.
+            let released = scraper.store().release(&leases).await.is_ok();
+            Event::Released(if released {
+                u32::try_from(leases.len()).unwrap_or(u32::MAX)
+            } else {
+                0
+            })
+        });
+    }
+
+    fn start_ring(&mut self) {
+        self.ring_due = false;
+        self.ringing = true;
+        let scraper = self.scraper;
+        self.start(async move {
+            // A ring that fails is made up for by the clock.
+            let _ = ring_callbacks(scraper).await;
+            // Rings are coalesced: asking again sooner would be a read for nothing.
+            scraper.sleep_ms(RING_EVERY_MS).await;
+            Event::Rung
+        });
+    }
+
+    fn start_beat(&self) {
+        let scraper = self.scraper;
+        self.start(async move {
+            scraper.sleep_ms(BEAT_MS).await;
+            Event::Beat {
+                stop: stop_was_asked(scraper.ports.variables()).await,
+            }
+        });
+    }
+}

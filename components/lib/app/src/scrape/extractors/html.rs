@@ -1,0 +1,57 @@
+use std::borrow::Cow;
+
+use trawl_core::fetch_policy::FetchCode;
+use trawl_core::state::{JobError, Kind};
+use trawl_store::Job;
+use trawl_wire::result::HtmlMeta;
+
+use super::{decode, form};
+use crate::fetch::Page;
+use crate::scrape::{Extracted, Extractor};
+
+/// Type 2: the page as UTF-8.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Html;
+
+impl Extractor for Html {
+    fn kind(&self) -> Kind {
+        Kind::Html
+    }
+
+    fn channel(&self) -> &'static str {
+        crate::channels::TYPE_2_QUEUE
+    }
+
+    /// Mode and selector mean nothing to a whole page.
+    fn is_same_request(&self, _job: &Job, _meta: &str) -> bool {
+        true
+    }
+
+    fn extract(&self, job: &Job, mut page: Page) -> Result<Extracted, JobError> {
+        let form = form(Kind::Html, &page)?;
+        let decoded = decode(&page, form);
+        let charset = decoded.encoding;
+        // Most pages are UTF-8 without a mark: the bytes themselves are the result.
+        let changed = match decoded.text {
+            Cow::Borrowed(text) if text.len() == page.body.len() => None,
+            text => Some(text.into_owned().into_bytes()),
+        };
+        let body = changed.unwrap_or_else(|| std::mem::take(&mut page.body));
+        let headers = page.headers.iter().map(|(name, value)| {
+            (
+                name.as_str().into(),
+                String::from_utf8_lossy(value.as_bytes()),
+            )
+        });
+        let meta = HtmlMeta {
+            url: job.request_url.as_str().into(),
+            charset: charset.into(),
+            headers: headers.collect(),
+            redirects: page.redirects.clone(),
+            truncated: false,
+        };
+        let meta = serde_json::to_string(&meta)
+            .map_err(|error| FetchCode::Internal.job_error(Some(error.to_string())))?;
+        Ok(Extracted { body, meta })
+    }
+}

@@ -1,0 +1,86 @@
+//! Writing down what attempts came to. The work is done and paid for, so a busy database is waited for.
+
+use trawl_core::state::JobError;
+use trawl_store::{Failure, Finished, StoreError};
+
+use super::attempt::Scraper;
+use super::extractor::Extractor;
+use crate::patience::patiently;
+use crate::ports::Ports;
+
+/// What became of results and failures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Recorded {
+    pub(super) finished: u32,
+    pub(super) failed: u32,
+    pub(super) stale: u32,
+}
+
+/// Records `finished` in one statement. When the database refuses it, each is recorded by itself, so that one result
+/// that can't be stored costs no other its attempt.
+pub(super) async fn record_results<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    finished: Vec<Finished>,
+) -> Result<Recorded, StoreError> {
+    match finish_all(scraper, &finished).await {
+        Ok(recorded) => Ok(recorded),
+        Err(error @ StoreError::Unavailable(_)) => Err(error),
+        Err(_) => {
+            let mut sum = Recorded::default();
+            for one in finished {
+                let recorded = match finish_all(scraper, std::slice::from_ref(&one)).await {
+                    Err(StoreError::Sql(_) | StoreError::Corrupt(_)) => {
+                        record_failure(scraper, &not_storable(&one)).await?
+                    }
+                    other => other?,
+                };
+                sum.finished += recorded.finished;
+                sum.failed += recorded.failed;
+                sum.stale += recorded.stale;
+            }
+            Ok(sum)
+        }
+    }
+}
+
+async fn finish_all<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    finished: &[Finished],
+) -> Result<Recorded, StoreError> {
+    let store = scraper.store();
+    let accepted = patiently(scraper.ports.clock(), async || store.finish(finished).await).await?;
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    Ok(Recorded {
+        finished: count(accepted.len()),
+        failed: 0,
+        stale: count(finished.len().saturating_sub(accepted.len())),
+    })
+}
+
+/// Records a failure; a stale one is thrown away like a stale result.
+pub(super) async fn record_failure<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    failure: &Failure,
+) -> Result<Recorded, StoreError> {
+    let store = scraper.store();
+    let recorded = patiently(scraper.ports.clock(), async || store.fail(failure).await).await?;
+    Ok(Recorded {
+        finished: 0,
+        failed: u32::from(recorded),
+        stale: u32::from(!recorded),
+    })
+}
+
+fn not_storable(finished: &Finished) -> Failure {
+    let error = JobError {
+        code: "result_not_storable".to_owned(),
+        detail: "the database refused the result".to_owned(),
+        permanent: true,
+    };
+    Failure {
+        id: finished.id,
+        lease: finished.lease,
+        error,
+        retry_in_ms: None,
+    }
+}
