@@ -1,0 +1,430 @@
+//! The eight scenarios, each a test by its name, and power loss. Seeds are printed; `TRAWL_SEED` repeats one.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use trawl_faults::audit;
+use trawl_faults::harness::{Plan, Report, run};
+use trawl_kit::api::Node;
+use trawl_kit::eventually;
+use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::origin::Origin;
+use trawl_kit::receiver::{Receiver, Reply};
+use trawl_kit::redis::RedisServer;
+
+const DEADLINE: Duration = Duration::from_secs(90);
+
+async fn assert_clean(name: &str, plan: Plan) -> Report {
+    println!("{name}: seed {}", plan.seed);
+    let report = run(&plan).await.unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    println!("{}\n{}", Report::heading(), report.row(name));
+    assert!(
+        report.acknowledged > 0,
+        "nothing was acknowledged, so nothing was tested"
+    );
+    assert!(
+        report.findings.is_clean(),
+        "seed {}: {:#?}",
+        report.seed,
+        report.findings
+    );
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_and_recovery() {
+    assert_clean(
+        "crash and recovery",
+        Plan {
+            life_max: Duration::from_secs(3),
+            ..Plan::kills(3)
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_kills() {
+    let report = assert_clean("repeated kills", Plan::kills(25)).await;
+    assert_eq!(report.kills, 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn power_loss() {
+    let report = assert_clean(
+        "power loss",
+        Plan {
+            power_loss: true,
+            ..Plan::kills(15)
+        },
+    )
+    .await;
+    assert!(
+        report.writes_dropped > 0,
+        "no write was ever unsynced at a kill, so nothing was tested"
+    );
+}
+
+/// Another process holds the write lock: posts answer 503 with Retry-After, what was acknowledged is kept, and work goes on after.
+#[tokio::test(flavor = "multi_thread")]
+async fn database_locked_or_restarted() {
+    let stage = Stage::set(HostOptions::default()).await;
+    let before = stage.submit("/odd/slow", "before").await;
+    let file = audit::database_file(stage.host.state_directory()).unwrap();
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = stage
+        .node
+        .post("/receive_data", &stage.body("/odd/plain", "locked"))
+        .await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer.header("retry-after").parse::<u64>().is_ok(),
+        "{:?}",
+        answer.headers
+    );
+    assert_eq!(
+        stage.node.get(&format!("/messages/{before}")).await.status,
+        200,
+        "readers never wait for the writer"
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    let after = eventually("a post is accepted again", DEADLINE, || async {
+        let answer = stage
+            .node
+            .post("/receive_data", &stage.body("/odd/plain", "after"))
+            .await;
+        (answer.status == 202).then(|| answer.json()["data"]["message_id"].as_i64().unwrap())
+    })
+    .await;
+    for id in [before, after] {
+        assert_eq!(
+            stage.node.wait_finished(id, DEADLINE).await["status"],
+            "done"
+        );
+    }
+}
+
+/// Half of the connections are cut before their answer: what was recorded is finished once, and the idempotency key tells which.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut() {
+    use tokio::io::AsyncWriteExt as _;
+    let stage = Stage::set(HostOptions::default()).await;
+    let address = stage.host.base().trim_start_matches("http://").to_owned();
+    for i in 0..40 {
+        let body = stage.body("/odd/plain", &format!("cut{i}")).to_string();
+        let request = format!(
+            "POST /receive_data HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\nidempotency-key: cut{i}\r\ncontent-length: {}\r\n\r\n{body}",
+            stage.node.token,
+            body.len()
+        );
+        let sent = if i % 2 == 0 {
+            request.len()
+        } else {
+            request.len() - body.len() / 2
+        };
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(&request.as_bytes()[..sent]).await.unwrap();
+        drop(stream);
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for i in 0..40 {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", &format!("cut{i}") as &str),
+        ];
+        let answer = stage
+            .node
+            .send(
+                "POST",
+                "/receive_data",
+                &headers,
+                stage.body("/odd/plain", &format!("cut{i}")).to_string(),
+            )
+            .await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        ids.insert(answer.json()["data"]["message_id"].as_i64().unwrap());
+    }
+    assert_eq!(ids.len(), 40);
+    for id in &ids {
+        assert_eq!(
+            stage.node.wait_finished(*id, DEADLINE).await["status"],
+            "done"
+        );
+    }
+    let all = audit::rows(&audit::open(stage.host.state_directory()).unwrap()).unwrap();
+    assert_eq!(all.len(), 40, "no request was recorded twice");
+}
+
+/// Redis dies and comes back: posts go on being accepted, and finished by the clock alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_killed() {
+    let mut redis = RedisServer::start().await;
+    let stage = Stage::set(HostOptions::default().with(&["--redis", &redis.url()])).await;
+    let with = stage.submit("/odd/plain", "with").await;
+    assert_eq!(
+        stage.node.wait_finished(with, DEADLINE).await["status"],
+        "done"
+    );
+    redis.kill();
+    let started = Instant::now();
+    let without = stage.submit("/odd/plain", "without").await;
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "a dead doorbell must not hold up the answer: {:?}",
+        started.elapsed()
+    );
+    redis.restart().await;
+    assert_eq!(
+        stage.node.wait_finished(without, DEADLINE).await["status"],
+        "done"
+    );
+    let again = stage.submit("/odd/plain", "again").await;
+    assert_eq!(
+        stage.node.wait_finished(again, DEADLINE).await["status"],
+        "done"
+    );
+    eventually("all three are called back", DEADLINE, || async {
+        (stage.receiver.received().len() >= 3).then_some(())
+    })
+    .await;
+}
+
+/// More stalled pages than there are fetch slots: other hosts' pages wait for a while, and are not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn pool_exhausted() {
+    let stage = Stage::set(HostOptions::default()).await;
+    let mut stalled = Vec::new();
+    for i in 0..200 {
+        let url = stage
+            .origin
+            .url_on(&format!("127.0.1.{}", i + 1), "/odd/stall");
+        stalled.push(
+            stage
+                .node
+                .submit(&json!({"request_url": url, "type": 1}))
+                .await,
+        );
+    }
+    let id = stage.submit("/odd/plain", "patient").await;
+    assert_eq!(
+        stage.node.wait_finished(id, DEADLINE).await["status"],
+        "done"
+    );
+    for id in stalled {
+        stage
+            .node
+            .send("DELETE", &format!("/messages/{id}"), &[], "")
+            .await;
+    }
+    assert_eq!(stage.node.get("/readyz").await.status, 200);
+}
+
+/// Every page fails for a while, all at once: retries are spread, other work is not held up, and all is done in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_storm() {
+    let stage = Stage::set(HostOptions::default()).await;
+    let mut storm = Vec::new();
+    for i in 0..100 {
+        let url = stage
+            .origin
+            .url_on(&format!("127.0.2.{}", i + 1), "/odd/error");
+        storm.push(
+            stage
+                .node
+                .submit(&json!({"request_url": url, "type": 1}))
+                .await,
+        );
+    }
+    eventually("the storm is in its retries", DEADLINE, || async {
+        (stage.origin.hits("/odd/error") >= 100).then_some(())
+    })
+    .await;
+    let calm = stage.submit("/odd/plain", "calm").await;
+    let started = Instant::now();
+    assert_eq!(
+        stage.node.wait_finished(calm, DEADLINE).await["status"],
+        "done"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "the storm held it up for {:?}",
+        started.elapsed()
+    );
+    let message = stage.node.message(storm[0]).await;
+    assert!(
+        message["attempts"].as_i64() >= Some(1) && message["error"]["permanent"] == false,
+        "{message}"
+    );
+    for id in storm {
+        assert_eq!(
+            stage
+                .node
+                .send("DELETE", &format!("/messages/{id}"), &[], "")
+                .await
+                .status,
+            204
+        );
+    }
+}
+
+/// One account has thousands waiting at the highest priority; another's few low ones are not starved, nor the first one's own low ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn priority_starvation() {
+    let stage = Stage::set(HostOptions::default()).await;
+    let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
+    let request = |i: usize, priority: u8| json!({"request_url": stage.origin.url_on(&format!("127.0.{}.{}", 3 + i / 250, 1 + i % 250), "/odd/plain"), "type": 1, "priority": priority});
+    let mut own_low = None;
+    for i in 0..1500 {
+        stage.node.submit(&request(i, 9)).await;
+        if i == 200 {
+            own_low = Some(stage.node.submit(&request(i, 0)).await);
+        }
+    }
+    let low = quiet.submit(&request(1501, 0)).await;
+    let (message, waiting) = tokio::join!(quiet.wait_finished(low, DEADLINE), async {
+        eventually("the quiet account is served", DEADLINE, || async {
+            (quiet.message(low).await["status"] == "done").then_some(())
+        })
+        .await;
+        unfinished_of(&stage)
+    });
+    println!("when the quiet account was served, {waiting} of the busy one's were still waiting");
+    assert_eq!(message["status"], "done", "{message}");
+    assert_eq!(
+        stage.node.wait_finished(own_low.unwrap(), DEADLINE).await["status"],
+        "done"
+    );
+}
+
+fn unfinished_of(stage: &Stage) -> i64 {
+    audit::unfinished(&audit::open(stage.host.state_directory()).unwrap())
+        .unwrap()
+        .0
+}
+
+/// With every ring lost, the clock alone finishes everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn doorbell_off() {
+    let stage = Stage::set(HostOptions::default().with(&["--doorbell", "off"])).await;
+    let mut ids = Vec::new();
+    for i in 0..60 {
+        ids.push(stage.submit("/odd/plain", &format!("silent{i}")).await);
+    }
+    for id in &ids {
+        assert_eq!(
+            stage.node.wait_finished(*id, DEADLINE).await["status"],
+            "done"
+        );
+    }
+    eventually("all are called back", DEADLINE, || async {
+        (stage.receiver.received().len() >= ids.len()).then_some(())
+    })
+    .await;
+}
+
+/// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_endpoint_is_tried_again_and_holds_up_nobody() {
+    let stage = Stage::set(HostOptions::default()).await;
+    stage.receiver.always(
+        "/down",
+        Reply {
+            delay: Duration::from_millis(300),
+            ..Reply::status(500)
+        },
+    );
+    let request = |i: usize, path: &str| {
+        let url = stage
+            .origin
+            .url_on(&format!("127.0.9.{}", 1 + i), "/odd/plain");
+        json!({"user_Id": path, "request_url": url, "type": 1, "callback_url": stage.receiver.url(path)})
+    };
+    for i in 0..40 {
+        stage.node.submit(&request(i, "/down")).await;
+    }
+    eventually("the dead endpoint is being tried", DEADLINE, || async {
+        (stage
+            .receiver
+            .received()
+            .iter()
+            .filter(|r| r.path == "/down")
+            .count()
+            >= 4)
+            .then_some(())
+    })
+    .await;
+    let live = stage.node.submit(&request(41, "/live")).await;
+    let started = Instant::now();
+    eventually("the live endpoint is called", DEADLINE, || async {
+        stage.receiver.for_message(live).into_iter().next()
+    })
+    .await;
+    assert!(
+        started.elapsed() < Duration::from_secs(8),
+        "the dead endpoint held it up for {:?}",
+        started.elapsed()
+    );
+    assert!(
+        stage.receiver.most_in_flight("/down") <= 4,
+        "{} in flight",
+        stage.receiver.most_in_flight("/down")
+    );
+    let tried = stage
+        .receiver
+        .received()
+        .into_iter()
+        .find(|r| r.path == "/down")
+        .unwrap();
+    let id = tried.body["message_id"].as_i64().unwrap();
+    eventually(
+        "the failed attempt is on record, with its next try",
+        DEADLINE,
+        || async {
+            let deliveries = stage
+                .node
+                .get(&format!("/messages/{id}/deliveries"))
+                .await
+                .json();
+            let first = deliveries["data"].as_array()?.first()?.clone();
+            (first["status"] == 500).then_some(())
+        },
+    )
+    .await;
+    assert_eq!(stage.node.message(id).await["callback_status"], "pending");
+}
+
+/// A host, a node, pages on many addresses, and a receiver.
+struct Stage {
+    host: Host,
+    node: Node,
+    origin: Origin,
+    receiver: Receiver,
+}
+
+impl Stage {
+    async fn set(options: HostOptions) -> Self {
+        let host = Host::start_with(options).await;
+        let node = Node::log_in(host.base(), "faults@example.org").await;
+        let (origin, receiver) = (
+            Origin::start_on(([0, 0, 0, 0], 0).into()).await,
+            Receiver::start().await,
+        );
+        receiver.add_secret(&node.webhook_secret().await);
+        Self {
+            host,
+            node,
+            origin,
+            receiver,
+        }
+    }
+
+    fn body(&self, path: &str, label: &str) -> Value {
+        json!({"user_Id": label, "request_url": self.origin.url(path), "type": 1, "callback_url": self.receiver.url("/hook")})
+    }
+
+    async fn submit(&self, path: &str, label: &str) -> i64 {
+        self.node.submit(&self.body(path, label)).await
+    }
+}
