@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use trawl_extract::text::{Mode, TextOptions, TextResult, extract_text};
+use trawl_extract::text::{Mode, Sourced, TextOptions, TextResult, extract_text};
 
 use crate::corpus::{Page, Truth};
 
@@ -54,6 +54,32 @@ pub(crate) fn run(pages: &[Page], mode: Mode, name: &str, details: bool) -> Figu
     }
     let mut metadata = Metadata::default();
     for (page, result) in pages.iter().zip(&results) {
+        if details {
+            let field = |field: &Option<Sourced>| {
+                field
+                    .as_ref()
+                    .map(|field| format!("{} ({})", field.value, field.source))
+            };
+            let (truth, found) = (&page.truth, &result.metadata);
+            println!(
+                "{name} {} title {:?} / {:?}",
+                truth.id,
+                truth.title,
+                field(&found.title)
+            );
+            println!(
+                "{name} {} author {:?} / {:?}",
+                truth.id,
+                truth.author,
+                field(&found.author)
+            );
+            println!(
+                "{name} {} date {:?} / {:?}",
+                truth.id,
+                truth.publish_date,
+                field(&found.date)
+            );
+        }
         metadata.count(&page.truth, result);
     }
     Figures {
@@ -149,7 +175,23 @@ impl Metadata {
             self.titles
                 .push(is_alike(result.title.as_deref(), &title, 0.75));
         }
-        let _ = known(&truth.author);
+        let value = |field: &Option<Sourced>| field.as_ref().map(|field| field.value.clone());
+        if let Some(author) = known(&truth.author) {
+            self.authors.push(is_alike(
+                value(&result.metadata.author).as_deref(),
+                &author,
+                0.5,
+            ));
+        }
+        let found = value(&result.metadata.date);
+        match known(&truth.publish_date) {
+            Some(date) => {
+                self.dates += 1;
+                self.dates_right +=
+                    usize::from(found.is_some_and(|found| found.get(..10) == date.get(..10)));
+            }
+            None => self.dates_false += usize::from(found.is_some()),
+        }
     }
 }
 

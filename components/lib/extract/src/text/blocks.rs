@@ -1,5 +1,6 @@
 //! The page as a sequence of blocks: runs of text that stand in one block-level element, with what can be counted in them.
 
+use super::topics;
 use crate::dom::{Document, NodeId, Tag};
 
 /// Letters, digits and the underscore make words, as in the measure that pages are scored by.
@@ -37,13 +38,15 @@ pub(crate) struct Counts {
     pub(crate) strong_words: u32,
     pub(crate) marks: u32,
     pub(crate) ends_sentence: bool,
+    /// Words that the page's title has, too.
+    pub(crate) title_words: u32,
+    /// Words of each topic of [`super::topics`], among the first ones.
+    pub(crate) topics: [u8; topics::TOPICS],
 }
 
 /// A page cut into blocks.
 pub(crate) struct Blocks {
     pub(crate) list: Vec<Block>,
-    /// For each node the nearest block-level element at or above it.
-    pub(crate) container: Vec<NodeId>,
 }
 
 /// Elements whose text nobody reads.
@@ -74,13 +77,14 @@ fn is_container(tag: Tag) -> bool {
 }
 
 /// Cuts the page into blocks, in document order.
-pub(crate) fn segment(document: &Document<'_>) -> Blocks {
+/// `title` has the sorted hashes of the title's words.
+pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
     let count = document.len();
     let mut container: Vec<NodeId> = vec![0; count as usize];
     let mut in_link = vec![false; count as usize];
     let mut in_strong = vec![false; count as usize];
     let mut list: Vec<Block> = Vec::new();
-    let mut counter = Counter::default();
+    let mut counter = Counter::new(title);
     let mut open: Option<Block> = None;
     let mut breaks = 0;
     let mut node = 1;
@@ -132,11 +136,11 @@ pub(crate) fn segment(document: &Document<'_>) -> Blocks {
         node += 1;
     }
     close(&mut open, &mut counter, &mut list);
-    Blocks { list, container }
+    Blocks { list }
 }
 
-fn close(open: &mut Option<Block>, counter: &mut Counter, list: &mut Vec<Block>) {
-    let (counts, hash) = std::mem::take(counter).finish();
+fn close(open: &mut Option<Block>, counter: &mut Counter<'_>, list: &mut Vec<Block>) {
+    let (counts, hash) = std::mem::replace(counter, Counter::new(counter.title)).finish();
     if let Some(mut block) = open.take()
         && counts.chars > 0
     {
@@ -146,8 +150,8 @@ fn close(open: &mut Option<Block>, counter: &mut Counter, list: &mut Vec<Block>)
     }
 }
 
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
+pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+pub(crate) const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// The hash of a word in lower case, one character after another.
 pub(crate) fn hash_char(hash: u64, character: char) -> u64 {
@@ -169,8 +173,8 @@ pub(crate) fn word_hashes(text: &str) -> Vec<u64> {
 }
 
 /// Counts over the texts of one block; a word may go on over several text nodes.
-#[derive(Default)]
-struct Counter {
+struct Counter<'t> {
+    title: &'t [u64],
     counts: Counts,
     hash: u64,
     word: Word,
@@ -179,6 +183,7 @@ struct Counter {
 
 #[derive(Default, Clone, Copy)]
 struct Word {
+    hash: u64,
     chars: u32,
     capitals: u32,
     starts_capital: bool,
@@ -187,7 +192,17 @@ struct Word {
     is_strong: bool,
 }
 
-impl Counter {
+impl<'t> Counter<'t> {
+    fn new(title: &'t [u64]) -> Self {
+        Counter {
+            title,
+            counts: Counts::default(),
+            hash: FNV_START,
+            word: Word::default(),
+            last: None,
+        }
+    }
+
     fn text(&mut self, text: &str, is_link: bool, is_strong: bool) {
         for character in text.chars() {
             if is_word_char(character) {
@@ -216,21 +231,23 @@ impl Counter {
     fn word_char(&mut self, character: char, is_link: bool, is_strong: bool) {
         if self.word.chars == 0 {
             self.word = Word {
+                hash: FNV_START,
                 starts_capital: character.is_uppercase(),
                 is_link,
                 is_strong,
                 ..Word::default()
             };
-            self.hash = hash_char(self.hash, ' ');
         }
         self.word.chars += 1;
         if character.is_ascii() {
             self.word.capitals += u32::from(character.is_ascii_uppercase());
             self.word.has_digit |= character.is_ascii_digit();
-            self.hash = hash_char(self.hash, character.to_ascii_lowercase());
+            self.word.hash = hash_char(self.word.hash, character.to_ascii_lowercase());
         } else {
             self.word.capitals += u32::from(character.is_uppercase());
-            self.hash = hash_char(self.hash, character);
+            for small in character.to_lowercase() {
+                self.word.hash = hash_char(self.word.hash, small);
+            }
         }
         self.counts.chars += 1;
         self.counts.link_chars += u32::from(is_link);
@@ -242,8 +259,15 @@ impl Counter {
         if word.chars == 0 {
             return;
         }
+        self.hash = (self.hash ^ word.hash).wrapping_mul(FNV_PRIME);
         let counts = &mut self.counts;
         counts.words += 1;
+        counts.title_words += u32::from(self.title.binary_search(&word.hash).is_ok());
+        if counts.words <= topics::WORDS_READ
+            && let Some(topic) = topics::of_word(word.hash)
+        {
+            counts.topics[topic] += 1;
+        }
         counts.link_words += u32::from(word.is_link);
         counts.strong_words += u32::from(word.is_strong);
         counts.capitals += u32::from(word.starts_capital);

@@ -328,6 +328,32 @@ pub(crate) fn of_names(names: &str) -> Hints {
     hints
 }
 
+/// First words of the classes of utility style sheets, which speak of looks, not of content.
+const UTILITIES: &[&str] = &[
+    "text", "items", "top", "bottom", "list", "content", "grid", "hidden", "object", "overflow",
+    "body", "title", "next", "prev", "col", "slide",
+];
+/// An element with so many classes is styled by utility classes.
+const UTILITY_CLASSES_MIN: usize = 7;
+
+/// The hints of a class attribute.
+pub(crate) fn of_classes(classes: &str) -> Hints {
+    let count = classes.bytes().filter(|byte| *byte == b' ').count() + 1;
+    if count < UTILITY_CLASSES_MIN && !classes.contains(':') {
+        return of_names(classes);
+    }
+    let is_utility = |class: &&str| {
+        class.contains([':', '[', '/'])
+            || class
+                .split_once('-')
+                .is_some_and(|(first, _)| UTILITIES.contains(&first))
+    };
+    classes
+        .split_ascii_whitespace()
+        .filter(|class| !is_utility(class))
+        .fold(0, |hints, class| hints | of_names(class))
+}
+
 fn of_word(word: &[u8]) -> Hints {
     let letter = word[0].to_ascii_lowercase() - b'a';
     let (from, to) = BY_LETTER[usize::from(letter)];

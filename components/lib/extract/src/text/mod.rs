@@ -1,13 +1,27 @@
 //! Type 1: the main text of a page, as text and as Markdown, with the page's metadata.
 
+mod analysis;
 mod blocks;
+mod candidates;
+mod choose;
+mod features;
 mod hints;
+mod layout;
+mod metadata;
+mod model;
+mod page;
 mod render;
+mod topics;
+#[cfg(feature = "training")]
+pub mod training;
 
 use serde::Serialize;
 use url::Url;
 
-use crate::dom::{Document, Limits, Selector, SelectorError, Tag};
+use crate::dom::{Document, Limits, Selector, SelectorError};
+use analysis::Analysis;
+pub use metadata::{ArticleData, Metadata, Sourced};
+use model::Model;
 
 /// How a page is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,12 +61,19 @@ pub struct TextResult {
     pub text: String,
     /// The same content as Markdown.
     pub markdown: String,
+    /// What the page says about itself.
+    pub metadata: Metadata,
     /// The limit that cut the page, if one did.
     pub truncated: Option<&'static str>,
 }
 
 /// Bytes of text in a result; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 4 << 20;
+
+/// Trees that judge each block in [`Mode::Fast`]; the first ones tell the most.
+const FAST_TREES_MAX: usize = 40;
+/// With fewer words the page is taken to build its text by script, and what it says about itself stands in.
+const WORDS_MIN: usize = 25;
 
 /// The main text of a page. Pure; bounded in time and memory on any input.
 ///
@@ -61,31 +82,46 @@ const TEXT_BYTES_MAX: usize = 4 << 20;
 pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
     let document = Document::parse(html, &Limits::default());
-    let blocks = blocks::segment(&document);
     let base = options.url.and_then(|url| Url::parse(url).ok());
+    let analysis = Analysis::new(&document, options.url);
+    let model = Model::read(if options.mode == Mode::Fast {
+        FAST_TREES_MAX
+    } else {
+        usize::MAX
+    });
     let mut kept = vec![false; document.len() as usize];
-    if let Some(selector) = selector {
+    let types = if let Some(selector) = &selector {
         for node in selector.select(&document) {
             kept[node as usize..document.end(node) as usize].fill(true);
         }
+        model.types(&analysis.page(&document).page_row())
     } else {
-        for block in &blocks.list {
-            if block.counts.link_words * 2 < block.counts.words {
-                kept[block.first as usize..block.end as usize].fill(true);
-            }
+        let choice = choose::choose(&document, &analysis, &model);
+        for (block, _) in analysis
+            .blocks
+            .list
+            .iter()
+            .zip(&choice.kept)
+            .filter(|(_, kept)| **kept)
+        {
+            kept[block.first as usize..block.end as usize].fill(true);
         }
-    }
+        choice.types
+    };
     mark_ancestors(&document, &mut kept);
     let selection = render::Selection {
         kept: &kept,
         base: base.as_ref(),
         text_bytes_max: TEXT_BYTES_MAX,
     };
-    let rendered = render::render(&document, 0, &selection);
-    let title = document
-        .elements(Tag::Title)
-        .next()
-        .map(|node| document.text_content(node));
+    let mut rendered = render::render(&document, 0, &selection);
+    let scan = metadata::Scan::new(&document);
+    let json = metadata::JsonLd::new(&document, &scan);
+    let metadata = metadata::read(&document, &scan, &json, base.as_ref(), &types);
+    if selector.is_none() && rendered.text.split_whitespace().take(WORDS_MIN).count() < WORDS_MIN {
+        stand_in(&mut rendered, &metadata, &json);
+    }
+    let title = metadata.title.as_ref().map(|title| title.value.clone());
     let truncated = document
         .cut()
         .map(|cut| cut.name())
@@ -94,8 +130,29 @@ pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult,
         title,
         text: rendered.text,
         markdown: rendered.markdown,
+        metadata,
         truncated,
     })
+}
+
+/// Replaces the text of a page that has next to none by the text or the description that it carries for machines.
+fn stand_in(rendered: &mut render::Rendered, metadata: &Metadata, json: &metadata::JsonLd) {
+    let body = json.body().or_else(|| {
+        metadata
+            .description
+            .as_ref()
+            .map(|description| description.value.clone())
+    });
+    let og = metadata.open_graph.get("description").cloned();
+    let longest = body
+        .into_iter()
+        .chain(og)
+        .max_by_key(String::len)
+        .unwrap_or_default();
+    if longest.len() > rendered.text.len() {
+        rendered.markdown = render::escaped_paragraphs(&longest);
+        rendered.text = longest;
+    }
 }
 
 /// Marks the elements that a kept text stands in, so that the renderer can skip the others whole.
@@ -110,3 +167,8 @@ fn mark_ancestors(document: &Document<'_>, kept: &mut [bool]) {
 /// Builds what would otherwise be built at the first page. Every table of this engine is made while compiling, so that
 /// nothing is left to do.
 pub fn warm_up() {}
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;

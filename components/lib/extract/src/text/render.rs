@@ -446,3 +446,20 @@ fn render_cell(document: &Document<'_>, cell: NodeId, selection: &Selection<'_>)
         .replace('|', "\\|");
     rendered
 }
+
+/// Plain text as Markdown paragraphs.
+pub(crate) fn escaped_paragraphs(text: &str) -> String {
+    let mut markdown = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if !markdown.is_empty() {
+            markdown.push_str("\n\n");
+        }
+        for (at, word) in line.split_whitespace().enumerate() {
+            if at > 0 {
+                markdown.push(' ');
+            }
+            inline::push_escaped(word, false, &mut markdown);
+        }
+    }
+    markdown
+}

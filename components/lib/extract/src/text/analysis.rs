@@ -1,0 +1,87 @@
+//! A page after the passes that every extractor needs.
+
+use super::blocks::{self, Blocks};
+use super::candidates::Candidates;
+use super::features::Page;
+use super::layout::Layout;
+use super::page::PageFacts;
+use crate::dom::{Document, NodeId, Tag};
+
+/// Blocks, what their elements pass on, where extractors point, and what the page is.
+pub(crate) struct Analysis {
+    pub(crate) blocks: Blocks,
+    pub(crate) layout: Layout,
+    pub(crate) candidates: Candidates,
+    pub(crate) facts: PageFacts,
+}
+
+impl Analysis {
+    pub(crate) fn new(document: &Document<'_>, url: Option<&str>) -> Analysis {
+        let blocks = blocks::segment(document, &title_words(document));
+        let layout = Layout::new(document, &blocks);
+        let candidates = Candidates::new(document, &blocks, &layout);
+        let facts = PageFacts::new(document, &blocks, &layout, url);
+        Analysis {
+            blocks,
+            layout,
+            candidates,
+            facts,
+        }
+    }
+
+    pub(crate) fn page<'a>(&'a self, document: &'a Document<'a>) -> Page<'a> {
+        Page {
+            document,
+            blocks: &self.blocks,
+            layout: &self.layout,
+            candidates: &self.candidates,
+            facts: &self.facts,
+        }
+    }
+
+    /// For each block the elements that it is grouped by: its parent, the two block-level elements above that, and the
+    /// outermost of a list of like elements.
+    pub(crate) fn groups(&self, document: &Document<'_>) -> Vec<[NodeId; 4]> {
+        let group = |container: NodeId| {
+            let mut levels = document
+                .ancestors(container)
+                .filter(|node| document.tag(*node).is_block());
+            let (first, second, third) = (levels.next(), levels.next(), levels.next());
+            let outer = document.parent(self.layout.repeated_outer[container as usize].0);
+            [
+                first.unwrap_or(0),
+                second.unwrap_or(0),
+                third.unwrap_or(0),
+                outer,
+            ]
+        };
+        self.blocks
+            .list
+            .iter()
+            .map(|block| group(block.container))
+            .collect()
+    }
+}
+
+/// The sorted hashes of the words of the page's title.
+fn title_words(document: &Document<'_>) -> Vec<u64> {
+    let title = document
+        .elements(Tag::Title)
+        .next()
+        .map(|node| document.text_content(node));
+    let mut words = blocks::word_hashes(&title.unwrap_or_default());
+    words.sort_unstable();
+    words
+}
+
+/// The numbers in the row of a page and in that of a block, with the odds of the kinds of pages.
+#[cfg(test)]
+pub(crate) fn row_widths() -> (usize, usize) {
+    let document = Document::parse("<p>text", &crate::dom::Limits::default());
+    let analysis = Analysis::new(&document, None);
+    let page = analysis.page(&document);
+    (
+        page.page_row().len(),
+        page.rows().width + super::model::TYPES,
+    )
+}

@@ -1,0 +1,168 @@
+//! Pages made to hurt. Time is measured in steps nowhere, so the limits here are on results; a quadratic pass would show as
+//! a test that takes minutes.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::{Mode, TEXT_BYTES_MAX, TextOptions, TextResult, extract_text};
+
+fn extract(html: &str) -> TextResult {
+    extract_text(html, &TextOptions::default()).unwrap()
+}
+
+/// Natively and alone a page of this size takes well under 100 ms; the bound is loose because test machines are shared.
+const SECONDS_MAX: f64 = 2.0;
+
+#[track_caller]
+fn cut(html: &str, truncated: Option<&str>) -> TextResult {
+    let started = Instant::now();
+    let result = extract(html);
+    assert_eq!(result.truncated, truncated);
+    assert!(
+        started.elapsed().as_secs_f64() < SECONDS_MAX,
+        "took {:?}",
+        started.elapsed()
+    );
+    result
+}
+
+#[test]
+fn deep_nesting() {
+    for depth in [5_000, 50_000] {
+        let html = format!(
+            "{}<p>{}</p>",
+            "<div>".repeat(depth),
+            "Some text that is kept. ".repeat(20)
+        );
+        assert!(cut(&html, Some("depth")).text.contains("text that is kept"));
+    }
+    cut(&"<ul><li>x".repeat(50_000), Some("depth"));
+    cut(&"<blockquote>".repeat(50_000), Some("depth"));
+    cut(&"<table><tr><td>".repeat(50_000), Some("depth"));
+}
+
+#[test]
+fn adoption_and_foster_parenting() {
+    cut(&"<a><b>".repeat(50_000), Some("depth"));
+    cut(&"<a><p><b><div>".repeat(20_000), Some("depth"));
+    cut(&"<b><i></b>x</i>".repeat(20_000), None);
+    cut(
+        &format!("<table>{}", "<div>x</table><table>".repeat(20_000)),
+        None,
+    );
+    cut(&"<p><b a=1>".repeat(50_000), Some("depth"));
+    cut(&"<table>x<a>".repeat(30_000), Some("depth"));
+}
+
+#[test]
+fn attributes_and_names() {
+    cut(
+        &format!("<p{}>x", " a=b".repeat(1_000_000)),
+        Some("attributes"),
+    );
+    cut(&format!("<p {}=1>x", "a".repeat(5_000_000)), None);
+    cut(
+        &format!("<p class='{}'>x", "content-".repeat(500_000)),
+        None,
+    );
+    cut(&format!("<p style='{}'>x", "display".repeat(500_000)), None);
+    cut(&"<a href='".repeat(200_000), None);
+}
+
+#[test]
+fn many_nodes() {
+    cut(&"<p>x".repeat(1_000_000), Some("nodes"));
+    cut(&"<br>".repeat(1_000_000), Some("nodes"));
+    cut(&format!("<ul>{}", "<li class=c>x".repeat(100_000)), None);
+    cut(&format!("<table>{}", "<tr><td>1<td>2".repeat(40_000)), None);
+    cut(&"&amp".repeat(1_000_000), None);
+    cut(&"<!--".repeat(500_000), None);
+    cut(&"<".repeat(1_000_000), Some("nodes"));
+}
+
+#[test]
+fn broken_json() {
+    let nested = "[".repeat(100_000);
+    cut(
+        &format!("<script type=application/ld+json>{nested}</script><p>x"),
+        None,
+    );
+    cut(
+        &format!(
+            "<script type=application/ld+json>{{\"@graph\":[{}]}}</script>",
+            "{\"@type\":\"Article\"},".repeat(50_000)
+        ),
+        None,
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_is_survived(html in ".{0,400}", fast in any::<bool>()) {
+        let mode = if fast { Mode::Fast } else { Mode::Best };
+        let result = extract_text(&html, &TextOptions { mode, ..TextOptions::default() }).unwrap();
+        prop_assert!(result.text.len() <= TEXT_BYTES_MAX);
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let html = String::from_utf8_lossy(&bytes);
+        let result = extract(&html);
+        // Nothing is made up: all text comes from the page, where a reference of two bytes may stand for more.
+        prop_assert!(result.text.len() <= html.len() * 3);
+    }
+
+    #[test]
+    fn any_soup_is_survived(parts in proptest::collection::vec(0usize..SOUP.len(), 0..200), selector in any::<bool>()) {
+        let html: String = parts.into_iter().map(|part| SOUP[part]).collect();
+        let options = TextOptions { selector: selector.then_some("p, li, td"), url: Some("https://example.org/"), ..TextOptions::default() };
+        let result = extract_text(&html, &options).unwrap();
+        prop_assert!(result.text.len() <= html.len() * 2 + 100);
+    }
+}
+
+const SOUP: [&str; 40] = [
+    "<p>",
+    "</p>",
+    "<div class='content post'>",
+    "</div>",
+    "<b>",
+    "</b>",
+    "<a href=/x>",
+    "</a>",
+    "<table>",
+    "</table>",
+    "<tr>",
+    "<td>",
+    "</td>",
+    "<ul>",
+    "<ol start=9>",
+    "<li>",
+    "</ul>",
+    "<pre>",
+    "</pre>",
+    "<code>",
+    "</code>",
+    "<blockquote>",
+    "</blockquote>",
+    "<h2>",
+    "</h2>",
+    "<br>",
+    "<img alt=a src=b>",
+    "<svg>",
+    "</svg>",
+    "<script>",
+    "</script>",
+    "<select>",
+    "<option>",
+    "<button>",
+    "<!--",
+    "-->",
+    "word ",
+    "é&amp;&#x1F600; ",
+    "\n  ",
+    "<template>",
+];

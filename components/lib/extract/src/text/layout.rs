@@ -1,0 +1,299 @@
+//! What each element passes on to the blocks in it: hints of names, kinds of ancestors, repetition, and how much text of
+//! which kind its subtree holds.
+
+use super::blocks::Blocks;
+use super::hints::{self, HINTS, Hints};
+use crate::dom::{Document, NodeId, Tag};
+
+/// A distance that says "nowhere above".
+pub(crate) const FAR: u8 = 24;
+/// Siblings of one shape that make a list of cards, posts or results.
+const REPEATED_MIN: u32 = 3;
+
+/// Kinds of ancestors, as bits.
+pub(crate) mod above {
+    pub(crate) const NAV: u32 = 1;
+    pub(crate) const HEADER: u32 = 1 << 1;
+    pub(crate) const FOOTER: u32 = 1 << 2;
+    pub(crate) const ASIDE: u32 = 1 << 3;
+    pub(crate) const MAIN: u32 = 1 << 4;
+    pub(crate) const ARTICLE: u32 = 1 << 5;
+    pub(crate) const FORM: u32 = 1 << 6;
+    pub(crate) const SECTION: u32 = 1 << 7;
+    pub(crate) const FIGURE: u32 = 1 << 8;
+    pub(crate) const TABLE: u32 = 1 << 9;
+    pub(crate) const LIST: u32 = 1 << 10;
+    pub(crate) const QUOTE: u32 = 1 << 11;
+    pub(crate) const BUTTON: u32 = 1 << 12;
+    pub(crate) const NOSCRIPT: u32 = 1 << 13;
+    pub(crate) const HIDDEN: u32 = 1 << 14;
+    pub(crate) const ARIA_HIDDEN: u32 = 1 << 15;
+    pub(crate) const DIALOG: u32 = 1 << 16;
+    pub(crate) const LINK: u32 = 1 << 17;
+    pub(crate) const CODE: u32 = 1 << 18;
+    pub(crate) const DETAILS: u32 = 1 << 19;
+    pub(crate) const HEADING: u32 = 1 << 20;
+    pub(crate) const PARAGRAPH: u32 = 1 << 21;
+    pub(crate) const COUNT: usize = 22;
+}
+
+/// Facts about every element, by node.
+pub(crate) struct Layout {
+    pub(crate) above: Vec<u32>,
+    pub(crate) distance: Vec<[u8; HINTS]>,
+    /// The nearest ancestor (or the element) that has like siblings, and how many; the outermost such, too.
+    pub(crate) repeated: Vec<(NodeId, u32)>,
+    pub(crate) repeated_outer: Vec<(NodeId, u32)>,
+    /// Blocks that start before this node.
+    before: Vec<u32>,
+    /// Sums over the blocks before the one with this index.
+    sums: Vec<Sums>,
+}
+
+/// Sums over a range of blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) blocks: f32,
+    pub(crate) words: f32,
+    pub(crate) link_words: f32,
+    /// Words in blocks that read like running text.
+    pub(crate) prose: f32,
+    pub(crate) chars: f32,
+    pub(crate) commas: f32,
+}
+
+impl Sums {
+    fn minus(self, other: Sums) -> Sums {
+        Sums {
+            blocks: self.blocks - other.blocks,
+            words: self.words - other.words,
+            link_words: self.link_words - other.link_words,
+            prose: self.prose - other.prose,
+            chars: self.chars - other.chars,
+            commas: self.commas - other.commas,
+        }
+    }
+
+    pub(crate) fn link_density(&self) -> f32 {
+        self.link_words / self.words.max(1.0)
+    }
+}
+
+impl Layout {
+    pub(crate) fn new(document: &Document<'_>, blocks: &Blocks) -> Layout {
+        let count = document.len() as usize;
+        let mut layout = Layout {
+            above: vec![0; count],
+            distance: vec![[FAR; HINTS]; count],
+            repeated: vec![(0, 0); count],
+            repeated_outer: vec![(0, 0); count],
+            before: vec![0; count + 1],
+            sums: Vec::with_capacity(blocks.list.len() + 1),
+        };
+        let shapes = layout.inherit(document);
+        layout.find_repetition(document, &shapes);
+        layout.sum(blocks);
+        layout
+    }
+
+    /// Passes tags and hints from parent to child; the shape of each element.
+    fn inherit(&mut self, document: &Document<'_>) -> Vec<u32> {
+        let mut shapes = vec![0; document.len() as usize];
+        for node in 1..document.len() {
+            let at = node as usize;
+            let parent = document.parent(node) as usize;
+            self.above[at] = self.above[parent];
+            let tag = document.tag(node);
+            if tag == Tag::Text {
+                continue;
+            }
+            self.distance[at] = self.distance[parent].map(|distance| (distance + 1).min(FAR));
+            let own = Own::of(document, node, tag);
+            self.above[at] |= own.above;
+            let mut left = own.hints;
+            while left != 0 {
+                self.distance[at][left.trailing_zeros() as usize] = 0;
+                left &= left - 1;
+            }
+            shapes[at] = own.shape;
+        }
+        shapes
+    }
+
+    fn find_repetition(&mut self, document: &Document<'_>, shapes: &[u32]) {
+        let mut order: Vec<(NodeId, u32, NodeId)> = Vec::new();
+        for node in 1..document.len() {
+            let tag = document.tag(node);
+            let may_repeat = tag.is_block() && tag.heading_level().is_none()
+                || matches!(tag, Tag::A | Tag::Other | Tag::Span);
+            if may_repeat
+                && !matches!(
+                    tag,
+                    Tag::P | Tag::Td | Tag::Th | Tag::Dt | Tag::Dd | Tag::Pre
+                )
+            {
+                order.push((document.parent(node), shapes[node as usize], node));
+            }
+        }
+        order.sort_unstable();
+        let mut counts = vec![0u32; document.len() as usize];
+        for group in order.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            for (_, _, node) in group {
+                counts[*node as usize] = group.len() as u32;
+            }
+        }
+        for node in 1..document.len() {
+            let at = node as usize;
+            let parent = document.parent(node) as usize;
+            self.repeated[at] = self.repeated[parent];
+            self.repeated_outer[at] = self.repeated_outer[parent];
+            if counts[at] >= REPEATED_MIN {
+                self.repeated[at] = (node, counts[at]);
+                if self.repeated_outer[at].1 == 0 {
+                    self.repeated_outer[at] = (node, counts[at]);
+                }
+            }
+        }
+    }
+
+    fn sum(&mut self, blocks: &Blocks) {
+        let mut sums = Sums::default();
+        self.sums.push(sums);
+        let mut next = 0;
+        for (index, block) in blocks.list.iter().enumerate() {
+            self.before[next..=block.first as usize].fill(index as u32);
+            next = block.first as usize + 1;
+            let counts = &block.counts;
+            let is_prose = counts.words >= 12 && counts.link_words * 3 < counts.words;
+            sums.blocks += 1.0;
+            sums.words += counts.words as f32;
+            sums.link_words += counts.link_words as f32;
+            sums.prose += if is_prose { counts.words as f32 } else { 0.0 };
+            sums.chars += counts.chars as f32;
+            sums.commas += counts.commas as f32;
+            self.sums.push(sums);
+        }
+        self.before[next..].fill(blocks.list.len() as u32);
+    }
+
+    /// The blocks that start in the subtree of `node`.
+    pub(crate) fn blocks_in(
+        &self,
+        document: &Document<'_>,
+        node: NodeId,
+    ) -> std::ops::Range<usize> {
+        self.before[node as usize] as usize..self.before[document.end(node) as usize] as usize
+    }
+
+    /// The sums over the subtree of `node`.
+    pub(crate) fn sums_in(&self, document: &Document<'_>, node: NodeId) -> Sums {
+        self.sums_of(self.blocks_in(document, node))
+    }
+
+    /// The sums over a range of blocks.
+    pub(crate) fn sums_of(&self, range: std::ops::Range<usize>) -> Sums {
+        self.sums[range.end].minus(self.sums[range.start])
+    }
+}
+
+/// What one element says itself.
+struct Own {
+    above: u32,
+    hints: Hints,
+    shape: u32,
+}
+
+impl Own {
+    fn of(document: &Document<'_>, node: NodeId, tag: Tag) -> Own {
+        let mut own = Own {
+            above: of_tag(tag),
+            hints: 0,
+            shape: tag as u32,
+        };
+        if tag == Tag::Other {
+            let name = document.name(node);
+            own.hints |= hints::of_names(name);
+            own.shape = own.shape.wrapping_mul(31).wrapping_add(name.len() as u32);
+        }
+        for (name, value) in document.attributes(node) {
+            match name.as_bytes() {
+                b"class" => {
+                    own.hints |= hints::of_classes(value);
+                    for byte in value
+                        .split_ascii_whitespace()
+                        .next()
+                        .unwrap_or_default()
+                        .bytes()
+                    {
+                        own.shape = own.shape.wrapping_mul(31).wrapping_add(u32::from(byte));
+                    }
+                }
+                b"id" | b"itemprop" | b"role" | b"data-testid" | b"data-component"
+                | b"itemtype" => {
+                    own.hints |= hints::of_names(value);
+                    own.above |= of_role(name, value);
+                }
+                b"hidden" => own.above |= above::HIDDEN,
+                b"aria-hidden" if value == "true" => own.above |= above::ARIA_HIDDEN,
+                b"style" if hides(value) => own.above |= above::HIDDEN,
+                _ => {}
+            }
+        }
+        own
+    }
+}
+
+fn of_tag(tag: Tag) -> u32 {
+    match tag {
+        Tag::Nav | Tag::Menu => above::NAV,
+        Tag::Header => above::HEADER,
+        Tag::Footer => above::FOOTER,
+        Tag::Aside => above::ASIDE,
+        Tag::Main => above::MAIN,
+        Tag::Article => above::ARTICLE,
+        Tag::Form | Tag::Fieldset => above::FORM,
+        Tag::Section => above::SECTION,
+        Tag::Figure | Tag::Figcaption => above::FIGURE,
+        Tag::Table => above::TABLE,
+        Tag::Ul | Tag::Ol | Tag::Dl => above::LIST,
+        Tag::Blockquote => above::QUOTE,
+        Tag::Button | Tag::Label => above::BUTTON,
+        Tag::Noscript => above::NOSCRIPT,
+        Tag::Dialog => above::DIALOG,
+        Tag::A => above::LINK,
+        Tag::Pre | Tag::Code => above::CODE,
+        Tag::Details => above::DETAILS,
+        Tag::H1 | Tag::H2 | Tag::H3 | Tag::H4 | Tag::H5 | Tag::H6 => above::HEADING,
+        Tag::P => above::PARAGRAPH,
+        _ => 0,
+    }
+}
+
+fn of_role(name: &str, value: &str) -> u32 {
+    if name != "role" {
+        return 0;
+    }
+    match value {
+        "navigation" | "menu" | "menubar" => above::NAV,
+        "banner" => above::HEADER,
+        "contentinfo" => above::FOOTER,
+        "complementary" => above::ASIDE,
+        "main" => above::MAIN,
+        "article" => above::ARTICLE,
+        "dialog" | "alertdialog" => above::DIALOG,
+        "button" => above::BUTTON,
+        _ => 0,
+    }
+}
+
+/// Whether a style attribute hides its element.
+fn hides(style: &str) -> bool {
+    let bytes = style.as_bytes();
+    let has = |property: &[u8], value: &[u8]| {
+        memchr::memmem::find(bytes, property).is_some_and(|at| {
+            let rest = bytes[at + property.len()..].trim_ascii_start();
+            rest.starts_with(b":") && rest[1..].trim_ascii_start().starts_with(value)
+        })
+    };
+    has(b"display", b"none") || has(b"visibility", b"hidden")
+}

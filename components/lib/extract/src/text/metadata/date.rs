@@ -1,0 +1,232 @@
+//! The day of publication: JSON-LD, then meta elements, then microdata and `<time>`.
+
+use super::{JsonLd, Scan, Sourced};
+use crate::dom::Document;
+
+/// Meta elements that give the time of publication, in order of trust.
+const PUBLISHED: [&str; 22] = [
+    "article:published_time",
+    "og:article:published_time",
+    "article:published",
+    "og:published_time",
+    "datepublished",
+    "date_published",
+    "parsely-pub-date",
+    "sailthru.date",
+    "publish-date",
+    "publish_date",
+    "publishdate",
+    "pubdate",
+    "published_time",
+    "published-date",
+    "dc.date.issued",
+    "dcterms.issued",
+    "dcterms.created",
+    "dc.date.created",
+    "citation_publication_date",
+    "citation_online_date",
+    "article.published",
+    "article.created",
+];
+/// Meta elements whose date may be any date of the page; only trusted on pages that usually have one.
+const VAGUE: [&str; 5] = [
+    "date",
+    "dc.date",
+    "dcterms.date",
+    "created",
+    "og:release_date",
+];
+
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+pub(super) fn find(
+    document: &Document<'_>,
+    scan: &Scan<'_>,
+    json: &JsonLd,
+    may_be_dated: bool,
+) -> Option<Sourced> {
+    let sourced = |day: String, source| Sourced::new(day, source);
+    if let Some(day) = json.date_published().as_deref().and_then(day_of) {
+        return sourced(day, "json-ld");
+    }
+    let named = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| scan.meta(name).and_then(day_of))
+    };
+    if let Some(day) = named(&PUBLISHED) {
+        return sourced(day, "meta");
+    }
+    if !may_be_dated {
+        return None;
+    }
+    if let Some(day) = json.page_date().as_deref().and_then(day_of) {
+        return sourced(day, "json-ld");
+    }
+    for node in &scan.published {
+        let value = document
+            .attribute(*node, "datetime")
+            .or_else(|| document.attribute(*node, "content"));
+        let text = value.map_or_else(
+            || document.text_content(*node),
+            std::borrow::Cow::into_owned,
+        );
+        if let Some(day) = day_of(&text) {
+            return sourced(day, "microdata");
+        }
+    }
+    if let Some(day) = named(&VAGUE) {
+        return sourced(day, "meta");
+    }
+    scan.times.iter().find_map(|node| {
+        let value = document.attribute(*node, "datetime").map_or_else(
+            || document.text_content(*node),
+            std::borrow::Cow::into_owned,
+        );
+        day_of(&value).and_then(|day| sourced(day, "time"))
+    })
+}
+
+/// The day in a date as people and programs write it, as `YYYY-MM-DD`.
+pub(super) fn day_of(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.len() > 100 {
+        return None;
+    }
+    let parts: Vec<Part> = parts(text);
+    let (year, month, day) = numeric(&parts).or_else(|| worded(&parts))?;
+    let is_day =
+        (1990..=2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    is_day.then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Number { value: u32, digits: usize },
+    Month(u32),
+}
+
+/// The numbers and month names of a text, in order.
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for run in text
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|run| !run.is_empty())
+    {
+        let digits = run.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 {
+            // `2024T…`, `3rd` and `20240131` all begin with their number.
+            if digits == 8 && digits == run.len() {
+                let number = |range: std::ops::Range<usize>| run[range].parse().unwrap_or(0);
+                parts.push(Part::Number {
+                    value: number(0..4),
+                    digits: 4,
+                });
+                parts.push(Part::Number {
+                    value: number(4..6),
+                    digits: 2,
+                });
+                parts.push(Part::Number {
+                    value: number(6..8),
+                    digits: 2,
+                });
+            } else {
+                parts.push(Part::Number {
+                    value: run[..digits].parse().unwrap_or(u32::MAX),
+                    digits,
+                });
+            }
+        } else if run.len() >= 3
+            && let Some(month) = MONTHS
+                .iter()
+                .position(|month| run[..3].eq_ignore_ascii_case(month))
+        {
+            parts.push(Part::Month(month as u32 + 1));
+        }
+    }
+    parts
+}
+
+/// `2024-01-31…`, `2024/1/31`, or `31.1.2024` where only one order is possible.
+fn numeric(parts: &[Part]) -> Option<(u32, u32, u32)> {
+    let (
+        Some(Part::Number {
+            value: one,
+            digits: wide,
+        }),
+        Some(Part::Number { value: two, .. }),
+        Some(Part::Number {
+            value: three,
+            digits,
+        }),
+    ) = (parts.first(), parts.get(1), parts.get(2))
+    else {
+        return None;
+    };
+    if *wide == 4 {
+        return Some((*one, *two, *three));
+    }
+    if *digits != 4 {
+        return None;
+    }
+    // Day before month, but where that cannot be.
+    if *two > 12 {
+        Some((*three, *one, *two))
+    } else if *one > 12 {
+        Some((*three, *two, *one))
+    } else {
+        Some((*three, *one, *two))
+    }
+}
+
+/// `January 31, 2024`, `31 January 2024`, `Wed, 31 Jan 2024 10:00:00`.
+fn worded(parts: &[Part]) -> Option<(u32, u32, u32)> {
+    let at = parts
+        .iter()
+        .position(|part| matches!(part, Part::Month(_)))?;
+    let Part::Month(month) = parts[at] else {
+        return None;
+    };
+    let number = |index: Option<usize>| match index.and_then(|index| parts.get(index)) {
+        Some(Part::Number { value, digits }) => Some((*value, *digits)),
+        _ => None,
+    };
+    let (before, after, later) = (
+        number(at.checked_sub(1)),
+        number(Some(at + 1)),
+        number(Some(at + 2)),
+    );
+    match (before, after, later) {
+        (Some((day, 1 | 2)), Some((year, 4)), _) => Some((year, month, day)),
+        (_, Some((day, 1 | 2)), Some((year, 4))) => Some((year, month, day)),
+        (Some((day, 1 | 2)), Some((year, 2)), _) => Some((2000 + year, month, day)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::day_of;
+
+    #[test]
+    fn days_are_read_in_many_forms() {
+        for (text, expected) in [
+            ("2024-01-31T10:00:00+02:00", Some("2024-01-31")),
+            ("2024/1/3", Some("2024-01-03")),
+            ("20240131", Some("2024-01-31")),
+            ("January 31, 2024", Some("2024-01-31")),
+            ("Posted on 3rd Feb 2024 at 10:00", Some("2024-02-03")),
+            ("Wed, 31 Jan 2024 10:00:00 GMT", Some("2024-01-31")),
+            ("31.12.2024", Some("2024-12-31")),
+            ("12/31/2024", Some("2024-12-31")),
+            ("yesterday", None),
+            ("2024", None),
+            ("2024-13-01", None),
+            ("1712345678", None),
+        ] {
+            assert_eq!(day_of(text).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! One pass over the document that gathers what the fields are made from.
+
+use std::borrow::Cow;
+
+use super::super::hints::{self, Hint};
+use crate::dom::{Document, NodeId, Tag};
+
+/// Elements of each kind that are looked at; later ones say nothing new.
+const FOUND_MAX: usize = 64;
+/// Meta elements that are looked at.
+const METAS_MAX: usize = 400;
+
+/// What was gathered.
+#[derive(Default)]
+pub(crate) struct Scan<'a> {
+    /// Names in lower case and contents.
+    pub(crate) metas: Vec<(String, Cow<'a, str>)>,
+    pub(crate) language: Option<Cow<'a, str>>,
+    pub(crate) canonical: Option<Cow<'a, str>>,
+    pub(crate) title: Option<NodeId>,
+    pub(crate) headings: Vec<NodeId>,
+    pub(crate) times: Vec<NodeId>,
+    /// Elements that name an author: by itemprop, by rel, by class, in this order of trust.
+    pub(crate) authors: [Vec<NodeId>; 3],
+    /// Elements with a date in microdata.
+    pub(crate) published: Vec<NodeId>,
+    pub(crate) scripts: Vec<NodeId>,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(document: &Document<'a>) -> Scan<'a> {
+        let mut scan = Scan::default();
+        for node in 1..document.len() {
+            scan.read(document, node);
+        }
+        scan
+    }
+
+    fn read(&mut self, document: &Document<'a>, node: NodeId) {
+        let keep = |list: &mut Vec<NodeId>| {
+            if list.len() < FOUND_MAX {
+                list.push(node);
+            }
+        };
+        match document.tag(node) {
+            Tag::Text => return,
+            Tag::Html => {
+                self.language = document
+                    .attribute(node, "lang")
+                    .or_else(|| document.attribute(node, "xml:lang"))
+            }
+            Tag::Meta => self.read_meta(document, node),
+            Tag::Link => {
+                if self.canonical.is_none()
+                    && document
+                        .raw_attribute(node, "rel")
+                        .is_some_and(|rel| rel.eq_ignore_ascii_case("canonical"))
+                {
+                    self.canonical = document.attribute(node, "href");
+                }
+            }
+            Tag::Title => self.title = self.title.or(Some(node)),
+            Tag::H1 => keep(&mut self.headings),
+            Tag::Time => keep(&mut self.times),
+            Tag::Script => {
+                let kind = document.raw_attribute(node, "type").unwrap_or_default();
+                if kind.trim().eq_ignore_ascii_case("application/ld+json") {
+                    keep(&mut self.scripts);
+                }
+            }
+            _ => {}
+        }
+        for (name, value) in document.attributes(node) {
+            match name {
+                "itemprop" if value == "author" => keep(&mut self.authors[0]),
+                "itemprop" if value == "datePublished" => keep(&mut self.published),
+                "rel" if value == "author" => keep(&mut self.authors[1]),
+                "class" if names_author(value) => keep(&mut self.authors[2]),
+                _ => {}
+            }
+        }
+    }
+
+    fn read_meta(&mut self, document: &Document<'a>, node: NodeId) {
+        let Some(content) = document.attribute(node, "content") else {
+            return;
+        };
+        if content.trim().is_empty() || self.metas.len() >= METAS_MAX {
+            return;
+        }
+        for attribute in ["property", "name", "itemprop", "http-equiv"] {
+            if let Some(name) = document.raw_attribute(node, attribute) {
+                self.metas
+                    .push((name.trim().to_ascii_lowercase(), content.clone()));
+            }
+        }
+    }
+
+    /// The first meta element of this name.
+    pub(crate) fn meta(&self, name: &str) -> Option<&str> {
+        self.metas
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, content)| content.as_ref())
+    }
+}
+
+fn names_author(classes: &str) -> bool {
+    const NAMES: [&str; 4] = ["author", "byline", "username", "creator"];
+    let might = hints::of_names(classes) & ((1 << Hint::Byline as u32) | (1 << Hint::User as u32))
+        != 0
+        || classes.contains("creator");
+    might
+        && NAMES
+            .iter()
+            .any(|name| classes.to_ascii_lowercase().contains(name))
+}

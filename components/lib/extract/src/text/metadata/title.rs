@@ -1,0 +1,145 @@
+//! The title, without the name of the site.
+
+use url::Url;
+
+use super::{JsonLd, Scan, Sourced};
+use crate::dom::Document;
+
+const SEPARATORS: [&str; 10] = [
+    " | ", " - ", " – ", " — ", " » ", " :: ", " · ", " • ", " / ", " ‹ ",
+];
+
+/// The heading that readers see first, where the page's own title agrees with it; else that title, stripped.
+pub(super) fn find(
+    document: &Document<'_>,
+    scan: &Scan<'_>,
+    json: &JsonLd,
+    site: Option<&str>,
+    base: Option<&Url>,
+) -> Option<Sourced> {
+    let host = base.and_then(Url::host_str).unwrap_or_default();
+    let tag = scan
+        .title
+        .map(|node| document.text_content(node))
+        .filter(|title| !title.is_empty());
+    let meta = |name: &str| scan.meta(name).map(str::to_owned);
+    let declared = [
+        (meta("og:title"), "og"),
+        (tag, "title"),
+        (meta("twitter:title"), "twitter"),
+    ];
+    let heading = heading(document, scan)
+        .filter(|heading| !is_site(heading, &site.map(fold).unwrap_or_default(), &fold(host)));
+    if let Some(heading) = &heading
+        && declared
+            .iter()
+            .any(|(value, _)| value.as_deref().is_some_and(|value| agrees(heading, value)))
+    {
+        return Sourced::new(heading, "h1");
+    }
+    let first = declared
+        .into_iter()
+        .find_map(|(value, source)| Some((strip(&value?, site, host), source)));
+    let first = first.or_else(|| heading.map(|value| (value, "h1")));
+    let named = first.or_else(|| {
+        json.headline()
+            .or_else(|| json.product_name())
+            .map(|value| (value, "json-ld"))
+    });
+    named.and_then(|(value, source)| Sourced::new(value, source))
+}
+
+/// Whether a heading and a title have enough words in common to speak of the same.
+fn agrees(heading: &str, title: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.split_whitespace()
+            .map(fold)
+            .filter(|word| !word.is_empty())
+            .collect()
+    };
+    let (heading, title) = (words(heading), words(title));
+    let shared = heading.iter().filter(|word| title.contains(word)).count();
+    shared > 0 && shared * 2 >= heading.len()
+}
+
+/// The first heading that says something.
+fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<String> {
+    scan.headings
+        .iter()
+        .map(|node| document.text_content(*node))
+        .map(|text| text.trim_end_matches(['¶', '#', ' ']).replace('\u{ad}', ""))
+        .find(|text| text.chars().any(char::is_alphabetic))
+}
+
+/// Letters and digits in lower case.
+fn fold(text: &str) -> String {
+    text.chars()
+        .filter(|character| character.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Removes the site's name from the end or the start of a title.
+fn strip(title: &str, site: Option<&str>, host: &str) -> String {
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let site = site.map(fold).unwrap_or_default();
+    let host = fold(host.trim_start_matches("www."));
+    let is_site = |part: &str| is_site(part, &site, &host);
+    let mut kept = title.as_str();
+    for separator in SEPARATORS {
+        if let Some((head, tail)) = kept.rsplit_once(separator)
+            && is_site(tail)
+            && !head.trim().is_empty()
+        {
+            kept = head.trim_end();
+        }
+        if let Some((head, tail)) = kept.split_once(separator)
+            && is_site(head)
+            && !tail.trim().is_empty()
+        {
+            kept = tail.trim_start();
+        }
+    }
+    // What stands behind one of these is the site or an advertisement for it.
+    for separator in [" | ", " » ", " :: ", " • ", " · ", " — "] {
+        if let Some((head, _)) = kept.split_once(separator)
+            && head.len() >= TITLE_BYTES_MIN
+        {
+            kept = head.trim_end();
+        }
+    }
+    kept.to_owned()
+}
+
+/// A shorter first part of a title may be a label, not the title.
+const TITLE_BYTES_MIN: usize = 5;
+
+/// Whether a part of a title names the site, by its own name or by its host; both are folded.
+fn is_site(part: &str, site: &str, host: &str) -> bool {
+    let part = fold(part);
+    let host = host.strip_prefix("www").unwrap_or(host);
+    let names_site = !site.is_empty() && (site.starts_with(&part) || part.starts_with(site));
+    part.len() >= 3 && (host.starts_with(&part) || names_site) || part == site && !part.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::strip;
+
+    #[test]
+    fn the_site_is_stripped() {
+        for (title, expected) in [
+            ("A thing | Example", "A thing"),
+            ("Example News - A thing", "A thing"),
+            ("A thing - part two", "A thing - part two"),
+            ("A thing – example.org", "A thing"),
+            ("Example", "Example"),
+        ] {
+            assert_eq!(
+                strip(title, Some("Example News"), "www.example.org"),
+                expected,
+                "{title}"
+            );
+        }
+    }
+}

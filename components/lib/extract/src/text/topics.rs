@@ -1,0 +1,105 @@
+//! Words that say what a short text is for: legal lines, sharing, commerce and the like.
+
+use super::blocks::{FNV_PRIME, FNV_START};
+
+/// The number of topics.
+pub(crate) const TOPICS: usize = 10;
+/// Topics are a matter of short texts; of longer ones the first words are read.
+pub(crate) const WORDS_READ: u32 = 24;
+
+/// The topics' words in a few widespread languages, as far as they are written in ASCII.
+const WORDS: [&str; TOPICS] = [
+    // Legal lines and consent.
+    "copyright rights reserved privacy terms cookie cookies policy legal imprint impressum datenschutz mentions consent gdpr conditions disclaimer agb confidentialite privacidad",
+    // Accounts and newsletters.
+    "login sign signin signup register subscribe newsletter email password account join log inscription connexion anmelden registrieren suscribirse inbox unsubscribe subscribed",
+    // Sharing.
+    "share facebook twitter linkedin whatsapp pinterest tweet instagram youtube telegram reddit tiktok partager teilen compartir follow copy print bluesky threads",
+    // Commerce.
+    "cart basket checkout price buy shipping wishlist quantity stock delivery panier warenkorb carrito shop order payment returns refund sale discount coupon compare bag livraison versand lieferung",
+    // Navigation.
+    "menu home search next previous skip back more view show read click see toggle close open navigation jump load all browse sort filter filters results page mehr voir lire suivant weiter anzeigen",
+    // Talk.
+    "comments comment reply replies likes views votes posted report quote joined member members posts messages thread forum topic answer answered asked upvote moderator reputation replied wrote edited",
+    // Time.
+    "ago hours minutes days january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday updated published min hour day week month year",
+    // Other pages.
+    "related recommended similar popular trending latest also recent featured newest top suggested discover explore customers viewed bought interested stories articles news posts",
+    // Advertising and help.
+    "advertisement sponsored ad ads promoted contact support help faq careers press sitemap advertise download app store google play apple chat affiliate about team locations investors jobs",
+    // Running text.
+    "the of and to in is that for with was as on it by are this from at be an have not which or de la le et les des der die und das den el los que en un una il di che per een het van",
+];
+
+const COUNT: usize = count();
+/// Sorted while compiling.
+const BY_HASH: [(u64, u8); COUNT] = table();
+
+const fn count() -> usize {
+    let mut total = 0;
+    let mut topic = 0;
+    while topic < TOPICS {
+        let bytes = WORDS[topic].as_bytes();
+        let mut at = 0;
+        total += 1;
+        while at < bytes.len() {
+            if bytes[at] == b' ' {
+                total += 1;
+            }
+            at += 1;
+        }
+        topic += 1;
+    }
+    total
+}
+
+const fn table() -> [(u64, u8); COUNT] {
+    let mut table = [(0, 0); COUNT];
+    let mut filled = 0;
+    let mut topic = 0;
+    while topic < TOPICS {
+        let bytes = WORDS[topic].as_bytes();
+        let mut at = 0;
+        let mut hash = FNV_START;
+        while at <= bytes.len() {
+            if at == bytes.len() || bytes[at] == b' ' {
+                let mut back = filled;
+                while back > 0 && table[back - 1].0 > hash {
+                    table[back] = table[back - 1];
+                    back -= 1;
+                }
+                table[back] = (hash, topic as u8);
+                filled += 1;
+                hash = FNV_START;
+            } else {
+                hash = (hash ^ bytes[at] as u64).wrapping_mul(FNV_PRIME);
+            }
+            at += 1;
+        }
+        topic += 1;
+    }
+    table
+}
+
+/// The topic of a word, by the hash of its lower-case form.
+pub(crate) fn of_word(hash: u64) -> Option<usize> {
+    BY_HASH
+        .binary_search_by(|entry| entry.0.cmp(&hash))
+        .ok()
+        .map(|at| usize::from(BY_HASH[at].1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_word;
+    use crate::text::blocks::word_hashes;
+
+    #[test]
+    fn words_have_their_topic() {
+        let topics: Vec<_> = word_hashes("Copyright SHARE panier unheard the")
+            .into_iter()
+            .map(of_word)
+            .collect();
+        assert_eq!(topics, [Some(0), Some(2), Some(3), None, Some(9)]);
+    }
+}
