@@ -1,4 +1,5 @@
 //! The callback component: posts what the outbox holds.
+#![allow(unsafe_code, reason = "the entry macro writes the exported functions")]
 
 use bytes::Bytes;
 use spin_sdk::redis_subscriber;

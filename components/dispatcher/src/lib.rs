@@ -1,4 +1,5 @@
 //! The dispatcher: rings the scrapers that have work, and does the chores of the clock.
+#![allow(unsafe_code, reason = "the entry macro writes the exported functions")]
 
 use bytes::Bytes;
 use spin_sdk::redis_subscriber;

@@ -1,4 +1,5 @@
 //! Type 3: the domains that a page relates to.
+#![allow(unsafe_code, reason = "the entry macro writes the exported functions")]
 
 use bytes::Bytes;
 use spin_sdk::redis_subscriber;

@@ -1,4 +1,5 @@
 //! Type 2: a page as UTF-8.
+#![allow(unsafe_code, reason = "the entry macro writes the exported functions")]
 
 use bytes::Bytes;
 use spin_sdk::redis_subscriber;

@@ -1,4 +1,5 @@
 //! Type 1: the main text of a page.
+#![allow(unsafe_code, reason = "the entry macro writes the exported functions")]
 
 use bytes::Bytes;
 use spin_sdk::redis_subscriber;
