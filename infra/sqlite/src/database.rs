@@ -1,0 +1,149 @@
+//! The database: its threads, and the way to them.
+
+use crate::class::Classes;
+use crate::queue::{AbandonOnExit, Queue};
+use crate::reader::Read;
+use crate::session::{Role, Session};
+use crate::stats::Counters;
+use crate::writer::{Job, Writer};
+use crate::{Connection, Options, SqliteError, Stats};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+use trawl_core::limits::sqlite::{READS_WAITING_MAX, WRITE_BYTES_WAITING_MAX, WRITES_WAITING_MAX};
+
+/// One database file. Cheap to clone; a clone shares the threads.
+///
+/// When the last clone and the last [`Connection`] are gone, what waits is still written, and the threads end.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+/// What every handle shares. The threads hold the queues, not this, so that dropping it ends them.
+pub(crate) struct Shared {
+    pub(crate) classes: Classes,
+    pub(crate) reads: Arc<Queue<Read>>,
+    pub(crate) writes: Arc<Queue<Job>>,
+    counters: Arc<Counters>,
+    wal_path: PathBuf,
+    written: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Database {
+    /// Opens the file, creating it if need be, and starts the threads.
+    ///
+    /// # Errors
+    /// When the file can't be opened, is no database, or another process keeps it locked.
+    pub fn open(path: &Path, options: Options) -> Result<Self, SqliteError> {
+        let reads = Arc::new(Queue::new(READS_WAITING_MAX, usize::MAX));
+        let writes = Arc::new(Queue::new(WRITES_WAITING_MAX, WRITE_BYTES_WAITING_MAX));
+        let counters = Arc::new(Counters::default());
+        // The writer first: it creates the file and turns the log on.
+        let session = Session::open(path, Role::Writer, &options)?;
+        let readers = (0..options.readers.max(1))
+            .map(|_| Session::open(path, Role::Reader, &options))
+            .collect::<Result<Vec<_>, _>>()?;
+        for session in readers {
+            spawn_reader(session, Arc::clone(&reads), Arc::clone(&counters))?;
+        }
+        let writer = Writer {
+            session,
+            queue: Arc::clone(&writes),
+            counters: Arc::clone(&counters),
+            options,
+            backlog: VecDeque::new(),
+        };
+        let written = spawn_writer(writer)?;
+        let mut wal_path = path.as_os_str().to_owned();
+        wal_path.push("-wal");
+        let shared = Shared {
+            classes: Classes::default(),
+            reads,
+            writes,
+            counters,
+            wal_path: wal_path.into(),
+            written: Mutex::new(Some(written)),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// A connection of its own for one guest: explicit transactions belong to it. Costs next to nothing.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        Connection::new(Arc::clone(&self.shared))
+    }
+
+    /// What was done so far and waits now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            reads_waiting: self.shared.reads.waiting(),
+            writes_waiting: self.shared.writes.waiting(),
+            wal_bytes: std::fs::metadata(&self.shared.wal_path).map_or(0, |file| file.len()),
+            ..self.shared.counters.snapshot()
+        }
+    }
+
+    /// Takes no more statements, finishes those that wait, and folds the log into the file. Other clones find the
+    /// database closed.
+    pub async fn close(self) {
+        self.shared.reads.close();
+        self.shared.writes.close();
+        let written = self
+            .shared
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(written) = written {
+            // An error only says that the thread ended without a word; it ended.
+            let _ = written.await;
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.reads.close();
+        self.writes.close();
+    }
+}
+
+fn spawn_reader(
+    session: Session,
+    queue: Arc<Queue<Read>>,
+    counters: Arc<Counters>,
+) -> Result<(), SqliteError> {
+    let guard = AbandonOnExit(Arc::clone(&queue));
+    spawn("sqlite-reader", move || {
+        let _guard = guard;
+        crate::reader::serve(&session, &queue, &counters);
+    })
+}
+
+fn spawn_writer(writer: Writer) -> Result<oneshot::Receiver<()>, SqliteError> {
+    let (end, written) = oneshot::channel();
+    let guard = (
+        AbandonOnExit(Arc::clone(&writer.queue)),
+        AbandonOnExit(reads),
+    );
+    spawn("sqlite-writer", move || {
+        let _guard = guard;
+        writer.serve();
+        let _ = end.send(());
+    })?;
+    Ok(written)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SqliteError> {
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work);
+    thread
+        .map(drop)
+        .map_err(|error| SqliteError::Io(format!("can't start a thread: {error}")))
+}

@@ -1,0 +1,45 @@
+//! What an embedder may choose.
+
+use trawl_core::limits::sqlite;
+
+/// Settings of a [`Database`](crate::Database); the defaults are the limits of trawl.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Reader connections, each with a thread.
+    pub readers: usize,
+    /// How long a lock of another process is waited for.
+    pub busy_ms_max: u64,
+    /// How long an explicit transaction may hold the writer.
+    pub transaction_ms_max: u64,
+    /// How long one statement may run.
+    pub statement_ms_max: u64,
+    /// Bytes of one result.
+    pub result_bytes_max: usize,
+    /// Statements in one commit. 1 gives each its own commit, which only serves as a comparison.
+    pub batch_statements_max: usize,
+    /// Page cache of each connection.
+    pub cache_kib: i64,
+    /// Bytes of the file that are mapped into memory; 0 reads through the page cache alone.
+    pub mmap_bytes: i64,
+    /// How commits can be made to fail.
+    #[cfg(feature = "test-support")]
+    pub faults: crate::Faults,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            readers: cores.min(sqlite::READERS_MAX),
+            busy_ms_max: sqlite::BUSY_MS_MAX,
+            transaction_ms_max: sqlite::TRANSACTION_MS_MAX,
+            statement_ms_max: sqlite::STATEMENT_MS_MAX,
+            result_bytes_max: sqlite::RESULT_BYTES_MAX,
+            batch_statements_max: sqlite::BATCH_STATEMENTS_MAX,
+            cache_kib: sqlite::CACHE_KIB,
+            mmap_bytes: 0,
+            #[cfg(feature = "test-support")]
+            faults: crate::Faults::default(),
+        }
+    }
+}

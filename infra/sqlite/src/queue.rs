@@ -1,0 +1,131 @@
+//! A bounded queue from async callers to a thread that may block.
+
+use crate::SqliteError;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Something that waits, with what it weighs.
+pub(crate) trait Weigh {
+    /// Bytes that it keeps in memory.
+    fn weight_bytes(&self) -> usize;
+}
+
+/// Many push, one or several threads take. Closing lets what waits be taken still.
+pub(crate) struct Queue<J> {
+    state: Mutex<State<J>>,
+    filled: Condvar,
+    jobs_max: usize,
+    bytes_max: usize,
+}
+
+struct State<J> {
+    jobs: VecDeque<J>,
+    bytes: usize,
+    takers_idle: usize,
+    closed: bool,
+}
+
+impl<J: Weigh> Queue<J> {
+    pub(crate) fn new(jobs_max: usize, bytes_max: usize) -> Self {
+        let state = State {
+            jobs: VecDeque::new(),
+            bytes: 0,
+            takers_idle: 0,
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            jobs_max,
+            bytes_max,
+        }
+    }
+
+    /// Adds a job behind those that wait.
+    pub(crate) fn push(&self, job: J) -> Result<(), SqliteError> {
+        let weight = job.weight_bytes();
+        let mut state = self.lock();
+        if state.closed {
+            return Err(SqliteError::Closed);
+        }
+        // One job is always let in, however heavy: it could never run otherwise.
+        let full = state.jobs.len() >= self.jobs_max
+            || (state.bytes + weight > self.bytes_max && state.bytes > 0);
+        if full {
+            return Err(SqliteError::Busy(
+                "database is locked: too many statements wait".to_owned(),
+            ));
+        }
+        state.bytes += weight;
+        state.jobs.push_back(job);
+        let wake = state.takers_idle > 0;
+        drop(state);
+        if wake {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until something is there, then moves up to `jobs_max` jobs over. False when closed and empty.
+    pub(crate) fn take(&self, into: &mut VecDeque<J>, jobs_max: usize) -> bool {
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            if state.closed {
+                return false;
+            }
+            state.takers_idle += 1;
+            state = self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.takers_idle -= 1;
+        }
+        move_over(&mut state, into, jobs_max);
+        true
+    }
+
+    /// Moves over what is there without waiting.
+    pub(crate) fn take_waiting(&self, into: &mut VecDeque<J>, jobs_max: usize) {
+        move_over(&mut self.lock(), into, jobs_max);
+    }
+
+    /// Takes no more jobs in. Those that wait are still handed out.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    /// Closes and drops what waits, which answers it.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(jobs);
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn move_over<J: Weigh>(state: &mut State<J>, into: &mut VecDeque<J>, jobs_max: usize) {
+    let count = state.jobs.len().min(jobs_max);
+    for job in state.jobs.drain(..count) {
+        state.bytes = state.bytes.saturating_sub(job.weight_bytes());
+        into.push_back(job);
+    }
+}
+
+/// Abandons a queue when its thread ends, however it ends: nobody waits for an answer that can't come.
+pub(crate) struct AbandonOnExit<J: Weigh>(pub(crate) Arc<Queue<J>>);
+
+impl<J: Weigh> Drop for AbandonOnExit<J> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

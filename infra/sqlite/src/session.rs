@@ -1,0 +1,273 @@
+//! One SQLite connection as the threads use it: set up, guarded, with its statements kept prepared.
+
+use crate::{Options, Rows, SqliteError, Value};
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::types::ValueRef;
+use rusqlite::{OpenFlags, Statement};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use trawl_core::limits::sqlite::{PREPARED_MAX, WAL_BYTES_KEPT, WAL_CHECKPOINT_PAGES};
+
+/// Virtual machine steps between two looks at the clock: some tens of microseconds.
+const STEPS_PER_LOOK: i32 = 5_000;
+
+/// What a statement did.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) rows: Rows,
+    pub(crate) changes: u64,
+    pub(crate) last_insert_rowid: i64,
+}
+
+/// Why a statement failed, and whether it has left its changes behind.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: SqliteError,
+    /// The changes were made before the failure: the result could not be handed out.
+    pub(crate) took_effect: bool,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self {
+            error: error.into(),
+            took_effect: false,
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Reader,
+    Writer,
+}
+
+/// A connection with its limits.
+pub(crate) struct Session {
+    connection: rusqlite::Connection,
+    clock: Clock,
+    result_bytes_max: usize,
+    statement_time_max: Duration,
+}
+
+impl Session {
+    pub(crate) fn open(path: &Path, role: Role, options: &Options) -> Result<Self, SqliteError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_millis(options.busy_ms_max))?;
+        set_up(&connection, role, options)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
+        connection.authorizer(Some(authorize));
+        let clock = Clock::default();
+        let watch = clock.clone();
+        connection.progress_handler(STEPS_PER_LOOK, Some(move || watch.is_over()));
+        Ok(Self {
+            connection,
+            clock,
+            result_bytes_max: options.result_bytes_max,
+            statement_time_max: Duration::from_millis(options.statement_ms_max),
+        })
+    }
+
+    /// Runs one statement within its usual time.
+    pub(crate) fn run(&self, sql: &str, params: &[Value]) -> Result<Done, Failure> {
+        self.run_within(self.statement_time_max, sql, params)
+    }
+
+    /// Runs one statement within `time`, if that is less than usual.
+    pub(crate) fn run_within(
+        &self,
+        time: Duration,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Done, Failure> {
+        self.clock.start(time.min(self.statement_time_max));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        self.step_through(&mut statement, params)
+    }
+
+    /// Runs one statement if it only reads; `None` says that it writes.
+    pub(crate) fn read(&self, sql: &str, params: &[Value]) -> Option<Result<Done, Failure>> {
+        self.clock.start(self.statement_time_max);
+        match self.connection.prepare_cached(sql) {
+            Ok(statement) if !statement.readonly() => None,
+            Ok(mut statement) => Some(self.step_through(&mut statement, params)),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// Whether a statement can fail after it took effect: it changes something and returns rows.
+    pub(crate) fn may_fail_late(&self, sql: &str) -> bool {
+        let statement = self.connection.prepare_cached(sql);
+        statement.is_ok_and(|statement| !statement.readonly() && statement.column_count() > 0)
+    }
+
+    /// Runs a statement of our own, such as `BEGIN IMMEDIATE`.
+    pub(crate) fn control(&self, sql: &str) -> Result<(), SqliteError> {
+        self.clock.stop();
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.raw_query();
+        while rows.next()?.is_some() {}
+        Ok(())
+    }
+
+    /// Undoes the open transaction, if SQLite has not done so already.
+    pub(crate) fn roll_back(&self) {
+        if self.in_transaction()
+            && let Err(error) = self.control("ROLLBACK")
+        {
+            tracing::error!(%error, "the rollback failed");
+        }
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    fn step_through(
+        &self,
+        statement: &mut Statement<'_>,
+        params: &[Value],
+    ) -> Result<Done, Failure> {
+        let writes = !statement.readonly();
+        let columns: Arc<[String]> = statement
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+        while let Some(row) = rows.next()? {
+            let row = copy_row(row, columns.len()).map_err(|error| Failure {
+                error,
+                took_effect: writes,
+            })?;
+            bytes += row.iter().map(Value::weight_bytes).sum::<usize>();
+            if bytes > self.result_bytes_max {
+                let error = SqliteError::Limit(format!(
+                    "the result is larger than {} bytes",
+                    self.result_bytes_max
+                ));
+                return Err(Failure {
+                    error,
+                    took_effect: writes,
+                });
+            }
+            found.push(row);
+        }
+        drop(rows);
+        Ok(Done {
+            rows: Rows {
+                columns,
+                rows: found,
+            },
+            changes: self.connection.changes(),
+            last_insert_rowid: self.connection.last_insert_rowid(),
+        })
+    }
+}
+
+fn set_up(
+    connection: &rusqlite::Connection,
+    role: Role,
+    options: &Options,
+) -> Result<(), SqliteError> {
+    let set = |name: &str, value: i64| connection.pragma_update(None, name, value);
+    if role == Role::Writer {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        set("journal_size_limit", WAL_BYTES_KEPT)?;
+        set("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)?;
+        #[cfg(feature = "test-support")]
+        if let Some(pages) = options.faults.pages_max {
+            set("max_page_count", i64::from(pages))?;
+        }
+    } else {
+        set("query_only", 1)?;
+    }
+    set("foreign_keys", 1)?;
+    set("trusted_schema", 0)?;
+    set("cache_size", -options.cache_kib)?;
+    set("mmap_size", options.mmap_bytes)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // No guest statement may write the schema table or the shadow tables of an index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}
+
+/// Keeps a guest inside its one database, also where the first words of a statement do not show what it does.
+fn authorize(context: AuthContext<'_>) -> Authorization {
+    match context.action {
+        AuthAction::Attach { .. } | AuthAction::Detach { .. } => Authorization::Deny,
+        AuthAction::Function { function_name }
+            if function_name.eq_ignore_ascii_case("load_extension") =>
+        {
+            Authorization::Deny
+        }
+        _ => Authorization::Allow,
+    }
+}
+
+fn copy_row(row: &rusqlite::Row<'_>, columns: usize) -> Result<Vec<Value>, SqliteError> {
+    let mut values = Vec::with_capacity(columns);
+    for index in 0..columns {
+        values.push(match row.get_ref(index)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(integer) => Value::Integer(integer),
+            ValueRef::Real(real) => Value::Real(real),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => {
+                    return Err(SqliteError::Sql(format!(
+                        "column {} of a row is not UTF-8",
+                        index + 1
+                    )));
+                }
+            },
+            ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        });
+    }
+    Ok(values)
+}
+
+/// When the running statement is to be interrupted, in microseconds since the session was opened; 0 is never.
+#[derive(Clone)]
+struct Clock {
+    opened: Instant,
+    deadline_us: Arc<AtomicU64>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            opened: Instant::now(),
+            deadline_us: Arc::default(),
+        }
+    }
+}
+
+impl Clock {
+    fn start(&self, time: Duration) {
+        let deadline = self.opened.elapsed() + time;
+        self.deadline_us.store(
+            u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
+    }
+
+    fn stop(&self) {
+        self.deadline_us.store(0, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        let deadline_us = self.deadline_us.load(Ordering::Relaxed);
+        deadline_us != 0 && self.opened.elapsed().as_micros() > u128::from(deadline_us)
+    }
+}

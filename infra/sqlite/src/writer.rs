@@ -1,0 +1,217 @@
+//! The one thread that changes the database. It commits what waits together.
+
+use crate::queue::{Queue, Weigh};
+use crate::session::{Done, Session};
+use crate::stats::Counters;
+use crate::transaction::Transaction;
+use crate::{Options, SqliteError, Value};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use trawl_core::limits::sqlite::{BATCH_BYTES_MAX, BATCH_EXECUTION_MS_MAX, BATCH_RETRIES_MAX};
+
+/// A statement that waits for the writer.
+pub(crate) struct Write {
+    pub(crate) sql: Arc<str>,
+    pub(crate) params: Vec<Value>,
+    pub(crate) reply: oneshot::Sender<Result<Done, SqliteError>>,
+}
+
+impl Write {
+    /// Answers. Nobody to tell means that the guest went away; the statement stands as it is.
+    pub(crate) fn answer(self, outcome: Result<Done, SqliteError>) {
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// Work for the writer.
+pub(crate) enum Job {
+    /// Joins the next batch.
+    Write(Write),
+    /// Runs outside of any transaction.
+    Alone(Write),
+    /// Wants the writer for itself.
+    Begin(oneshot::Sender<Result<Transaction, SqliteError>>),
+}
+
+impl Weigh for Job {
+    fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Write(write) | Self::Alone(write) => {
+                write.params.iter().map(Value::weight_bytes).sum()
+            }
+            Self::Begin(_) => 0,
+        }
+    }
+}
+
+/// How an attempt to commit a batch ended.
+enum Attempt {
+    /// Every statement is answered, or back in the backlog.
+    Finished,
+    /// One statement rolled the others back and was answered; they wait to run again.
+    Again,
+    /// The commit itself failed for one of them, nobody knows which.
+    Apart,
+}
+
+/// The writer's thread.
+pub(crate) struct Writer {
+    pub(crate) session: Session,
+    pub(crate) queue: Arc<Queue<Job>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) options: Options,
+    pub(crate) backlog: VecDeque<Job>,
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty, then folds the log into the database.
+    pub(crate) fn serve(mut self) {
+        let batch_max = self.options.batch_statements_max.max(1);
+        loop {
+            if self.backlog.is_empty() {
+                if !self.queue.take(&mut self.backlog, batch_max) {
+                    break;
+                }
+            } else if let Some(room) = batch_max.checked_sub(self.backlog.len()) {
+                self.queue.take_waiting(&mut self.backlog, room);
+            }
+            let batch = self.next_batch(batch_max);
+            if !batch.is_empty() {
+                self.commit(batch);
+                continue;
+            }
+            match self.backlog.pop_front() {
+                Some(Job::Begin(reply)) => {
+                    self.counters.transaction();
+                    let time_max = Duration::from_millis(self.options.transaction_ms_max);
+                    crate::transaction::serve(&self.session, reply, time_max);
+                }
+                Some(Job::Alone(write)) if !write.reply.is_closed() => {
+                    let outcome = self.session.run(&write.sql, &write.params);
+                    write.answer(outcome.map_err(|failure| failure.error));
+                }
+                Some(Job::Alone(_) | Job::Write(_)) | None => {}
+            }
+        }
+        if let Err(error) = self.session.control("PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
+        }
+    }
+
+    /// The statements at the head of the backlog that may share a commit. Those whose guest has gone are left out:
+    /// they were never begun.
+    fn next_batch(&mut self, batch_max: usize) -> VecDeque<Write> {
+        let mut batch = VecDeque::new();
+        let mut bytes = 0;
+        while batch.len() < batch_max && bytes < BATCH_BYTES_MAX {
+            let Some(job) = self.backlog.pop_front() else {
+                break;
+            };
+            let weight = job.weight_bytes();
+            match job {
+                Job::Write(write) => {
+                    if !write.reply.is_closed() {
+                        bytes += weight;
+                        batch.push_back(write);
+                    }
+                }
+                other => {
+                    self.backlog.push_front(other);
+                    break;
+                }
+            }
+        }
+        batch
+    }
+
+    /// Commits a batch, however many of its statements stand in the way of the others.
+    fn commit(&mut self, mut batch: VecDeque<Write>) {
+        for _ in 0..BATCH_RETRIES_MAX {
+            match self.attempt(&mut batch) {
+                Attempt::Finished => return,
+                Attempt::Again => self.counters.repeated(batch.len()),
+                Attempt::Apart => break,
+            }
+        }
+        self.counters.repeated(batch.len());
+        while let Some(write) = batch.pop_front() {
+            let mut alone = VecDeque::from([write]);
+            if let Attempt::Apart = self.attempt(&mut alone) {
+                tracing::error!("a batch of one can't be split");
+            }
+        }
+    }
+
+    /// Runs the batch in one transaction and answers when it is on the disk.
+    fn attempt(&mut self, batch: &mut VecDeque<Write>) -> Attempt {
+        if batch.is_empty() {
+            return Attempt::Finished;
+        }
+        if let Err(error) = self.session.control("BEGIN IMMEDIATE") {
+            answer_all(batch, &error);
+            return Attempt::Finished;
+        }
+        let Some(outcomes) = self.execute(batch) else {
+            return Attempt::Again;
+        };
+        let begun = Instant::now();
+        if let Err(error) = self.end_transaction() {
+            self.session.roll_back();
+            // A deferred constraint fails at the commit: it is one statement's fault, not everybody's.
+            if matches!(error, SqliteError::Constraint(_)) && batch.len() > 1 {
+                return Attempt::Apart;
+            }
+            answer_all(batch, &error);
+            return Attempt::Finished;
+        }
+        self.counters.batch(outcomes.len(), begun.elapsed());
+        for (write, outcome) in batch.drain(..).zip(outcomes) {
+            write.answer(outcome);
+        }
+        Attempt::Finished
+    }
+
+    /// The outcome of each statement, or `None` when one undid the others: it has been answered and taken out.
+    /// Statements beyond the time of a batch go back to the backlog.
+    fn execute(&mut self, batch: &mut VecDeque<Write>) -> Option<Vec<Result<Done, SqliteError>>> {
+        let begun = Instant::now();
+        let time_max = Duration::from_millis(BATCH_EXECUTION_MS_MAX);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (index, write) in batch.iter().enumerate() {
+            match self.session.run(&write.sql, &write.params) {
+                Ok(done) => outcomes.push(Ok(done)),
+                Err(failure) if failure.took_effect || !self.session.in_transaction() => {
+                    self.session.roll_back();
+                    if let Some(culprit) = batch.remove(index) {
+                        culprit.answer(Err(failure.error));
+                    }
+                    return None;
+                }
+                Err(failure) => outcomes.push(Err(failure.error)),
+            }
+            if begun.elapsed() > time_max {
+                break;
+            }
+        }
+        for late in batch.drain(outcomes.len()..).rev() {
+            self.backlog.push_front(Job::Write(late));
+        }
+        Some(outcomes)
+    }
+
+    fn end_transaction(&self) -> Result<(), SqliteError> {
+        #[cfg(feature = "test-support")]
+        if self.options.faults.takes_commit() {
+            return Err(SqliteError::Io("disk I/O error".to_owned()));
+        }
+        self.session.control("COMMIT")
+    }
+}
+
+fn answer_all(batch: &mut VecDeque<Write>, error: &SqliteError) {
+    for write in batch.drain(..) {
+        write.answer(Err(error.clone()));
+    }
+}
