@@ -127,10 +127,7 @@ fn spawn_reader(
 
 fn spawn_writer(writer: Writer) -> Result<oneshot::Receiver<()>, SqliteError> {
     let (end, written) = oneshot::channel();
-    let guard = (
-        AbandonOnExit(Arc::clone(&writer.queue)),
-        AbandonOnExit(reads),
-    );
+    let guard = AbandonOnExit(Arc::clone(&writer.queue));
     spawn("sqlite-writer", move || {
         let _guard = guard;
         writer.serve();
