@@ -90,6 +90,11 @@ pub mod inbound {
     pub const H2_STREAMS_MAX: u32 = 128;
     /// HTTP/2 streams that a client reset before we answered (the rapid-reset attack); past it the connection is closed.
     pub const H2_RESETS_MAX: usize = 64;
+    /// After an answer that came before the end of its request, the rest is read this long, so that closing does not
+    /// reset the connection before the client has read the answer.
+    pub const LINGER_MS: u64 = 1_000;
+    /// The same, in bytes.
+    pub const LINGER_BYTES_MAX: usize = 2 * 1024 * 1024;
     /// Running requests get this long after the signal to stop.
     pub const DRAIN_MS: u64 = 10_000;
 }
@@ -187,10 +192,11 @@ pub mod scrape {
     pub const INVOCATION_MS_MAX: u64 = 20_000;
     /// Part of that which jobs that run alone may take, so that they never keep the others out.
     pub const ALONE_MS_MAX: u64 = INVOCATION_MS_MAX / 2;
-    /// With nothing to claim, an invocation waits this long for the next ring's work before it returns: longer than rings are coalesced.
-    pub const LINGER_MS: u64 = 75;
+    /// With nothing to claim, an invocation waits this long for more before it returns: longer than rings are coalesced
+    /// (50 ms) and than the usual pause between two pages of a host (`queue::HOST_GAP_MS`).
+    pub const LINGER_MS: u64 = 150;
     /// Looks for new work in that time; each is one read.
-    pub const LINGER_LOOKS: u64 = 3;
+    pub const LINGER_LOOKS: u64 = 5;
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
     pub const RING_EVERY_MS: u64 = 50;
     /// Leases and the wish to stop are looked after this often.
@@ -532,4 +538,18 @@ pub mod producers {
     pub const FULL_PAUSE_MS: u64 = 500;
     /// Bytes of a malformed request that are kept.
     pub const DEAD_BODY_BYTES_MAX: usize = 64 * 1024;
+}
+
+/// The domains of a page.
+pub mod domains {
+    /// Hosts that are told apart: ten times the busiest page of the test set; a link farm is cut, and says so.
+    pub const HOSTS_MAX: usize = 2_000;
+    /// Attributes of one tag that are looked at; the ones that hold URLs stand early.
+    pub const ATTRIBUTES_MAX: usize = 64;
+    /// Different words of `rel` that are kept for a domain; there are about thirty real ones.
+    pub const REL_WORDS_MAX: usize = 32;
+    /// Bytes of one such word: the longest real one, `apple-touch-icon-precomposed`, has 28.
+    pub const REL_BYTES_MAX: usize = 40;
+    /// Bytes of one JSON-LD script: its tree takes several times that.
+    pub const JSON_LD_BYTES_MAX: usize = 1_024 * 1_024;
 }

@@ -2,5 +2,6 @@
 
 pub mod charset;
 pub mod dom;
+pub mod domains;
 pub mod html;
 pub mod text;

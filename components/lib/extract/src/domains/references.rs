@@ -1,0 +1,268 @@
+//! Which attributes, texts and header fields hold references.
+
+use url::Url;
+
+use trawl_core::limits::domains::JSON_LD_BYTES_MAX;
+
+use super::hosts::{Hosts, Place};
+use super::scanner::{Event, Name, Scanner};
+use super::urls;
+use crate::dom::entities;
+
+/// The URLs that redirected.
+pub(super) fn of_chain(chain: &[Url], hosts: &mut Hosts) {
+    for url in chain {
+        hosts.add(
+            url.as_str(),
+            Place {
+                source: "redirect",
+                region: None,
+                rel: "",
+            },
+        );
+    }
+}
+
+/// Header fields of the final answer.
+pub(super) fn of_headers(headers: &[(String, String)], hosts: &mut Hosts) {
+    let at = |source, rel| Place {
+        source,
+        region: None,
+        rel,
+    };
+    for (name, value) in headers {
+        match name.to_ascii_lowercase().as_str() {
+            "link" => urls::link_header(value, |url, rel| hosts.add(url, at("link-header", rel))),
+            "location" | "content-location" => hosts.add(value, at("redirect", "")),
+            "refresh" => {
+                if let Some(url) = urls::refresh(value) {
+                    hosts.add(url, at("refresh", ""));
+                }
+            }
+            "content-security-policy" | "content-security-policy-report-only" => {
+                urls::csp(value, |url| hosts.add(url, at("csp", "")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The page itself.
+pub(super) fn of_page(html: &str, hosts: &mut Hosts) {
+    let mut walk = Walk {
+        hosts,
+        regions: Vec::new(),
+        in_head: true,
+        has_base: false,
+        json_ld: false,
+    };
+    let mut scanner = Scanner::new(html);
+    while let Some(event) = scanner.next() {
+        match event {
+            Event::Start(name) => walk.start(name, &scanner),
+            Event::End(name) => walk.end(name),
+            Event::Raw(name) => walk.raw(name, scanner.raw()),
+        }
+    }
+}
+
+struct Walk<'h> {
+    hosts: &'h mut Hosts,
+    regions: Vec<&'static str>,
+    in_head: bool,
+    has_base: bool,
+    /// The script that was just opened holds JSON-LD.
+    json_ld: bool,
+}
+
+/// Deeper nesting of regions than any page has; further ones are not followed.
+const REGIONS_MAX: usize = 64;
+
+/// Attributes that hold one URL: element, attribute, source.
+const SINGLE: &[(&[u8], &str, &str)] = &[
+    (b"a", "href", "a"),
+    (b"area", "href", "area"),
+    (b"link", "href", "link"),
+    (b"script", "src", "script"),
+    (b"img", "src", "img"),
+    (b"img", "data-src", "img"),
+    (b"img", "data-original", "img"),
+    (b"img", "data-lazy-src", "img"),
+    (b"iframe", "src", "iframe"),
+    (b"iframe", "data-src", "iframe"),
+    (b"frame", "src", "iframe"),
+    (b"form", "action", "form"),
+    (b"button", "formaction", "form"),
+    (b"input", "formaction", "form"),
+    (b"input", "src", "img"),
+    (b"source", "src", "source"),
+    (b"video", "src", "video"),
+    (b"video", "poster", "video"),
+    (b"audio", "src", "audio"),
+    (b"track", "src", "track"),
+    (b"embed", "src", "embed"),
+    (b"object", "data", "object"),
+    (b"blockquote", "cite", "cite"),
+    (b"q", "cite", "cite"),
+    (b"ins", "cite", "cite"),
+    (b"del", "cite", "cite"),
+    (b"body", "background", "img"),
+    (b"use", "href", "svg"),
+    (b"use", "xlink:href", "svg"),
+    (b"image", "href", "svg"),
+    (b"image", "xlink:href", "svg"),
+];
+
+/// Attributes that hold candidates.
+const CANDIDATES: &[(&[u8], &str, &str)] = &[
+    (b"img", "srcset", "img"),
+    (b"img", "data-srcset", "img"),
+    (b"source", "srcset", "source"),
+    (b"source", "data-srcset", "source"),
+    (b"link", "imagesrcset", "link"),
+];
+
+impl Walk<'_> {
+    fn place<'a>(&self, source: &'static str, rel: &'a str) -> Place<'a> {
+        let outer = if self.in_head { "head" } else { "body" };
+        Place {
+            source,
+            region: Some(self.regions.last().copied().unwrap_or(outer)),
+            rel,
+        }
+    }
+
+    fn start(&mut self, name: Name, tag: &Scanner<'_>) {
+        let element = name.as_bytes();
+        if element == b"body" {
+            self.in_head = false;
+        }
+        if let Some(region) = region(element)
+            && self.regions.len() < REGIONS_MAX
+        {
+            self.in_head = false;
+            self.regions.push(region);
+        }
+        if let Some(style) = tag.attribute("style") {
+            let style = entities::decode(style, true);
+            let place = self.place("style", "");
+            urls::css(&style, |url| self.hosts.add(url, place));
+        }
+        match element {
+            b"base" => self.base(tag),
+            b"meta" => self.meta(tag),
+            b"script" => {
+                let kind = tag.attribute("type").unwrap_or_default().trim();
+                self.json_ld = kind.eq_ignore_ascii_case("application/ld+json");
+            }
+            // A preload's type or a template's `rel` is no relation, but the words are cheap to show.
+            _ => {}
+        }
+        self.attributes(element, tag);
+    }
+
+    fn attributes(&mut self, element: &[u8], tag: &Scanner<'_>) {
+        let rel = tag.attribute("rel").unwrap_or_default();
+        for &(_, attribute, source) in SINGLE.iter().filter(|row| row.0 == element) {
+            if let Some(url) = tag.attribute(attribute) {
+                self.hosts.add_written(url, self.place(source, rel));
+            }
+        }
+        for &(_, attribute, source) in CANDIDATES.iter().filter(|row| row.0 == element) {
+            if let Some(text) = tag.attribute(attribute) {
+                let place = self.place(source, rel);
+                urls::srcset(text, |url| self.hosts.add_written(url, place));
+            }
+        }
+        if element == b"a"
+            && let Some(targets) = tag.attribute("ping")
+        {
+            let place = self.place("ping", rel);
+            targets
+                .split_ascii_whitespace()
+                .for_each(|url| self.hosts.add_written(url, place));
+        }
+    }
+
+    fn end(&mut self, name: Name) {
+        let element = name.as_bytes();
+        if element == b"head" {
+            self.in_head = false;
+        }
+        // A region that was left open inside ends with its parent.
+        if let Some(at) =
+            region(element).and_then(|region| self.regions.iter().rposition(|&open| open == region))
+        {
+            self.regions.truncate(at);
+        }
+    }
+
+    fn raw(&mut self, name: Name, text: &str) {
+        let is_json_ld = std::mem::take(&mut self.json_ld);
+        match name.as_bytes() {
+            b"style" => {
+                let place = self.place("style", "");
+                urls::css(text, |url| self.hosts.add(url, place));
+            }
+            b"script" if is_json_ld && text.len() <= JSON_LD_BYTES_MAX => {
+                let Ok(value) = serde_json::from_str(text.trim()) else {
+                    return;
+                };
+                let (same, other) = (self.place("same-as", ""), self.place("json-ld", ""));
+                urls::json_ld(&value, false, &mut |url, is_same| {
+                    self.hosts.add(url, if is_same { same } else { other })
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn base(&mut self, tag: &Scanner<'_>) {
+        if let (false, Some(href)) = (self.has_base, tag.attribute("href")) {
+            self.has_base = true;
+            self.hosts.set_base(href);
+            self.hosts.add_written(href, self.place("base", ""));
+        }
+    }
+
+    fn meta(&mut self, tag: &Scanner<'_>) {
+        let Some(content) = tag.attribute("content") else {
+            return;
+        };
+        if let Some(pragma) = tag.attribute("http-equiv") {
+            let content = entities::decode(content, true);
+            if pragma.eq_ignore_ascii_case("refresh") {
+                if let Some(url) = urls::refresh(&content) {
+                    self.hosts.add(url, self.place("refresh", ""));
+                }
+            } else if pragma.eq_ignore_ascii_case("content-security-policy") {
+                let place = self.place("csp", "");
+                urls::csp(&content, |url| self.hosts.add(url, place));
+            }
+        } else if urls::is_absolute(content) {
+            let name = tag
+                .attribute("property")
+                .or_else(|| tag.attribute("name"))
+                .unwrap_or_default();
+            let is_social = ["og:", "twitter:", "article:", "fb:"].iter().any(|prefix| {
+                name.get(..prefix.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            });
+            self.hosts.add_written(
+                content,
+                self.place(if is_social { "opengraph" } else { "meta" }, ""),
+            );
+        }
+    }
+}
+
+fn region(element: &[u8]) -> Option<&'static str> {
+    match element {
+        b"header" => Some("header"),
+        b"nav" => Some("nav"),
+        b"main" => Some("main"),
+        b"aside" => Some("aside"),
+        b"footer" => Some("footer"),
+        _ => None,
+    }
+}

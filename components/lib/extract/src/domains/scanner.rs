@@ -1,0 +1,311 @@
+//! A stream of tags out of a page, without a tree: start tags with their attributes, end tags, and the text of scripts
+//! and styles. It borrows everything and keeps nothing but one tag's attributes.
+
+use std::ops::Range;
+
+use trawl_core::limits::domains::ATTRIBUTES_MAX;
+
+/// What the scanner met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// A start tag; its attributes can be asked for until the next event.
+    Start(Name),
+    /// An end tag.
+    End(Name),
+    /// The text of the raw element that was just opened ([`Scanner::raw`]).
+    Raw(Name),
+}
+
+/// An element's name in lower case; longer ones than any that matters are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    bytes: [u8; 12],
+    length: u8,
+}
+
+impl Name {
+    fn new(name: &[u8]) -> Self {
+        let mut bytes = [0; 12];
+        for (small, byte) in bytes.iter_mut().zip(name) {
+            *small = byte.to_ascii_lowercase();
+        }
+        // A cut name must not pass for a known one of that length; none is as long as the array.
+        Self {
+            bytes,
+            length: name.len().min(12) as u8,
+        }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// Elements whose content is text up to their own end tag (scripting off, as we run none).
+    fn is_raw(&self) -> bool {
+        matches!(
+            self.as_bytes(),
+            b"script"
+                | b"style"
+                | b"title"
+                | b"textarea"
+                | b"xmp"
+                | b"iframe"
+                | b"noembed"
+                | b"noframes"
+        )
+    }
+}
+
+/// Walks over a page once.
+pub(super) struct Scanner<'a> {
+    page: &'a str,
+    at: usize,
+    attributes: Vec<(Range<usize>, Range<usize>)>,
+    raw: Range<usize>,
+    pending: Option<Name>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(page: &'a str) -> Self {
+        Self {
+            page,
+            at: 0,
+            attributes: Vec::with_capacity(16),
+            raw: 0..0,
+            pending: None,
+        }
+    }
+
+    /// The value of an attribute of the current start tag, as written. The first of its name counts.
+    pub(super) fn attribute(&self, name: &str) -> Option<&'a str> {
+        let page = self.page;
+        let same =
+            |at: &Range<usize>| page.as_bytes()[at.clone()].eq_ignore_ascii_case(name.as_bytes());
+        self.attributes
+            .iter()
+            .find(|(at, _)| same(at))
+            .and_then(|(_, value)| page.get(value.clone()))
+    }
+
+    /// The text of the raw element.
+    pub(super) fn raw(&self) -> &'a str {
+        let page = self.page;
+        page.get(self.raw.clone()).unwrap_or_default()
+    }
+
+    /// The next event; `None` at the end of the page. A tag that the page's end cuts is dropped.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        if let Some(name) = self.pending.take() {
+            self.take_raw(name);
+            return Some(Event::Raw(name));
+        }
+        let bytes = self.page.as_bytes();
+        loop {
+            self.at += memchr::memchr(b'<', &bytes[self.at..])? + 1;
+            match *bytes.get(self.at)? {
+                b'!' => self.skip_declaration()?,
+                b'?' => self.skip_past(b">")?,
+                b'/' if bytes.get(self.at + 1)?.is_ascii_alphabetic() => {
+                    self.at += 1;
+                    let name = self.name()?;
+                    self.skip_past(b">")?;
+                    return Some(Event::End(name));
+                }
+                b'/' => self.skip_past(b">")?,
+                byte if byte.is_ascii_alphabetic() => {
+                    let name = self.name()?;
+                    self.read_attributes()?;
+                    if name.is_raw() {
+                        self.pending = Some(name);
+                    }
+                    return Some(Event::Start(name));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn skip_past(&mut self, end: &[u8]) -> Option<()> {
+        self.at += memchr::memmem::find(&self.page.as_bytes()[self.at..], end)? + end.len();
+        Some(())
+    }
+
+    fn skip_declaration(&mut self) -> Option<()> {
+        let rest = &self.page.as_bytes()[self.at..];
+        if !rest.starts_with(b"!--") {
+            return self.skip_past(b">");
+        }
+        // `<!-->` and `<!--->` are whole comments; `--!>` ends one too.
+        if rest.starts_with(b"!-->") || rest.starts_with(b"!--->") {
+            return self.skip_past(b">");
+        }
+        self.at += 3;
+        loop {
+            self.skip_past(b"--")?;
+            let rest = &self.page.as_bytes()[self.at..];
+            if rest.starts_with(b">") || rest.starts_with(b"!>") {
+                return self.skip_past(b">");
+            }
+            // `--->`: the last two dashes end it.
+            self.at -= 1;
+        }
+    }
+
+    fn name(&mut self) -> Option<Name> {
+        let rest = &self.page.as_bytes()[self.at..];
+        let length = rest
+            .iter()
+            .position(|&b| is_blank(b) || b == b'/' || b == b'>')?;
+        self.at += length;
+        Some(Name::new(&rest[..length]))
+    }
+
+    fn read_attributes(&mut self) -> Option<()> {
+        let bytes = self.page.as_bytes();
+        let skip = |at: usize, slash: bool| {
+            let mut at = at;
+            while bytes
+                .get(at)
+                .is_some_and(|&b| is_blank(b) || (slash && b == b'/'))
+            {
+                at += 1;
+            }
+            at
+        };
+        self.attributes.clear();
+        loop {
+            let start = skip(self.at, true);
+            if *bytes.get(start)? == b'>' {
+                self.at = start + 1;
+                return Some(());
+            }
+            // An equals sign at the start of a name belongs to it.
+            let ends = |&b: &u8| is_blank(b) || matches!(b, b'/' | b'>' | b'=');
+            let end = start + 1 + bytes[start + 1..].iter().position(ends)?;
+            let mut value = end..end;
+            self.at = skip(end, false);
+            if *bytes.get(self.at)? == b'=' {
+                self.at = skip(self.at + 1, false);
+                value = self.value()?;
+            }
+            if self.attributes.len() < ATTRIBUTES_MAX {
+                self.attributes.push((start..end, value));
+            }
+        }
+    }
+
+    fn value(&mut self) -> Option<Range<usize>> {
+        let bytes = self.page.as_bytes();
+        match *bytes.get(self.at)? {
+            quote @ (b'"' | b'\'') => {
+                let start = self.at + 1;
+                let end = start + memchr::memchr(quote, &bytes[start..])?;
+                self.at = end + 1;
+                Some(start..end)
+            }
+            _ => {
+                let start = self.at;
+                self.at += bytes[start..]
+                    .iter()
+                    .position(|&b| is_blank(b) || b == b'>')?;
+                Some(start..self.at)
+            }
+        }
+    }
+
+    /// Everything up to the element's own end tag, or the end of the page.
+    fn take_raw(&mut self, name: Name) {
+        let bytes = self.page.as_bytes();
+        let start = self.at;
+        let name = name.as_bytes();
+        let is_end = |at: usize| {
+            bytes
+                .get(at + 2..at + 2 + name.len())
+                .is_some_and(|found| found.eq_ignore_ascii_case(name))
+                && bytes
+                    .get(at + 2 + name.len())
+                    .is_none_or(|&b| is_blank(b) || b == b'/' || b == b'>')
+        };
+        let end = memchr::memmem::find_iter(&bytes[start..], b"</")
+            .map(|at| start + at)
+            .find(|&at| is_end(at));
+        self.at = end.unwrap_or(bytes.len());
+        self.raw = start..self.at;
+    }
+}
+
+pub(super) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(page: &str) -> Vec<String> {
+        let mut scanner = Scanner::new(page);
+        let mut found = Vec::new();
+        while let Some(event) = scanner.next() {
+            let text = |name: Name| String::from_utf8(name.as_bytes().to_vec()).unwrap();
+            found.push(match event {
+                Event::Start(name) => format!("{} a={:?}", text(name), scanner.attribute("a")),
+                Event::End(name) => format!("/{}", text(name)),
+                Event::Raw(_) => format!("raw {}", scanner.raw()),
+            });
+        }
+        found
+    }
+
+    #[test]
+    fn tags_and_attributes_are_read_as_browsers_do() {
+        for (page, wanted) in [
+            ("<p a=b>x</p>", &["p a=Some(\"b\")", "/p"][..]),
+            ("<P A='x>y' a=z>", &["p a=Some(\"x>y\")"]),
+            ("<p a>", &["p a=Some(\"\")"]),
+            ("<p/a=1/>", &["p a=Some(\"1/\")"]),
+            ("<p b=\"<i a=1>\">", &["p a=None"]),
+            ("<p =a=1>", &["p a=None"]),
+            (
+                "<p a = 1 ><p a=\n'2'>",
+                &["p a=Some(\"1\")", "p a=Some(\"2\")"],
+            ),
+            ("a < b <1> <p>", &["p a=None"]),
+            (
+                "<!-- <p> --><!--><i><!---><b><!-- x --!><u><!-- ---><s>",
+                &["i a=None", "b a=None", "u a=None", "s a=None"],
+            ),
+            ("<!doctype html><?php <p> ?></ ><br>", &["br a=None"]),
+            (
+                "<script a=1>if (a<b) '</p>'</script ><p>",
+                &[
+                    "script a=Some(\"1\")",
+                    "raw if (a<b) '</p>'",
+                    "/script",
+                    "p a=None",
+                ],
+            ),
+            (
+                "<title><p></title><style></style>",
+                &[
+                    "title a=None",
+                    "raw <p>",
+                    "/title",
+                    "style a=None",
+                    "raw ",
+                    "/style",
+                ],
+            ),
+            ("<script></scripts>", &["script a=None", "raw </scripts>"]),
+            ("<p a='", &[]),
+            ("<p a=x", &[]),
+            ("<!-- <p>", &[]),
+            ("<", &[]),
+            (
+                "<extraordinarily-long a=1>",
+                &["extraordinar a=Some(\"1\")"],
+            ),
+        ] {
+            assert_eq!(events(page), wanted, "{page}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Finding URLs inside the texts that hold several: srcset, CSS, header fields, JSON-LD.
+
+use trawl_core::limits::fetch::URL_BYTES_MAX;
+
+use super::scanner::is_blank;
+
+/// The URLs of a `srcset` (HTML 4.8.4.2.1): candidates are parted by commas, but a comma may stand inside a URL.
+pub(super) fn srcset<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        while bytes.get(at).is_some_and(|&b| is_blank(b) || b == b',') {
+            at += 1;
+        }
+        let start = at;
+        while bytes.get(at).is_some_and(|&b| !is_blank(b)) {
+            at += 1;
+        }
+        if start == at {
+            return;
+        }
+        let url = &text[start..at];
+        let bare = url.trim_end_matches(',');
+        keep(bare);
+        if bare.len() == url.len() {
+            // Descriptors; a comma inside parentheses belongs to them.
+            let mut depth = 0_u32;
+            while let Some(&b) = bytes.get(at) {
+                match b {
+                    b'(' => depth += 1,
+                    b')' => depth = depth.saturating_sub(1),
+                    b',' if depth == 0 => break,
+                    _ => {}
+                }
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The URLs in `url(…)` and `@import "…"` of a style sheet or a style attribute. Each byte is looked at a bounded number
+/// of times, whatever stays unclosed.
+pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(open) = memchr::memchr(b'(', &bytes[at..]).map(|offset| at + offset) {
+        at = open + 1;
+        if open < 3 || !bytes[open - 3..open].eq_ignore_ascii_case(b"url") {
+            continue;
+        }
+        let start = at + bytes[at..].iter().take_while(|&&b| is_blank(b)).count();
+        let (start, end) = match bytes.get(start) {
+            Some(&quote @ (b'"' | b'\'')) => (start + 1, quote),
+            _ => (start, b')'),
+        };
+        let window = &bytes[start..bytes.len().min(start + URL_BYTES_MAX)];
+        match memchr::memchr(end, window) {
+            Some(length) => {
+                keep(text.get(start..start + length).unwrap_or_default().trim());
+                at = start + length;
+            }
+            None => at = start + window.len(),
+        }
+    }
+    for at in memchr::memmem::find_iter(bytes, b"@import") {
+        let rest = text[at + 7..].trim_start();
+        if let Some(quote @ ('"' | '\'')) = rest.chars().next()
+            && let Some(end) = memchr::memchr(
+                quote as u8,
+                &rest.as_bytes()[1..rest.len().min(URL_BYTES_MAX)],
+            )
+        {
+            keep(&rest[1..=end]);
+        }
+    }
+}
+
+/// The targets of a `Link` field (RFC 8288) with their `rel`.
+pub(super) fn link_header<'a>(field: &'a str, mut keep: impl FnMut(&'a str, &'a str)) {
+    let mut rest = field;
+    while let Some(open) = rest.find('<') {
+        let Some(close) = rest[open..].find('>') else {
+            return;
+        };
+        let target = &rest[open + 1..open + close];
+        rest = &rest[open + close + 1..];
+        let parameters = &rest[..rest.find('<').unwrap_or(rest.len())];
+        let rel = parameters.split([';', ',']).find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim()
+                .eq_ignore_ascii_case("rel")
+                .then(|| value.trim().trim_matches('"'))
+        });
+        keep(target, rel.unwrap_or_default());
+    }
+}
+
+/// The hosts that a Content-Security-Policy names, as URLs without a path; a wildcard stands for its parent.
+pub(super) fn csp(policy: &str, mut keep: impl FnMut(&str)) {
+    for directive in policy.split([';', ',']) {
+        for source in directive.split_ascii_whitespace().skip(1) {
+            let (scheme, rest) = source.split_once("://").unwrap_or(("https", source));
+            let host = rest.strip_prefix("*.").unwrap_or(rest);
+            let end = host.find([':', '/', '?']).unwrap_or(host.len());
+            let host = &host[..end];
+            let is_host = host.contains('.')
+                && !host.starts_with('\'')
+                && matches!(scheme, "http" | "https" | "ws" | "wss");
+            if is_host {
+                keep(&format!("https://{host}/"));
+            }
+        }
+    }
+}
+
+/// The URL of a meta refresh or a `Refresh` field: `5; url=…`.
+pub(super) fn refresh(text: &str) -> Option<&str> {
+    let rest = text
+        .trim_start()
+        .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
+        .trim_start();
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_start();
+    let url = match rest.get(..3) {
+        Some(word) if word.eq_ignore_ascii_case("url") => {
+            rest[3..].trim_start().strip_prefix('=')?.trim_start()
+        }
+        _ => rest,
+    };
+    let url = match url.chars().next()? {
+        quote @ ('"' | '\'') => url[1..].split(quote).next()?,
+        _ => url,
+    };
+    (!url.trim().is_empty()).then(|| url.trim())
+}
+
+/// The URLs in a JSON-LD document, told whether they are said to be the same thing elsewhere (`sameAs`). The names of
+/// vocabularies (`@context`, `@type`) are no relation of the page.
+pub(super) fn json_ld(value: &serde_json::Value, same_as: bool, keep: &mut impl FnMut(&str, bool)) {
+    match value {
+        serde_json::Value::String(text) if is_absolute(text) => keep(text, same_as),
+        serde_json::Value::Array(items) => {
+            items.iter().for_each(|item| json_ld(item, same_as, keep))
+        }
+        serde_json::Value::Object(members) => {
+            for (name, member) in members
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "@context" | "@type"))
+            {
+                // Nested things have a life of their own: only what stands directly under sameAs is the same.
+                json_ld(member, name == "sameAs" || (same_as && name == "@id"), keep);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Begins with `http://`, `https://` or `//`.
+pub(super) fn is_absolute(text: &str) -> bool {
+    let text = text.trim_start();
+    let starts = |prefix: &str| {
+        text.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    starts("https://") || starts("http://") || starts("//")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(find: impl FnOnce(&mut dyn FnMut(&str))) -> Vec<String> {
+        let mut found = Vec::new();
+        find(&mut |url| found.push(url.to_owned()));
+        found
+    }
+
+    #[test]
+    fn srcsets() {
+        for (text, wanted) in [
+            ("a.png", &["a.png"][..]),
+            ("a.png 1x, b.png 2x", &["a.png", "b.png"]),
+            ("a.png,b.png", &["a.png,b.png"]),
+            ("a.png, b.png", &["a.png", "b.png"]),
+            (" ,a.png (x,y) 1x,b.png", &["a.png", "b.png"]),
+            (
+                "https://e.org/i,w_1/x.jpg 1w",
+                &["https://e.org/i,w_1/x.jpg"],
+            ),
+            ("", &[]),
+            (",,", &[]),
+        ] {
+            assert_eq!(list(|keep| srcset(text, |url| keep(url))), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn style_sheets() {
+        for (text, wanted) in [
+            ("a{background:url(//e.org/a.png)}", &["//e.org/a.png"][..]),
+            ("URL( 'b c.png' ) url(\"d\")", &["b c.png", "d"]),
+            ("@import \"e.css\"; @import url(f.css)", &["f.css", "e.css"]),
+            ("src: local(x), url(y", &[]),
+            ("url('", &[]),
+            ("url(", &[]),
+            ("@import", &[]),
+        ] {
+            assert_eq!(list(|keep| css(text, |url| keep(url))), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields() {
+        let links = |field| {
+            let mut found = Vec::new();
+            link_header(field, |url, rel| found.push(format!("{url} {rel}")));
+            found
+        };
+        assert_eq!(
+            links(
+                "<https://e.org/a,b>; rel=\"canonical\", <//f.org>;rel=preconnect; crossorigin, <x>"
+            ),
+            ["https://e.org/a,b canonical", "//f.org preconnect", "x "]
+        );
+        assert_eq!(links("<unclosed"), Vec::<String>::new());
+        assert_eq!(
+            list(|keep| csp(
+                "default-src 'self' https: data: *.e.org:443; img-src http://i.f.org/x * ; report-uri /r",
+                |u| keep(u)
+            )),
+            ["https://e.org/", "https://i.f.org/"]
+        );
+        for (text, wanted) in [
+            ("5; url=https://e.org/", Some("https://e.org/")),
+            ("0;URL='a b'", Some("a b")),
+            ("0, x", Some("x")),
+            ("5", None),
+            ("0; url=", None),
+            ("1.5;url = \"q", Some("q")),
+            ("", None),
+        ] {
+            assert_eq!(refresh(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_ld_tells_same_as_from_the_rest() {
+        let value = serde_json::json!({
+            "@context": "https://schema.org", "url": "https://e.org/", "name": "x",
+            "sameAs": ["https://f.org/u", "not a url", {"@id": "https://g.org/", "logo": "https://h.org/"}],
+        });
+        let mut found = Vec::new();
+        json_ld(&value, false, &mut |url, same| {
+            found.push((url.to_owned(), same))
+        });
+        found.sort();
+        let wanted = [
+            ("https://e.org/", false),
+            ("https://f.org/u", true),
+            ("https://g.org/", true),
+            ("https://h.org/", false),
+        ];
+        assert_eq!(found, wanted.map(|(url, same)| (url.to_owned(), same)));
+    }
+}
