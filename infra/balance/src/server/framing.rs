@@ -29,8 +29,10 @@ enum Phase {
     ChunkSize,
     /// After the last chunk.
     Trailer,
-    /// HTTP/2, or refused: nothing more is looked at.
-    Opaque,
+    /// HTTP/2: not ours to follow.
+    Http2,
+    /// Refused: nothing more is looked at.
+    Lost,
 }
 
 /// What a head says of its body.
@@ -63,6 +65,11 @@ impl Framing {
         }
     }
 
+    /// Is there nothing of a request that has not been read to its end?
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.phase == Phase::Http2 || (self.phase == Phase::Start && self.line.is_empty())
+    }
+
     /// The number of the first request (from 1) that must be refused.
     pub(super) const fn refused(&self) -> Option<u64> {
         self.refused
@@ -72,7 +79,7 @@ impl Framing {
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.phase {
-                Phase::Opaque => return,
+                Phase::Http2 | Phase::Lost => return,
                 Phase::Data { left, chunked } => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &bytes[taken..];
@@ -95,7 +102,7 @@ impl Framing {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             // hyper refuses a head of this size; there is nothing to follow any more.
             if self.line.len() + bytes.len() > HEADER_BYTES_MAX {
-                self.phase = Phase::Opaque;
+                self.phase = Phase::Lost;
                 self.line = Vec::new();
             } else {
                 self.line.extend_from_slice(bytes);
@@ -118,7 +125,7 @@ impl Framing {
             (Phase::Start, false) => {
                 self.facts = Facts::default();
                 self.phase = if line == b"PRI * HTTP/2.0" {
-                    Phase::Opaque
+                    Phase::Http2
                 } else {
                     Phase::Fields
                 };
@@ -158,7 +165,7 @@ impl Framing {
         let facts = self.facts;
         if facts.wrong || (facts.chunked && facts.length.is_some()) {
             self.refused = Some(self.heads);
-            self.phase = Phase::Opaque;
+            self.phase = Phase::Lost;
             return;
         }
         self.phase = match (facts.chunked, facts.length) {
@@ -193,7 +200,7 @@ impl Framing {
             None => {
                 // hyper ends the body with an error here, and no request after it can be trusted.
                 self.refused = Some(self.heads + 1);
-                Phase::Opaque
+                Phase::Lost
             }
         }
     }

@@ -237,8 +237,8 @@ fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
         // `Watched` tells a slow head from an idle connection, which one timeout can't.
         .header_read_timeout(None)
         .max_buf_size(limits.header_bytes_max.max(8 * 1024))
-        .max_headers(limits.headers_max)
-        .pipeline_flush(true);
+        // Not `pipeline_flush`: it would lose answers to requests that are refused before they were read to their end.
+        .max_headers(limits.headers_max);
     builder
         .http2()
         .timer(TokioTimer::new())

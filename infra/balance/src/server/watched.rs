@@ -17,6 +17,8 @@ use tokio::{
     time::{Duration, Instant, Sleep, sleep_until},
 };
 
+use trawl_core::limits::inbound as limits;
+
 use super::framing::Framing;
 use crate::problem::Problem;
 
@@ -97,7 +99,15 @@ pub(super) struct Watched {
     head_since: Option<Instant>,
     alarm: Pin<Box<Sleep>>,
     write_alarm: Option<Pin<Box<Sleep>>>,
+    linger: Option<Linger>,
     expired: bool,
+}
+
+/// The rest of a request that nobody reads any more. Closing over it would reset the connection, and the client would lose
+/// our answer; so it is thrown away for a moment (RFC 9112, 9.6).
+struct Linger {
+    alarm: Pin<Box<Sleep>>,
+    bytes_left: usize,
 }
 
 impl Watched {
@@ -110,6 +120,7 @@ impl Watched {
             framing: Framing::default(),
             head_since: None,
             write_alarm: None,
+            linger: None,
             expired: false,
         }
     }
@@ -156,7 +167,7 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.expired {
-            return Poll::Ready(Ok(()));
+            return this.poll_end(context).map(Ok);
         }
         let before = buffer.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(context, buffer) {
@@ -172,11 +183,44 @@ impl AsyncRead for Watched {
             // hyper would close without a word. Whatever does not fit into the socket's buffer is lost with the rest.
             let _ = this.stream.try_write(SLOW_HEAD.wire().as_bytes());
         }
-        Poll::Ready(Ok(()))
+        this.poll_end(context).map(Ok)
     }
 }
 
 impl Watched {
+    /// The end of the stream, as hyper sees it. After half a head the client's answer has to get through first.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.head_since {
+            Some(_) => self.poll_linger(context),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Closes our side, and throws away what still comes for a moment.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.linger.is_none()
+            && ready!(Pin::new(&mut self.stream).poll_shutdown(context)).is_err()
+        {
+            return Poll::Ready(());
+        }
+        let linger = self.linger.get_or_insert_with(|| Linger {
+            alarm: Box::pin(sleep_until(
+                Instant::now() + Duration::from_millis(limits::LINGER_MS),
+            )),
+            bytes_left: limits::LINGER_BYTES_MAX,
+        });
+        while linger.bytes_left > 0 && linger.alarm.as_mut().poll(context).is_pending() {
+            let mut thrown_away = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut thrown_away);
+            let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if outcome.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+            linger.bytes_left = linger.bytes_left.saturating_sub(buffer.filled().len());
+        }
+        Poll::Ready(())
+    }
+
     /// A reader that takes nothing for too long is let go: it would hold its answer in our memory.
     fn stall<T>(
         &mut self,
@@ -224,6 +268,9 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.linger.is_none() && self.framing.is_between_requests() {
+            return Pin::new(&mut self.stream).poll_shutdown(context);
+        }
+        self.poll_linger(context).map(Ok)
     }
 }

@@ -30,10 +30,10 @@ use trawl_balance::{
 };
 
 /// Nothing in these tests takes longer, however loaded the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -42,30 +42,30 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A remote replica: a plain server that answers with its id.
-pub struct Replica {
-    pub id: &'static str,
-    pub address: SocketAddr,
-    pub behaviour: Arc<Behaviour>,
+pub(crate) struct Replica {
+    pub(crate) id: &'static str,
+    pub(crate) address: SocketAddr,
+    pub(crate) behaviour: Arc<Behaviour>,
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// How a replica answers.
 #[derive(Default)]
-pub struct Behaviour {
-    pub served: AtomicU64,
+pub(crate) struct Behaviour {
+    pub(crate) served: AtomicU64,
     /// Requests that arrived, answered or not.
-    pub arrived: AtomicU64,
-    pub delay_ms: AtomicU64,
+    pub(crate) arrived: AtomicU64,
+    pub(crate) delay_ms: AtomicU64,
     /// Ends the connection instead of answering.
-    pub cuts: AtomicBool,
+    pub(crate) cuts: AtomicBool,
     /// Answers with this status instead of 200.
-    pub status: AtomicU16,
+    pub(crate) status: AtomicU16,
     /// What `/readyz` says; 0 for 200.
-    pub ready_status: AtomicU16,
+    pub(crate) ready_status: AtomicU16,
 }
 
 impl Replica {
-    pub async fn start(id: &'static str) -> Self {
+    pub(crate) async fn start(id: &'static str) -> Self {
         let replica = Self {
             id,
             address: ([127, 0, 0, 1], 0).into(),
@@ -80,7 +80,7 @@ impl Replica {
     }
 
     /// Starts it again on its old port.
-    pub async fn restart(&self) {
+    pub(crate) async fn restart(&self) {
         let deadline = Instant::now() + PATIENCE;
         let listener = loop {
             match TcpListener::bind(self.address).await {
@@ -93,7 +93,7 @@ impl Replica {
     }
 
     /// As a kill: the port is closed, and every connection with whatever runs on it.
-    pub async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         let running = self.running.lock().unwrap().take();
         if let Some(running) = running {
             running.abort();
@@ -123,14 +123,14 @@ impl Replica {
         *self.running.lock().unwrap() = Some(tokio::spawn(accepting));
     }
 
-    pub fn config(&self) -> ReplicaConfig {
+    pub(crate) fn config(&self) -> ReplicaConfig {
         ReplicaConfig::new(
             self.id,
             Some(format!("http://{}", self.address).try_into().unwrap()),
         )
     }
 
-    pub fn served(&self) -> u64 {
+    pub(crate) fn served(&self) -> u64 {
         self.behaviour.served.load(Relaxed)
     }
 }
@@ -173,19 +173,19 @@ fn status(status: u16, body: &'static str) -> Response<Full<Bytes>> {
 }
 
 /// A front door.
-pub struct Front {
-    pub address: SocketAddr,
-    pub balancer: Arc<Balancer>,
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    pub(crate) balancer: Arc<Balancer>,
     stop: Vec<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
 
 impl Front {
-    pub async fn start(config: BalanceConfig) -> Self {
+    pub(crate) async fn start(config: BalanceConfig) -> Self {
         Self::with(config, ServerLimits::default(), None).await
     }
 
-    pub async fn with(
+    pub(crate) async fn with(
         config: BalanceConfig,
         limits: ServerLimits,
         file: Option<std::path::PathBuf>,
@@ -210,7 +210,7 @@ impl Front {
     }
 
     /// Stops it and waits for its end.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         for stop in self.stop {
             let _ = stop.send(());
         }
@@ -220,7 +220,7 @@ impl Front {
             .unwrap();
     }
 
-    pub fn state(&self, id: &str) -> &'static str {
+    pub(crate) fn state(&self, id: &str) -> &'static str {
         let snapshot = self.balancer.snapshot();
         snapshot
             .replicas
@@ -232,7 +232,7 @@ impl Front {
 }
 
 /// A configuration without checks and slow start, for tests that count.
-pub fn plain(strategy: StrategyKind, replicas: Vec<ReplicaConfig>) -> BalanceConfig {
+pub(crate) fn plain(strategy: StrategyKind, replicas: Vec<ReplicaConfig>) -> BalanceConfig {
     let mut config = BalanceConfig::new(strategy, replicas);
     config.check.enabled = false;
     for replica in &mut config.replicas {
@@ -242,26 +242,31 @@ pub fn plain(strategy: StrategyKind, replicas: Vec<ReplicaConfig>) -> BalanceCon
 }
 
 /// A client with one kept-alive connection.
-pub struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
-    pub fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             sender: None,
         }
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<(StatusCode, Bytes), BoxError> {
-        let mut sender = match self.sender.take() {
-            Some(mut sender) if sender.ready().await.is_ok() => sender,
-            _ => {
+        let mut kept = self.sender.take();
+        let is_open = match &mut kept {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        let mut sender = match kept.filter(|_| is_open) {
+            Some(sender) => sender,
+            None => {
                 let stream = TcpStream::connect(self.address).await?;
                 stream.set_nodelay(true)?;
                 let (sender, driver) =
@@ -277,7 +282,7 @@ impl Client {
         Ok((status, body))
     }
 
-    pub async fn get(&mut self) -> (StatusCode, String) {
+    pub(crate) async fn get(&mut self) -> (StatusCode, String) {
         let request = Request::get("/")
             .header("host", "trawl.test")
             .body(Full::default())
@@ -288,7 +293,7 @@ impl Client {
         }
     }
 
-    pub async fn post(
+    pub(crate) async fn post(
         &mut self,
         path: &str,
         body: impl Into<Bytes>,
@@ -304,14 +309,14 @@ impl Client {
 }
 
 /// Sends GETs over several connections until it is stopped.
-pub struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    pub done: Arc<AtomicU64>,
+    pub(crate) done: Arc<AtomicU64>,
     workers: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Load {
-    pub fn start(address: SocketAddr, connections: usize) -> Self {
+    pub(crate) fn start(address: SocketAddr, connections: usize) -> Self {
         let (stop, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let workers = (0..connections)
             .map(|_| {
@@ -338,13 +343,13 @@ impl Load {
     }
 
     /// Waits for so many more requests.
-    pub async fn more(&self, count: u64) {
+    pub(crate) async fn more(&self, count: u64) {
         let target = self.done.load(Relaxed) + count;
         eventually("enough requests", || self.done.load(Relaxed) >= target).await;
     }
 
     /// What failed.
-    pub async fn finish(self) -> Vec<String> {
+    pub(crate) async fn finish(self) -> Vec<String> {
         self.stop.store(true, Relaxed);
         let mut failures = Vec::new();
         for worker in self.workers {
@@ -361,9 +366,9 @@ impl Load {
 
 /// Local replicas that fail as they are told, and write down who was asked.
 #[derive(Default)]
-pub struct Scripted {
-    pub failing: Mutex<Vec<(String, FailureKind)>>,
-    pub asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Scripted {
+    pub(crate) failing: Mutex<Vec<(String, FailureKind)>>,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 struct ScriptedReplica {
@@ -399,13 +404,13 @@ impl LocalBackend for ScriptedReplica {
 }
 
 /// Sends raw bytes, and reads until the other side closes or `PATIENCE` is over.
-pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     read_all(&mut stream).await
 }
 
-pub async fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A reset after the answer is as good as an end.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))

@@ -1,0 +1,412 @@
+//! The front door against clients that are slow, greedy, rude or hostile.
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use support::{PATIENCE, eventually, raw, read_all};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+use trawl_balance::{Body, Handler, ServerLimits, body, serve};
+
+/// Answers with the length of the body; `/slow` takes a while.
+#[derive(Default)]
+struct Echo {
+    begun: AtomicU64,
+}
+
+impl Handler for Echo {
+    async fn handle(&self, request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
+        self.begun.fetch_add(1, Relaxed);
+        let slow = request.uri().path() == "/slow";
+        let path = request.uri().path().to_owned();
+        let length = request
+            .into_body()
+            .collect()
+            .await
+            .map_or(0, |body| body.to_bytes().len());
+        if slow {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        Response::new(body::full(format!("{path} {length}")))
+    }
+}
+
+struct Door {
+    address: SocketAddr,
+    handler: Arc<Echo>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+async fn door(limits: ServerLimits) -> Door {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let handler = Arc::new(Echo::default());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, Arc::clone(&handler), limits, async {
+        let _ = stopped.await;
+    }));
+    Door {
+        address,
+        handler,
+        stop,
+        serving,
+    }
+}
+
+/// Short times, so that the tests are short.
+fn hasty() -> ServerLimits {
+    ServerLimits {
+        header_read: Duration::from_millis(300),
+        body_read: Duration::from_millis(300),
+        idle: Duration::from_millis(900),
+        ..ServerLimits::default()
+    }
+}
+
+fn is_problem(answer: &str, status: u16, code: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+    assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{answer}");
+    assert!(
+        answer
+            .to_lowercase()
+            .contains("content-type: application/problem+json"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_answered_408_in_time() {
+    let door = door(hasty()).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let begun = Instant::now();
+    let (mut reader, mut writer) = stream.split();
+    let dripping = async {
+        // One byte now and then must not push the deadline back.
+        for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX-Drip: "
+            .iter()
+            .chain(std::iter::repeat(&b'x'))
+        {
+            if writer.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let reading = async {
+        let mut answer = String::new();
+        let _ = reader.read_to_string(&mut answer).await;
+        answer
+    };
+    let answer = tokio::select! {
+        answer = reading => answer,
+        () = dripping => String::new(),
+    };
+    is_problem(&answer, 408, "request_timeout");
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < PATIENCE);
+    assert_eq!(door.handler.begun.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn half_a_body_is_answered_408_in_time() {
+    let door = door(hasty()).await;
+    let answer = raw(
+        door.address,
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+    )
+    .await;
+    is_problem(&answer, 408, "request_timeout");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_without_a_word() {
+    let door = door(hasty()).await;
+    let begun = Instant::now();
+    assert_eq!(raw(door.address, b"").await, "");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(900),
+        "idle time, not head time"
+    );
+    // The same after a request: idle begins when its answer has gone.
+    let answer = raw(door.address, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.ends_with("/slow 0"), "{answer}");
+}
+
+#[tokio::test]
+async fn oversized_heads_and_bodies_are_refused() {
+    let door = door(ServerLimits::default()).await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n",
+        "x".repeat(17 * 1024)
+    );
+    assert!(
+        raw(door.address, long.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431 ")
+    );
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        "X: y\r\n".repeat(101)
+    );
+    assert!(
+        raw(door.address, many.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431 ")
+    );
+    let said = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n";
+    is_problem(&raw(door.address, said).await, 413, "body_too_large");
+    assert_eq!(door.handler.begun.load(Relaxed), 0);
+    // A body that does not say its length is counted.
+    let mut chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..17 {
+        chunked.extend_from_slice(b"10000\r\n");
+        chunked.extend_from_slice(&[b'x'; 0x10000]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let _ = stream.write_all(&chunked).await;
+    is_problem(&read_all(&mut stream).await, 413, "body_too_large");
+}
+
+#[tokio::test]
+async fn exactly_the_largest_body_passes() {
+    let door = door(ServerLimits::default()).await;
+    let mut request =
+        b"POST /all HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1048576\r\n\r\n"
+            .to_vec();
+    request.extend_from_slice(&vec![b'x'; 1_048_576]);
+    assert!(raw(door.address, &request).await.ends_with("/all 1048576"));
+}
+
+#[tokio::test]
+async fn requests_that_could_smuggle_another_are_refused_and_the_connection_closed() {
+    let door = door(ServerLimits::default()).await;
+    for fields in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 5",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 5",
+        "Content-Length: +5",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding : chunked",
+        "Content-Length : 5",
+        " Content-Length: 5",
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
+        let answer = raw(door.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields}: {answer}");
+        assert!(!answer.contains("smuggled"), "{fields}: {answer}");
+    }
+    assert_eq!(door.handler.begun.load(Relaxed), 0);
+    let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert!(
+        raw(door.address, old.as_bytes())
+            .await
+            .starts_with("HTTP/1.0 400 ")
+            || door.handler.begun.load(Relaxed) == 0
+    );
+}
+
+#[tokio::test]
+async fn a_pipeline_is_answered_in_order() {
+    let door = door(ServerLimits::default()).await;
+    let answer = raw(
+        door.address,
+        b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
+          POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\
+          GET /4 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    let places: Vec<_> = ["/1 0", "/2 3", "/3 3", "/4 0"]
+        .iter()
+        .map(|text| answer.find(text))
+        .collect();
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections() {
+    let limits = ServerLimits {
+        connections_per_address_max: 2,
+        exempt: Vec::new(),
+        ..ServerLimits::default()
+    };
+    let door = door(limits).await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        stream.read_u8().await.unwrap();
+        kept.push(stream);
+    }
+    let mut third = TcpStream::connect(door.address).await.unwrap();
+    let answer = read_all(&mut third).await;
+    is_problem(&answer, 429, "too_many_connections");
+    assert!(answer.contains("retry-after: 1"));
+    drop(kept.pop());
+    let deadline = Instant::now() + PATIENCE;
+    while !raw(
+        door.address,
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    .await
+    .contains(" 200 ")
+    {
+        assert!(Instant::now() < deadline, "the place is not given back");
+    }
+}
+
+#[tokio::test]
+async fn http2_is_spoken_without_an_upgrade() {
+    let door = door(ServerLimits::default()).await;
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(driver);
+    let mut answers = Vec::new();
+    for number in 0..20 {
+        let request = Request::post(format!("http://a/{number}"))
+            .body(Full::new(bytes::Bytes::from("body")))
+            .unwrap();
+        answers.push((number, sender.send_request(request)));
+    }
+    for (number, answer) in answers {
+        let body = answer
+            .await
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
+        assert_eq!(body, format!("/{number} 4"));
+    }
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_runs_and_takes_nothing_more() {
+    let door = door(ServerLimits::default()).await;
+    let mut idle = TcpStream::connect(door.address).await.unwrap();
+    let address = door.address;
+    let running =
+        tokio::spawn(async move { raw(address, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await });
+    eventually("the request runs", || door.handler.begun.load(Relaxed) == 1).await;
+    door.stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, door.serving)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(running.await.unwrap().ends_with("/slow 0"));
+    assert_eq!(read_all(&mut idle).await, "");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever() {
+    let limits = ServerLimits {
+        drain: Duration::from_millis(100),
+        ..ServerLimits::default()
+    };
+    let door = door(limits).await;
+    let mut stuck = TcpStream::connect(door.address).await.unwrap();
+    stuck
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        .await
+        .unwrap();
+    eventually("the request runs", || door.handler.begun.load(Relaxed) == 1).await;
+    door.stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, door.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// Both ends of each connection are in this process: 20,000 descriptors and some.
+const IDLE: usize = 9_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_idle_connections_are_held_in_bounded_memory_and_others_served() {
+    let limits = ServerLimits {
+        connections_max: IDLE + 10,
+        ..ServerLimits::default()
+    };
+    let door = door(limits).await;
+    let before = resident_bytes();
+    let mut idle = Vec::with_capacity(IDLE);
+    while idle.len() < IDLE {
+        match TcpStream::connect(door.address).await {
+            Ok(mut stream) => {
+                // Half of them have been used: those hold buffers.
+                if idle.len() % 2 == 0 {
+                    stream
+                        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                        .await
+                        .unwrap();
+                }
+                idle.push(stream);
+            }
+            Err(error) => {
+                println!(
+                    "skipped: only {} connections can be opened here: {error}",
+                    idle.len()
+                );
+                return;
+            }
+        }
+    }
+    eventually("all have been served", || {
+        door.handler.begun.load(Relaxed) as usize >= IDLE / 2
+    })
+    .await;
+    let each = resident_bytes().saturating_sub(before) / IDLE;
+    // The clients' halves are in here too.
+    assert!(each < 32 * 1024, "{each} bytes for each connection");
+    println!("{each} bytes for each idle connection, both ends");
+    let answer = raw(
+        door.address,
+        b"GET /one-more HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(answer.ends_with("/one-more 0"), "{answer}");
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: usize = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
+    pages * 4096
+}
