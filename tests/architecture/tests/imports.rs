@@ -1,5 +1,12 @@
 //! Each component imports nothing but what Spin 4.1's world offers, and exports what its triggers need.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
 use std::path::PathBuf;
 
 use wasmparser::{Parser, Payload};

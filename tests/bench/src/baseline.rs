@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 /// Plain SQLite, WAL and FULL, one commit for each row or for each hundred: rows per second.
-pub fn raw_sqlite(rows_per_commit: usize, seconds: f64) -> anyhow::Result<f64> {
+pub(crate) fn raw_sqlite(rows_per_commit: usize, seconds: f64) -> anyhow::Result<f64> {
     let directory = tempfile::tempdir()?;
     let database = rusqlite::Connection::open(directory.path().join("raw.db"))?;
     database.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE job (id INTEGER PRIMARY KEY, url TEXT, state TEXT, added INTEGER)")?;
@@ -24,7 +24,7 @@ pub fn raw_sqlite(rows_per_commit: usize, seconds: f64) -> anyhow::Result<f64> {
 }
 
 /// An nginx that returns a constant, on a port of its own.
-pub struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
     port: u16,
     _directory: tempfile::TempDir,
@@ -32,7 +32,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// Starts nginx; `None` when it is not on PATH.
-    pub fn start() -> anyhow::Result<Option<Self>> {
+    pub(crate) fn start() -> anyhow::Result<Option<Self>> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?
             .local_addr()?
             .port();
@@ -59,7 +59,7 @@ impl Nginx {
     }
 
     /// `127.0.0.1:PORT`
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 }
@@ -72,7 +72,7 @@ impl Drop for Nginx {
 }
 
 /// Whether a peer is on PATH.
-pub fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     })

@@ -10,23 +10,23 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 
 /// What a run of load gave.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Requests answered as wanted.
-    pub answered: usize,
+    pub(crate) answered: usize,
     /// The time it took.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// The latency of each, in milliseconds, unsorted.
-    pub latencies_ms: Vec<f64>,
+    pub(crate) latencies_ms: Vec<f64>,
 }
 
 impl Outcome {
     /// Requests per second.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.answered as f64 / self.elapsed.as_secs_f64()
     }
 
     /// A percentile of the latencies in milliseconds.
-    pub fn percentile(&self, share: f64) -> f64 {
+    pub(crate) fn percentile(&self, share: f64) -> f64 {
         let mut sorted = self.latencies_ms.clone();
         sorted.sort_by(f64::total_cmp);
         sorted
@@ -37,7 +37,7 @@ impl Outcome {
 }
 
 /// Opens one connection to `authority` (`host:port`).
-pub async fn connect(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+pub(crate) async fn connect(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
     let stream = tokio::net::TcpStream::connect(authority).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -48,7 +48,7 @@ pub async fn connect(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>
 }
 
 /// Sends one request and gives back the status.
-pub async fn once(
+pub(crate) async fn once(
     sender: &mut SendRequest<Full<Bytes>>,
     request: http::Request<Bytes>,
 ) -> anyhow::Result<u16> {
@@ -60,7 +60,7 @@ pub async fn once(
 }
 
 /// Keeps `connections` busy for `seconds`; `make` builds the n-th request; any status but `wanted` is an error.
-pub async fn closed_loop<M>(
+pub(crate) async fn closed_loop<M>(
     authority: &str,
     connections: usize,
     seconds: u64,

@@ -16,15 +16,15 @@ use crate::load::{closed_loop, connect, once};
 use crate::table::Table;
 
 /// What to run, and how long.
-pub struct Plan {
+pub(crate) struct Plan {
     /// One scenario only.
-    pub only: Option<String>,
+    pub(crate) only: Option<String>,
     /// Repeats of each measurement.
-    pub repeats: usize,
+    pub(crate) repeats: usize,
     /// Seconds of each.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// The short version for CI.
-    pub short: bool,
+    pub(crate) short: bool,
 }
 
 impl Plan {
@@ -35,7 +35,7 @@ impl Plan {
 }
 
 /// Runs the plan.
-pub async fn run(plan: &Plan) -> anyhow::Result<Table> {
+pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
     let mut table = Table::default();
     if plan.wants("hello") || plan.wants("accept") {
         hello(plan, &mut table).await?;

@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 
 /// One measured figure.
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// Its unit.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// One value for each repeat.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Figure {
     /// The median.
-    pub fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
@@ -31,7 +31,7 @@ impl Figure {
 
 /// All figures of a run.
 #[derive(Default)]
-pub struct Table {
+pub(crate) struct Table {
     figures: Vec<Figure>,
     ratios: Vec<(String, f64)>,
     notes: Vec<String>,
@@ -39,7 +39,12 @@ pub struct Table {
 
 impl Table {
     /// Adds a figure and gives back its median.
-    pub fn add(&mut self, name: impl Into<String>, unit: &'static str, values: Vec<f64>) -> f64 {
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<String>,
+        unit: &'static str,
+        values: Vec<f64>,
+    ) -> f64 {
         let figure = Figure {
             name: name.into(),
             unit,
@@ -52,7 +57,7 @@ impl Table {
     }
 
     /// The median of a figure that was measured before.
-    pub fn median(&self, name: &str) -> Option<f64> {
+    pub(crate) fn median(&self, name: &str) -> Option<f64> {
         self.figures
             .iter()
             .find(|f| f.name == name)
@@ -60,7 +65,7 @@ impl Table {
     }
 
     /// Adds the ratio of two figures, when both were measured.
-    pub fn ratio(&mut self, above: &str, below: &str) {
+    pub(crate) fn ratio(&mut self, above: &str, below: &str) {
         if let (Some(above_value), Some(below_value)) = (self.median(above), self.median(below)) {
             self.ratios
                 .push((format!("{above} / {below}"), above_value / below_value));
@@ -68,17 +73,17 @@ impl Table {
     }
 
     /// Adds a sentence under the table.
-    pub fn note(&mut self, text: impl Into<String>) {
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
     /// The ratios.
-    pub fn ratios(&self) -> &[(String, f64)] {
+    pub(crate) fn ratios(&self) -> &[(String, f64)] {
         &self.ratios
     }
 
     /// As Markdown.
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let mut out = String::from(
             "| figure | median | least | most | unit |\n| --- | ---: | ---: | ---: | --- |\n",
         );
@@ -102,7 +107,7 @@ impl Table {
     }
 
     /// As JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "figures": self.figures.iter().map(|f| json!({"name": f.name, "unit": f.unit, "median": f.median(), "values": f.values})).collect::<Vec<_>>(),
             "ratios": self.ratios.iter().map(|(n, v)| (n.clone(), json!(v))).collect::<serde_json::Map<_, _>>(),

@@ -1,5 +1,12 @@
 //! Odd pages: each ends as it should, with a reason where it fails, and nothing else notices.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
 use serde_json::{Value, json};
 use trawl_e2e::{DEADLINE, Scene};
 use trawl_kit::host::Host;

@@ -1,5 +1,12 @@
 //! Wrong use of the binary: one line that says what to do, and the right exit status.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
 use std::process::Output;
 
 use trawl_kit::host::{Host, HostOptions};

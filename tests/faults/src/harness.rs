@@ -123,7 +123,6 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         Arc::new(Origin::start_on(([0, 0, 0, 0], 0).into()).await),
         Receiver::start().await,
     );
-    let mut rng = SmallRng::seed_from_u64(plan.seed);
     let listen = format!(
         "127.0.0.1:{}",
         std::net::TcpListener::bind("127.0.0.1:0")?
@@ -159,23 +158,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         findings: Findings::default(),
         elapsed: Duration::ZERO,
     };
-    while report.kills < plan.kills && started.elapsed() < plan.duration_max {
-        tokio::time::sleep(plan.life_max.mul_f64(rng.random::<f64>())).await;
-        host.kill();
-        report.kills += 1;
-        if plan.power_loss {
-            report.writes_dropped += power::lose(&state, &mut rng)?;
-            let whole =
-                audit::integrity(&rusqlite::Connection::open(audit::database_file(&state)?)?)?;
-            ensure!(
-                whole == "ok",
-                "kill {} of seed {}: the database is damaged: {whole}",
-                report.kills,
-                plan.seed
-            );
-        }
-        host = start(plan, &state, &listen).await;
-    }
+    host = crash(plan, &state, &listen, host, &mut report).await?;
     shared.stop.store(true, Ordering::Relaxed);
     for task in posting {
         task.await?;
@@ -193,6 +176,35 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     (report.posted, report.acknowledged) = (ledger.posted.len(), ledger.acknowledged.len());
     report.elapsed = started.elapsed();
     Ok(report)
+}
+
+/// Kills and restarts the host as often as the plan says.
+async fn crash(
+    plan: &Plan,
+    state: &Path,
+    listen: &str,
+    mut host: Host,
+    report: &mut Report,
+) -> anyhow::Result<Host> {
+    let (started, mut rng) = (Instant::now(), SmallRng::seed_from_u64(plan.seed));
+    while report.kills < plan.kills && started.elapsed() < plan.duration_max {
+        tokio::time::sleep(plan.life_max.mul_f64(rng.random::<f64>())).await;
+        host.kill();
+        report.kills += 1;
+        if plan.power_loss {
+            report.writes_dropped += power::lose(state, &mut rng)?;
+            let whole =
+                audit::integrity(&rusqlite::Connection::open(audit::database_file(state)?)?)?;
+            ensure!(
+                whole == "ok",
+                "kill {} of seed {}: the database is damaged: {whole}",
+                report.kills,
+                plan.seed
+            );
+        }
+        host = start(plan, state, listen).await;
+    }
+    Ok(host)
 }
 
 async fn start(plan: &Plan, state: &Path, listen: &str) -> Host {

@@ -1,5 +1,12 @@
 //! The eight scenarios, each a test by its name, and power loss. Seeds are printed; `TRAWL_SEED` repeats one.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
