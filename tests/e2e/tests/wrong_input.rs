@@ -54,6 +54,10 @@ async fn anonymous(
     HttpClient::default().send(request).await.unwrap()
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table of cases and what each is answered"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_and_tokens() {
     let host = Host::start().await;
@@ -333,6 +337,10 @@ fn forged(header: &Value, claims: &Value, key: &[u8]) -> String {
     )
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table of cases and what each is answered"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_tokens() {
     let secret = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
