@@ -7,6 +7,7 @@ mod blocks;
 mod corpus;
 mod report;
 mod score;
+mod unseen;
 
 use std::path::PathBuf;
 
@@ -68,10 +69,11 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.blocks {
         return blocks::write(&pages, file);
     }
+    let unseen = unseen::Unseen::load()?;
     let figures: Vec<score::Figures> = arguments
         .modes
         .iter()
-        .map(|(mode, name)| score::run(&pages, *mode, name, arguments.details))
+        .map(|(mode, name)| score::run(&pages, &unseen, *mode, name, arguments.details))
         .collect();
     report::print(&figures, pages.len());
     if let Some(file) = &arguments.json {

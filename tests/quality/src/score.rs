@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use trawl_extract::text::{Mode, Sourced, TextOptions, TextResult, extract_text};
 
 use crate::corpus::{Page, Truth};
+use crate::unseen::Unseen;
 
 /// The figures of one mode over all pages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,10 +28,22 @@ pub(crate) struct Figures {
     pub(crate) pages_per_second: f64,
 }
 
-/// Extracts every page on one thread and scores it.
-pub(crate) fn run(pages: &[Page], mode: Mode, name: &str, details: bool) -> Figures {
+/// Extracts every page and scores it; then once more on one thread for the speed of the engine as it is shipped.
+pub(crate) fn run(
+    pages: &[Page],
+    unseen: &Unseen,
+    mode: Mode,
+    name: &str,
+    details: bool,
+) -> Figures {
+    let results: Vec<TextResult> = pages
+        .iter()
+        .map(|page| unseen.extract(page, &options(page, mode)))
+        .collect();
     let started = Instant::now();
-    let results: Vec<TextResult> = pages.iter().map(|page| extract(page, mode)).collect();
+    for page in pages {
+        std::hint::black_box(extract_text(&page.html, &options(page, mode)).ok());
+    }
     let pages_per_second = pages.len() as f64 / started.elapsed().as_secs_f64();
     let scores: Vec<[f64; 3]> = pages
         .iter()
@@ -99,14 +112,12 @@ pub(crate) fn run(pages: &[Page], mode: Mode, name: &str, details: bool) -> Figu
     }
 }
 
-fn extract(page: &Page, mode: Mode) -> TextResult {
-    let options = TextOptions {
+fn options(page: &Page, mode: Mode) -> TextOptions<'_> {
+    TextOptions {
         mode,
         selector: None,
         url: Some(&page.truth.url),
-    };
-    // Only a selector can be at fault, and there is none.
-    extract_text(&page.html, &options).unwrap_or_default()
+    }
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

@@ -1,6 +1,9 @@
 """Trains the text engine's model and writes it in the engine's form; see README.md.
 
-usage: train.py BLOCKS.jsonl MODEL.bin [--folds]
+usage: train.py BLOCKS.jsonl MODEL.bin [FOLDS_DIR]
+
+With FOLDS_DIR it also writes, for each seventh of the pages, the model trained on the other six (N.bin) and which page is
+in which seventh (folds.json), and prints the score on the pages left out.
 """
 
 import collections
@@ -93,12 +96,19 @@ def best_set(odds, words):
     return kept
 
 
-def cross_validate(data, rows, fold):
-    """Prints the F1 that the model reaches on pages it has not seen."""
+def cross_validate(data, rows, fold, folder):
+    """Prints the F1 that the model reaches on pages it has not seen, and keeps the models that reached it."""
     odds = numpy.zeros(len(data.labels))
     for held in range(FOLDS):
         chosen = fold[data.owner] != held
-        odds[~chosen] = train_blocks(rows, data, chosen).predict(rows[~chosen])
+        blocks = train_blocks(rows, data, chosen)
+        odds[~chosen] = blocks.predict(rows[~chosen])
+        with open("%s/%d.bin" % (folder, held), "wb") as out:
+            write(out, train_types(data, fold != held))
+            write(out, blocks)
+    with open("%s/folds.json" % folder, "w") as out:
+        json.dump({page["id"]: int(held) for page, held in zip(data.pages, fold)}, out, indent=0, sort_keys=True)
+        out.write("\n")
     scores = []
     for index, page in enumerate(data.pages):
         mine = data.owner == index
@@ -147,8 +157,8 @@ def main():
     odds = unseen_types(data, fold)
     print("kind of page right on unseen pages: %.3f" % (odds.argmax(1) == data.types).mean())
     rows = numpy.hstack([data.rows, odds[data.owner]]).astype(numpy.float32)
-    if "--folds" in sys.argv:
-        cross_validate(data, rows, fold)
+    if len(sys.argv) > 3:
+        cross_validate(data, rows, fold, sys.argv[3])
     everything = numpy.ones(len(data.pages), bool)
     with open(sys.argv[2], "wb") as out:
         write(out, train_types(data, everything))

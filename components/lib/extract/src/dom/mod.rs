@@ -5,7 +5,7 @@
 //! change the text (foster parenting, reconstruction of formatting), and does constant work a tag, which makes its time
 //! linear in the page whatever the page holds.
 
-mod entities;
+pub(crate) mod entities;
 mod parser;
 mod selector;
 mod tag;

@@ -44,6 +44,16 @@ pub enum Mode {
     Fast,
 }
 
+impl Mode {
+    /// How many trees judge each block.
+    fn trees_max(self) -> usize {
+        match self {
+            Mode::Best => usize::MAX,
+            Mode::Fast => FAST_TREES_MAX,
+        }
+    }
+}
+
 /// Why a page has no text result; only the request can be at fault, never the page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -80,15 +90,18 @@ const WORDS_MIN: usize = 25;
 /// # Errors
 /// [`TextError::Selector`] when the selector is not understood.
 pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult, TextError> {
+    extract_with(html, options, &Model::read(options.mode.trees_max()))
+}
+
+fn extract_with(
+    html: &str,
+    options: &TextOptions<'_>,
+    model: &Model,
+) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
     let document = Document::parse(html, &Limits::default());
     let base = options.url.and_then(|url| Url::parse(url).ok());
     let analysis = Analysis::new(&document, options.url);
-    let model = Model::read(if options.mode == Mode::Fast {
-        FAST_TREES_MAX
-    } else {
-        usize::MAX
-    });
     let mut kept = vec![false; document.len() as usize];
     let types = if let Some(selector) = &selector {
         for node in selector.select(&document) {
@@ -96,7 +109,7 @@ pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult,
         }
         model.types(&analysis.page(&document).page_row())
     } else {
-        let choice = choose::choose(&document, &analysis, &model);
+        let choice = choose::choose(&document, &analysis, model);
         for (block, _) in analysis
             .blocks
             .list

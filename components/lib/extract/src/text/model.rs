@@ -94,7 +94,12 @@ pub(crate) struct Model {
 impl Model {
     /// Reads the file. `blocks_trees_max` bounds the trees that judge each block, the most telling first.
     pub(crate) fn read(blocks_trees_max: usize) -> Model {
-        let mut reader = Reader { rest: FILE };
+        Model::from_bytes(FILE, blocks_trees_max)
+    }
+
+    /// Reads another file of the same form.
+    pub(crate) fn from_bytes(file: &[u8], blocks_trees_max: usize) -> Model {
+        let mut reader = Reader { rest: file };
         let types = Ensemble::read(&mut reader, usize::MAX);
         let blocks = Ensemble::read(&mut reader, blocks_trees_max);
         Model { types, blocks }
@@ -125,7 +130,7 @@ impl Model {
 }
 
 impl Ensemble {
-    fn read(reader: &mut Reader, trees_max: usize) -> Ensemble {
+    fn read(reader: &mut Reader<'_>, trees_max: usize) -> Ensemble {
         let count = u32::from_le_bytes(reader.take()) as usize;
         let mut ensemble = Ensemble {
             splits: Vec::new(),
@@ -173,11 +178,11 @@ impl Ensemble {
     }
 }
 
-struct Reader {
-    rest: &'static [u8],
+struct Reader<'a> {
+    rest: &'a [u8],
 }
 
-impl Reader {
+impl Reader<'_> {
     /// The next bytes; zeros past the end, which a file of the right form never reaches.
     fn take<const N: usize>(&mut self) -> [u8; N] {
         let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {

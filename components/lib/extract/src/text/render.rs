@@ -39,6 +39,7 @@ pub(crate) fn render(document: &Document<'_>, root: NodeId, selection: &Selectio
         prefixes: Vec::new(),
         inline: Inline::new(document, selection.base),
         counters: Vec::new(),
+        quotes_before: 0,
         marker: None,
     };
     renderer.walk(root, document.end(root));
@@ -74,6 +75,8 @@ struct Renderer<'a, 'd> {
     inline: Inline<'a, 'd>,
     /// The open ordered lists and the number of their next item.
     counters: Vec<(NodeId, u32)>,
+    /// Quotes around the line before.
+    quotes_before: usize,
     /// The bullet or number that the next text starts with.
     marker: Option<String>,
 }
@@ -232,6 +235,12 @@ impl Renderer<'_, '_> {
 
     fn end_block(&mut self, separator: Break) {
         self.inline.close_all(&mut self.out.markdown);
+        // An item's first block stands beside its marker.
+        let separator = if self.marker.is_some() {
+            separator.min(Break::Line)
+        } else {
+            separator
+        };
         self.pending = self.pending.max(separator);
     }
 
@@ -293,18 +302,23 @@ impl Renderer<'_, '_> {
         self.out.text.push('\n');
         self.out.markdown.push('\n');
         if pending == Break::Blank {
-            let quotes = self
-                .prefixes
-                .iter()
-                .filter(|prefix| matches!(prefix, Prefix::Quote))
-                .count();
+            // A blank line belongs to a quote when the lines on both sides do.
+            let quotes = self.quotes().min(self.quotes_before);
             self.out.markdown.extend(std::iter::repeat_n('>', quotes));
             self.out.text.push('\n');
             self.out.markdown.push('\n');
         }
     }
 
+    fn quotes(&self) -> usize {
+        self.prefixes
+            .iter()
+            .filter(|prefix| matches!(prefix, Prefix::Quote))
+            .count()
+    }
+
     fn line_start(&mut self) {
+        self.quotes_before = self.quotes();
         let marker = self.marker.take();
         let last = self.prefixes.len();
         let mut indent_text = 0;

@@ -1,6 +1,8 @@
 //! What the block model is trained on: the rows that the engine sees, with the text of each block.
 
 use super::analysis::Analysis;
+use super::model::Model;
+use super::{TextError, TextOptions, TextResult, extract_with};
 use crate::dom::{Document, Limits};
 
 /// A page as the model sees it.
@@ -41,4 +43,20 @@ pub fn table(html: &str, url: &str) -> Table {
             .map(<[f32]>::to_vec)
             .collect(),
     }
+}
+
+/// [`super::extract_text`] by another model, to score pages by one that has not seen them.
+///
+/// # Errors
+/// As [`super::extract_text`].
+pub fn extract_text_by(
+    model: &[u8],
+    html: &str,
+    options: &TextOptions<'_>,
+) -> Result<TextResult, TextError> {
+    extract_with(
+        html,
+        options,
+        &Model::from_bytes(model, options.mode.trees_max()),
+    )
 }
