@@ -1,15 +1,112 @@
-//! The body of a response, with its limits on silence.
+//! The body of a response, with its limit on silence.
 
 use crate::OutboundError;
+use crate::connection::{Http1, Http2, hyper_error, poll_body};
+use crate::pool::{Key, Pool};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+use trawl_core::limits::outbound::DRAIN_BYTES_MAX;
 
-/// A response body. Dropping it early gives the connection back when the rest is already here, and closes it otherwise.
-#[derive(Debug)]
+/// What a response still holds while its body is read.
+pub(crate) struct Lease {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) key: Arc<Key>,
+    pub(crate) connection: Held,
+    pub(crate) _slot: OwnedSemaphorePermit,
+}
+
+/// The connection behind a body.
+pub(crate) enum Held {
+    Http1(Box<Http1>),
+    /// Kept so that it is not swept as unused.
+    Http2(Arc<Http2>),
+}
+
+impl Lease {
+    fn http1(&mut self) -> Option<&mut Http1> {
+        match &mut self.connection {
+            Held::Http1(http1) => Some(http1),
+            Held::Http2(_) => None,
+        }
+    }
+
+    /// Gives the connection back after a complete body.
+    fn give_back(self) {
+        match self.connection {
+            Held::Http1(http1) => self.pool.put_idle(&self.key, *http1),
+            Held::Http2(http2) => http2.touch(),
+        }
+    }
+}
+
+/// A response body. Read it to its end, or drop it: when the rest is short and already here, the connection is kept all
+/// the same; otherwise it is closed.
 pub struct ResponseBody {
-    _private: (),
+    incoming: Incoming,
+    lease: Option<Lease>,
+    between_bytes: Duration,
+    silence: Option<Pin<Box<Sleep>>>,
+    silent: bool,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(incoming: Incoming, lease: Lease, between_bytes: Duration) -> Self {
+        let mut body = Self {
+            incoming,
+            lease: Some(lease),
+            between_bytes,
+            silence: None,
+            silent: false,
+        };
+        if body.incoming.is_end_stream() {
+            body.complete();
+        }
+        body
+    }
+
+    fn complete(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    /// Time runs only while nothing comes.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let deadline = Instant::now() + self.between_bytes;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if !self.silent {
+            self.silent = true;
+            silence.as_mut().reset(deadline);
+        }
+        silence.as_mut().poll(context)
+    }
+
+    /// Reads what is already here, to keep the connection; gives up when more would have to be waited for.
+    fn drain(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut bytes = 0;
+        while let Some(lease) = &mut self.lease {
+            match poll_body(&mut self.incoming, lease.http1(), &mut context) {
+                Poll::Ready(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(None) => self.complete(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return,
+            }
+            if bytes > DRAIN_BYTES_MAX {
+                return;
+            }
+        }
+    }
 }
 
 impl Body for ResponseBody {
@@ -17,17 +114,64 @@ impl Body for ResponseBody {
     type Error = OutboundError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, OutboundError>>> {
-        Poll::Ready(None)
+        let this = &mut *self;
+        let Some(lease) = &mut this.lease else {
+            return Poll::Ready(None);
+        };
+        match poll_body(&mut this.incoming, lease.http1(), context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.silent = false;
+                if this.incoming.is_end_stream() {
+                    this.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.lease = None;
+                Poll::Ready(Some(Err(hyper_error(&error))))
+            }
+            Poll::Ready(None) => {
+                this.complete();
+                Poll::Ready(None)
+            }
+            Poll::Pending => match this.poll_silence(context) {
+                Poll::Ready(()) => {
+                    this.lease = None;
+                    Poll::Ready(Some(Err(OutboundError::ConnectionReadTimeout)))
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        true
+        self.lease.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
+        match self.lease {
+            Some(_) => self.incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if matches!(&self.lease, Some(lease) if matches!(lease.connection, Held::Http1(_))) {
+            self.drain();
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ResponseBody")
+            .field("complete", &self.lease.is_none())
+            .finish_non_exhaustive()
     }
 }

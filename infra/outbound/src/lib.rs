@@ -9,8 +9,14 @@
 mod address;
 mod body;
 mod client;
+mod connection;
+mod dial;
 mod error;
+mod names;
 mod options;
+mod pool;
+mod request;
+mod tls;
 
 pub use address::{AddressCheck, Class, Resolve, Resolving, SystemResolver};
 pub use body::ResponseBody;

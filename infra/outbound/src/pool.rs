@@ -1,0 +1,223 @@
+//! The connections that are open: who may use which, and how many there may be.
+
+use crate::connection::{Http1, Http2};
+use crate::request::Origin;
+use crate::{AddressCheck, Class, Options, OutboundError};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+/// Only requests of the same class to the same origin share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) class: Class,
+    pub(crate) origin: Origin,
+}
+
+/// Open connections by key.
+pub(crate) struct Pool {
+    hosts: Mutex<HashMap<Arc<Key>, Host>>,
+    open: Arc<Semaphore>,
+    check: Arc<dyn AddressCheck>,
+    options: Options,
+}
+
+struct Host {
+    slots: Arc<Semaphore>,
+    /// The last one used is at the end and is used next, so that those too many grow old and close.
+    idle: Vec<Idle>,
+    http2: Option<Arc<Http2>>,
+}
+
+struct Idle {
+    connection: Http1,
+    since: Instant,
+}
+
+impl Pool {
+    pub(crate) fn new(options: Options, check: Arc<dyn AddressCheck>) -> Self {
+        let open = Arc::new(Semaphore::new(options.connections_max));
+        Self {
+            hosts: Mutex::default(),
+            open,
+            check,
+            options,
+        }
+    }
+
+    /// The right to one request to the host, when one is free before `deadline`.
+    pub(crate) async fn slot(
+        &self,
+        key: &Arc<Key>,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, OutboundError> {
+        let slots = {
+            let mut hosts = self.lock();
+            let host = hosts.entry(Arc::clone(key)).or_insert_with(|| Host {
+                slots: Arc::new(Semaphore::new(self.options.requests_per_host_max)),
+                idle: Vec::new(),
+                http2: None,
+            });
+            Arc::clone(&host.slots)
+        };
+        permit(slots, deadline).await
+    }
+
+    /// The right to open one more connection. An idle one of whatever host makes room if need be.
+    pub(crate) async fn opening(
+        &self,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, OutboundError> {
+        if self.open.available_permits() == 0 {
+            self.close_oldest();
+        }
+        permit(Arc::clone(&self.open), deadline).await
+    }
+
+    /// An idle connection that still lives and whose peer the class may still talk to.
+    pub(crate) fn take_idle(&self, key: &Arc<Key>) -> Option<Http1> {
+        loop {
+            let mut idle = self.lock().get_mut(key)?.idle.pop()?;
+            let young = idle.since.elapsed() < self.idle_max();
+            if young && self.permits(key, idle.connection.peer) && idle.connection.is_fit() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// The host's HTTP/2 connection, on the same conditions.
+    pub(crate) fn http2(&self, key: &Arc<Key>) -> Option<Arc<Http2>> {
+        let http2 = self.lock().get(key)?.http2.clone()?;
+        if http2.is_fit() && self.permits(key, http2.peer) {
+            return Some(http2);
+        }
+        self.forget_http2(key, &http2);
+        None
+    }
+
+    pub(crate) fn put_http2(&self, key: &Arc<Key>, http2: &Arc<Http2>) {
+        if let Some(host) = self.lock().get_mut(key) {
+            host.http2 = Some(Arc::clone(http2));
+        }
+    }
+
+    pub(crate) fn forget_http2(&self, key: &Arc<Key>, dead: &Arc<Http2>) {
+        if let Some(host) = self.lock().get_mut(key)
+            && host
+                .http2
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, dead))
+        {
+            host.http2 = None;
+        }
+    }
+
+    /// Keeps a connection whose exchange is complete, if it can carry another.
+    pub(crate) fn put_idle(&self, key: &Arc<Key>, mut connection: Http1) {
+        if !connection.is_fit() {
+            return;
+        }
+        let idle = Idle {
+            connection,
+            since: Instant::now(),
+        };
+        let mut hosts = self.lock();
+        let surplus = match hosts.get_mut(key) {
+            Some(host) if host.idle.len() < self.options.idle_per_host_max => {
+                host.idle.push(idle);
+                None
+            }
+            _ => Some(idle),
+        };
+        drop(hosts);
+        drop(surplus);
+    }
+
+    /// Closes what has been idle for too long or has died, and forgets hosts without connections.
+    fn sweep(&self) {
+        let idle_max = self.idle_max();
+        let mut closed = Vec::new();
+        let mut hosts = self.lock();
+        hosts.retain(|_, host| {
+            closed.extend(host.idle.extract_if(.., |idle| {
+                idle.since.elapsed() >= idle_max || !idle.connection.is_fit()
+            }));
+            let unused = |http2: &Arc<Http2>| {
+                Arc::strong_count(http2) == 1 && http2.unused_for() >= idle_max
+            };
+            if host
+                .http2
+                .as_ref()
+                .is_some_and(|http2| unused(http2) || !http2.is_fit())
+            {
+                host.http2 = None;
+            }
+            // A request on its way holds the semaphore or one of its permits.
+            let busy = Arc::strong_count(&host.slots) > 1
+                || host.slots.available_permits() < self.options.requests_per_host_max;
+            busy || !host.idle.is_empty() || host.http2.is_some()
+        });
+        drop(hosts);
+    }
+
+    /// Sweeps from time to time for as long as the pool lives.
+    pub(crate) async fn keep_swept(pool: Weak<Self>, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            match pool.upgrade() {
+                Some(pool) => pool.sweep(),
+                None => return,
+            }
+        }
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.options
+            .connections_max
+            .saturating_sub(self.open.available_permits())
+    }
+
+    pub(crate) fn idle_count(&self) -> usize {
+        self.lock().values().map(|host| host.idle.len()).sum()
+    }
+
+    pub(crate) fn idle_max(&self) -> Duration {
+        Duration::from_millis(self.options.idle_ms_max)
+    }
+
+    fn permits(&self, key: &Key, peer: SocketAddr) -> bool {
+        self.check.permits(&key.class, peer)
+    }
+
+    fn close_oldest(&self) {
+        let mut hosts = self.lock();
+        let oldest = hosts
+            .values_mut()
+            .filter(|host| !host.idle.is_empty())
+            .min_by_key(|host| host.idle[0].since);
+        let closed = oldest.map(|host| host.idle.remove(0));
+        drop(hosts);
+        drop(closed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Key>, Host>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn permit(
+    semaphore: Arc<Semaphore>,
+    deadline: Instant,
+) -> Result<OwnedSemaphorePermit, OutboundError> {
+    match Arc::clone(&semaphore).try_acquire_owned() {
+        Ok(permit) => return Ok(permit),
+        Err(TryAcquireError::Closed) => return Err(OutboundError::ConnectionLimitReached),
+        Err(TryAcquireError::NoPermits) => {}
+    }
+    match tokio::time::timeout_at(deadline.into(), semaphore.acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(OutboundError::ConnectionLimitReached),
+    }
+}
