@@ -31,4 +31,5 @@ pub use config::{BalanceConfig, ConfigError, ReplicaConfig, StrategyKind};
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};
 pub use problem::Problem;
+pub use proxy::ClientAddress;
 pub use server::{Handler, ServerLimits, serve};

@@ -1,7 +1,7 @@
 //! The balancer's figures, as JSON and in the Prometheus text format (version 0.0.4).
 
 use std::{
-    fmt::{Display, Write as _},
+    fmt::Write as _,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -185,50 +185,121 @@ fn figures(fleet: &Fleet, slot: &Slot, clock: Clock) -> ReplicaFigures {
     }
 }
 
+/// Name, help, and the figure itself.
+type Total = (&'static str, &'static str, fn(&Snapshot) -> u64);
+
+const TOTALS: [Total; 8] = [
+    ("requests", "Requests that came to the balancer.", |it| {
+        it.requests
+    }),
+    ("retries", "Tries beyond the first.", |it| it.retries),
+    (
+        "retries_refused",
+        "Retries that the budget did not allow.",
+        |it| it.retries_refused,
+    ),
+    (
+        "refused_out",
+        "Requests refused because no replica could be chosen.",
+        |it| it.refused_out,
+    ),
+    (
+        "refused_full",
+        "Requests refused because replicas were full.",
+        |it| it.refused_full,
+    ),
+    (
+        "refused_client",
+        "Requests refused because their client had too many.",
+        |it| it.refused_client,
+    ),
+    (
+        "failed",
+        "Requests that ended without a replica's answer.",
+        |it| it.failed,
+    ),
+    (
+        "reloads",
+        "Changes of the balance file that were applied.",
+        |it| it.reloads,
+    ),
+];
+
+/// Name, help, kind, and the figure of one replica.
+type PerReplica = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&ReplicaFigures) -> f64,
+);
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the text format has floating point numbers only"
+)]
+const PER_REPLICA: [PerReplica; 10] = [
+    ("up", "Whether the replica may be chosen.", "gauge", |it| {
+        f64::from(u8::from(it.weight_now > 0.0))
+    }),
+    ("weight", "Weight of the replica now.", "gauge", |it| {
+        it.weight_now
+    }),
+    (
+        "in_flight",
+        "Requests that run in the replica.",
+        "gauge",
+        |it| it.in_flight as f64,
+    ),
+    (
+        "queued",
+        "Requests that wait for the replica.",
+        "gauge",
+        |it| it.queued as f64,
+    ),
+    (
+        "served_total",
+        "Requests that the replica answered.",
+        "counter",
+        |it| it.served as f64,
+    ),
+    (
+        "failed_total",
+        "Requests that the replica failed.",
+        "counter",
+        |it| it.failed as f64,
+    ),
+    (
+        "trapped_total",
+        "Requests that killed their instance.",
+        "counter",
+        |it| it.trapped as f64,
+    ),
+    (
+        "shed_total",
+        "Requests that the replica refused or shed.",
+        "counter",
+        |it| it.shed as f64,
+    ),
+    (
+        "abandoned_total",
+        "Requests whose client left first.",
+        "counter",
+        |it| it.abandoned as f64,
+    ),
+    (
+        "benched_total",
+        "How often the replica was benched.",
+        "counter",
+        |it| it.benched as f64,
+    ),
+];
+
 impl Snapshot {
     /// Appends the figures in the Prometheus text format.
     pub fn prometheus(&self, out: &mut String) {
-        let totals: [(&str, &str, u64); 8] = [
-            (
-                "requests",
-                "Requests that came to the balancer.",
-                self.requests,
-            ),
-            ("retries", "Tries beyond the first.", self.retries),
-            (
-                "retries_refused",
-                "Retries that the budget did not allow.",
-                self.retries_refused,
-            ),
-            (
-                "refused_out",
-                "Requests refused because no replica could be chosen.",
-                self.refused_out,
-            ),
-            (
-                "refused_full",
-                "Requests refused because replicas were full.",
-                self.refused_full,
-            ),
-            (
-                "refused_client",
-                "Requests refused because their client had too many.",
-                self.refused_client,
-            ),
-            (
-                "failed",
-                "Requests that ended without a replica's answer.",
-                self.failed,
-            ),
-            (
-                "reloads",
-                "Changes of the balance file that were applied.",
-                self.reloads,
-            ),
-        ];
-        for (name, help, value) in totals {
+        for (name, help, value) in TOTALS {
             head(out, &format!("balance_{name}_total"), help, "counter");
-            let _ = writeln!(out, "trawl_balance_{name}_total {value}");
+            let _ = writeln!(out, "trawl_balance_{name}_total {}", value(self));
         }
         head(
             out,
@@ -237,89 +308,18 @@ impl Snapshot {
             "gauge",
         );
         let _ = writeln!(out, "trawl_balance_replicas_usable {}", self.usable);
-        self.each(
-            out,
-            "up",
-            "Whether the replica may be chosen.",
-            "gauge",
-            |figures| u8::from(figures.weight_now > 0.0),
-        );
-        self.each(
-            out,
-            "weight",
-            "Weight of the replica now.",
-            "gauge",
-            |figures| figures.weight_now,
-        );
-        self.each(
-            out,
-            "in_flight",
-            "Requests that run in the replica.",
-            "gauge",
-            |figures| figures.in_flight,
-        );
-        self.each(
-            out,
-            "queued",
-            "Requests that wait for the replica.",
-            "gauge",
-            |figures| figures.queued,
-        );
-        self.each(
-            out,
-            "served_total",
-            "Requests that the replica answered.",
-            "counter",
-            |figures| figures.served,
-        );
-        self.each(
-            out,
-            "failed_total",
-            "Requests that the replica failed.",
-            "counter",
-            |figures| figures.failed,
-        );
-        self.each(
-            out,
-            "trapped_total",
-            "Requests that killed their instance.",
-            "counter",
-            |figures| figures.trapped,
-        );
-        self.each(
-            out,
-            "shed_total",
-            "Requests that the replica refused or shed.",
-            "counter",
-            |figures| figures.shed,
-        );
-        self.each(
-            out,
-            "benched_total",
-            "How often the replica was benched.",
-            "counter",
-            |figures| figures.benched,
-        );
-        self.latencies(out);
-    }
-
-    fn each<T: Display>(
-        &self,
-        out: &mut String,
-        name: &str,
-        help: &str,
-        kind: &str,
-        value: impl Fn(&ReplicaFigures) -> T,
-    ) {
-        head(out, &format!("replica_{name}"), help, kind);
-        for figures in &self.replicas {
-            let _ = writeln!(
-                out,
-                "trawl_replica_{name}{{replica=\"{}\"}} {}",
-                figures.id,
-                value(figures)
-            );
+        for (name, help, kind, value) in PER_REPLICA {
+            head(out, &format!("replica_{name}"), help, kind);
+            for figures in &self.replicas {
+                let _ = writeln!(
+                    out,
+                    "trawl_replica_{name}{{replica=\"{}\"}} {}",
+                    figures.id,
+                    value(figures)
+                );
+            }
         }
+        self.latencies(out);
     }
 
     fn latencies(&self, out: &mut String) {

@@ -63,6 +63,11 @@ const BAD_BODY: Problem = Problem::new(
     "The body of the request did not arrive.",
 );
 
+/// The client, as far as it is known: the peer, or whom a trusted proxy names. It stands in the extensions of the requests
+/// that local replicas get, so that they need not read `Forwarded` again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
 /// A request between its tries.
 struct Journey<'a> {
     balancer: &'a Balancer,
@@ -95,6 +100,7 @@ impl Balancer {
             Ok(client) => client,
             Err(problem) => return problem.response(),
         };
+        request.extensions_mut().insert(ClientAddress(client));
         let _ticket = match self.admit_client(&fleet, client) {
             Ok(ticket) => ticket,
             Err(too_many) => {

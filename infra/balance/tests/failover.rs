@@ -1,4 +1,10 @@
 //! Replicas that die, come back, are drained, exchanged and slow, under load over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with its reason"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! The sequences that nginx 1.22.1 produced with failing servers, and where ours differ on purpose.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with its reason"
+)]
 
 mod support;
 

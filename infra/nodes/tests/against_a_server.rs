@@ -1,5 +1,7 @@
 //! The nodes against a small server that plays trawl.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails with its reason")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},

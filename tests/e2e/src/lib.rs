@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails with a sentence"
 )]
 
+pub mod fleet;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
