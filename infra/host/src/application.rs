@@ -1,0 +1,207 @@
+//! The application put together: manifest, variables, code, database, client, doorbell.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use trawl_outbound::Client;
+use trawl_sqlite::Database;
+use wasmtime::Engine;
+
+use crate::cli::{Switch, Up};
+use crate::doorbell::crew::Crew;
+use crate::doorbell::lane::Lane;
+use crate::doorbell::{Doorbell, Subscription, Wire};
+use crate::engine::{CodeCache, EngineOptions, engine};
+use crate::http_trigger::Reuse;
+use crate::manifest::Manifest;
+use crate::part::Part;
+use crate::routes::Routes;
+use crate::stop::Stop;
+use crate::variables::Variables;
+use crate::{links, networks, secret};
+
+/// The database's file in the state directory.
+const DATABASE: &str = "trawl.db";
+
+/// An application, ready to have replicas.
+pub(crate) struct Application {
+    /// What runs instances.
+    pub(crate) engine: Engine,
+    /// As it was read.
+    pub(crate) manifest: Manifest,
+    /// With all values, but each replica's own id.
+    pub(crate) variables: Variables,
+    /// Which component answers which path.
+    pub(crate) routes: Arc<Routes>,
+    /// The components.
+    pub(crate) parts: BTreeMap<String, Arc<Part>>,
+    /// Everybody's database.
+    pub(crate) database: Database,
+    /// The way out.
+    pub(crate) client: Client,
+    /// Who is called for which message.
+    pub(crate) doorbell: Arc<Doorbell>,
+    /// What the doorbell listens to.
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Who does the work.
+    pub(crate) crew: Arc<Crew>,
+    /// How instances are used.
+    pub(crate) reuse: Reuse,
+    /// Memory of an instance when nothing else is said.
+    pub(crate) memory_bytes_max: usize,
+    /// The Redis server in use.
+    pub(crate) redis: Option<String>,
+    /// The end.
+    pub(crate) stop: Stop,
+}
+
+impl Application {
+    /// Reads and loads everything; nothing runs yet.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub(crate) fn load(options: &Up, own: std::net::SocketAddr, stop: Stop) -> anyhow::Result<Self> {
+        let manifest = Manifest::read(&options.from)?;
+        make_private_directory(&options.state_dir)?;
+        let variables = variables(options, &manifest)?;
+        let engine = engine(&EngineOptions {
+            instances_max: options.tuning.instances_max,
+            memory_bytes_max: memory_bytes_max(options, &manifest),
+            profile: options.tuning.profile,
+        })?;
+        let parts = parts(options, &manifest, &engine)?;
+        let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
+        let file = options.state_dir.join(DATABASE);
+        let database = Database::open(&file, trawl_sqlite::Options::default())
+            .with_context(|| format!("can't open the database {}", file.display()))?;
+        let subscriptions = subscriptions(&manifest, &variables)?;
+        let crew = Arc::<Crew>::default();
+        let lanes = lanes(&parts, &crew, &options.tuning.workers, &stop)?;
+        let doorbell = Arc::new(Doorbell::new(wire(options), &subscriptions, &lanes));
+        let routes = manifest.trigger.http.iter().map(|trigger| (trigger.route.clone(), trigger.component.clone()));
+        Ok(Self {
+            routes: Arc::new(Routes::new(routes)),
+            engine,
+            manifest,
+            variables,
+            parts,
+            database,
+            client,
+            doorbell,
+            subscriptions,
+            crew,
+            reuse: Reuse {
+                concurrent_max: options.tuning.instance_concurrency.max(1),
+                requests_max: options.tuning.instance_requests.max(1),
+                idle: Duration::from_millis(options.tuning.instance_idle_ms),
+            },
+            memory_bytes_max: options.tuning.instance_memory_mb << 20,
+            redis: options.redis.clone(),
+            stop,
+        })
+    }
+}
+
+/// Keys and pages of others lie in it.
+fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .recursive(true)
+        .create(directory)
+        .with_context(|| format!("can't make the state directory {}; name another with --state-dir", directory.display()))
+}
+
+fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
+    let mut given: BTreeMap<String, String> = options.variables.iter().cloned().collect();
+    if let Some(redis) = &options.redis {
+        redis::Client::open(redis.as_str())
+            .map_err(|error| anyhow::anyhow!("--redis {redis}: {error}; it must be like redis://127.0.0.1:6379"))?;
+        given.insert("redis_url".to_owned(), redis.clone());
+    }
+    networks::add_to_variables(&options.networks, &mut given);
+    secret::provide(manifest, &mut given, &options.state_dir)?;
+    let variables = Variables::resolve(&manifest.variables, &given, |name| std::env::var(name).ok())?;
+    secret::check(&variables)?;
+    Ok(variables)
+}
+
+fn memory_bytes_max(options: &Up, manifest: &Manifest) -> usize {
+    let own = manifest.component.values().filter_map(|component| component.local.memory_mb_max);
+    own.chain([options.tuning.instance_memory_mb]).max().unwrap_or_default() << 20
+}
+
+fn parts(options: &Up, manifest: &Manifest, engine: &Engine) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
+    let directory = options.code_cache_dir.clone().unwrap_or_else(|| options.state_dir.join("code"));
+    let cache = CodeCache::new(directory);
+    let linker = links::linker(engine)?;
+    // All at once: each is mostly one thread's work, and a start waits for the slowest.
+    std::thread::scope(|scope| {
+        let loading: Vec<_> = manifest
+            .component
+            .iter()
+            .map(|(id, component)| {
+                let file: PathBuf = manifest.directory.join(&component.source);
+                let (cache, linker) = (&cache, &linker);
+                let load = move || -> anyhow::Result<Part> {
+                    let code = cache.load(engine, &file)?;
+                    let code = linker.instantiate_pre(&code).map_err(|error| {
+                        anyhow::anyhow!("{} needs something that this host does not offer: {error:#}", file.display())
+                    })?;
+                    Ok(Part::new(id, component.local.clone(), &code))
+                };
+                (id, scope.spawn(load))
+            })
+            .collect();
+        let mut parts = BTreeMap::new();
+        for (id, loaded) in loading {
+            let part = loaded.join().map_err(|_| anyhow::anyhow!("loading {id} failed"))??;
+            parts.insert(id.clone(), Arc::new(part));
+        }
+        Ok(parts)
+    })
+}
+
+fn subscriptions(manifest: &Manifest, variables: &Variables) -> anyhow::Result<Vec<Subscription>> {
+    let default = &manifest.application.trigger.redis.address;
+    let triggers = manifest.trigger.redis.iter();
+    triggers
+        .map(|trigger| {
+            Ok(Subscription {
+                channel: variables.render(&trigger.channel)?,
+                address: variables.render(trigger.address.as_ref().unwrap_or(default))?,
+                component: trigger.component.clone(),
+            })
+        })
+        .collect()
+}
+
+fn lanes(
+    parts: &BTreeMap<String, Arc<Part>>,
+    crew: &Arc<Crew>,
+    workers: &[(String, usize)],
+    stop: &Stop,
+) -> anyhow::Result<BTreeMap<String, Arc<Lane>>> {
+    if let Some((unknown, _)) = workers.iter().find(|(id, _)| !parts.contains_key(id)) {
+        anyhow::bail!("--workers {unknown}=…: the manifest has no such component");
+    }
+    let called = parts.iter().filter(|(_, part)| part.inbound.is_some());
+    Ok(called
+        .map(|(id, part)| {
+            let own = workers.iter().rev().find(|(component, _)| component == id);
+            let count = own.map_or_else(|| part.local.workers.count(), |(_, count)| *count);
+            (id.clone(), Lane::new(Arc::clone(part), Arc::clone(crew), count, stop.flag()))
+        })
+        .collect())
+}
+
+fn wire(options: &Up) -> Wire {
+    match (options.tuning.doorbell, &options.redis) {
+        (Switch::Off, redis) => Wire::Cut { redis: redis.is_some() },
+        (Switch::On, Some(_)) => Wire::Redis,
+        (Switch::On, None) => Wire::Embedded,
+    }
+}

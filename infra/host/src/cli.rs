@@ -1,0 +1,216 @@
+//! The command line. Every flag can be given in the environment too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use trawl_core::limits::host as limits;
+
+use crate::engine::Profile;
+
+/// A durable web-scraping job service made of WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "trawl", version, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the application on this machine
+    Up(Box<Up>),
+    /// Play the requesting nodes against a running service
+    Nodes(Box<trawl_nodes::Args>),
+    /// Run a scraper's extraction over local files
+    Extract(Extract),
+}
+
+/// `trawl up`
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The application's manifest, or the directory that holds it
+    #[arg(long, short, env = "TRAWL_FROM", default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// The address to serve on; port 0 takes a free one
+    #[arg(long, env = "TRAWL_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+    /// Where the database, the signing key and compiled code are kept
+    #[arg(long, env = "TRAWL_STATE_DIR", default_value = ".trawl", value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+    /// Where compiled code is kept [default: `code` in the state directory]
+    #[arg(long, env = "TRAWL_CODE_CACHE_DIR", value_name = "DIR")]
+    pub(crate) code_cache_dir: Option<PathBuf>,
+    /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port)
+    #[arg(long, env = "TRAWL_REDIS", value_name = "URL")]
+    pub(crate) redis: Option<String>,
+    /// Set a variable of the manifest (repeatable); `name=@file` takes the content of a file
+    #[arg(long = "variable", env = "TRAWL_VARIABLES", value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+    /// How many local replicas to run
+    #[arg(long, env = "TRAWL_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) replicas: u16,
+    /// How a replica is chosen: round-robin, weighted, least-conn, peak-ewma or hash
+    #[arg(long, env = "TRAWL_BALANCE", default_value = "round-robin", value_name = "NAME", value_parser = strategy)]
+    pub(crate) balance: trawl_balance::StrategyKind,
+    /// Take strategy and replicas, local and remote, from this file; it is read again when it changes
+    #[arg(long, env = "TRAWL_BALANCE_FILE", value_name = "FILE", conflicts_with = "replicas")]
+    pub(crate) balance_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) networks: Networks,
+    #[command(flatten)]
+    pub(crate) tuning: Tuning,
+    /// Print nothing but warnings and errors
+    #[arg(long, short, env = "TRAWL_QUIET")]
+    pub(crate) quiet: bool,
+}
+
+/// Which addresses may be dialled, and who may see figures.
+#[derive(Debug, Args)]
+pub(crate) struct Networks {
+    /// Let pages and callbacks be on this network although it is not public (repeatable)
+    #[arg(long, env = "TRAWL_ALLOW_PRIVATE", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private: Vec<IpNet>,
+    /// The same for pages only (repeatable)
+    #[arg(long, env = "TRAWL_ALLOW_PRIVATE_SCRAPE", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private_scrape: Vec<IpNet>,
+    /// The same for callbacks only (repeatable)
+    #[arg(long, env = "TRAWL_ALLOW_PRIVATE_CALLBACK", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_private_callback: Vec<IpNet>,
+    /// The NAT64 prefix of this network; without it addresses under any such prefix are refused
+    #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR")]
+    pub(crate) nat64_prefix: Option<IpNet>,
+    /// Trust the certificate authorities in this PEM file besides the web's (repeatable)
+    #[arg(long, env = "TRAWL_CA_FILE", value_name = "FILE", value_delimiter = ',')]
+    pub(crate) ca_file: Vec<PathBuf>,
+    /// Show /balance and /metrics to whoever has this token; without it only to this machine
+    #[arg(long, env = "TRAWL_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) admin_token: Option<String>,
+}
+
+/// Numbers that rarely need a change.
+#[derive(Debug, Args)]
+pub(crate) struct Tuning {
+    /// Invocations of a component by the doorbell that run at once (repeatable) [default: as in the manifest]
+    #[arg(long, env = "TRAWL_WORKERS", value_name = "COMPONENT=N", value_delimiter = ',', value_parser = workers)]
+    pub(crate) workers: Vec<(String, usize)>,
+    /// Instances that may exist at once; each reserves address space, not memory
+    #[arg(long, env = "TRAWL_INSTANCES_MAX", value_name = "N", default_value_t = limits::INSTANCES_MAX)]
+    pub(crate) instances_max: u32,
+    /// Memory that one instance may take, in MiB
+    #[arg(long, env = "TRAWL_INSTANCE_MEMORY_MB", value_name = "MIB", default_value_t = limits::INSTANCE_MEMORY_MB_MAX, value_parser = memory)]
+    pub(crate) instance_memory_mb: usize,
+    /// Requests that one instance works on at once
+    #[arg(long, env = "TRAWL_INSTANCE_CONCURRENCY", value_name = "N", default_value_t = limits::CONCURRENT_PER_INSTANCE_MAX)]
+    pub(crate) instance_concurrency: usize,
+    /// Requests that one instance serves in its life
+    #[arg(long, env = "TRAWL_INSTANCE_REQUESTS", value_name = "N", default_value_t = limits::REQUESTS_PER_INSTANCE_MAX)]
+    pub(crate) instance_requests: usize,
+    /// Milliseconds after which an instance without work is dropped
+    #[arg(long, env = "TRAWL_INSTANCE_IDLE_MS", value_name = "MS", default_value_t = limits::IDLE_INSTANCE_MS)]
+    pub(crate) instance_idle_ms: u64,
+    /// Tell a profiler about compiled code
+    #[arg(long, env = "TRAWL_PROFILE", value_enum, default_value_t = Profile::Off)]
+    pub(crate) profile: Profile,
+    /// What is logged to standard error: a level, or targets with levels
+    #[arg(long, env = "TRAWL_LOG", value_name = "FILTER", default_value = "warn,component=info")]
+    pub(crate) log: String,
+    /// `off` loses every ring but the clock's, for tests
+    #[arg(long, env = "TRAWL_DOORBELL", value_enum, default_value_t = Switch::On, hide = true)]
+    pub(crate) doorbell: Switch,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    /// As usual.
+    On,
+    /// Not.
+    Off,
+}
+
+/// `trawl extract`
+#[derive(Debug, Args)]
+pub(crate) struct Extract {
+    /// What to extract: 1 text, 2 HTML, 3 related domains
+    #[arg(long = "type", env = "TRAWL_TYPE", default_value_t = 1, value_name = "1..3", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) kind: u8,
+    /// How text is found: the better way, or the one that takes less time
+    #[arg(long, env = "TRAWL_MODE", value_enum, default_value_t = Mode::Best)]
+    pub(crate) mode: Mode,
+    /// The address that the page was fetched from; links are resolved against it
+    #[arg(long, env = "TRAWL_URL", default_value = "http://localhost/")]
+    pub(crate) url: url::Url,
+    /// The charset or content type that the server stated
+    #[arg(long, env = "TRAWL_CONTENT_TYPE", value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+    /// The files; `-` is the standard input, and a `.gz` is unpacked
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Which of the two ways to find a page's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// The better one.
+    Best,
+    /// The quicker one.
+    Fast,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be name=value")?;
+    let value = match value.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("can't read {file}: {error}"))?.trim_end().to_owned(),
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
+}
+
+fn workers(text: &str) -> Result<(String, usize), String> {
+    let (component, count) = text.split_once('=').ok_or("it must be component=number")?;
+    match count.parse() {
+        Ok(count) if count > 0 => Ok((component.to_owned(), count)),
+        _ => Err("the number of workers must be at least 1".to_owned()),
+    }
+}
+
+fn memory(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(mib @ 16..=4096) => Ok(mib),
+        _ => Err("it must be a number from 16 to 4096".to_owned()),
+    }
+}
+
+fn strategy(text: &str) -> Result<trawl_balance::StrategyKind, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        let up = Cli::command();
+        up.clone().debug_assert();
+        for name in ["up", "extract"] {
+            let command = up.find_subcommand(name).unwrap();
+            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some_and(|long| long != "help")) {
+                let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
+                assert!(variable.is_some_and(|env| env.starts_with("TRAWL_")), "{name} --{}", flag.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_keeps_what_follows_the_first_equals_sign() {
+        assert_eq!(variable("a=b=c,d").unwrap(), ("a".to_owned(), "b=c,d".to_owned()));
+        assert!(variable("a").is_err());
+    }
+}

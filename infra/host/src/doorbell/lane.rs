@@ -1,0 +1,216 @@
+//! One component's lane: what waits for it, and the workers that take it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use trawl_core::limits::host as limits;
+use wasmtime::Store;
+
+use super::crew::Crew;
+use crate::failure;
+use crate::links::bindings;
+use crate::part::{Part, Rights};
+use crate::state::Guest;
+
+/// A component that the doorbell calls, with at most so many invocations at once.
+pub(crate) struct Lane {
+    part: Arc<Part>,
+    crew: Arc<Crew>,
+    workers_max: usize,
+    stopping: Arc<AtomicBool>,
+    waiting: Mutex<Waiting>,
+    running: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    payloads: VecDeque<Bytes>,
+    bytes: usize,
+    /// Workers that will look at `payloads` again before they end.
+    workers: usize,
+}
+
+impl Waiting {
+    /// Keeps a message for later. A ring, and a payload without a byte, says nothing that one before it did not.
+    fn push(&mut self, payload: Bytes, is_ring: bool) -> bool {
+        let says_nothing_new = if is_ring {
+            !self.payloads.is_empty()
+        } else {
+            payload.is_empty() && self.payloads.back().is_some_and(Bytes::is_empty)
+        };
+        if says_nothing_new {
+            return true;
+        }
+        let is_full = self.payloads.len() >= limits::PAYLOADS_WAITING_MAX
+            || self.bytes + payload.len() > limits::PAYLOAD_BYTES_WAITING_MAX;
+        if is_full {
+            return false;
+        }
+        self.bytes += payload.len();
+        self.payloads.push_back(payload);
+        true
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let payload = self.payloads.pop_front()?;
+        self.bytes -= payload.len();
+        Some(payload)
+    }
+}
+
+impl Lane {
+    /// A lane for `part`, whose invocations go round the `crew`.
+    pub(crate) fn new(part: Arc<Part>, crew: Arc<Crew>, workers_max: usize, stopping: Arc<AtomicBool>) -> Arc<Self> {
+        Arc::new(Self {
+            part,
+            crew,
+            workers_max,
+            stopping,
+            waiting: Mutex::default(),
+            running: AtomicUsize::new(0),
+        })
+    }
+
+    /// Takes a message; starts a worker when one more may run.
+    pub(crate) fn ring(self: &Arc<Self>, payload: Bytes) {
+        if self.stopping.load(Relaxed) {
+            return;
+        }
+        let mut waiting = self.waiting();
+        if !waiting.push(payload, self.part.local.rings) {
+            self.part.figures.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        if waiting.workers < self.workers_max {
+            waiting.workers += 1;
+            tokio::spawn(Arc::clone(self).work());
+        }
+    }
+
+    /// Invocations that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Relaxed)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message, unless the host stops.
+    fn take(&self) -> Option<Bytes> {
+        if self.stopping.load(Relaxed) {
+            return None;
+        }
+        self.waiting().pop()
+    }
+
+    async fn work(self: Arc<Self>) {
+        loop {
+            let first = {
+                // Looking and leaving are one step: a ring that comes between them would find a worker that is already gone.
+                let mut waiting = self.waiting();
+                let first = if self.stopping.load(Relaxed) { None } else { waiting.pop() };
+                if first.is_none() {
+                    waiting.workers -= 1;
+                }
+                first
+            };
+            let Some(first) = first else { return };
+            let Some(replica) = self.crew.next() else { continue };
+            let Some(rights) = replica.rights(&self.part.id) else { continue };
+            self.running.fetch_add(1, Relaxed);
+            if let Err(error) = self.session(replica.engine(), &rights, first).await {
+                self.part.figures.failures.fetch_add(1, Relaxed);
+                failure::log(&self.part.id, &rights.replica, &error);
+            }
+            self.running.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// One instance, called for the first message and for those that have come meanwhile.
+    async fn session(&self, engine: &wasmtime::Engine, rights: &Arc<Rights>, first: Bytes) -> wasmtime::Result<()> {
+        let Some(inbound) = &self.part.inbound else {
+            wasmtime::bail!("the component does not export spin:redis/inbound-redis");
+        };
+        let mut store = Guest::store(engine, rights);
+        let instance = inbound.instantiate_async(&mut store).await?;
+        let mut payload = Some(first);
+        let mut count = 0;
+        while let Some(message) = payload {
+            self.part.figures.invocations.fetch_add(1, Relaxed);
+            invoke(&mut store, &instance, message, self).await?;
+            count += 1;
+            payload = if count < limits::INVOCATIONS_PER_INSTANCE_MAX { self.take() } else { None };
+        }
+        Ok(())
+    }
+}
+
+/// One call of `handle-message`, to the end of what it spawned.
+async fn invoke(
+    store: &mut Store<Guest>,
+    instance: &bindings::Component,
+    message: Bytes,
+    lane: &Lane,
+) -> wasmtime::Result<()> {
+    let call = store.run_concurrent(async |accessor| {
+        let inbound = instance.spin_redis_inbound_redis();
+        let outcome = inbound.call_handle_message(accessor, message.to_vec()).await?;
+        poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+        wasmtime::error::Ok(outcome)
+    });
+    let time_max = Duration::from_millis(limits::INVOCATION_MS_MAX);
+    match tokio::time::timeout(time_max, call).await {
+        Err(_) => wasmtime::bail!("ended after {} s without an end of its own", time_max.as_secs()),
+        Ok(ended) => {
+            if let Err(error) = ended?? {
+                lane.part.figures.failures.fetch_add(1, Relaxed);
+                tracing::info!(component = &*lane.part.id, "a message was answered with an error: {error:?}");
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_that_wait_are_one() {
+        let mut waiting = Waiting::default();
+        for _ in 0..3 {
+            assert!(waiting.push(Bytes::new(), true));
+        }
+        assert_eq!(waiting.pop(), Some(Bytes::new()));
+        assert_eq!(waiting.pop(), None);
+    }
+
+    #[test]
+    fn payloads_come_each_in_their_order() {
+        let mut waiting = Waiting::default();
+        for payload in ["a", "", "", "b", "a", ""] {
+            assert!(waiting.push(Bytes::from(payload), false));
+        }
+        let taken: Vec<Bytes> = std::iter::from_fn(|| waiting.pop()).collect();
+        assert_eq!(taken, ["a", "", "b", "a", ""]);
+        assert_eq!(waiting.bytes, 0);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_and_in_number() {
+        let mut waiting = Waiting::default();
+        let large = Bytes::from(vec![0; limits::PAYLOAD_BYTES_WAITING_MAX]);
+        assert!(waiting.push(large, false));
+        assert!(!waiting.push(Bytes::from("x"), false));
+        waiting.pop();
+        for _ in 0..limits::PAYLOADS_WAITING_MAX {
+            assert!(waiting.push(Bytes::from("x"), false));
+        }
+        assert!(!waiting.push(Bytes::from("x"), false));
+    }
+}

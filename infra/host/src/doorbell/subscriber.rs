@@ -1,0 +1,71 @@
+//! Brings the messages of a Redis server to the lanes. A server that goes away comes back: until then the clock rings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use trawl_core::limits::host as limits;
+
+use super::{Doorbell, Subscription};
+
+/// Starts one subscriber for each address. They end with the runtime.
+pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
+    let mut by_address: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for subscription in subscriptions {
+        let channels = by_address.entry(&subscription.address).or_default();
+        if !channels.contains(&subscription.channel) {
+            channels.push(subscription.channel.clone());
+        }
+    }
+    for (address, channels) in by_address {
+        tokio::spawn(keep_subscribed(Arc::clone(doorbell), address.to_owned(), channels));
+    }
+}
+
+async fn keep_subscribed(doorbell: Arc<Doorbell>, address: String, channels: Vec<String>) {
+    let mut wait_ms = 0;
+    loop {
+        match subscribe(&address, &channels).await {
+            Ok(connection) => {
+                wait_ms = 0;
+                // Whatever was published before is lost; one look each makes up for it.
+                look_once(&doorbell, &channels);
+                pass_on(&doorbell, connection).await;
+                tracing::warn!("the connection to Redis ended; connecting again");
+            }
+            Err(error) => tracing::warn!("Redis can't be reached: {error}; trying again"),
+        }
+        // Half of it by chance, so that many hosts do not come back in one moment.
+        wait_ms = (wait_ms * 2).clamp(100, limits::REDIS_RETRY_MS_MAX);
+        let wait_ms = rand::random_range(wait_ms / 2..=wait_ms);
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+    }
+}
+
+async fn subscribe(address: &str, channels: &[String]) -> redis::RedisResult<redis::aio::PubSub> {
+    let open = async {
+        let mut connection = redis::Client::open(address)?.get_async_pubsub().await?;
+        for channel in channels {
+            connection.subscribe(channel).await?;
+        }
+        Ok(connection)
+    };
+    let in_time = tokio::time::timeout(Duration::from_millis(limits::REDIS_CONNECT_MS), open);
+    in_time.await.unwrap_or_else(|_| Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))))
+}
+
+fn look_once(doorbell: &Doorbell, channels: &[String]) {
+    for channel in channels {
+        doorbell.deliver(channel, &Bytes::new());
+    }
+}
+
+async fn pass_on(doorbell: &Doorbell, mut connection: redis::aio::PubSub) {
+    let mut messages = connection.on_message();
+    while let Some(message) = messages.next().await {
+        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+        doorbell.deliver(message.get_channel_name(), &payload);
+    }
+}

@@ -1,0 +1,58 @@
+//! The clock: a message on `tick` once a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use tokio::time::MissedTickBehavior;
+use trawl_core::limits::host as limits;
+
+use super::{Doorbell, Wire};
+
+/// The channel of the clock.
+const TICK: &str = "tick";
+
+/// Rings until the host stops. With Redis it rings there, so that hosts without a clock of their own hear it too.
+pub(crate) async fn run(doorbell: Arc<Doorbell>, redis: Option<String>, stopping: Arc<AtomicBool>) {
+    let mut redis = redis.filter(|_| *doorbell.wire() == Wire::Redis).map(|url| Bell { url, connection: None });
+    let mut clock = tokio::time::interval(Duration::from_millis(limits::TICK_MS));
+    // A host that was suspended does not make up for the seconds that it slept.
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !stopping.load(Relaxed) {
+        clock.tick().await;
+        let rang = match &mut redis {
+            Some(redis) => redis.ring().await,
+            None => false,
+        };
+        if !rang {
+            doorbell.deliver(TICK, &Bytes::new());
+        }
+    }
+}
+
+/// The clock's own way to Redis.
+struct Bell {
+    url: String,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Bell {
+    /// Whether Redis took the ring and somebody heard it. When it is gone the clock rings here, and work goes on.
+    async fn ring(&mut self) -> bool {
+        let sent = tokio::time::timeout(Duration::from_millis(limits::TICK_MS / 2), self.publish()).await;
+        if !matches!(sent, Ok(Ok(_))) {
+            self.connection = None;
+        }
+        matches!(sent, Ok(Ok(heard)) if heard > 0)
+    }
+
+    async fn publish(&mut self) -> redis::RedisResult<i64> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            empty => empty.insert(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?),
+        };
+        redis::cmd("PUBLISH").arg(TICK).arg("").query_async(connection).await
+    }
+}

@@ -1,0 +1,7 @@
+//! One line for an instance that failed; where it stood is shown to whoever asks for more.
+
+/// Logs why an instance of a component ended.
+pub(crate) fn log(component: &str, replica: &str, error: &wasmtime::Error) {
+    tracing::warn!(component, replica, "an instance failed: {}", error.root_cause());
+    tracing::debug!(component, replica, "it stood here: {error:?}");
+}

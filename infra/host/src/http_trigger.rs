@@ -1,0 +1,155 @@
+//! Instances that answer HTTP: made when needed, used for many requests at once, dropped when idle.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+use trawl_core::limits::host as limits;
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Engine, Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+
+use crate::failure;
+use crate::part::{Part, Rights};
+use crate::state::Guest;
+
+/// How instances are used.
+#[derive(Debug, Clone)]
+pub(crate) struct Reuse {
+    /// Requests that one instance works on at once.
+    pub(crate) concurrent_max: usize,
+    /// Requests in the life of one instance.
+    pub(crate) requests_max: usize,
+    /// An instance without work is dropped after this.
+    pub(crate) idle: Duration,
+}
+
+/// Makes the instances of one component in one replica.
+pub(crate) struct Instances {
+    /// The component.
+    pub(crate) part: Arc<Part>,
+    /// Its rights in this replica.
+    pub(crate) rights: Arc<Rights>,
+    /// What runs them.
+    pub(crate) engine: Engine,
+    /// How long they live.
+    pub(crate) reuse: Reuse,
+}
+
+impl HandlerState for Instances {
+    type StoreData = Guest;
+    type WorkerExpiration = Life;
+    type WorkerState = Work;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Life, Work>> {
+        let Some(component) = &self.part.http else {
+            wasmtime::bail!("the component {} does not export wasi:http/handler", self.part.id);
+        };
+        let mut store = Guest::store(&self.engine, &self.rights);
+        let proxy = Proxy::P3(component.instantiate_async(&mut store).await?);
+        self.part.figures.instances.fetch_add(1, Relaxed);
+        Ok(Instance {
+            store,
+            proxy,
+            view: Guest::http,
+            expiration: Life {
+                idle: self.reuse.idle,
+                sleep: Box::pin(tokio::time::sleep(self.reuse.idle)),
+                busy: Busy { part: Arc::clone(&self.part), counted: false },
+            },
+            state: Work { part: Arc::clone(&self.part), reuse: self.reuse.clone() },
+        })
+    }
+}
+
+/// Decides when an instance ends.
+pub(crate) struct Life {
+    idle: Duration,
+    sleep: Pin<Box<Sleep>>,
+    busy: Busy,
+}
+
+/// Counts an instance among the busy ones, until it is dropped at the latest.
+struct Busy {
+    part: Arc<Part>,
+    counted: bool,
+}
+
+impl Busy {
+    fn set(&mut self, busy: bool) {
+        if busy != self.counted {
+            self.counted = busy;
+            let count = &self.part.figures.busy;
+            if busy { count.fetch_add(1, Relaxed) } else { count.fetch_sub(1, Relaxed) };
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
+impl WorkerExpiration for Life {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
+        self.busy.set(status != WorkerStatus::Idle);
+        let time = match status {
+            WorkerStatus::Idle => self.idle,
+            // Requests have their own deadline; this is the second line, for a guest that does not even yield to it.
+            WorkerStatus::Requests | WorkerStatus::PostReturn => Duration::from_millis(limits::REQUEST_MS_MAX) * 2,
+        };
+        let deadline = tokio::time::Instant::from_std(start + time);
+        if deadline != self.sleep.deadline() {
+            self.sleep.as_mut().reset(deadline);
+        }
+        self.sleep.as_mut().poll(context)
+    }
+}
+
+/// Decides how many requests an instance takes.
+pub(crate) struct Work {
+    part: Arc<Part>,
+    reuse: Reuse,
+}
+
+impl WorkerState for Work {
+    type StoreData = Guest;
+    type RequestData = ();
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        if total >= self.reuse.requests_max {
+            ShouldAccept::Never
+        } else if concurrent >= self.reuse.concurrent_max {
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _: StoreContextMut<'_, Guest>,
+        (): (),
+        _: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(limits::REQUEST_MS_MAX)))
+    }
+
+    fn drop(&self, store: Store<Guest>, result: wasmtime::Result<()>) {
+        let rights = &store.data().rights;
+        // Once the host has stopped, what is left is dropped wherever it stands.
+        if let Err(error) = result
+            && !rights.stopping.load(Relaxed)
+        {
+            self.part.figures.failures.fetch_add(1, Relaxed);
+            failure::log(&self.part.id, &rights.replica, &error);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `wasi:http` outwards: the component's allow list, then the one pooled client, which checks addresses.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use trawl_outbound::{OutboundError, Timeouts};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::allowed_hosts::default_port;
+use crate::part::Rights;
+
+/// Sends an instance's requests.
+pub(crate) struct Outbound {
+    rights: Arc<Rights>,
+}
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Result<(http::Response<WasiBody>, Io), Error>;
+
+impl Outbound {
+    /// With the rights of the instance's component.
+    pub(crate) fn new(rights: Arc<Rights>) -> Self {
+        Self { rights }
+    }
+
+    fn permits(&self, uri: &http::Uri) -> bool {
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return false;
+        };
+        let port = authority.port_u16().or_else(|| default_port(scheme));
+        port.is_some_and(|port| self.rights.allowed_hosts.permits(scheme, authority.host(), port))
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Io,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        if !self.permits(request.uri()) {
+            return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
+        }
+        let rights = Arc::clone(&self.rights);
+        let timeouts = timeouts(options);
+        Box::new(async move {
+            let response = rights.client.send(&rights.class, request, timeouts).await.map_err(into_wasi)?;
+            let done: Io = Box::new(std::future::ready(Ok(())));
+            Ok((response.map(|body| body.map_err(into_wasi).boxed_unsync()), done))
+        })
+    }
+}
+
+/// A component may ask for less time than the default, and for more.
+fn timeouts(options: Option<RequestOptions>) -> Timeouts {
+    let default = Timeouts::default();
+    let options = options.unwrap_or_default();
+    Timeouts {
+        connect: options.connect_timeout.unwrap_or(default.connect),
+        first_byte: options.first_byte_timeout.unwrap_or(default.first_byte),
+        between_bytes: options.between_bytes_timeout.unwrap_or(default.between_bytes),
+    }
+}
+
+fn into_wasi(error: OutboundError) -> Error {
+    match error {
+        OutboundError::DestinationIpProhibited => Error::DestinationIpProhibited,
+        OutboundError::DnsError(_) => Error::DnsError { rcode: None, info_code: None },
+        OutboundError::ConnectionRefused(_) => Error::ConnectionRefused,
+        OutboundError::ConnectionTimeout => Error::ConnectionTimeout,
+        OutboundError::ConnectionReadTimeout => Error::ConnectionReadTimeout,
+        OutboundError::ConnectionTerminated(_) => Error::ConnectionTerminated,
+        OutboundError::TlsProtocolError(_) => Error::TlsProtocolError,
+        OutboundError::TlsCertificateError(_) => Error::TlsCertificateError,
+        OutboundError::HttpProtocolError(_) => Error::HttpProtocolError,
+        OutboundError::ResponseHeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        OutboundError::ConnectionLimitReached => Error::ConnectionLimitReached,
+        OutboundError::HttpRequestDenied(_) => Error::HttpRequestDenied,
+        OutboundError::RequestBody(why) => Error::InternalError(Some(why)),
+        other => Error::InternalError(Some(other.to_string())),
+    }
+}

@@ -1,0 +1,57 @@
+//! `trawl`: the local host. It runs the components of a `spin.toml` on one machine, with an embedded database, an embedded
+//! doorbell, replicas and a load balancer.
+
+mod allowed_hosts;
+mod application;
+mod cli;
+mod doorbell;
+mod engine;
+mod extract;
+mod failure;
+mod figures;
+mod guest_output;
+mod http_trigger;
+mod links;
+mod manifest;
+mod networks;
+mod part;
+mod replica;
+mod replicas;
+mod routes;
+mod secret;
+mod startup;
+mod state;
+mod stop;
+mod up;
+mod variables;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Up(options) => run(up::run(*options)),
+        Command::Nodes(options) => run(trawl_nodes::run(*options)),
+        Command::Extract(options) => extract::run(&options),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            // One line, whatever it is made of.
+            eprintln!("trawl: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(command);
+    // What still runs was told to stop and had its time.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,82 @@
+//! One component as it runs: its code, and for each replica its rights.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use trawl_outbound::{Class, Client};
+use wasmtime::component::InstancePre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use crate::allowed_hosts::AllowedHosts;
+use crate::doorbell::Doorbell;
+use crate::figures::PartFigures;
+use crate::links::bindings::ComponentPre;
+use crate::manifest::Local;
+use crate::state::Guest;
+
+/// A component of the application, ready to be instantiated.
+pub(crate) struct Part {
+    /// Its id in the manifest.
+    pub(crate) id: Arc<str>,
+    /// How the doorbell calls it.
+    pub(crate) local: Local,
+    /// Set when it answers HTTP.
+    pub(crate) http: Option<ServicePre<Guest>>,
+    /// Set when the doorbell can call it.
+    pub(crate) inbound: Option<ComponentPre<Guest>>,
+    /// What it has done.
+    pub(crate) figures: PartFigures,
+}
+
+impl Part {
+    /// Finds out what the component exports.
+    pub(crate) fn new(id: &str, local: Local, code: &InstancePre<Guest>) -> Self {
+        Self {
+            id: Arc::from(id),
+            local,
+            http: ServicePre::new(code.clone()).ok(),
+            inbound: ComponentPre::new(code.clone()).ok(),
+            figures: PartFigures::default(),
+        }
+    }
+}
+
+/// What a component may do in one replica.
+pub(crate) struct Rights {
+    /// The component's id.
+    pub(crate) component: Arc<str>,
+    /// The replica's id.
+    pub(crate) replica: Arc<str>,
+    /// Its variables, also as they are once the host stops.
+    pub(crate) variables: HashMap<String, String>,
+    /// The same with `stopping` set.
+    pub(crate) variables_when_stopping: HashMap<String, String>,
+    /// Set once the host stops.
+    pub(crate) stopping: Arc<AtomicBool>,
+    /// Its environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where it may connect to.
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// The database, when the manifest gives it one.
+    pub(crate) database: Option<trawl_sqlite::Database>,
+    /// The names that it may open the database by.
+    pub(crate) database_names: Vec<String>,
+    /// Where its rings go.
+    pub(crate) doorbell: Arc<Doorbell>,
+    /// How it reaches the web.
+    pub(crate) client: Client,
+    /// Under which policy.
+    pub(crate) class: Class,
+    /// Memory of one instance.
+    pub(crate) memory_bytes_max: usize,
+}
+
+impl Rights {
+    /// A variable's value as of now.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let variables =
+            if self.stopping.load(Relaxed) { &self.variables_when_stopping } else { &self.variables };
+        variables.get(name).map(String::as_str)
+    }
+}

@@ -1,0 +1,217 @@
+//! A local replica: its own instances of every component, under its own id.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock, Weak};
+
+use futures::future::BoxFuture;
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt as _;
+use trawl_balance::{BackendError, Balancer, Body, FailureKind, LocalBackend, Problem};
+use wasmtime::{Engine, Trap};
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::{Error as WasiError, WasiBody};
+
+use crate::http_trigger::Instances;
+use crate::part::Rights;
+use crate::routes::{Match, Routes};
+
+const NOT_FOUND: Problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.");
+const FAILED: Problem =
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "The service failed on this request.");
+
+/// The balancer, once it is there: replicas are made before it.
+pub(crate) type FrontDoor = Arc<OnceLock<Weak<Balancer>>>;
+
+/// One local replica.
+pub(crate) struct Replica {
+    engine: Engine,
+    routes: Arc<Routes>,
+    handlers: HashMap<String, ProxyHandler<Instances>>,
+    rights: HashMap<String, Arc<Rights>>,
+    front_door: FrontDoor,
+}
+
+impl Replica {
+    /// A replica over the instances of each component.
+    pub(crate) fn new(
+        engine: Engine,
+        routes: Arc<Routes>,
+        instances: Vec<Instances>,
+        front_door: FrontDoor,
+    ) -> Arc<Self> {
+        let rights = instances.iter().map(|one| (one.part.id.to_string(), Arc::clone(&one.rights))).collect();
+        let handlers = instances.into_iter().filter(|one| one.part.http.is_some());
+        let handlers = handlers.map(|one| (one.part.id.to_string(), ProxyHandler::new(one))).collect();
+        Arc::new(Self { engine, routes, handlers, rights, front_door })
+    }
+
+    /// What runs its instances.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What a component may do in this replica.
+    pub(crate) fn rights(&self, component: &str) -> Option<Arc<Rights>> {
+        self.rights.get(component).map(Arc::clone)
+    }
+
+    async fn answer(&self, mut request: Request<Body>) -> Result<Response<Body>, BackendError> {
+        let path = request.uri().path().to_owned();
+        let Some(found) = self.routes.find(&path) else {
+            return Ok(NOT_FOUND.response());
+        };
+        let Some(handler) = self.handlers.get(&found.route.component) else {
+            return Ok(NOT_FOUND.response());
+        };
+        let original = request.uri().clone();
+        let host = request.headers().get(HOST).cloned();
+        let client = self.client(request.headers());
+        if describe(&mut request, &found, client).is_none() {
+            return Ok(NOT_FOUND.response());
+        }
+        handler.state().part.figures.requests.fetch_add(1, Relaxed);
+        let request = request.map(into_wasi_body);
+        match handler.handle((), request).await {
+            Ok(response) => Ok(response.map(from_wasi_body)),
+            Err(error) => failed(error, original, host),
+        }
+    }
+
+    /// Who asks: the nearest address that is no trusted proxy. The front door has written the list, so it is to be believed.
+    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let trusted = self.front_door.get().and_then(Weak::upgrade).map(|balancer| balancer.config().trusted_proxies);
+        client_of(headers, &trusted.unwrap_or_default())
+    }
+}
+
+impl LocalBackend for Replica {
+    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+fn client_of(headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> Option<IpAddr> {
+    let mut farthest = None;
+    let fields: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    for text in fields.iter().rev().flat_map(|field| field.rsplit(',')) {
+        let Ok(address) = text.trim().parse::<IpAddr>() else { break };
+        farthest = Some(address);
+        if !trusted.iter().any(|network| network.contains(&address)) {
+            break;
+        }
+    }
+    farthest
+}
+
+/// Puts the request into the form that components get on Spin: an absolute target and the `spin-` fields, of which nobody
+/// outside may give one.
+fn describe(request: &mut Request<Body>, found: &Match<'_>, client: Option<IpAddr>) -> Option<()> {
+    let host = request.headers().get(HOST).map_or("localhost", |host| host.to_str().unwrap_or("localhost"));
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let full = format!("http://{host}{path}");
+    let uri: Uri = full.parse().ok()?;
+    let headers = request.headers_mut();
+    let claimed: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+    let fields = [
+        ("spin-full-url", full.as_str()),
+        ("spin-path-info", found.rest),
+        ("spin-matched-route", found.route.raw.as_str()),
+        ("spin-raw-component-route", found.route.raw.as_str()),
+        ("spin-component-route", found.route.raw.trim_end_matches("/...")),
+        ("spin-base-path", "/"),
+    ];
+    for (name, value) in fields {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
+    }
+    if let Some(client) = client {
+        // Port 0: the front door knows addresses, not ports, and what is written here must parse as it does on Spin.
+        let address = std::net::SocketAddr::new(client, 0).to_string();
+        headers.insert(HeaderName::from_static("spin-client-addr"), HeaderValue::from_str(&address).ok()?);
+    }
+    *request.uri_mut() = uri;
+    Some(())
+}
+
+/// What the balancer makes of a failure. A guest that answers with an error is not a broken replica.
+fn failed(error: wasmtime::Error, uri: Uri, host: Option<HeaderValue>) -> Result<Response<Body>, BackendError> {
+    if error.is::<TrapOrPanicError>() || error.is::<Trap>() {
+        return Err(BackendError::new(FailureKind::Trapped, error.to_string()));
+    }
+    if error.is::<ExpirationError>() {
+        return Err(BackendError::new(FailureKind::TimedOut, error.to_string()));
+    }
+    match error.downcast::<InstantiationError<()>>() {
+        Ok(full) => {
+            tracing::warn!("no instance can be made: {:#}", full.error);
+            let error = BackendError::new(FailureKind::Overloaded, full.to_string());
+            let mut request = full.request.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *request.uri_mut() = uri;
+            if let Some(host) = host {
+                request.headers_mut().insert(HOST, host);
+            }
+            Err(error.unsent(request.map(from_wasi_body)))
+        }
+        Err(error) => {
+            tracing::warn!("a component answered with an error: {error:#}");
+            Ok(FAILED.response())
+        }
+    }
+}
+
+fn into_wasi_body(body: Body) -> WasiBody {
+    body.map_err(|error| WasiError::InternalError(Some(error.to_string()))).boxed_unsync()
+}
+
+fn from_wasi_body(body: WasiBody) -> Body {
+    body.map_err(Into::into).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&'static str, &'static str)]) -> Request<Body> {
+        let mut request = Request::new(trawl_balance::body::empty());
+        *request.uri_mut() = "/users/1?a=b".parse().unwrap();
+        for (name, value) in fields {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        request
+    }
+
+    #[test]
+    fn a_component_sees_what_it_sees_on_spin_and_no_claim_of_the_client() {
+        let routes = Routes::new([("/users/...".to_owned(), "auth".to_owned())]);
+        let mut request = request(&[
+            ("host", "trawl.example:3000"),
+            ("spin-client-addr", "6.6.6.6:1"),
+            ("spin-path-match-x", "y"),
+        ]);
+        let found = routes.find("/users/1").unwrap();
+        describe(&mut request, &found, Some("192.0.2.1".parse().unwrap())).unwrap();
+        assert_eq!(request.uri(), "http://trawl.example:3000/users/1?a=b");
+        let headers = request.headers();
+        assert_eq!(headers["spin-client-addr"], "192.0.2.1:0");
+        assert_eq!(headers["spin-path-info"], "/1");
+        assert_eq!(headers["spin-component-route"], "/users");
+        assert!(!headers.contains_key("spin-path-match-x"));
+    }
+
+    #[test]
+    fn the_client_is_the_nearest_stranger() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let check = |field: &'static str, client: &str| {
+            let request = request(&[("x-forwarded-for", field)]);
+            assert_eq!(client_of(request.headers(), &trusted), Some(client.parse().unwrap()), "{field}");
+        };
+        check("192.0.2.1", "192.0.2.1");
+        check("1.1.1.1, 192.0.2.1, 10.0.0.1", "192.0.2.1");
+        check("nonsense, 10.0.0.1", "10.0.0.1");
+    }
+}

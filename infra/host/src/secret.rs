@@ -1,0 +1,84 @@
+//! The key that signs access tokens: made at the first start, and kept where only the operator can read it.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use rand::TryRngCore as _;
+use trawl_core::token::TokenKeys;
+
+use crate::manifest::Manifest;
+use crate::variables::Variables;
+
+/// The variable, and the name of the file in the state directory.
+const NAME: &str = "jwt_secret";
+/// Bytes of the key: as many as the hash has that it is used with (RFC 7518, section 3.2).
+const BYTES: usize = 32;
+
+/// Adds the kept key to the given variables when the manifest asks for one and nobody gave it.
+///
+/// # Errors
+/// A key that can be neither read nor kept.
+pub(crate) fn provide(manifest: &Manifest, given: &mut BTreeMap<String, String>, state: &Path) -> anyhow::Result<()> {
+    let asked_for = manifest.variables.get(NAME).is_some_and(|variable| variable.required);
+    let elsewhere = std::env::var_os("SPIN_VARIABLE_JWT_SECRET").is_some();
+    if asked_for && !elsewhere && !given.contains_key(NAME) {
+        given.insert(NAME.to_owned(), kept(state)?);
+    }
+    Ok(())
+}
+
+/// Refuses a key that could be guessed, before anything is served.
+///
+/// # Errors
+/// One line that says what a good key is.
+pub(crate) fn check(variables: &Variables) -> anyhow::Result<()> {
+    if let Some(secret) = variables.get(NAME) {
+        let previous = variables.get("jwt_secret_previous").filter(|previous| !previous.is_empty());
+        TokenKeys::parse(secret, previous).map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
+    }
+    Ok(())
+}
+
+fn kept(state: &Path) -> anyhow::Result<String> {
+    let file = state.join(NAME);
+    let context = || format!("can't keep the signing key in {}", file.display());
+    match std::fs::read_to_string(&file) {
+        Ok(secret) => return Ok(secret.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(context),
+    }
+    let mut key = [0_u8; BYTES];
+    rand::rngs::OsRng.try_fill_bytes(&mut key).context("the system gives no random bytes")?;
+    let secret: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    // A temporary file is readable by its owner only. Two hosts may start at once in one directory: the first one's key
+    // counts, and neither sees half a file.
+    let mut made = tempfile::NamedTempFile::new_in(state).with_context(context)?;
+    made.write_all(secret.as_bytes()).and_then(|()| made.as_file().sync_all()).with_context(context)?;
+    match made.persist_noclobber(&file) {
+        Ok(_) => Ok(secret),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Ok(std::fs::read_to_string(&file).with_context(context)?.trim().to_owned())
+        }
+        Err(error) => Err(error.error).with_context(context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_nobody_else_can_read_it() {
+        let state = tempfile::tempdir().unwrap();
+        let secret = kept(state.path()).unwrap();
+        assert_eq!(secret.len(), 2 * BYTES);
+        assert_eq!(kept(state.path()).unwrap(), secret);
+        let mode = std::fs::metadata(state.path().join(NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(TokenKeys::parse(&secret, None).is_ok());
+    }
+}

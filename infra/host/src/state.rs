@@ -1,0 +1,75 @@
+//! What belongs to one instance of a component: its resources, its rights and its limits.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::guest_output::GuestOutput;
+use crate::links::http::Outbound;
+use crate::part::Rights;
+
+/// The data of a store.
+pub(crate) struct Guest {
+    /// What the component may do.
+    pub(crate) rights: Arc<Rights>,
+    /// Connections and streams that the guest holds.
+    pub(crate) table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    memory: MemoryLimit,
+}
+
+impl Guest {
+    /// A store for one instance.
+    pub(crate) fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<Self> {
+        let output = GuestOutput::new(&rights.component, &rights.replica);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(output.clone()).stderr(output).envs(&rights.environment);
+        // Not reachable by any means but the interfaces that check: no files, no sockets.
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        let guest = Self {
+            rights: Arc::clone(rights),
+            table: ResourceTable::new(),
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outbound: Outbound::new(Arc::clone(rights)),
+            memory: MemoryLimit { bytes_max: rights.memory_bytes_max },
+        };
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outbound }
+    }
+}
+
+/// Refuses to grow past a number of bytes; the guest's allocator then fails, which ends its instance only.
+struct MemoryLimit {
+    bytes_max: usize,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.bytes_max)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
