@@ -8,9 +8,9 @@ UPDATE Messages
  WHERE Id IN (
    SELECT Id FROM (
      SELECT Id, key FROM (SELECT Id, key FROM Messages WHERE stage = 1 AND type = ?1 AND (crash_count > 0) = 0
-                           ORDER BY key LIMIT ?5)
+                           ORDER BY key LIMIT (0 + ?5))
      UNION ALL
      SELECT Id, key FROM (SELECT Id, key FROM Messages WHERE stage = 3 AND type = ?1 AND crash_count = 0
-                             AND run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) ORDER BY run_at LIMIT ?5))
-    ORDER BY key LIMIT ?5)
+                             AND run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) ORDER BY run_at LIMIT (0 + ?5)))
+    ORDER BY key LIMIT (0 + ?5))
 RETURNING Id, lease, attempt, tenant, user_Id, request_url, host, type, mode, selector, max_age_s, crash_count, deadline_at, key

@@ -2,7 +2,7 @@
 UPDATE callbacks
    SET state = 'processing', stage = NULL, lease = lease + 1, attempt = attempt + 1, worker = ?1,
        lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
- WHERE id IN (SELECT id FROM callbacks WHERE stage = 1 ORDER BY key LIMIT ?3)
+ WHERE id IN (SELECT id FROM callbacks WHERE stage = 1 ORDER BY key LIMIT (0 + ?3))
 RETURNING id, lease, attempt, webhook_id, tenant, endpoint, message_id, ok, error_code, error_detail, error_permanent,
           finished_ms, key,
           (SELECT user_Id FROM Messages WHERE Id = callbacks.message_id),

@@ -13,32 +13,32 @@ SELECT m.Id, m.user_Id, m.request_url, m.type, m.priority, m.state, m.attempt, m
     SELECT Id FROM (
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NULL AND tenant = ?1 AND type = 1 AND Id < ?5
                          AND COALESCE(?2, 'queued') = 'queued' AND COALESCE(?3, 1) = 1 AND (?2 IS NULL OR state = ?2)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NULL AND tenant = ?1 AND type = 2 AND Id < ?5
                          AND COALESCE(?2, 'queued') = 'queued' AND COALESCE(?3, 2) = 2 AND (?2 IS NULL OR state = ?2)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NULL AND tenant = ?1 AND type = 3 AND Id < ?5
                          AND COALESCE(?2, 'queued') = 'queued' AND COALESCE(?3, 3) = 3 AND (?2 IS NULL OR state = ?2)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       -- What is being worked on is few, whoever owns it.
       SELECT Id FROM (SELECT Id FROM Messages INDEXED BY messages_leased WHERE state = 'processing' AND tenant = ?1 AND Id < ?5
                          AND ?2 = 'processing' AND (?3 IS NULL OR type = ?3)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'done' AND Id < ?5
                          AND COALESCE(?2, 'done') = 'done' AND (?3 IS NULL OR type = ?3)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'failed' AND Id < ?5
                          AND COALESCE(?2, 'failed') = 'failed' AND (?3 IS NULL OR type = ?3)
-                       ORDER BY Id DESC LIMIT ?4)
+                       ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
       SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'cancelled' AND Id < ?5
                          AND COALESCE(?2, 'cancelled') = 'cancelled' AND (?3 IS NULL OR type = ?3)
-                       ORDER BY Id DESC LIMIT ?4))
-     ORDER BY Id DESC LIMIT ?4) ids
+                       ORDER BY Id DESC LIMIT (0 + ?4)))
+     ORDER BY Id DESC LIMIT (0 + ?4)) ids
   JOIN Messages m ON m.Id = ids.Id
  ORDER BY m.Id DESC

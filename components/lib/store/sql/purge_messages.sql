@@ -1,8 +1,8 @@
 -- Terminal messages past their age, with all that belongs to them (triggers). Never the newest one: ids are not used twice.
 -- A message whose callback is on its way stays until that is over.
 DELETE FROM Messages
- WHERE Id IN (SELECT Id FROM (SELECT Id, finished_ms FROM Messages ORDER BY Id LIMIT ?3)
-               WHERE finished_ms < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 LIMIT ?2)
+ WHERE Id IN (SELECT Id FROM (SELECT Id, finished_ms FROM Messages ORDER BY Id LIMIT (0 + ?3))
+               WHERE finished_ms < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 LIMIT (0 + ?2))
    AND Id < (SELECT MAX(Id) FROM Messages)
-   AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.message_id = Messages.Id AND c.slot = 1)
+   AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.message_id = Messages.Id AND c.state = 'processing')
 RETURNING 1

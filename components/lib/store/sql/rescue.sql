@@ -11,5 +11,5 @@ UPDATE Messages
        crash_count = crash_count + 1, slot = 0, lease_until = NULL
  WHERE Id IN (SELECT Id FROM Messages
                WHERE state = 'processing' AND lease_until < CAST(unixepoch('subsec') * 1000 AS INTEGER)
-               ORDER BY lease_until LIMIT ?2)
+               ORDER BY lease_until LIMIT (0 + ?2))
 RETURNING state

@@ -7,5 +7,5 @@ UPDATE callbacks
        slot = 0, lease_until = NULL
  WHERE id IN (SELECT id FROM callbacks
                WHERE state = 'processing' AND lease_until < CAST(unixepoch('subsec') * 1000 AS INTEGER)
-               ORDER BY lease_until LIMIT ?2)
+               ORDER BY lease_until LIMIT (0 + ?2))
 RETURNING state

@@ -1,0 +1,46 @@
+//! The cases, each over an empty, migrated database, with the invariants checked after it.
+
+mod accounts;
+mod callbacks;
+mod endpoints;
+mod fairness;
+mod hosts;
+mod lifecycle;
+mod limits;
+mod schema;
+mod views;
+
+use trawl_store::Store;
+
+use crate::{Subject, check_invariants};
+
+macro_rules! run {
+    ($make:ident: $($module:ident::{$($case:ident),+ $(,)?}),+ $(,)?) => {
+        $($({
+            println!("case {}::{}", stringify!($module), stringify!($case));
+            let subject = $make();
+            Store::new(&subject).migrate().await.unwrap();
+            $module::$case(&subject).await;
+            check_invariants(&subject).await;
+        })+)+
+    };
+}
+
+/// Runs every case, each over a database that `make` makes.
+pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
+    run! { make:
+        lifecycle::{
+            claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, rescue_tries_alone,
+            poison_after_three, extend_keeps_a_job_until_its_deadline, cancel_at_any_moment, ask_again, arrows_that_do_not_exist,
+            many_finish_in_one_statement, events_tell_the_story,
+        },
+        schema::{checks_refuse_impossible_rows, migrations_run_twice, generated_columns_follow},
+        limits::{tenant_and_total, idempotency, many_at_once},
+        fairness::{noisy_tenant, priorities_order_and_age, retries_lose_no_place},
+        hosts::{slots_are_never_exceeded, gaps_are_kept, a_new_pace_takes_effect, operator_wins_over_robots, kinds_share_a_host},
+        callbacks::{delivered, stale_leases, schedule_and_exhaustion, replays, rescue_and_release, secrets},
+        endpoints::{four_in_flight, throttled, gone, disabled_after_days, one_dead_endpoint_slows_nobody},
+        accounts::{registration, throttle, keys},
+        views::{lists_and_filters, results_and_last_result, queues_tell_the_truth, robots_and_dead_requests, purge_and_ids},
+    }
+}

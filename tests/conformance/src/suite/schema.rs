@@ -1,0 +1,59 @@
+//! The schema's own defences, and the migration.
+
+use trawl_store::sql::{SqlError, Value};
+use trawl_store::Store;
+
+use crate::Subject;
+use crate::given::{LIMITS, accepted, claimed, finished, request};
+
+pub(super) async fn checks_refuse_impossible_rows<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    accepted(store, &request(1, "a"), &LIMITS).await;
+    let impossible = [
+        "UPDATE Messages SET state = 'done'",
+        "UPDATE Messages SET state = 'done', stage = NULL, slot = 0",
+        "UPDATE Messages SET finished_ms = 1",
+        "UPDATE Messages SET state = 'processing', stage = NULL, lease = 1",
+        "UPDATE Messages SET state = 'processing', stage = NULL, lease = 1, lease_until = 5",
+        "UPDATE Messages SET lease_until = 5",
+        "UPDATE Messages SET stage = 2, slot = 0",
+        "UPDATE Messages SET stage = 0",
+        "UPDATE Messages SET stage = 1, slot = 0",
+        "UPDATE Messages SET stage = 4",
+        "UPDATE Messages SET state = 'leased'",
+        "UPDATE Messages SET state = 'failed', stage = NULL, slot = 0, finished_ms = 1",
+        "UPDATE Messages SET priority = 10",
+        "UPDATE Messages SET type = 4",
+        "UPDATE Messages SET crash_count = 4",
+    ];
+    for statement in impossible {
+        let refused = sql.run(statement, vec![]).await;
+        assert!(matches!(refused, Err(SqlError::Constraint(_))), "{statement}: {refused:?}");
+    }
+}
+
+pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    store.migrate().await.unwrap();
+    // As if another process had not seen that the version was reached: every statement runs again.
+    sql.run("DELETE FROM schema_version", vec![]).await.unwrap();
+    store.migrate().await.unwrap();
+    let version = sql.run("SELECT version FROM schema_version", vec![]).await.unwrap();
+    assert!(matches!(version.rows[..], [ref row] if matches!(row[0], Value::Integer(n) if n > 0)));
+    assert_eq!(claimed(store).await.id, id, "what was there is there");
+    store.ready().await.unwrap();
+}
+
+pub(super) async fn generated_columns_follow<S: Subject>(sql: &S) {
+    const READ: &str = "SELECT is_processed, is_processing, date_added GLOB '20[0-9][0-9]-*T*.[0-9][0-9][0-9]Z', date_process_complete IS NOT NULL FROM Messages";
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let columns = async || sql.run(READ, vec![]).await.unwrap().rows.remove(0);
+    let row = |values: [i64; 4]| values.map(Value::Integer).to_vec();
+    assert_eq!(columns().await, row([0, 0, 1, 0]));
+    let job = claimed(store).await;
+    assert_eq!(columns().await, row([0, 1, 1, 0]));
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    assert_eq!(columns().await, row([1, 0, 1, 1]));
+}
