@@ -5,6 +5,7 @@
 )]
 
 pub mod callback;
+pub mod api;
 pub mod channels;
 pub mod decode;
 pub mod dispatch;

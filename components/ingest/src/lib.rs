@@ -1,0 +1,52 @@
+//! ingest: takes requests, over HTTP and from Redis producers, and tells about messages. A thin entry over
+//! [`trawl_app::api`].
+#![allow(unsafe_code, reason = "the entry macros write the exported functions")]
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use spin_sdk::http::{IntoResponse, Request};
+use spin_sdk::{http_service, redis_subscriber};
+use trawl_app::api::{Answer, Api, BODY_BYTES_MAX, body_broken, body_too_large};
+use trawl_app::ports::{Bell as _, Ports as _};
+use trawl_spin::{BodyRefused, SpinPorts, after_answer, bounded_body, log_failure, respond};
+
+thread_local! {
+    /// What this instance remembers between requests.
+    static API: Rc<Api> = Rc::default();
+}
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    let is_head = request.method() == http::Method::HEAD;
+    let ports = SpinPorts::open().await;
+    let answer = answer(&ports, request).await;
+    if let Some(channel) = answer.ring {
+        // After the commit and after the answer: a slow doorbell costs the node nothing.
+        after_answer(async move { ports.bell().ring(channel).await });
+    }
+    let mut response = respond(answer.response);
+    if is_head {
+        // The body was left out; its length is not known to be 0.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}
+
+async fn answer(ports: &SpinPorts, request: Request) -> Answer {
+    match bounded_body(request, BODY_BYTES_MAX).await {
+        Ok(request) => API.with(Rc::clone).messages(ports, request).await,
+        Err(BodyRefused::TooLarge) => body_too_large(),
+        Err(BodyRefused::Broken) => body_broken(),
+    }
+}
+
+/// A request of a producer, or a ring that says that the list holds some.
+#[redis_subscriber]
+async fn on_message(payload: Bytes) -> anyhow::Result<()> {
+    let ports = SpinPorts::open().await;
+    let list = ports.producer_list().await;
+    log_failure("producers", API.with(Rc::clone).from_producers(&ports, list.as_ref(), payload).await);
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Answers, and the one place where a problem becomes HTTP.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use trawl_core::limits::api::DATABASE_RETRY_S;
+use trawl_core::problem::{Code, Problem};
+use trawl_store::StoreError;
+
+/// An answer, and the channel to ring once it is on its way.
+#[derive(Debug)]
+pub struct Answer {
+    /// What the client gets.
+    pub response: Response<Bytes>,
+    /// The doorbell to ring after the answer (see [`crate::channels`]).
+    pub ring: Option<&'static str>,
+}
+
+impl Answer {
+    pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self { response, ring: None }
+    }
+
+    /// Adds a header; a value that no header can hold is left out.
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// Nobody but the asker may keep it, and he need not.
+    pub(super) fn private(mut self) -> Self {
+        self.response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self
+    }
+
+    /// Rings `channel` once the answer is on its way.
+    pub(super) const fn ringing(mut self, channel: &'static str) -> Self {
+        self.ring = Some(channel);
+        self
+    }
+
+    /// The same to a HEAD.
+    pub(super) fn without_body(mut self) -> Self {
+        *self.response.body_mut() = Bytes::new();
+        self
+    }
+}
+
+/// JSON.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => Answer::new(status, "application/json", body),
+        Err(error) => problem(&internal(&error)),
+    }
+}
+
+/// 204.
+pub(super) fn no_content() -> Answer {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Answer { response, ring: None }
+}
+
+/// The problem document with the headers that belong to its status.
+pub(super) fn problem(problem: &Problem) -> Answer {
+    let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // A struct of strings and numbers always serializes.
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut answer = Answer::new(status, "application/problem+json", body);
+    let headers = answer.response.headers_mut();
+    if let Some(seconds) = problem.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = match problem.code {
+            Code::InvalidToken => r#"Bearer realm="trawl", error="invalid_token""#,
+            _ => r#"Bearer realm="trawl""#,
+        };
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    answer
+}
+
+/// What went wrong goes to the log; the client learns that it was not his fault.
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
+    eprintln!("internal error: {error}");
+    Problem::new(Code::Internal, "This is a fault of the service; it was logged. Trying again may help.")
+}
+
+/// A failed store operation as a problem.
+pub(super) fn unavailable(error: StoreError) -> Problem {
+    if error.is_retryable() {
+        eprintln!("{error}");
+        return Problem::new(Code::DatabaseUnavailable, "Nothing was changed; come again in a moment.").retry_after(DATABASE_RETRY_S);
+    }
+    internal(&error)
+}

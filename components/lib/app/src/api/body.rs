@@ -1,0 +1,44 @@
+//! Reading a request's body.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+use trawl_core::problem::{Code, Problem};
+use trawl_wire::object::{FieldError, Object, ObjectError};
+
+use super::Exchange;
+use crate::ports::Ports;
+
+impl<P: Ports> Exchange<'_, P> {
+    /// The body as a JSON object. No content type is taken as JSON; any other one is refused, since a form that a browser
+    /// sends across sites must not pass for a request.
+    pub(super) fn object(&self) -> Result<Object<'_>, Problem> {
+        let media_type = media_type(self.request.headers());
+        if !media_type.is_empty() && media_type != "application/json" && !media_type.ends_with("+json") {
+            return Err(Problem::new(Code::UnsupportedMediaType, format!("Send JSON with `Content-Type: application/json`, not {media_type}.")));
+        }
+        Object::parse(self.request.body()).map_err(|error| not_an_object(&error))
+    }
+
+    /// A header's text, or `None` when it is not there.
+    pub(super) fn header(&self, name: &'static str) -> Option<&HeaderValue> {
+        self.request.headers().get(name)
+    }
+}
+
+/// The essence of the content type, in lower case; empty when there is none.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+pub(super) fn not_an_object(error: &ObjectError) -> Problem {
+    match error {
+        ObjectError::NotAnObject => Problem::new(Code::InvalidField, "The body must be a JSON object, `{…}`."),
+        error => Problem::new(Code::InvalidJson, format!("Send one JSON object in UTF-8: {error}.")),
+    }
+}
+
+pub(super) fn bad_field(error: FieldError) -> Problem {
+    let field = error.field;
+    Problem::new(Code::InvalidField, format!("{error}.")).at(field)
+}

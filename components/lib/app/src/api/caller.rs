@@ -1,0 +1,63 @@
+//! Who asks: the account of a Bearer token or an API key. The tenant comes from here and from nowhere else.
+
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+use trawl_core::ids::AccountId;
+use trawl_core::limits::account::TOKEN_BYTES_MAX;
+use trawl_core::problem::{Code, Problem};
+use trawl_store::Store;
+
+use super::Exchange;
+use super::answer::unavailable;
+use super::settings::{Keys, NoKeys};
+use crate::ports::{Clock as _, Ports};
+
+/// What an API key begins with, so that leaked ones are found by scanners.
+pub(super) const KEY_PREFIX: &str = "trawl_";
+
+impl<P: Ports> Exchange<'_, P> {
+    /// The store of this instance.
+    pub(super) fn store(&self) -> Store<'_, P::Sql> {
+        Store::new(self.ports.sql())
+    }
+
+    /// The signing keys, or the answer that says what the operator has to do.
+    pub(super) fn keys(&self) -> Result<&Keys, Problem> {
+        self.settings.keys.as_ref().map_err(|missing: &NoKeys| Problem::new(Code::NotConfigured, format!("The operator has to set jwt_secret: {missing}.")))
+    }
+
+    /// The account that the request speaks for.
+    pub(super) async fn caller(&self) -> Result<AccountId, Problem> {
+        let credential = self.credential()?;
+        if credential.starts_with(KEY_PREFIX) {
+            let found = self.store().account_by_key_digest(&digest(credential)).await.map_err(unavailable)?;
+            return found.ok_or_else(refused);
+        }
+        let now_s = self.ports.clock().now_ms().div_euclid(1000);
+        self.keys()?.verify(credential, now_s).map(AccountId).map_err(|_| refused())
+    }
+
+    fn credential(&self) -> Result<&str, Problem> {
+        let mut values = self.request.headers().get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or_else(missing)?;
+        // Two credentials could be read as two callers.
+        if values.next().is_some() || value.len() > TOKEN_BYTES_MAX + 16 {
+            return Err(refused());
+        }
+        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
+        if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim_matches(' ')) } else { Err(missing()) }
+    }
+}
+
+/// What is stored of an API key. It holds 256 random bits, so a plain hash can't be guessed backwards.
+pub(super) fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+fn missing() -> Problem {
+    Problem::new(Code::InvalidToken, "Send `Authorization: Bearer <token>`; POST /token gives one, POST /keys a lasting key.")
+}
+
+fn refused() -> Problem {
+    Problem::new(Code::InvalidToken, "The token is not valid or no longer valid; get another one from POST /token.")
+}

@@ -1,0 +1,102 @@
+//! What an instance read from the variables, kept for a few seconds: accepting a message then costs no call for it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use trawl_core::limits::account::TOKENS_REMEMBERED_MAX;
+use trawl_core::limits::api::SETTINGS_KEPT_MS;
+use trawl_core::limits::queue;
+use trawl_core::token::{KeyError, Token, TokenError, TokenKeys};
+use trawl_core::url_guard::UrlPolicy;
+use trawl_store::{QueueLimits, Registration};
+
+use crate::ports::{Ports, Variables};
+use crate::settings::{CallbackSettings, ScraperSettings};
+
+pub(crate) struct Settings {
+    read_at_ms: u64,
+    pub(crate) keys: Result<Keys, NoKeys>,
+    pub(crate) registration: Registration,
+    pub(crate) replica_id: String,
+    pub(crate) public_url: Option<String>,
+    pub(crate) request_urls: UrlPolicy,
+    pub(crate) callback_urls: UrlPolicy,
+    pub(crate) limits: QueueLimits,
+}
+
+/// Why nothing can be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoKeys {
+    #[error("the variable jwt_secret is not set")]
+    Missing,
+    #[error("{0}")]
+    Refused(#[from] KeyError),
+}
+
+/// The signing keys, and the tokens that were verified with them lately.
+pub(crate) struct Keys {
+    pub(crate) signing: TokenKeys,
+    /// Whole tokens, found through a hash with random keys: nobody can steer a near miss to the comparison.
+    verified: RefCell<HashMap<Box<str>, Token>>,
+}
+
+impl Keys {
+    /// The account of a valid token.
+    pub(crate) fn verify(&self, token: &str, now_s: i64) -> Result<i64, TokenError> {
+        let remembered = self.verified.borrow().get(token).copied();
+        if let Some(token) = remembered
+            && now_s < token.expires_s
+        {
+            return Ok(token.account);
+        }
+        let verified = self.signing.verify(token, now_s)?;
+        let mut remembered = self.verified.borrow_mut();
+        if remembered.len() >= TOKENS_REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(token.into(), verified);
+        Ok(verified.account)
+    }
+}
+
+impl Settings {
+    pub(crate) async fn read<P: Ports>(ports: &P, now_ms: u64) -> Self {
+        let variables = ports.variables();
+        let callback = CallbackSettings::read(ports).await;
+        // What is none of the three words closes the door: a typing mistake must not open it.
+        let registration = variables.get("registration").await.map_or(Some(Registration::Open), |word| Registration::parse(word.trim()));
+        Self {
+            read_at_ms: now_ms,
+            keys: keys(variables).await,
+            registration: registration.unwrap_or(Registration::Closed),
+            replica_id: variables.get("replica_id").await.unwrap_or_else(|| "trawl".to_owned()),
+            public_url: callback.public_url,
+            request_urls: ScraperSettings::read(ports).await.urls,
+            callback_urls: callback.urls,
+            limits: limits(variables).await,
+        }
+    }
+
+    pub(crate) fn is_fresh(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.read_at_ms) < SETTINGS_KEPT_MS
+    }
+}
+
+async fn keys(variables: &impl Variables) -> Result<Keys, NoKeys> {
+    let current = variables.get("jwt_secret").await.ok_or(NoKeys::Missing)?;
+    let previous = variables.get("jwt_secret_previous").await;
+    Ok(Keys { signing: TokenKeys::parse(&current, previous.as_deref())?, verified: RefCell::default() })
+}
+
+async fn limits(variables: &impl Variables) -> QueueLimits {
+    let number = async |name, otherwise: u64| {
+        let value: Option<String> = variables.get(name).await;
+        value.and_then(|text| text.trim().parse().ok()).unwrap_or(otherwise)
+    };
+    QueueLimits {
+        tenant_max: number("queue_max_account", queue::TENANT_MAX).await,
+        total_max: number("queue_max", queue::TOTAL_MAX).await,
+        host_in_flight_max: queue::HOST_IN_FLIGHT_MAX,
+        host_gap_ms: queue::HOST_GAP_MS,
+    }
+}

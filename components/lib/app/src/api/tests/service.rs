@@ -1,0 +1,80 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use trawl_core::problem::Code;
+
+use super::Server;
+use crate::api::route::TABLE;
+
+#[test]
+fn open_routes() {
+    let server = Server::new();
+    let open = |path: &str| server.send(http::Request::get(format!("http://trawl.test{path}")), "");
+    assert_eq!(open("/test_endpoint").json(), json!({"success": true, "data": {"id": "app1"}, "message": "request received."}));
+    assert_eq!(open("/livez").status, 200);
+    assert_eq!(open("/readyz").status, 200);
+    assert_eq!(open("/").header("content-type"), "text/html; charset=utf-8");
+    server.world.ports.sql.fail_next(1);
+    open("/readyz").assert_problem(503, "database_unavailable");
+    assert_eq!(open("/livez").status, 200);
+}
+
+#[test]
+fn the_page_for_people_explains_each_code() {
+    let page = String::from_utf8(Server::new().get("/").body.to_vec()).unwrap();
+    for code in Code::ALL {
+        assert!(page.contains(&format!("<tr id=\"{}\">", code.text())), "{}", code.text());
+    }
+}
+
+#[test]
+fn the_description_has_each_route_and_no_other() {
+    let document = Server::new().get("/openapi.json").json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
+        .collect();
+    let served: BTreeSet<(String, String)> = TABLE
+        .iter()
+        .flat_map(|(path, allow)| allow.split(", ").map(move |method| ((*path).to_owned(), method.to_owned())))
+        .filter(|(_, method)| method != "HEAD" && method != "OPTIONS")
+        .collect();
+    assert_eq!(described, served);
+}
+
+#[test]
+fn the_descriptions_references_lead_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|member| references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = Server::new().get("/openapi.json").json();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 50);
+    for reference in found {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn queues_show_the_callers_share() {
+    let server = Server::new();
+    server.submit(&json!({"request_url": "example.org", "type": 2}));
+    let figures = |token: &str| {
+        let queues = server.call_as(token, "GET", "/queues", "").json();
+        let queue = queues["data"].as_array().unwrap().iter().find(|queue| queue["name"] == "type_2_queue").cloned();
+        queue.map(|queue| queue["ready"].as_i64().unwrap())
+    };
+    assert_eq!(figures(&server.token(server.world.account.0)), Some(1));
+    assert_eq!(figures(&server.token(server.world.account.0 + 1)).unwrap_or(0), 0);
+}
