@@ -6,8 +6,12 @@ use trawl_store::sql::Sql;
 use trawl_store::{Failure, Finished, Job, NewMessage, QueueLimits, Store, Submitted};
 
 /// Limits that are in no case's way.
-pub const LIMITS: QueueLimits =
-    QueueLimits { tenant_max: 1_000_000, total_max: 1_000_000, host_in_flight_max: 1_000_000, host_gap_ms: 0 };
+pub const LIMITS: QueueLimits = QueueLimits {
+    tenant_max: 1_000_000,
+    total_max: 1_000_000,
+    host_in_flight_max: 1_000_000,
+    host_gap_ms: 0,
+};
 
 /// A request of a tenant for a host.
 #[must_use]
@@ -46,14 +50,26 @@ pub fn finished(id: MessageId, lease: i64) -> Finished {
 }
 
 /// A failure of a claimed job, to be tried again after `retry_in_ms` or given up.
-#[must_use]
-pub fn failure(id: MessageId, lease: i64, retry_in_ms: Option<u64>) -> Failure {
-    let error = JobError { code: "timeout".into(), detail: "no answer in 15 s".into(), permanent: retry_in_ms.is_none() };
-    Failure { id, lease, error, retry_in_ms }
+pub(crate) fn failure(id: MessageId, lease: i64, retry_in_ms: Option<u64>) -> Failure {
+    let error = JobError {
+        code: "timeout".into(),
+        detail: "no answer in 15 s".into(),
+        permanent: retry_in_ms.is_none(),
+    };
+    Failure {
+        id,
+        lease,
+        error,
+        retry_in_ms,
+    }
 }
 
 /// Submits and expects it to be accepted.
-pub async fn accepted<S: Sql>(store: Store<'_, S>, message: &NewMessage, limits: &QueueLimits) -> MessageId {
+pub(crate) async fn accepted<S: Sql>(
+    store: Store<'_, S>,
+    message: &NewMessage,
+    limits: &QueueLimits,
+) -> MessageId {
     match store.submit(message, limits).await.unwrap() {
         Submitted::Accepted(id) => id,
         other => panic!("{other:?}"),
@@ -61,7 +77,7 @@ pub async fn accepted<S: Sql>(store: Store<'_, S>, message: &NewMessage, limits:
 }
 
 /// Claims exactly one job.
-pub async fn claimed<S: Sql>(store: Store<'_, S>) -> Job {
+pub(crate) async fn claimed<S: Sql>(store: Store<'_, S>) -> Job {
     let mut jobs = store.claim(Kind::Text, 1, "worker", 60).await.unwrap();
     assert_eq!(jobs.len(), 1, "something is claimable");
     jobs.remove(0)

@@ -17,8 +17,16 @@ impl Local {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("trawl.db"), trawl_sqlite::Options::default()).unwrap();
-        Self { connection: database.connection(), _database: database, _folder: folder }
+        let database = Database::open(
+            &folder.path().join("trawl.db"),
+            trawl_sqlite::Options::default(),
+        )
+        .unwrap();
+        Self {
+            connection: database.connection(),
+            _database: database,
+            _folder: folder,
+        }
     }
 }
 
@@ -51,12 +59,23 @@ impl Subject for Local {
 impl Sql for Local {
     async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, SqlError> {
         let params = params.into_iter().map(into_local).collect::<Vec<_>>();
-        let found = self.connection.execute(statement, params).await.map_err(|error| match error {
-            SqliteError::Busy(text) => SqlError::Busy(text),
-            other => SqlError::classify(&other.to_string()),
-        })?;
-        let rows = found.rows.into_iter().map(|row| row.into_iter().map(from_local).collect()).collect();
-        Ok(Rows { columns: found.columns.to_vec(), rows })
+        let found =
+            self.connection
+                .execute(statement, params)
+                .await
+                .map_err(|error| match error {
+                    SqliteError::Busy(text) => SqlError::Busy(text),
+                    other => SqlError::classify(&other.to_string()),
+                })?;
+        let rows = found
+            .rows
+            .into_iter()
+            .map(|row| row.into_iter().map(from_local).collect())
+            .collect();
+        Ok(Rows {
+            columns: found.columns.to_vec(),
+            rows,
+        })
     }
 }
 

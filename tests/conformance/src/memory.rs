@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rusqlite::{Connection, StatementStatus};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, StatementStatus};
 use trawl_store::sql::{Rows, Sql, SqlError, Value};
 
 use crate::Subject;
@@ -51,7 +51,10 @@ impl Memory {
     #[must_use]
     pub fn over(connection: Connection) -> Self {
         connection.set_prepared_statement_cache_capacity(128);
-        Self { connection: RefCell::new(connection), clock: None }
+        Self {
+            connection: RefCell::new(connection),
+            clock: None,
+        }
     }
 
     /// An empty database whose `unixepoch` reads `clock`.
@@ -63,10 +66,15 @@ impl Memory {
         memory
             .connection
             .borrow()
-            .create_scalar_function("unixepoch", 1, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS, move |_| {
-                // Half a millisecond up, so that the statements' truncation gives back the same number.
-                Ok((read.ms() as f64 + 0.5) / 1000.0)
-            })
+            .create_scalar_function(
+                "unixepoch",
+                1,
+                FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS,
+                move |_| {
+                    // Half a millisecond up, so that the statements' truncation gives back the same number.
+                    Ok((read.ms() as f64 + 0.5) / 1000.0)
+                },
+            )
             .unwrap();
         memory
     }
@@ -106,17 +114,27 @@ impl Sql for Memory {
 
 fn run(connection: &Connection, statement: &str, params: Vec<Value>) -> rusqlite::Result<Rows> {
     let mut prepared = connection.prepare_cached(statement)?;
-    let columns: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = prepared
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let mut found = prepared.query(rusqlite::params_from_iter(params.iter().map(Bound)))?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
-        rows.push((0..columns.len()).map(|i| row.get_ref(i).map(value)).collect::<Result<Vec<_>, _>>()?);
+        rows.push(
+            (0..columns.len())
+                .map(|i| row.get_ref(i).map(value))
+                .collect::<Result<Vec<_>, _>>()?,
+        );
     }
     drop(found);
     // A few times for a schema that grows during the migration; once per run means that a parameter forces it, which costs
     // more than the statement itself (SQLite looks at the value of a parameter that stands alone after LIMIT).
     if prepared.get_status(StatementStatus::RePrepare) > 5 {
-        return Err(rusqlite::Error::InvalidParameterName(format!("compiled anew for its parameters: {statement}")));
+        return Err(rusqlite::Error::InvalidParameterName(format!(
+            "compiled anew for its parameters: {statement}"
+        )));
     }
     Ok(Rows { columns, rows })
 }

@@ -9,18 +9,26 @@ const THREADS: u64 = 2;
 
 #[test]
 fn store_and_auditor_agree_on_every_seed() {
-    let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let asked = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     if let Some(seed) = asked("TRAWL_SEED") {
         println!("seed {seed}: {:?}", run(std::iter::once(seed)));
         return;
     }
     let seeds = asked("TRAWL_SEEDS").unwrap_or(SEEDS_DEFAULT);
-    let workers: Vec<_> =
-        (0..THREADS).map(|first| thread::spawn(move || run((first..seeds).step_by(THREADS as usize)))).collect();
+    let workers: Vec<_> = (0..THREADS)
+        .map(|first| thread::spawn(move || run((first..seeds).step_by(THREADS as usize))))
+        .collect();
     let mut total = Report::default();
     for worker in workers {
         total.add(worker.join().unwrap());
     }
     println!("{seeds} seeds: {total:?}");
-    assert!(total.stale > 0 && total.rescued > 0 && total.delivered > 0, "the seeds met what they are for: {total:?}");
+    assert!(
+        total.stale > 0 && total.rescued > 0 && total.delivered > 0,
+        "the seeds met what they are for: {total:?}"
+    );
 }

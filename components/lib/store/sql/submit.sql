@@ -2,6 +2,7 @@
 -- key: start-time fair queueing (Goyal et al., SIGCOMM 1996). The start is the greater of the type's virtual time and the
 -- virtual finish of the tenant's rows of the same or a higher priority, so a later row of higher priority passes the lower
 -- ones, a lower one ages because virtual time moves on, and a quiet tenant's row starts now. Ties go to the priority.
+-- The limit of 1 keeps p a thing of its own: merged into the rest, its counts would be made once per mention.
 -- slot and stage: the row takes a slot of its host when one is free; a free slot means an empty backlog.
 INSERT INTO Messages (user_Id, request_url, type, callback_url, tenant, host, priority, mode, selector, max_age_s,
                       idem_key, body_digest, url_hash, added_ms, key, slot, stage, run_at)
@@ -12,14 +13,15 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, p.ms,
        CASE WHEN p.slot = 0 THEN 0 WHEN p.paced THEN 3 ELSE 1 END,
        CASE WHEN p.slot = 1 AND p.paced THEN p.next_at END
   FROM queues q
-  JOIN (SELECT c.ms, h.next_at,
+  JOIN (SELECT clock.ms, h.next_at,
                -- A gap that lies further ahead than the gap itself is left from before the clock was set back.
-               COALESCE(h.next_at > c.ms AND h.next_at <= c.ms + COALESCE(h.gap_ms, ?17), 0) AS paced,
+               COALESCE(h.next_at > clock.ms AND h.next_at <= clock.ms + COALESCE(h.gap_ms, ?17), 0) AS paced,
                (SELECT COUNT(*) FROM Messages WHERE host = ?6 AND slot = 1) < COALESCE(h.in_flight_max, ?16)
                  AND (COALESCE(h.gap_ms, ?17) = 0
                       OR NOT EXISTS (SELECT 1 FROM Messages WHERE host = ?6 AND slot = 1 AND state = 'queued')) AS slot
-          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) c
-          LEFT JOIN hosts h ON h.host = ?6) p
+          FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) clock
+          LEFT JOIN hosts h ON h.host = ?6
+         LIMIT 1) p
  WHERE q.kind = ?3
    AND (SELECT COALESCE(SUM(waiting + delayed + leased), 0) FROM flows WHERE tenant = ?5 AND kind <= 3) < ?14
    AND (SELECT SUM(waiting + delayed + leased) FROM queues WHERE kind <= 3) < ?15

@@ -12,15 +12,23 @@ use trawl_core::ids::AccountId;
 use trawl_core::state::{Kind, Mode};
 use trawl_store::{Finished, NewMessage, QueueLimits, Store};
 
-const LIMITS: QueueLimits =
-    QueueLimits { tenant_max: u64::MAX >> 1, total_max: u64::MAX >> 1, host_in_flight_max: 4, host_gap_ms: 0 };
+const LIMITS: QueueLimits = QueueLimits {
+    tenant_max: u64::MAX >> 1,
+    total_max: u64::MAX >> 1,
+    host_in_flight_max: 4,
+    host_gap_ms: 0,
+};
 
 /// Nine of ten rows are one tenant's, and nine of ten of those are on one busy host.
 fn request(index: u64) -> NewMessage {
     let noisy = index % 10 != 0;
     let busy = noisy && index % 100 < 90;
     let tenant = if noisy { 1 } else { 2 + index / 10 % 50 };
-    let host = if busy { "busy.example".to_owned() } else { format!("h{}.example", index % 5000) };
+    let host = if busy {
+        "busy.example".to_owned()
+    } else {
+        format!("h{}.example", index % 5000)
+    };
     NewMessage {
         tenant: AccountId(i64::try_from(tenant).unwrap()),
         user_label: Some(format!("node-{index}")),
@@ -87,9 +95,18 @@ fn finished(database: &Memory, count: u32) -> Vec<Finished> {
 }
 
 fn main() {
-    let asked: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
-    let sizes = if asked.is_empty() { vec![1_000, 100_000, 1_000_000] } else { asked };
-    println!("| rows waiting | submit µs | claim 1 µs | ratio | claim 16 µs | ratio | finish 20 KB µs | of 16 µs | list µs | figures µs |");
+    let asked: Vec<u64> = std::env::args()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let sizes = if asked.is_empty() {
+        vec![1_000, 100_000, 1_000_000]
+    } else {
+        asked
+    };
+    println!(
+        "| rows waiting | submit µs | claim 1 µs | ratio | claim 16 µs | ratio | finish 20 KB µs | of 16 µs | list µs | figures µs |"
+    );
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut first = None;
     for rows in sizes {
@@ -102,14 +119,39 @@ fn main() {
         let store = Store::new(&database);
         block_on(store.migrate()).unwrap();
         let submit = fill(&database, rows);
-        let claim = |n| undone(&database, 400, || assert_eq!(block_on(store.claim(Kind::Text, n, "bench", 60)).unwrap().len(), n as usize));
+        let claim = |n| {
+            undone(&database, 400, || {
+                assert_eq!(
+                    block_on(store.claim(Kind::Text, n, "bench", 60))
+                        .unwrap()
+                        .len(),
+                    n as usize
+                )
+            })
+        };
         let (one, many) = (claim(1), claim(16));
         let work = finished(&database, 32);
-        let finish = undone(&database, 400, || assert_eq!(block_on(store.finish(&work[..1])).unwrap().len(), 1));
-        let finish_many = undone(&database, 100, || assert_eq!(block_on(store.finish(&work[..16])).unwrap().len(), 16));
-        let filter = trawl_store::Filter { limit: 50, ..Default::default() };
-        let list = undone(&database, 100, || assert_eq!(block_on(store.messages(AccountId(1), &filter)).unwrap().len(), 50));
-        let figures = undone(&database, 100, || assert_eq!(block_on(store.queues(None)).unwrap().len(), 4));
+        let finish = undone(&database, 400, || {
+            assert_eq!(block_on(store.finish(&work[..1])).unwrap().len(), 1)
+        });
+        let finish_many = undone(&database, 100, || {
+            assert_eq!(block_on(store.finish(&work[..16])).unwrap().len(), 16)
+        });
+        let filter = trawl_store::Filter {
+            limit: 50,
+            ..Default::default()
+        };
+        let list = undone(&database, 100, || {
+            assert_eq!(
+                block_on(store.messages(AccountId(1), &filter))
+                    .unwrap()
+                    .len(),
+                50
+            )
+        });
+        let figures = undone(&database, 100, || {
+            assert_eq!(block_on(store.queues(None)).unwrap().len(), 4)
+        });
         let (base_one, base_many) = *first.get_or_insert((one, many));
         println!(
             "| {rows} | {submit:.1} | {one:.1} | {:.2} | {many:.1} | {:.2} | {finish:.1} | {:.1} | {list:.1} | {figures:.1} |",

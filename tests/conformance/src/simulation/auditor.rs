@@ -1,7 +1,8 @@
 //! What had to happen to messages, computed in plain Rust.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use trawl_core::ids::AccountId;
 use trawl_core::state::{Kind, State};
 use trawl_store::Job;
 
@@ -14,6 +15,7 @@ pub(super) struct Pace {
 
 #[derive(Debug)]
 pub(super) struct Row {
+    pub(super) tenant: AccountId,
     pub(super) kind: Kind,
     pub(super) host: String,
     pub(super) state: State,
@@ -35,11 +37,14 @@ pub(super) struct Auditor {
     pub(super) rows: BTreeMap<i64, Row>,
     pub(super) paces: HashMap<String, Pace>,
     last_start_ms: HashMap<String, i64>,
+    /// Hosts whose gap cannot be judged by the clock: it was set back after their last start.
+    unsure: HashSet<String>,
 }
 
 impl Auditor {
-    pub(super) fn submitted(&mut self, id: i64, kind: Kind, host: &str) {
+    pub(super) fn submitted(&mut self, id: i64, tenant: AccountId, kind: Kind, host: &str) {
         let row = Row {
+            tenant,
             kind,
             host: host.to_owned(),
             state: State::Queued,
@@ -52,31 +57,62 @@ impl Auditor {
             moves: 0,
             ends: 0,
         };
-        assert!(self.rows.insert(id, row).is_none(), "id {id} was given twice");
+        assert!(
+            self.rows.insert(id, row).is_none(),
+            "id {id} was given twice"
+        );
     }
 
     fn in_flight(&self, host: &str) -> usize {
-        self.rows.values().filter(|row| row.host == host && row.state == State::Processing).count()
+        self.rows
+            .values()
+            .filter(|row| row.host == host && row.state == State::Processing)
+            .count()
     }
 
-    pub(super) fn claimed(&mut self, job: &Job, kind: Kind, alone: bool, now_ms: i64, lease_ms: i64, job_ms: i64) {
+    pub(super) fn claimed(
+        &mut self,
+        job: &Job,
+        kind: Kind,
+        alone: bool,
+        now_ms: i64,
+        lease_ms: i64,
+        job_ms: i64,
+    ) {
         let pace = self.paces[&job.host];
-        let row = self.rows.get_mut(&job.id.0).expect("a claimed id was submitted");
+        let row = self
+            .rows
+            .get_mut(&job.id.0)
+            .expect("a claimed id was submitted");
         assert_eq!(row.state, State::Queued, "{job:?} was not waiting");
         assert_eq!((row.kind, row.host.as_str()), (kind, job.host.as_str()));
-        assert!(row.due_ms <= now_ms, "{job:?} is not due before {}", row.due_ms);
+        assert!(
+            row.due_ms <= now_ms,
+            "{job:?} is not due before {}",
+            row.due_ms
+        );
         assert_eq!(row.crashes > 0, alone, "suspects run alone, and only they");
         row.lease += 1;
         row.attempt += 1;
-        assert_eq!((job.lease, job.attempt, job.crash_count), (row.lease, row.attempt, row.crashes));
+        assert_eq!(
+            (job.lease, job.attempt, job.crash_count),
+            (row.lease, row.attempt, row.crashes)
+        );
         row.state = State::Processing;
         row.lease_until_ms = now_ms + lease_ms;
         row.deadline_ms = now_ms + job_ms;
         row.moves += 1;
-        let last_ms = self.last_start_ms.insert(job.host.clone(), now_ms).unwrap_or(i64::MIN);
-        let apart = last_ms > now_ms || now_ms.saturating_sub(last_ms) >= pace.gap_ms;
+        let last_ms = self
+            .last_start_ms
+            .insert(job.host.clone(), now_ms)
+            .unwrap_or(i64::MIN);
+        let apart = self.unsure.remove(&job.host) || now_ms.saturating_sub(last_ms) >= pace.gap_ms;
         assert!(apart, "{} started twice within its gap", job.host);
-        assert!(self.in_flight(&job.host) <= pace.in_flight_max as usize, "{} has too many in flight", job.host);
+        assert!(
+            self.in_flight(&job.host) <= pace.in_flight_max as usize,
+            "{} has too many in flight",
+            job.host
+        );
     }
 
     /// Whether whoever holds `lease` still owns the message.
@@ -112,10 +148,25 @@ impl Auditor {
         row.moves += 1;
     }
 
+    pub(super) fn clock_set_back(&mut self) {
+        self.unsure.extend(self.last_start_ms.keys().cloned());
+    }
+
+    /// What came due is in the queue from then on, also when the clock is set back afterwards.
+    pub(super) fn woken(&mut self, now_ms: i64) {
+        for row in self.rows.values_mut().filter(|row| row.due_ms <= now_ms) {
+            row.due_ms = i64::MIN;
+        }
+    }
+
     /// Expires leases; returns how many were put back and how many given up.
     pub(super) fn rescued(&mut self, now_ms: i64, crashes_max: u32) -> (u64, u64) {
         let (mut requeued, mut poisoned) = (0, 0);
-        for row in self.rows.values_mut().filter(|row| row.state == State::Processing && row.lease_until_ms < now_ms) {
+        for row in self
+            .rows
+            .values_mut()
+            .filter(|row| row.state == State::Processing && row.lease_until_ms < now_ms)
+        {
             row.crashes += 1;
             row.moves += 1;
             if row.crashes >= crashes_max {
@@ -133,12 +184,24 @@ impl Auditor {
 
     /// After every type was claimed until nothing came, and due retries were woken: whatever still waits must have a reason.
     pub(super) fn nothing_is_stuck(&self, now_ms: i64) {
-        for (id, row) in self.rows.iter().filter(|(_, row)| row.state == State::Queued && row.due_ms <= now_ms) {
+        for (id, row) in self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.state == State::Queued && row.due_ms <= now_ms)
+        {
             let pace = self.paces[&row.host];
             let full = self.in_flight(&row.host) >= pace.in_flight_max as usize;
-            let last_ms = self.last_start_ms.get(&row.host).copied().unwrap_or(i64::MIN);
+            let last_ms = self
+                .last_start_ms
+                .get(&row.host)
+                .copied()
+                .unwrap_or(i64::MIN);
             let pausing = pace.gap_ms > 0 && now_ms < last_ms.saturating_add(pace.gap_ms);
-            assert!(full || pausing, "message {id} waits for nothing on {}", row.host);
+            assert!(
+                full || pausing,
+                "message {id} waits for nothing on {}",
+                row.host
+            );
         }
     }
 }

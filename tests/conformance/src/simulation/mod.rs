@@ -70,6 +70,9 @@ struct Named(u64);
 
 impl Drop for Named {
     fn drop(&mut self) {
-        eprintln!("the simulation failed with seed {}: TRAWL_SEED={} repeats it", self.0, self.0);
+        eprintln!(
+            "the simulation failed with seed {}: TRAWL_SEED={} repeats it",
+            self.0, self.0
+        );
     }
 }

@@ -17,10 +17,34 @@ const LEASE_S: u32 = 60;
 const LEASE_MS: i64 = LEASE_S as i64 * 1000;
 const STEPS: u32 = 150;
 const HOSTS: [(&str, Pace); 4] = [
-    ("free", Pace { in_flight_max: 1000, gap_ms: 0 }),
-    ("two", Pace { in_flight_max: 2, gap_ms: 0 }),
-    ("slow", Pace { in_flight_max: 3, gap_ms: 2_000 }),
-    ("single", Pace { in_flight_max: 1, gap_ms: 0 }),
+    (
+        "free",
+        Pace {
+            in_flight_max: 1000,
+            gap_ms: 0,
+        },
+    ),
+    (
+        "two",
+        Pace {
+            in_flight_max: 2,
+            gap_ms: 0,
+        },
+    ),
+    (
+        "slow",
+        Pace {
+            in_flight_max: 3,
+            gap_ms: 2_000,
+        },
+    ),
+    (
+        "single",
+        Pace {
+            in_flight_max: 1,
+            gap_ms: 0,
+        },
+    ),
 ];
 
 pub(super) struct World<'a> {
@@ -40,7 +64,10 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(memory: &'a Memory, clock: &'a Clock, seed: u64) -> Self {
         let mut auditor = Auditor::default();
-        auditor.paces = HOSTS.iter().map(|(host, pace)| ((*host).to_owned(), *pace)).collect();
+        auditor.paces = HOSTS
+            .iter()
+            .map(|(host, pace)| ((*host).to_owned(), *pace))
+            .collect();
         Self {
             store: Store::new(memory),
             clock,
@@ -57,7 +84,10 @@ impl<'a> World<'a> {
     pub(super) async fn live(mut self) -> Report {
         for (host, pace) in HOSTS {
             let gap_ms = u64::try_from(pace.gap_ms).unwrap();
-            self.store.set_host_pace(host, gap_ms, pace.in_flight_max, "operator").await.unwrap();
+            self.store
+                .set_host_pace(host, gap_ms, pace.in_flight_max, "operator")
+                .await
+                .unwrap();
         }
         for _ in 0..STEPS {
             match self.random.random_range(0..100) {
@@ -69,7 +99,10 @@ impl<'a> World<'a> {
                 72..80 => self.send_callbacks().await,
                 80..90 => self.endpoint_answers().await,
                 90..97 => self.clock.turn(self.random.random_range(1..20_000)),
-                97 => self.clock.turn(-self.random.random_range(1..90_000)),
+                97 => {
+                    self.clock.turn(-self.random.random_range(1..90_000));
+                    self.auditor.clock_set_back();
+                }
                 98 => self.clock.turn(self.random.random_range(60_000..400_000)),
                 _ => self.held.shuffle_away(&mut self.random),
             }
@@ -87,10 +120,17 @@ impl<'a> World<'a> {
         let mut message = request(self.random.random_range(1..4), host);
         message.kind = Kind::ALL[self.random.random_range(0..3)];
         message.priority = self.random.random_range(0..10);
-        message.callback_url = self.random.random_bool(0.7).then(|| format!("https://n{}/", self.random.random_range(0..3)));
-        let limits = QueueLimits { host_in_flight_max: pace.in_flight_max, ..LIMITS };
+        message.callback_url = self
+            .random
+            .random_bool(0.7)
+            .then(|| format!("https://n{}/", self.random.random_range(0..3)));
+        let limits = QueueLimits {
+            host_in_flight_max: pace.in_flight_max,
+            ..LIMITS
+        };
         let id = accepted(self.store, &message, &limits).await;
-        self.auditor.submitted(id.0, message.kind, host);
+        self.auditor
+            .submitted(id.0, message.tenant, message.kind, host);
         self.report.accepted += 1;
         // Lost, once, or twice.
         for _ in 0..self.random.random_range(0..3) {
@@ -110,16 +150,27 @@ impl<'a> World<'a> {
 
     async fn claim(&mut self, kind: Kind, limit: u32) -> usize {
         let now_ms = self.now_ms();
-        let jobs = self.store.claim(kind, limit, "worker", LEASE_S).await.unwrap();
+        let jobs = self
+            .store
+            .claim(kind, limit, "worker", LEASE_S)
+            .await
+            .unwrap();
         assert!(jobs.len() <= limit as usize);
         for job in &jobs {
-            self.auditor.claimed(job, kind, false, now_ms, LEASE_MS, JOB_MS_MAX);
+            self.auditor
+                .claimed(job, kind, false, now_ms, LEASE_MS, JOB_MS_MAX);
         }
-        let alone = self.store.claim_alone(kind, "worker", LEASE_S).await.unwrap();
+        let alone = self
+            .store
+            .claim_alone(kind, "worker", LEASE_S)
+            .await
+            .unwrap();
         if let Some(job) = &alone {
-            self.auditor.claimed(job, kind, true, now_ms, LEASE_MS, JOB_MS_MAX);
+            self.auditor
+                .claimed(job, kind, true, now_ms, LEASE_MS, JOB_MS_MAX);
         }
-        self.held.extend(jobs.iter().chain(&alone).map(|job| (job.id.0, job.lease)));
+        self.held
+            .extend(jobs.iter().chain(&alone).map(|job| (job.id.0, job.lease)));
         let count = jobs.len() + usize::from(alone.is_some());
         self.report.claims += count as u64;
         count
@@ -138,21 +189,38 @@ impl<'a> World<'a> {
         match self.random.random_range(0..10) {
             0..4 => self.finish_with(index).await,
             4 => {
-                assert_eq!(self.store.fail(&failure(MessageId(id), lease, None)).await.unwrap(), owned);
+                assert_eq!(
+                    self.store
+                        .fail(&failure(MessageId(id), lease, None))
+                        .await
+                        .unwrap(),
+                    owned
+                );
                 owned.then(|| self.auditor.ended(id, State::Failed));
             }
             5 | 6 => {
                 let wait_ms = self.random.random_range(0..30_000);
-                let answer = self.store.fail(&failure(MessageId(id), lease, Some(wait_ms))).await.unwrap();
+                let answer = self
+                    .store
+                    .fail(&failure(MessageId(id), lease, Some(wait_ms)))
+                    .await
+                    .unwrap();
                 assert_eq!(answer, owned);
-                owned.then(|| self.auditor.requeued(id, now_ms + i64::try_from(wait_ms).unwrap(), true));
+                owned.then(|| {
+                    self.auditor
+                        .requeued(id, now_ms + i64::try_from(wait_ms).unwrap(), true)
+                });
             }
             7 => {
                 self.store.release(&[(MessageId(id), lease)]).await.unwrap();
                 owned.then(|| self.auditor.requeued(id, i64::MIN, false));
             }
             _ => {
-                let ours = self.store.extend(&[(MessageId(id), lease)], LEASE_S).await.unwrap();
+                let ours = self
+                    .store
+                    .extend(&[(MessageId(id), lease)], LEASE_S)
+                    .await
+                    .unwrap();
                 assert_eq!(!ours.is_empty(), owned);
                 owned.then(|| self.auditor.extended(id, now_ms, LEASE_MS));
                 return;
@@ -168,14 +236,33 @@ impl<'a> World<'a> {
     async fn finish_with(&mut self, index: usize) {
         let mut batch = vec![self.held[index]];
         if self.random.random_bool(0.5) {
-            batch.extend(self.held.iter().filter(|held| **held != self.held[index]).take(3));
+            batch.extend(
+                self.held
+                    .iter()
+                    .filter(|held| **held != self.held[index])
+                    .take(3),
+            );
         }
         batch.sort_unstable();
         batch.dedup_by_key(|(id, _)| *id);
-        let work: Vec<_> = batch.iter().map(|&(id, lease)| finished(MessageId(id), lease)).collect();
-        let mut done: Vec<_> = self.store.finish(&work).await.unwrap().iter().map(|id| id.0).collect();
+        let work: Vec<_> = batch
+            .iter()
+            .map(|&(id, lease)| finished(MessageId(id), lease))
+            .collect();
+        let mut done: Vec<_> = self
+            .store
+            .finish(&work)
+            .await
+            .unwrap()
+            .iter()
+            .map(|id| id.0)
+            .collect();
         done.sort_unstable();
-        let owned: Vec<_> = batch.iter().filter(|(id, lease)| self.auditor.owns(*id, *lease)).map(|(id, _)| *id).collect();
+        let owned: Vec<_> = batch
+            .iter()
+            .filter(|(id, lease)| self.auditor.owns(*id, *lease))
+            .map(|(id, _)| *id)
+            .collect();
         assert_eq!(done, owned, "exactly the jobs whose lease stands are done");
         for id in done {
             self.auditor.ended(id, State::Done);
@@ -188,48 +275,68 @@ impl<'a> World<'a> {
         }
         let index = self.random.random_range(0..self.auditor.rows.len());
         let (&id, row) = self.auditor.rows.iter().nth(index).unwrap();
-        let state = row.state;
-        let owner = self.owner(id).await;
+        let (state, owner) = (row.state, row.tenant);
         if self.random.random_bool(0.5) {
-            let expected = if state.is_terminal() { Changed::Conflict(state) } else { Changed::Yes };
-            assert_eq!(self.store.cancel(owner, MessageId(id)).await.unwrap(), expected);
+            let expected = if state.is_terminal() {
+                Changed::Conflict(state)
+            } else {
+                Changed::Yes
+            };
+            assert_eq!(
+                self.store.cancel(owner, MessageId(id)).await.unwrap(),
+                expected
+            );
             (expected == Changed::Yes).then(|| self.auditor.ended(id, State::Cancelled));
         } else {
-            let expected = if state.is_terminal() { Changed::Yes } else { Changed::Conflict(state) };
-            assert_eq!(self.store.retry(owner, MessageId(id)).await.unwrap(), expected);
+            let expected = if state.is_terminal() {
+                Changed::Yes
+            } else {
+                Changed::Conflict(state)
+            };
+            assert_eq!(
+                self.store.retry(owner, MessageId(id)).await.unwrap(),
+                expected
+            );
             (expected == Changed::Yes).then(|| self.auditor.asked_again(id));
         }
-    }
-
-    async fn owner(&self, id: i64) -> AccountId {
-        for tenant in 1..4 {
-            if self.store.message(AccountId(tenant), MessageId(id)).await.unwrap().is_some() {
-                return AccountId(tenant);
-            }
-        }
-        panic!("message {id} is gone")
     }
 
     async fn tick(&mut self) {
         let now_ms = self.now_ms();
         self.store.wake().await.unwrap();
+        self.auditor.woken(now_ms);
         self.outbox.woken(now_ms);
         let rescued = self.store.rescue().await.unwrap();
         let expected = self.auditor.rescued(now_ms, CRASHES_MAX);
-        assert_eq!((rescued.requeued, rescued.poisoned), expected, "exactly the expired leases");
+        assert_eq!(
+            (rescued.requeued, rescued.poisoned),
+            expected,
+            "exactly the expired leases"
+        );
         self.report.rescued += rescued.requeued + rescued.poisoned;
         let callbacks = self.store.rescue_callbacks().await.unwrap();
-        assert_eq!(callbacks.requeued + callbacks.poisoned, self.outbox.rescued(now_ms));
+        assert_eq!(
+            callbacks.requeued + callbacks.poisoned,
+            self.outbox.rescued(now_ms)
+        );
         assert_eq!(callbacks.poisoned, 0, "no seed is that long");
         for kind in self.store.waiting().await.unwrap() {
-            assert!(self.claim(kind, 2).await > 0, "what is said to wait can be claimed");
+            assert!(
+                self.claim(kind, 2).await > 0,
+                "what is said to wait can be claimed"
+            );
         }
     }
 
     async fn send_callbacks(&mut self) {
         let limit = self.random.random_range(1..8);
         let now_ms = self.now_ms();
-        for job in self.store.claim_callbacks(limit, "caller", LEASE_S).await.unwrap() {
+        for job in self
+            .store
+            .claim_callbacks(limit, "caller", LEASE_S)
+            .await
+            .unwrap()
+        {
             self.outbox.claimed(&job, now_ms, LEASE_MS);
             self.sending.push((job.id, job.lease));
         }
@@ -243,14 +350,25 @@ impl<'a> World<'a> {
         let (id, lease) = self.sending[index];
         let owned = self.outbox.owns(id, lease);
         let now_ms = self.now_ms();
-        let attempt = Attempt { status: Some(503), latency_ms: 1, error: None };
+        let attempt = Attempt {
+            status: Some(503),
+            latency_ms: 1,
+            error: None,
+        };
         match self.random.random_range(0..10) {
             0..6 => {
-                assert_eq!(self.store.callback_done(id, lease, &attempt).await.unwrap(), owned);
+                assert_eq!(
+                    self.store.callback_done(id, lease, &attempt).await.unwrap(),
+                    owned
+                );
                 owned.then(|| self.outbox.delivered(id));
             }
             6 if self.random.random_bool(0.2) => {
-                let answer = self.store.callback_failed(id, lease, &attempt, Next::EndpointGone, None).await.unwrap();
+                let answer = self
+                    .store
+                    .callback_failed(id, lease, &attempt, Next::EndpointGone, None)
+                    .await
+                    .unwrap();
                 assert_eq!(answer, owned);
                 if owned {
                     self.outbox.waits(id, i64::MIN);
@@ -259,14 +377,23 @@ impl<'a> World<'a> {
             }
             6..9 => {
                 let in_ms = self.random.random_range(1_000..10_000);
-                let throttle_ms = self.random.random_bool(0.3).then(|| self.random.random_range(1_000..20_000));
+                let throttle_ms = self
+                    .random
+                    .random_bool(0.3)
+                    .then(|| self.random.random_range(1_000..20_000));
                 let next = Next::Retry { in_ms };
-                let answer = self.store.callback_failed(id, lease, &attempt, next, throttle_ms).await.unwrap();
+                let answer = self
+                    .store
+                    .callback_failed(id, lease, &attempt, next, throttle_ms)
+                    .await
+                    .unwrap();
                 assert_eq!(answer, owned);
                 if owned {
-                    self.outbox.waits(id, now_ms + i64::try_from(in_ms).unwrap());
+                    self.outbox
+                        .waits(id, now_ms + i64::try_from(in_ms).unwrap());
                     if let Some(ms) = throttle_ms {
-                        self.outbox.hold(id, Some(now_ms + i64::try_from(ms).unwrap()));
+                        self.outbox
+                            .hold(id, Some(now_ms + i64::try_from(ms).unwrap()));
                     }
                 }
             }
@@ -298,24 +425,37 @@ impl<'a> World<'a> {
                 self.held.retain(|(id, lease)| auditor.owns(*id, *lease));
             }
             self.deliver_all().await;
-            if self.auditor.rows.values().all(|row| row.state.is_terminal()) && self.outbox.disabled().is_empty() {
+            if self
+                .auditor
+                .rows
+                .values()
+                .all(|row| row.state.is_terminal())
+                && self.outbox.disabled().is_empty()
+            {
                 let waiting = self.store.queues(None).await.unwrap()[3].clone();
                 if waiting.ready + waiting.leased + waiting.delayed == 0 {
                     break;
                 }
             }
-            assert!(round < 2_000, "something never ends: {:?}", self.auditor.rows);
+            assert!(
+                round < 2_000,
+                "something never ends: {:?}",
+                self.auditor.rows
+            );
             self.clock.turn(2_000);
         }
         self.compare().await;
     }
 
     async fn deliver_all(&mut self) {
-        for url in self.outbox.disabled() {
-            for tenant in 1..4 {
-                self.store.endpoint_enable(AccountId(tenant), &url).await.unwrap();
-            }
-            self.outbox.enabled(&url);
+        for endpoint in self.outbox.disabled() {
+            assert!(
+                self.store
+                    .endpoint_enable(endpoint.0, &endpoint.1)
+                    .await
+                    .unwrap()
+            );
+            self.outbox.enabled(&endpoint);
         }
         loop {
             self.send_callbacks().await;
@@ -324,8 +464,15 @@ impl<'a> World<'a> {
             }
             for (id, lease) in std::mem::take(&mut self.sending) {
                 let owned = self.outbox.owns(id, lease);
-                let attempt = Attempt { status: Some(200), latency_ms: 1, error: None };
-                assert_eq!(self.store.callback_done(id, lease, &attempt).await.unwrap(), owned);
+                let attempt = Attempt {
+                    status: Some(200),
+                    latency_ms: 1,
+                    error: None,
+                };
+                assert_eq!(
+                    self.store.callback_done(id, lease, &attempt).await.unwrap(),
+                    owned
+                );
                 owned.then(|| self.outbox.delivered(id));
             }
         }
@@ -333,14 +480,35 @@ impl<'a> World<'a> {
 
     async fn compare(&mut self) {
         for (&id, row) in &self.auditor.rows {
-            let owner = self.owner(id).await;
-            let message = self.store.message(owner, MessageId(id)).await.unwrap().unwrap();
+            let owner = row.tenant;
+            let message = self
+                .store
+                .message(owner, MessageId(id))
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(message.state, row.state);
-            let events = self.store.events(owner, MessageId(id)).await.unwrap().unwrap();
-            assert_eq!(events.len(), row.moves, "every transition of {id} is written down: {events:?}");
+            let events = self
+                .store
+                .events(owner, MessageId(id))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                events.len(),
+                row.moves,
+                "every transition of {id} is written down: {events:?}"
+            );
             let called = self.outbox.delivered.get(&id).copied().unwrap_or(0);
-            let owed = if message.callback_url.is_some() { row.ends } else { 0 };
-            assert_eq!(called, owed, "every end of {id} is called back once it is confirmed");
+            let owed = if message.callback_url.is_some() {
+                row.ends
+            } else {
+                0
+            };
+            assert_eq!(
+                called, owed,
+                "every end of {id} is called back once it is confirmed"
+            );
             self.report.delivered += called as u64;
         }
     }

@@ -7,16 +7,29 @@ use crate::Subject;
 
 pub(super) async fn registration<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let create = async |email: &'static str, who| store.create_account(email, email, "hash", who).await.unwrap();
+    let create = async |email: &'static str, who| {
+        store
+            .create_account(email, email, "hash", who)
+            .await
+            .unwrap()
+    };
     assert_eq!(create("a@x.y", Registration::Closed).await, Created::Closed);
-    let Created::Account(first) = create("a@x.y", Registration::First).await else { panic!("the first may") };
+    let Created::Account(first) = create("a@x.y", Registration::First).await else {
+        panic!("the first may")
+    };
     assert_eq!(create("a@x.y", Registration::First).await, Created::Taken);
     assert_eq!(create("b@x.y", Registration::First).await, Created::Closed);
-    assert!(matches!(create("b@x.y", Registration::Open).await, Created::Account(_)));
+    assert!(matches!(
+        create("b@x.y", Registration::Open).await,
+        Created::Account(_)
+    ));
     assert_eq!(create("b@x.y", Registration::Open).await, Created::Taken);
     store.set_password_hash(first, "stronger").await.unwrap();
     let account = store.account_by_email_key("a@x.y").await.unwrap().unwrap();
-    assert_eq!((account.id, account.password_hash.as_str()), (first, "stronger"));
+    assert_eq!(
+        (account.id, account.password_hash.as_str()),
+        (first, "stronger")
+    );
     assert!(store.account_by_email_key("c@x.y").await.unwrap().is_none());
 }
 
@@ -37,28 +50,61 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
     for _ in 0..10 {
         store.login_failed("ip:1.2.3.4").await.unwrap();
     }
-    assert!(store.login_gate("ip:1.2.3.4").await.unwrap().is_some_and(|wait_s| (58..=60).contains(&wait_s)));
+    assert!(
+        store
+            .login_gate("ip:1.2.3.4")
+            .await
+            .unwrap()
+            .is_some_and(|wait_s| (58..=60).contains(&wait_s))
+    );
     sql.pass(61_000).await;
     assert_eq!(store.login_gate("ip:1.2.3.4").await.unwrap(), None);
     store.login_failed("ip:1.2.3.4").await.unwrap();
-    assert_eq!(store.login_gate("ip:1.2.3.4").await.unwrap(), None, "a new window counts from one");
+    assert_eq!(
+        store.login_gate("ip:1.2.3.4").await.unwrap(),
+        None,
+        "a new window counts from one"
+    );
 }
 
 pub(super) async fn keys<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let Created::Account(account) = store.create_account("a", "a", "h", Registration::Open).await.unwrap() else {
+    let Created::Account(account) = store
+        .create_account("a", "a", "h", Registration::Open)
+        .await
+        .unwrap()
+    else {
         panic!("not created")
     };
     let id = store.create_key(account, "ci", &[1; 32]).await.unwrap();
     let other = store.create_key(account, "cron", &[2; 32]).await.unwrap();
-    assert_eq!(store.keys(account).await.unwrap().iter().map(|key| key.last_used).collect::<Vec<_>>(), [None, None]);
-    assert_eq!(store.account_by_key_digest(&[1; 32]).await.unwrap(), Some(account));
+    assert_eq!(
+        store
+            .keys(account)
+            .await
+            .unwrap()
+            .iter()
+            .map(|key| key.last_used)
+            .collect::<Vec<_>>(),
+        [None, None]
+    );
+    assert_eq!(
+        store.account_by_key_digest(&[1; 32]).await.unwrap(),
+        Some(account)
+    );
     assert_eq!(store.account_by_key_digest(&[3; 32]).await.unwrap(), None);
     let listed = store.keys(account).await.unwrap();
-    assert_eq!((listed[0].id, listed[0].name.as_str(), listed[1].id), (id, "ci", other));
+    assert_eq!(
+        (listed[0].id, listed[0].name.as_str(), listed[1].id),
+        (id, "ci", other)
+    );
     assert!(listed[0].last_used.is_some() && listed[1].last_used.is_none());
     assert!(!store.delete_key(AccountId(99), id).await.unwrap());
     assert!(store.delete_key(account, id).await.unwrap());
     assert!(!store.delete_key(account, id).await.unwrap());
-    assert_eq!(store.account_by_key_digest(&[1; 32]).await.unwrap(), None, "revoked at once");
+    assert_eq!(
+        store.account_by_key_digest(&[1; 32]).await.unwrap(),
+        None,
+        "revoked at once"
+    );
 }

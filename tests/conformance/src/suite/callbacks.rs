@@ -12,14 +12,21 @@ use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
 const TENANT: AccountId = AccountId(1);
 
 fn attempt(status: u16) -> Attempt {
-    Attempt { status: Some(status), latency_ms: 12, error: (status >= 300).then(|| format!("status {status}")) }
+    Attempt {
+        status: Some(status),
+        latency_ms: 12,
+        error: (status >= 300).then(|| format!("status {status}")),
+    }
 }
 
 async fn done<S: Subject>(sql: &S) -> MessageId {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    assert_eq!(store.finish(&[finished(id, job.lease)]).await.unwrap(), [id]);
+    assert_eq!(
+        store.finish(&[finished(id, job.lease)]).await.unwrap(),
+        [id]
+    );
     id
 }
 
@@ -30,7 +37,12 @@ async fn take<S: Subject>(store: Store<'_, S>) -> CallbackJob {
 }
 
 async fn status<S: Subject>(store: Store<'_, S>, id: MessageId) -> CallbackStatus {
-    store.message(TENANT, id).await.unwrap().unwrap().callback_status
+    store
+        .message(TENANT, id)
+        .await
+        .unwrap()
+        .unwrap()
+        .callback_status
 }
 
 pub(super) async fn delivered<S: Subject>(sql: &S) {
@@ -42,15 +54,51 @@ pub(super) async fn delivered<S: Subject>(sql: &S) {
     assert_eq!(status(store, id).await, CallbackStatus::Pending);
     assert!(store.callbacks_waiting().await.unwrap());
     let callback = take(store).await;
-    assert_eq!((callback.message_id, callback.attempt, callback.ok, callback.tenant), (id, 1, false, TENANT));
-    assert_eq!(callback.error.as_ref().map(|error| error.code.as_str()), Some("timeout"));
-    assert_eq!((callback.endpoint_url.as_str(), callback.user_label.as_deref()), ("https://node1.example/done", Some("node")));
-    assert!(callback.webhook_id.strip_prefix("msg_").is_some_and(|rest| rest.len() == 32));
-    assert!(store.callback_done(callback.id, callback.lease, &attempt(204)).await.unwrap());
-    assert!(!store.callback_done(callback.id, callback.lease, &attempt(204)).await.unwrap(), "only once");
+    assert_eq!(
+        (
+            callback.message_id,
+            callback.attempt,
+            callback.ok,
+            callback.tenant
+        ),
+        (id, 1, false, TENANT)
+    );
+    assert_eq!(
+        callback.error.as_ref().map(|error| error.code.as_str()),
+        Some("timeout")
+    );
+    assert_eq!(
+        (
+            callback.endpoint_url.as_str(),
+            callback.user_label.as_deref()
+        ),
+        ("https://node1.example/done", Some("node"))
+    );
+    assert!(
+        callback
+            .webhook_id
+            .strip_prefix("msg_")
+            .is_some_and(|rest| rest.len() == 32)
+    );
+    assert!(
+        store
+            .callback_done(callback.id, callback.lease, &attempt(204))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .callback_done(callback.id, callback.lease, &attempt(204))
+            .await
+            .unwrap(),
+        "only once"
+    );
     assert_eq!(status(store, id).await, CallbackStatus::Delivered);
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
-    assert_eq!((log.len(), log[0].status, log[0].attempt, log[0].next_try_at), (1, Some(204), 1, None));
+    assert_eq!(
+        (log.len(), log[0].status, log[0].attempt, log[0].next_try_at),
+        (1, Some(204), 1, None)
+    );
     assert!(store.deliveries(AccountId(2), id).await.unwrap().is_none());
     let mut silent = request(1, "a");
     silent.callback_url = None;
@@ -65,14 +113,44 @@ pub(super) async fn stale_leases<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     done(sql).await;
     let old = take(store).await;
-    store.release_callbacks(&[(old.id, old.lease)]).await.unwrap();
+    store
+        .release_callbacks(&[(old.id, old.lease)])
+        .await
+        .unwrap();
     let new = take(store).await;
     assert_eq!((new.webhook_id, new.attempt), (old.webhook_id, 1));
-    assert!(!store.callback_done(old.id, old.lease, &attempt(200)).await.unwrap());
-    assert!(!store.callback_failed(old.id, old.lease, &attempt(410), Next::EndpointGone, None).await.unwrap());
-    assert!(store.extend_callbacks(&[(old.id, old.lease)], 60).await.unwrap().is_empty());
-    assert_eq!(store.extend_callbacks(&[(new.id, new.lease)], 60).await.unwrap(), [new.id]);
-    assert!(store.callback_done(new.id, new.lease, &attempt(200)).await.unwrap());
+    assert!(
+        !store
+            .callback_done(old.id, old.lease, &attempt(200))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .callback_failed(old.id, old.lease, &attempt(410), Next::EndpointGone, None)
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .extend_callbacks(&[(old.id, old.lease)], 60)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        store
+            .extend_callbacks(&[(new.id, new.lease)], 60)
+            .await
+            .unwrap(),
+        [new.id]
+    );
+    assert!(
+        store
+            .callback_done(new.id, new.lease, &attempt(200))
+            .await
+            .unwrap()
+    );
 }
 
 pub(super) async fn schedule_and_exhaustion<S: Subject>(sql: &S) {
@@ -82,22 +160,37 @@ pub(super) async fn schedule_and_exhaustion<S: Subject>(sql: &S) {
     for number in 1..=ATTEMPTS_MAX {
         let callback = take(store).await;
         assert_eq!(callback.attempt, number);
-        assert_eq!(*webhook_id.get_or_insert(callback.webhook_id.clone()), callback.webhook_id, "the same for ever");
+        assert_eq!(
+            *webhook_id.get_or_insert(callback.webhook_id.clone()),
+            callback.webhook_id,
+            "the same for ever"
+        );
         let next = match judge(number, Some(500), None, 1 << 31) {
             Verdict::Retry { in_ms } => Next::Retry { in_ms },
             Verdict::Exhausted => Next::Exhausted,
             other => panic!("{other:?}"),
         };
-        assert!(store.callback_failed(callback.id, callback.lease, &attempt(500), next, None).await.unwrap());
+        assert!(
+            store
+                .callback_failed(callback.id, callback.lease, &attempt(500), next, None)
+                .await
+                .unwrap()
+        );
         if let Next::Retry { in_ms } = next {
             store.wake().await.unwrap();
-            assert!(!store.callbacks_waiting().await.unwrap(), "not before it is due");
+            assert!(
+                !store.callbacks_waiting().await.unwrap(),
+                "not before it is due"
+            );
             sql.pass(i64::try_from(in_ms).unwrap() + 1_000).await;
             store.wake().await.unwrap();
         }
     }
     assert_eq!(status(store, id).await, CallbackStatus::Failed);
-    assert_eq!(store.deliveries(TENANT, id).await.unwrap().unwrap().len(), ATTEMPTS_MAX as usize);
+    assert_eq!(
+        store.deliveries(TENANT, id).await.unwrap().unwrap().len(),
+        ATTEMPTS_MAX as usize
+    );
 }
 
 pub(super) async fn replays<S: Subject>(sql: &S) {
@@ -106,22 +199,63 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
     let waiting = accepted(store, &request(1, "a"), &LIMITS).await;
     let mut ids = Vec::new();
     for callback in store.claim_callbacks(9, "c", 60).await.unwrap() {
-        assert_eq!(store.replay(TENANT, callback.message_id).await.unwrap(), Changed::Yes, "on its way is as good as replayed");
-        assert!(store.callback_done(callback.id, callback.lease, &attempt(200)).await.unwrap());
+        assert_eq!(
+            store.replay(TENANT, callback.message_id).await.unwrap(),
+            Changed::Yes,
+            "on its way is as good as replayed"
+        );
+        assert!(
+            store
+                .callback_done(callback.id, callback.lease, &attempt(200))
+                .await
+                .unwrap()
+        );
         ids.push(callback.webhook_id);
     }
     assert_eq!(store.replay(TENANT, one).await.unwrap(), Changed::Yes);
-    assert_eq!(store.replay(TENANT, waiting).await.unwrap(), Changed::Conflict(State::Queued));
-    assert_eq!(store.replay(AccountId(2), one).await.unwrap(), Changed::NoMessage);
+    assert_eq!(
+        store.replay(TENANT, waiting).await.unwrap(),
+        Changed::Conflict(State::Queued)
+    );
+    assert_eq!(
+        store.replay(AccountId(2), one).await.unwrap(),
+        Changed::NoMessage
+    );
     let again = take(store).await;
     assert_eq!((again.message_id, again.attempt), (one, 1));
     assert!(ids.contains(&again.webhook_id), "the same webhook id");
-    assert!(store.callback_done(again.id, again.lease, &attempt(200)).await.unwrap());
+    assert!(
+        store
+            .callback_done(again.id, again.lease, &attempt(200))
+            .await
+            .unwrap()
+    );
     let now = store.now_ms().await.unwrap();
-    assert_eq!(store.replay_range(TENANT, now - 60_000, now + 60_000).await.unwrap(), 2);
-    assert_eq!(store.replay_range(AccountId(2), 0, now + 60_000).await.unwrap(), 0);
-    assert_eq!(store.replay_range(TENANT, 0, now - 60_000).await.unwrap(), 0);
-    let sent: Vec<_> = store.claim_callbacks(9, "c", 60).await.unwrap().iter().map(|job| job.message_id).collect();
+    assert_eq!(
+        store
+            .replay_range(TENANT, now - 60_000, now + 60_000)
+            .await
+            .unwrap(),
+        2
+    );
+    assert_eq!(
+        store
+            .replay_range(AccountId(2), 0, now + 60_000)
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        store.replay_range(TENANT, 0, now - 60_000).await.unwrap(),
+        0
+    );
+    let sent: Vec<_> = store
+        .claim_callbacks(9, "c", 60)
+        .await
+        .unwrap()
+        .iter()
+        .map(|job| job.message_id)
+        .collect();
     assert!(sent.len() == 2 && sent.contains(&one) && sent.contains(&two));
 }
 
@@ -135,7 +269,11 @@ pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
     }
     take(store).await;
     sql.pass(61_000).await;
-    assert_eq!(store.rescue_callbacks().await.unwrap().poisoned, 1, "not for ever");
+    assert_eq!(
+        store.rescue_callbacks().await.unwrap().poisoned,
+        1,
+        "not for ever"
+    );
     assert_eq!(status(store, id).await, CallbackStatus::Failed);
 }
 
@@ -143,20 +281,47 @@ pub(super) async fn secrets<S: Subject>(sql: &S) {
     use trawl_store::{Created, Registration};
     let store = Store::new(sql);
     assert_eq!(
-        store.create_account("a@b.c", "a@b.c", "x", Registration::Open).await.unwrap(),
+        store
+            .create_account("a@b.c", "a@b.c", "x", Registration::Open)
+            .await
+            .unwrap(),
         Created::Account(TENANT),
         "the first account is the first tenant"
     );
-    assert_eq!(store.webhook_secrets(TENANT, b"one").await.unwrap().current, b"one");
-    assert_eq!(store.webhook_secrets(TENANT, b"other").await.unwrap().current, b"one", "made once");
+    assert_eq!(
+        store.webhook_secrets(TENANT, b"one").await.unwrap().current,
+        b"one"
+    );
+    assert_eq!(
+        store
+            .webhook_secrets(TENANT, b"other")
+            .await
+            .unwrap()
+            .current,
+        b"one",
+        "made once"
+    );
     let rotated = store.rotate_webhook_secret(TENANT, b"two").await.unwrap();
-    assert_eq!((rotated.current.as_slice(), rotated.previous.as_deref()), (&b"two"[..], Some(&b"one"[..])));
+    assert_eq!(
+        (rotated.current.as_slice(), rotated.previous.as_deref()),
+        (&b"two"[..], Some(&b"one"[..]))
+    );
     done(sql).await;
     let callback = take(store).await;
     assert_eq!(callback.secret_current.as_deref(), Some(&b"two"[..]));
     assert_eq!(callback.secret_previous.as_deref(), Some(&b"one"[..]));
-    store.release_callbacks(&[(callback.id, callback.lease)]).await.unwrap();
+    store
+        .release_callbacks(&[(callback.id, callback.lease)])
+        .await
+        .unwrap();
     sql.pass(24 * 3_600_000 + 1_000).await;
-    assert_eq!(take(store).await.secret_previous, None, "24 h after the rotation only the new one signs");
-    assert_eq!(store.webhook_secrets(TENANT, b"x").await.unwrap().previous, None);
+    assert_eq!(
+        take(store).await.secret_previous,
+        None,
+        "24 h after the rotation only the new one signs"
+    );
+    assert_eq!(
+        store.webhook_secrets(TENANT, b"x").await.unwrap().previous,
+        None
+    );
 }

@@ -11,7 +11,11 @@ use crate::given::{LIMITS, accepted, finished, request};
 const DAY_MS: i64 = 86_400_000;
 
 fn attempt(status: u16) -> Attempt {
-    Attempt { status: Some(status), latency_ms: 5, error: None }
+    Attempt {
+        status: Some(status),
+        latency_ms: 5,
+        error: None,
+    }
 }
 
 /// Finishes `count` messages of a tenant.
@@ -30,8 +34,17 @@ async fn take<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<CallbackJob> {
 }
 
 async fn statuses<S: Subject>(store: Store<'_, S>, tenant: i64) -> Vec<CallbackStatus> {
-    let filter = Filter { limit: 100, ..Filter::default() };
-    store.messages(AccountId(tenant), &filter).await.unwrap().iter().map(|message| message.callback_status).collect()
+    let filter = Filter {
+        limit: 100,
+        ..Filter::default()
+    };
+    store
+        .messages(AccountId(tenant), &filter)
+        .await
+        .unwrap()
+        .iter()
+        .map(|message| message.callback_status)
+        .collect()
 }
 
 pub(super) async fn four_in_flight<S: Subject>(sql: &S) {
@@ -41,7 +54,12 @@ pub(super) async fn four_in_flight<S: Subject>(sql: &S) {
     assert_eq!(running.len(), 4);
     let mut sent = 0;
     while let Some(job) = running.pop() {
-        assert!(store.callback_done(job.id, job.lease, &attempt(200)).await.unwrap());
+        assert!(
+            store
+                .callback_done(job.id, job.lease, &attempt(200))
+                .await
+                .unwrap()
+        );
         sent += 1;
         running.extend(take(store, 50).await);
         assert!(running.len() <= 4);
@@ -56,29 +74,72 @@ pub(super) async fn throttled<S: Subject>(sql: &S) {
     let first = take(store, 1).await.remove(0);
     assert_eq!(first.tenant, AccountId(1));
     let retry = Next::Retry { in_ms: 5_000 };
-    assert!(store.callback_failed(first.id, first.lease, &attempt(503), retry, Some(120_000)).await.unwrap());
+    assert!(
+        store
+            .callback_failed(first.id, first.lease, &attempt(503), retry, Some(120_000))
+            .await
+            .unwrap()
+    );
     let others = take(store, 50).await;
-    assert_eq!(others.iter().map(|job| job.tenant.0).collect::<Vec<_>>(), [2], "the endpoint pauses, another's goes on");
+    assert_eq!(
+        others.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
+        [2],
+        "the endpoint pauses, another's goes on"
+    );
     sql.pass(60_000).await;
     store.wake().await.unwrap();
-    assert!(take(store, 50).await.is_empty(), "a due try waits for the pause too");
+    assert!(
+        take(store, 50).await.is_empty(),
+        "a due try waits for the pause too"
+    );
     sql.pass(61_000).await;
     store.wake().await.unwrap();
-    assert_eq!(take(store, 50).await.len(), 4, "then all four slots are used");
+    assert_eq!(
+        take(store, 50).await.len(),
+        4,
+        "then all four slots are used"
+    );
 }
 
 pub(super) async fn gone<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     done(sql, 1, 6).await;
     let first = take(store, 1).await.remove(0);
-    assert!(store.callback_failed(first.id, first.lease, &attempt(410), Next::EndpointGone, None).await.unwrap());
+    assert!(
+        store
+            .callback_failed(
+                first.id,
+                first.lease,
+                &attempt(410),
+                Next::EndpointGone,
+                None
+            )
+            .await
+            .unwrap()
+    );
     assert!(take(store, 50).await.is_empty());
     assert_eq!(statuses(store, 1).await, [CallbackStatus::Disabled; 6]);
     done(sql, 1, 1).await;
     assert!(take(store, 50).await.is_empty(), "new ones are kept too");
-    assert!(!store.endpoint_enable(AccountId(2), &first.endpoint_url).await.unwrap(), "its owner's only");
-    assert!(store.endpoint_enable(AccountId(1), &first.endpoint_url).await.unwrap());
-    assert!(!store.endpoint_enable(AccountId(1), &first.endpoint_url).await.unwrap());
+    assert!(
+        !store
+            .endpoint_enable(AccountId(2), &first.endpoint_url)
+            .await
+            .unwrap(),
+        "its owner's only"
+    );
+    assert!(
+        store
+            .endpoint_enable(AccountId(1), &first.endpoint_url)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .endpoint_enable(AccountId(1), &first.endpoint_url)
+            .await
+            .unwrap()
+    );
     let mut sent = 0;
     loop {
         let jobs = take(store, 50).await;
@@ -86,7 +147,12 @@ pub(super) async fn gone<S: Subject>(sql: &S) {
             break;
         }
         for job in jobs {
-            assert!(store.callback_done(job.id, job.lease, &attempt(200)).await.unwrap());
+            assert!(
+                store
+                    .callback_done(job.id, job.lease, &attempt(200))
+                    .await
+                    .unwrap()
+            );
             sent += 1;
         }
     }
@@ -96,7 +162,16 @@ pub(super) async fn gone<S: Subject>(sql: &S) {
 pub(super) async fn disabled_after_days<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     // Days with a failure (f) and with a success (s), and whether the endpoint is disabled at the end, by the pure rule.
-    for (tenant, days) in (1..).zip(["f....f", "f...f", "fffff", "ffffff", "fsffff", "f.......f", "......f", "f.s..f"]) {
+    for (tenant, days) in (1..).zip([
+        "f....f",
+        "f...f",
+        "fffff",
+        "ffffff",
+        "fsffff",
+        "f.......f",
+        "......f",
+        "f.s..f",
+    ]) {
         let mut first_failure_ms = None;
         let mut failing_days = 0;
         for (day, what) in (0..).zip(days.chars()) {
@@ -104,15 +179,33 @@ pub(super) async fn disabled_after_days<S: Subject>(sql: &S) {
                 done(sql, tenant, 1).await;
                 let job = take(store, 1).await.remove(0);
                 if what == 's' {
-                    assert!(store.callback_done(job.id, job.lease, &attempt(200)).await.unwrap());
+                    assert!(
+                        store
+                            .callback_done(job.id, job.lease, &attempt(200))
+                            .await
+                            .unwrap()
+                    );
                     (first_failure_ms, failing_days) = (None, 0);
                 } else {
-                    let next = Next::Retry { in_ms: 1_000 * 86_400_000 };
-                    assert!(store.callback_failed(job.id, job.lease, &attempt(500), next, None).await.unwrap());
+                    let next = Next::Retry {
+                        in_ms: 1_000 * 86_400_000,
+                    };
+                    assert!(
+                        store
+                            .callback_failed(job.id, job.lease, &attempt(500), next, None)
+                            .await
+                            .unwrap()
+                    );
                     failing_days += 1;
                     let first_ms = *first_failure_ms.get_or_insert(day * DAY_MS);
-                    let disabled = statuses(store, tenant).await.contains(&CallbackStatus::Disabled);
-                    assert_eq!(disabled, disables(first_ms, failing_days, day * DAY_MS), "day {day} of {days}");
+                    let disabled = statuses(store, tenant)
+                        .await
+                        .contains(&CallbackStatus::Disabled);
+                    assert_eq!(
+                        disabled,
+                        disables(first_ms, failing_days, day * DAY_MS),
+                        "day {day} of {days}"
+                    );
                 }
             }
             sql.pass(DAY_MS).await;
@@ -131,6 +224,11 @@ pub(super) async fn one_dead_endpoint_slows_nobody<S: Subject>(sql: &S) {
         done(sql, 2, 1).await;
         let live = take(store, 50).await;
         assert_eq!(live.iter().map(|job| job.tenant.0).collect::<Vec<_>>(), [2]);
-        assert!(store.callback_done(live[0].id, live[0].lease, &attempt(200)).await.unwrap());
+        assert!(
+            store
+                .callback_done(live[0].id, live[0].lease, &attempt(200))
+                .await
+                .unwrap()
+        );
     }
 }

@@ -12,7 +12,9 @@ async fn claim_in_order<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<Job>
 
 pub(super) async fn noisy_tenant<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let noisy: Vec<_> = (0..10_000).map(|index| request(1, &format!("h{}", index % 997))).collect();
+    let noisy: Vec<_> = (0..10_000)
+        .map(|index| request(1, &format!("h{}", index % 997)))
+        .collect();
     for part in noisy.chunks(500) {
         store.submit_many(part, &LIMITS).await.unwrap();
     }
@@ -22,9 +24,21 @@ pub(super) async fn noisy_tenant<S: Subject>(sql: &S) {
         accepted(store, &request(2, "quiet.example"), &LIMITS).await;
     }
     let next = claim_in_order(store, 12).await;
-    let places: Vec<_> = next.iter().enumerate().filter(|(_, job)| job.tenant.0 == 2).map(|(place, _)| place).collect();
-    assert_eq!(places.len(), 5, "all of the quiet tenant's rows are among the next twelve: {places:?}");
-    assert!(places[0] <= 1, "the first of them is nearly next: {places:?}");
+    let places: Vec<_> = next
+        .iter()
+        .enumerate()
+        .filter(|(_, job)| job.tenant.0 == 2)
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(
+        places.len(),
+        5,
+        "all of the quiet tenant's rows are among the next twelve: {places:?}"
+    );
+    assert!(
+        places[0] <= 1,
+        "the first of them is nearly next: {places:?}"
+    );
 }
 
 pub(super) async fn priorities_order_and_age<S: Subject>(sql: &S) {
@@ -40,7 +54,11 @@ pub(super) async fn priorities_order_and_age<S: Subject>(sql: &S) {
     }
     let high = accepted(store, &with(9), &LIMITS).await;
     let last = accepted(store, &with(0), &LIMITS).await;
-    assert_eq!(claimed(store).await.id, high, "a high one passes fifty low ones");
+    assert_eq!(
+        claimed(store).await.id,
+        high,
+        "a high one passes fifty low ones"
+    );
     // A stream of high ones does not starve the low ones: each low one moves as virtual time does.
     let mut waited = 0;
     let mut low_served = 0;
@@ -50,7 +68,10 @@ pub(super) async fn priorities_order_and_age<S: Subject>(sql: &S) {
         low_served += usize::from(low.contains(&job.id));
         assert_ne!(job.id, last, "the lowest does not overtake");
         waited += 1;
-        assert!(waited < 400, "only {low_served} of 50 low ones in {waited} claims");
+        assert!(
+            waited < 400,
+            "only {low_served} of 50 low ones in {waited} claims"
+        );
     }
 }
 
@@ -58,7 +79,10 @@ pub(super) async fn retries_lose_no_place<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let first = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    store.fail(&failure(first, job.lease, Some(1_000))).await.unwrap();
+    store
+        .fail(&failure(first, job.lease, Some(1_000)))
+        .await
+        .unwrap();
     for _ in 0..100 {
         accepted(store, &request(1, "a"), &LIMITS).await;
     }
@@ -68,5 +92,8 @@ pub(super) async fn retries_lose_no_place<S: Subject>(sql: &S) {
     sql.pass(2_000).await;
     store.wake().await.unwrap();
     let next = claim_in_order(store, 2).await;
-    assert!(next.iter().any(|job| job.id == first), "a retry that came due does not go behind the whole queue");
+    assert!(
+        next.iter().any(|job| job.id == first),
+        "a retry that came due does not go behind the whole queue"
+    );
 }

@@ -12,7 +12,10 @@ async fn claim<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<Job> {
 
 pub(super) async fn slots_are_never_exceeded<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits { host_in_flight_max: 3, ..LIMITS };
+    let limits = QueueLimits {
+        host_in_flight_max: 3,
+        ..LIMITS
+    };
     for _ in 0..20 {
         accepted(store, &request(1, "busy"), &limits).await;
     }
@@ -26,9 +29,17 @@ pub(super) async fn slots_are_never_exceeded<S: Subject>(sql: &S) {
         let Some(job) = running.pop() else { break };
         match round % 4 {
             0 => assert!(store.fail(&failure(job.id, job.lease, None)).await.unwrap()),
-            1 => assert!(store.fail(&failure(job.id, job.lease, Some(3_600_000))).await.unwrap()),
+            1 => assert!(
+                store
+                    .fail(&failure(job.id, job.lease, Some(3_600_000)))
+                    .await
+                    .unwrap()
+            ),
             2 => drop(store.cancel(job.tenant, job.id).await.unwrap()),
-            _ => assert_eq!(store.finish(&[finished(job.id, job.lease)]).await.unwrap(), [job.id]),
+            _ => assert_eq!(
+                store.finish(&[finished(job.id, job.lease)]).await.unwrap(),
+                [job.id]
+            ),
         }
         served += 1;
         running.extend(claim(store, 50).await);
@@ -39,7 +50,11 @@ pub(super) async fn slots_are_never_exceeded<S: Subject>(sql: &S) {
 
 pub(super) async fn gaps_are_kept<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits { host_in_flight_max: 2, host_gap_ms: 60_000, ..LIMITS };
+    let limits = QueueLimits {
+        host_in_flight_max: 2,
+        host_gap_ms: 60_000,
+        ..LIMITS
+    };
     for _ in 0..4 {
         accepted(store, &request(1, "slow"), &limits).await;
     }
@@ -52,31 +67,69 @@ pub(super) async fn gaps_are_kept<S: Subject>(sql: &S) {
     assert!(claim(store, 9).await.is_empty(), "half a gap is not a gap");
     sql.pass(31_000).await;
     let second = claim(store, 9).await;
-    assert_eq!(second.len(), 1, "a claim takes it without waiting for the clock");
-    store.extend(&[(first[0].id, first[0].lease), (second[0].id, second[0].lease)], 200).await.unwrap();
+    assert_eq!(
+        second.len(),
+        1,
+        "a claim takes it without waiting for the clock"
+    );
+    store
+        .extend(
+            &[
+                (first[0].id, first[0].lease),
+                (second[0].id, second[0].lease),
+            ],
+            200,
+        )
+        .await
+        .unwrap();
     sql.pass(61_000).await;
     store.wake().await.unwrap();
     assert!(claim(store, 9).await.is_empty(), "two are in flight");
-    assert_eq!(store.finish(&[finished(first[0].id, first[0].lease)]).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .finish(&[finished(first[0].id, first[0].lease)])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(claim(store, 9).await.len(), 1, "the gap was over long ago");
     assert!(claim(store, 9).await.is_empty());
 }
 
 pub(super) async fn a_new_pace_takes_effect<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits { host_in_flight_max: 2, ..LIMITS };
+    let limits = QueueLimits {
+        host_in_flight_max: 2,
+        ..LIMITS
+    };
     for _ in 0..10 {
         accepted(store, &request(1, "a"), &limits).await;
     }
     assert_eq!(claim(store, 50).await.len(), 2);
     store.set_host_pace("a", 0, 5, "operator").await.unwrap();
-    assert_eq!(claim(store, 50).await.len(), 3, "more slots are handed out at once");
+    assert_eq!(
+        claim(store, 50).await.len(),
+        3,
+        "more slots are handed out at once"
+    );
     store.set_host_pace("a", 0, 8, "operator").await.unwrap();
-    store.set_host_pace("a", 60_000, 8, "operator").await.unwrap();
-    assert_eq!(claim(store, 50).await.len(), 1, "rows that were ready are taken back when a gap is set");
+    store
+        .set_host_pace("a", 60_000, 8, "operator")
+        .await
+        .unwrap();
+    assert_eq!(
+        claim(store, 50).await.len(),
+        1,
+        "rows that were ready are taken back when a gap is set"
+    );
     assert_eq!(claim(store, 50).await.len(), 0);
     store.set_host_pace("a", 0, 8, "operator").await.unwrap();
-    assert_eq!(claim(store, 50).await.len(), 2, "and handed out when it is lifted");
+    assert_eq!(
+        claim(store, 50).await.len(),
+        2,
+        "and handed out when it is lifted"
+    );
 }
 
 pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
@@ -96,7 +149,10 @@ pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
 
 pub(super) async fn kinds_share_a_host<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits { host_in_flight_max: 2, ..LIMITS };
+    let limits = QueueLimits {
+        host_in_flight_max: 2,
+        ..LIMITS
+    };
     for kind in [Kind::Text, Kind::Html, Kind::Domains] {
         let mut message = request(1, "a");
         message.kind = kind;
@@ -106,7 +162,14 @@ pub(super) async fn kinds_share_a_host<S: Subject>(sql: &S) {
     for kind in Kind::ALL {
         running.extend(store.claim(kind, 9, "w", 60).await.unwrap());
     }
-    assert_eq!(running.len(), 2, "a site does not care what its pages are wanted for");
-    store.finish(&[finished(running[0].id, running[0].lease)]).await.unwrap();
+    assert_eq!(
+        running.len(),
+        2,
+        "a site does not care what its pages are wanted for"
+    );
+    store
+        .finish(&[finished(running[0].id, running[0].lease)])
+        .await
+        .unwrap();
     assert_eq!(store.waiting().await.unwrap(), [Kind::Domains]);
 }

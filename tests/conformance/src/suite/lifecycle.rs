@@ -1,8 +1,8 @@
 //! Each arrow of `trawl_core::lifecycle`, and each that must not exist.
 
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX};
 use trawl_core::lifecycle::{Cause, next};
+use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Sql;
 use trawl_store::{Changed, Rescued, ResultLookup, Store};
@@ -20,15 +20,34 @@ pub(super) async fn claim_finish<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     assert_eq!(store.waiting().await.unwrap(), [Kind::Text]);
-    assert!(store.claim(Kind::Html, 9, "w", 60).await.unwrap().is_empty(), "another type's worker gets nothing");
+    assert!(
+        store
+            .claim(Kind::Html, 9, "w", 60)
+            .await
+            .unwrap()
+            .is_empty(),
+        "another type's worker gets nothing"
+    );
     let job = claimed(store).await;
-    assert_eq!((job.id, job.lease, job.attempt, job.crash_count), (id, 1, 1, 0));
-    assert_eq!((job.request_url.as_str(), job.host.as_str(), job.tenant), ("https://a/page", "a", TENANT));
+    assert_eq!(
+        (job.id, job.lease, job.attempt, job.crash_count),
+        (id, 1, 1, 0)
+    );
+    assert_eq!(
+        (job.request_url.as_str(), job.host.as_str(), job.tenant),
+        ("https://a/page", "a", TENANT)
+    );
     assert!(store.waiting().await.unwrap().is_empty());
     assert_eq!(store.finish(&[finished(id, 1)]).await.unwrap(), [id]);
-    assert!(store.finish(&[finished(id, 1)]).await.unwrap().is_empty(), "a second finish is stale");
+    assert!(
+        store.finish(&[finished(id, 1)]).await.unwrap().is_empty(),
+        "a second finish is stale"
+    );
     let message = store.message(TENANT, id).await.unwrap().unwrap();
-    assert_eq!((message.state, message.attempts, message.error), (State::Done, 1, None));
+    assert_eq!(
+        (message.state, message.attempts, message.error),
+        (State::Done, 1, None)
+    );
     assert!(message.date_process_complete.is_some());
 }
 
@@ -39,13 +58,28 @@ pub(super) async fn only_the_lease_holder_ends_a_job<S: Subject>(sql: &S) {
     store.release(&[(id, old.lease)]).await.unwrap();
     let new = claimed(store).await;
     assert!(new.lease > old.lease, "the lease only rises");
-    assert!(store.finish(&[finished(id, old.lease)]).await.unwrap().is_empty());
+    assert!(
+        store
+            .finish(&[finished(id, old.lease)])
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(!store.fail(&failure(id, old.lease, None)).await.unwrap());
     assert!(!store.fail(&failure(id, old.lease, Some(0))).await.unwrap());
-    assert!(store.extend(&[(id, old.lease)], 60).await.unwrap().is_empty());
+    assert!(
+        store
+            .extend(&[(id, old.lease)], 60)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     store.release(&[(id, old.lease)]).await.unwrap();
     assert_eq!(state(store, id).await, State::Processing);
-    assert_eq!(store.finish(&[finished(id, new.lease)]).await.unwrap(), [id]);
+    assert_eq!(
+        store.finish(&[finished(id, new.lease)]).await.unwrap(),
+        [id]
+    );
 }
 
 pub(super) async fn give_up<S: Subject>(sql: &S) {
@@ -55,20 +89,42 @@ pub(super) async fn give_up<S: Subject>(sql: &S) {
     assert!(store.fail(&failure(id, job.lease, None)).await.unwrap());
     let message = store.message(TENANT, id).await.unwrap().unwrap();
     assert_eq!(message.state, State::Failed);
-    assert!(message.error.as_ref().is_some_and(|error| error.code == "timeout" && error.permanent));
-    assert!(matches!(store.result(TENANT, id).await.unwrap(), ResultLookup::Failed(error) if error.code == "timeout"));
+    assert!(
+        message
+            .error
+            .as_ref()
+            .is_some_and(|error| error.code == "timeout" && error.permanent)
+    );
+    assert!(
+        matches!(store.result(TENANT, id).await.unwrap(), ResultLookup::Failed(error) if error.code == "timeout")
+    );
 }
 
 pub(super) async fn retry_later<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    assert!(store.fail(&failure(id, job.lease, Some(5_000))).await.unwrap());
+    assert!(
+        store
+            .fail(&failure(id, job.lease, Some(5_000)))
+            .await
+            .unwrap()
+    );
     let message = store.message(TENANT, id).await.unwrap().unwrap();
     assert_eq!((message.state, message.attempts), (State::Queued, 1));
-    assert!(message.next_try_at.is_some() && message.error.is_some(), "a waiting retry says when and why");
+    assert!(
+        message.next_try_at.is_some() && message.error.is_some(),
+        "a waiting retry says when and why"
+    );
     assert_eq!(store.wake().await.unwrap(), 0);
-    assert!(store.claim(Kind::Text, 1, "w", 60).await.unwrap().is_empty(), "not before it is due");
+    assert!(
+        store
+            .claim(Kind::Text, 1, "w", 60)
+            .await
+            .unwrap()
+            .is_empty(),
+        "not before it is due"
+    );
     sql.pass(6_000).await;
     assert_eq!(store.wake().await.unwrap(), 1);
     let again = claimed(store).await;
@@ -80,7 +136,10 @@ pub(super) async fn release_does_not_count<S: Subject>(sql: &S) {
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
     store.release(&[(id, job.lease)]).await.unwrap();
-    assert_eq!(store.message(TENANT, id).await.unwrap().unwrap().attempts, 0);
+    assert_eq!(
+        store.message(TENANT, id).await.unwrap().unwrap().attempts,
+        0
+    );
     assert_eq!(claimed(store).await.attempt, 1);
 }
 
@@ -88,18 +147,53 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let bad = accepted(store, &request(1, "a"), &LIMITS).await;
     claimed(store).await;
-    assert_eq!(store.rescue().await.unwrap(), Rescued::default(), "a live lease is safe");
+    assert_eq!(
+        store.rescue().await.unwrap(),
+        Rescued::default(),
+        "a live lease is safe"
+    );
     sql.pass(61_000).await;
     let good = accepted(store, &request(1, "a"), &LIMITS).await;
-    assert_eq!(store.rescue().await.unwrap(), Rescued { requeued: 1, poisoned: 0 });
-    assert_eq!(store.rescue().await.unwrap(), Rescued::default(), "a second sweeper finds nothing");
+    assert_eq!(
+        store.rescue().await.unwrap(),
+        Rescued {
+            requeued: 1,
+            poisoned: 0
+        }
+    );
+    assert_eq!(
+        store.rescue().await.unwrap(),
+        Rescued::default(),
+        "a second sweeper finds nothing"
+    );
     let others = store.claim(Kind::Text, 9, "w", 60).await.unwrap();
-    assert_eq!(others.iter().map(|job| job.id).collect::<Vec<_>>(), [good], "a suspect is not in a batch");
-    assert_eq!(store.waiting().await.unwrap(), [Kind::Text], "it is seen as waiting");
-    let alone = store.claim_alone(Kind::Text, "w", 60).await.unwrap().unwrap();
+    assert_eq!(
+        others.iter().map(|job| job.id).collect::<Vec<_>>(),
+        [good],
+        "a suspect is not in a batch"
+    );
+    assert_eq!(
+        store.waiting().await.unwrap(),
+        [Kind::Text],
+        "it is seen as waiting"
+    );
+    let alone = store
+        .claim_alone(Kind::Text, "w", 60)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((alone.id, alone.crash_count, alone.attempt), (bad, 1, 2));
-    assert!(store.claim_alone(Kind::Text, "w", 60).await.unwrap().is_none());
-    assert_eq!(store.finish(&[finished(bad, alone.lease)]).await.unwrap(), [bad]);
+    assert!(
+        store
+            .claim_alone(Kind::Text, "w", 60)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        store.finish(&[finished(bad, alone.lease)]).await.unwrap(),
+        [bad]
+    );
 }
 
 pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
@@ -114,7 +208,10 @@ pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
         assert_eq!(next.is_some(), crash < CRASHES_MAX);
     }
     let message = store.message(TENANT, id).await.unwrap().unwrap();
-    assert_eq!((message.state, message.crash_count), (State::Failed, CRASHES_MAX));
+    assert_eq!(
+        (message.state, message.crash_count),
+        (State::Failed, CRASHES_MAX)
+    );
     assert_eq!(message.error.unwrap().code, "poison");
 }
 
@@ -126,49 +223,120 @@ pub(super) async fn extend_keeps_a_job_until_its_deadline<S: Subject>(sql: &S) {
     while passed + 50_000 < JOB_MS_MAX {
         sql.pass(50_000).await;
         passed += 50_000;
-        assert_eq!(store.extend(&[(id, job.lease), (MessageId(99), 1)], 60).await.unwrap(), [id]);
+        assert_eq!(
+            store
+                .extend(&[(id, job.lease), (MessageId(99), 1)], 60)
+                .await
+                .unwrap(),
+            [id]
+        );
         assert_eq!(store.rescue().await.unwrap(), Rescued::default());
     }
     sql.pass(JOB_MS_MAX - passed + 1_000).await;
     store.extend(&[(id, job.lease)], 60).await.unwrap();
-    assert_eq!(store.rescue().await.unwrap().requeued, 1, "no extension reaches past the deadline");
-    assert!(store.extend(&[(id, job.lease)], 60).await.unwrap().is_empty());
+    assert_eq!(
+        store.rescue().await.unwrap().requeued,
+        1,
+        "no extension reaches past the deadline"
+    );
+    assert!(
+        store
+            .extend(&[(id, job.lease)], 60)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 pub(super) async fn cancel_at_any_moment<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let waiting = accepted(store, &request(1, "a"), &LIMITS).await;
     assert_eq!(store.cancel(TENANT, waiting).await.unwrap(), Changed::Yes);
-    assert!(store.claim(Kind::Text, 1, "w", 60).await.unwrap().is_empty());
+    assert!(
+        store
+            .claim(Kind::Text, 1, "w", 60)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let delayed = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    store.fail(&failure(delayed, job.lease, Some(1_000))).await.unwrap();
+    store
+        .fail(&failure(delayed, job.lease, Some(1_000)))
+        .await
+        .unwrap();
     assert_eq!(store.cancel(TENANT, delayed).await.unwrap(), Changed::Yes);
     let running = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    assert_eq!(store.cancel(AccountId(2), running).await.unwrap(), Changed::NoMessage, "another tenant's");
+    assert_eq!(
+        store.cancel(AccountId(2), running).await.unwrap(),
+        Changed::NoMessage,
+        "another tenant's"
+    );
     assert_eq!(store.cancel(TENANT, running).await.unwrap(), Changed::Yes);
-    assert!(store.finish(&[finished(running, job.lease)]).await.unwrap().is_empty(), "its worker is stale");
-    assert_eq!(store.cancel(TENANT, running).await.unwrap(), Changed::Conflict(State::Cancelled));
-    assert_eq!(store.cancel(TENANT, MessageId(9_999)).await.unwrap(), Changed::NoMessage);
-    assert!(!store.callbacks_waiting().await.unwrap(), "what its owner cancelled is not called back");
+    assert!(
+        store
+            .finish(&[finished(running, job.lease)])
+            .await
+            .unwrap()
+            .is_empty(),
+        "its worker is stale"
+    );
+    assert_eq!(
+        store.cancel(TENANT, running).await.unwrap(),
+        Changed::Conflict(State::Cancelled)
+    );
+    assert_eq!(
+        store.cancel(TENANT, MessageId(9_999)).await.unwrap(),
+        Changed::NoMessage
+    );
+    assert!(
+        !store.callbacks_waiting().await.unwrap(),
+        "what its owner cancelled is not called back"
+    );
 }
 
 pub(super) async fn ask_again<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Conflict(State::Queued));
+    assert_eq!(
+        store.retry(TENANT, id).await.unwrap(),
+        Changed::Conflict(State::Queued)
+    );
     let job = claimed(store).await;
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Conflict(State::Processing));
+    assert_eq!(
+        store.retry(TENANT, id).await.unwrap(),
+        Changed::Conflict(State::Processing)
+    );
     store.finish(&[finished(id, job.lease)]).await.unwrap();
-    assert_eq!(store.retry(AccountId(2), id).await.unwrap(), Changed::NoMessage);
+    assert_eq!(
+        store.retry(AccountId(2), id).await.unwrap(),
+        Changed::NoMessage
+    );
     assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
     let message = store.message(TENANT, id).await.unwrap().unwrap();
-    assert_eq!((message.state, message.attempts, message.date_process_complete), (State::Queued, 0, None));
-    assert!(matches!(store.result(TENANT, id).await.unwrap(), ResultLookup::NotReady(State::Queued)));
+    assert_eq!(
+        (
+            message.state,
+            message.attempts,
+            message.date_process_complete
+        ),
+        (State::Queued, 0, None)
+    );
+    assert!(matches!(
+        store.result(TENANT, id).await.unwrap(),
+        ResultLookup::NotReady(State::Queued)
+    ));
     let job = claimed(store).await;
-    assert_eq!((job.lease, job.attempt), (2, 1), "attempts start again, the lease does not");
-    assert_eq!(store.finish(&[finished(id, job.lease)]).await.unwrap(), [id]);
+    assert_eq!(
+        (job.lease, job.attempt),
+        (2, 1),
+        "attempts start again, the lease does not"
+    );
+    assert_eq!(
+        store.finish(&[finished(id, job.lease)]).await.unwrap(),
+        [id]
+    );
     let first = store.claim_callbacks(9, "c", 60).await.unwrap();
     assert_eq!(first.len(), 2, "each finish is an event of its own");
     assert_ne!(first[0].webhook_id, first[1].webhook_id);
@@ -218,11 +386,17 @@ async fn cause<S: Subject>(sql: &S, cause: Cause, id: MessageId, lease: i64) {
 pub(super) async fn arrows_that_do_not_exist<S: Subject>(sql: &S) {
     use Cause::{AskAgain, Cancel, Claim, Finish, GiveUp, Poison, Release, Rescue, RetryLater};
     for &from in State::ALL {
-        for arrow in [Claim, Finish, GiveUp, RetryLater, Release, Rescue, Poison, Cancel, AskAgain] {
+        for arrow in [
+            Claim, Finish, GiveUp, RetryLater, Release, Rescue, Poison, Cancel, AskAgain,
+        ] {
             let (id, lease) = message_in(sql, from).await;
             cause(sql, arrow, id, lease).await;
             let expected = next(from, arrow).unwrap_or(from);
-            assert_eq!(state(Store::new(sql), id).await, expected, "{arrow:?} in {from:?}");
+            assert_eq!(
+                state(Store::new(sql), id).await,
+                expected,
+                "{arrow:?} in {from:?}"
+            );
             // Out of the next round's way.
             Store::new(sql).cancel(TENANT, id).await.unwrap();
         }
@@ -243,9 +417,16 @@ pub(super) async fn many_finish_in_one_statement<S: Subject>(sql: &S) {
     }
     let mut done = store.finish(&work).await.unwrap();
     done.sort();
-    assert_eq!(done, [jobs[0].id, jobs[2].id, jobs[3].id, jobs[4].id], "the cancelled one is stale, the others are not");
+    assert_eq!(
+        done,
+        [jobs[0].id, jobs[2].id, jobs[3].id, jobs[4].id],
+        "the cancelled one is stale, the others are not"
+    );
     for index in [0_usize, 2, 3, 4] {
-        let ResultLookup::Ready(result) = store.result(TENANT, jobs[index].id).await.unwrap() else { panic!("no result") };
+        let ResultLookup::Ready(result) = store.result(TENANT, jobs[index].id).await.unwrap()
+        else {
+            panic!("no result")
+        };
         assert_eq!(result.body, vec![index as u8; index * 1000]);
         assert_eq!(result.meta, work[index].meta);
     }
@@ -263,7 +444,11 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
     claimed(store).await;
     sql.pass(61_000).await;
     store.rescue().await.unwrap();
-    let job = store.claim_alone(Kind::Text, "w2", 60).await.unwrap().unwrap();
+    let job = store
+        .claim_alone(Kind::Text, "w2", 60)
+        .await
+        .unwrap()
+        .unwrap();
     store.finish(&[finished(id, job.lease)]).await.unwrap();
     store.retry(TENANT, id).await.unwrap();
     store.cancel(TENANT, id).await.unwrap();
@@ -271,12 +456,29 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
     let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();
     assert_eq!(
         reasons,
-        ["claimed", "released", "claimed", "timeout", "claimed", "lease_expired", "claimed", "finished", "asked_again", "cancelled"]
+        [
+            "claimed",
+            "released",
+            "claimed",
+            "timeout",
+            "claimed",
+            "lease_expired",
+            "claimed",
+            "finished",
+            "asked_again",
+            "cancelled"
+        ]
     );
     assert_eq!(events[7].worker.as_deref(), Some("w2"));
-    assert_eq!((events[7].from, events[7].to, events[7].lease), (Some(State::Processing), State::Done, job.lease));
+    assert_eq!(
+        (events[7].from, events[7].to, events[7].lease),
+        (Some(State::Processing), State::Done, job.lease)
+    );
     for pair in events.windows(2) {
         assert_eq!(pair[1].from, Some(pair[0].to), "an unbroken chain");
     }
-    assert!(store.events(AccountId(2), id).await.unwrap().is_none(), "its owner's only");
+    assert!(
+        store.events(AccountId(2), id).await.unwrap().is_none(),
+        "its owner's only"
+    );
 }

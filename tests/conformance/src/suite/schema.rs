@@ -1,7 +1,7 @@
 //! The schema's own defences, and the migration.
 
-use trawl_store::sql::{SqlError, Value};
 use trawl_store::Store;
+use trawl_store::sql::{SqlError, Value};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, finished, request};
@@ -28,7 +28,10 @@ pub(super) async fn checks_refuse_impossible_rows<S: Subject>(sql: &S) {
     ];
     for statement in impossible {
         let refused = sql.run(statement, vec![]).await;
-        assert!(matches!(refused, Err(SqlError::Constraint(_))), "{statement}: {refused:?}");
+        assert!(
+            matches!(refused, Err(SqlError::Constraint(_))),
+            "{statement}: {refused:?}"
+        );
     }
 }
 
@@ -39,7 +42,10 @@ pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
     // As if another process had not seen that the version was reached: every statement runs again.
     sql.run("DELETE FROM schema_version", vec![]).await.unwrap();
     store.migrate().await.unwrap();
-    let version = sql.run("SELECT version FROM schema_version", vec![]).await.unwrap();
+    let version = sql
+        .run("SELECT version FROM schema_version", vec![])
+        .await
+        .unwrap();
     assert!(matches!(version.rows[..], [ref row] if matches!(row[0], Value::Integer(n) if n > 0)));
     assert_eq!(claimed(store).await.id, id, "what was there is there");
     store.ready().await.unwrap();

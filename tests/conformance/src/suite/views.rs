@@ -15,7 +15,11 @@ async fn mixed<S: Subject>(sql: &S) -> Vec<MessageId> {
     let mut ids = Vec::new();
     for index in 0..10 {
         let mut message = request(1, "a");
-        message.kind = if index % 2 == 0 { Kind::Text } else { Kind::Html };
+        message.kind = if index % 2 == 0 {
+            Kind::Text
+        } else {
+            Kind::Html
+        };
         let id = accepted(store, &message, &LIMITS).await;
         accepted(store, &request(2, "a"), &LIMITS).await;
         ids.push(id);
@@ -37,42 +41,151 @@ async fn mixed<S: Subject>(sql: &S) -> Vec<MessageId> {
 pub(super) async fn lists_and_filters<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let ids = mixed(sql).await;
-    let states = [State::Queued, State::Processing, State::Done, State::Failed, State::Cancelled];
+    let states = [
+        State::Queued,
+        State::Processing,
+        State::Done,
+        State::Failed,
+        State::Cancelled,
+    ];
     let list = async |filter: Filter| -> Vec<MessageId> {
-        store.messages(TENANT, &filter).await.unwrap().iter().map(|message| message.id).collect()
+        store
+            .messages(TENANT, &filter)
+            .await
+            .unwrap()
+            .iter()
+            .map(|message| message.id)
+            .collect()
     };
     let expected = |wanted: &dyn Fn(usize) -> bool| -> Vec<MessageId> {
-        (0..10).rev().filter(|index| wanted(*index)).map(|index| ids[index]).collect()
+        (0..10)
+            .rev()
+            .filter(|index| wanted(*index))
+            .map(|index| ids[index])
+            .collect()
     };
-    let all = Filter { limit: 100, ..Filter::default() };
-    assert_eq!(list(all).await, expected(&|_| true), "newest first, whatever the state");
+    let all = Filter {
+        limit: 100,
+        ..Filter::default()
+    };
+    assert_eq!(
+        list(all).await,
+        expected(&|_| true),
+        "newest first, whatever the state"
+    );
     for (position, state) in states.into_iter().enumerate() {
-        assert_eq!(list(Filter { status: Some(state), ..all }).await, expected(&|index| index % 5 == position));
-        let filter = Filter { status: Some(state), kind: Some(Kind::Html), ..all };
-        assert_eq!(list(filter).await, expected(&|index| index % 5 == position && index % 2 == 1));
+        assert_eq!(
+            list(Filter {
+                status: Some(state),
+                ..all
+            })
+            .await,
+            expected(&|index| index % 5 == position)
+        );
+        let filter = Filter {
+            status: Some(state),
+            kind: Some(Kind::Html),
+            ..all
+        };
+        assert_eq!(
+            list(filter).await,
+            expected(&|index| index % 5 == position && index % 2 == 1)
+        );
     }
-    assert_eq!(list(Filter { kind: Some(Kind::Text), ..all }).await, expected(&|index| index % 2 == 0));
-    assert_eq!(list(Filter { limit: 3, before: Some(ids[6]), ..all }).await, [ids[5], ids[4], ids[3]]);
-    assert!(store.message(AccountId(2), ids[0]).await.unwrap().is_none(), "another tenant's");
+    assert_eq!(
+        list(Filter {
+            kind: Some(Kind::Text),
+            ..all
+        })
+        .await,
+        expected(&|index| index % 2 == 0)
+    );
+    assert_eq!(
+        list(Filter {
+            limit: 3,
+            before: Some(ids[6]),
+            ..all
+        })
+        .await,
+        [ids[5], ids[4], ids[3]]
+    );
+    assert!(
+        store.message(AccountId(2), ids[0]).await.unwrap().is_none(),
+        "another tenant's"
+    );
 }
 
 pub(super) async fn results_and_last_result<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let ids = mixed(sql).await;
-    assert!(matches!(store.result(TENANT, ids[0]).await.unwrap(), ResultLookup::NotReady(State::Queued)));
-    assert!(matches!(store.result(TENANT, ids[4]).await.unwrap(), ResultLookup::NotReady(State::Cancelled)));
-    assert!(matches!(store.result(TENANT, ids[3]).await.unwrap(), ResultLookup::Failed(_)));
-    assert_eq!(store.result(AccountId(2), ids[2]).await.unwrap(), ResultLookup::NoMessage);
-    let ResultLookup::Ready(result) = store.result(TENANT, ids[2]).await.unwrap() else { panic!("done") };
+    assert!(matches!(
+        store.result(TENANT, ids[0]).await.unwrap(),
+        ResultLookup::NotReady(State::Queued)
+    ));
+    assert!(matches!(
+        store.result(TENANT, ids[4]).await.unwrap(),
+        ResultLookup::NotReady(State::Cancelled)
+    ));
+    assert!(matches!(
+        store.result(TENANT, ids[3]).await.unwrap(),
+        ResultLookup::Failed(_)
+    ));
+    assert_eq!(
+        store.result(AccountId(2), ids[2]).await.unwrap(),
+        ResultLookup::NoMessage
+    );
+    let ResultLookup::Ready(result) = store.result(TENANT, ids[2]).await.unwrap() else {
+        panic!("done")
+    };
     let wanted = finished(ids[2], 1);
-    assert_eq!((result.kind, result.body, result.meta, result.http_status), (Kind::Text, wanted.body, wanted.meta, 200));
-    let last = store.last_result(TENANT, Kind::Text, "https://a/page").await.unwrap().unwrap();
-    assert_eq!((last.message_id, last.etag.as_deref()), (ids[2], Some("\"v1\"")));
-    assert_eq!(store.last_result(TENANT, Kind::Html, "https://a/page").await.unwrap().unwrap().message_id, ids[7]);
-    assert!(store.last_result(TENANT, Kind::Domains, "https://a/page").await.unwrap().is_none());
-    assert!(store.last_result(AccountId(2), Kind::Text, "https://a/page").await.unwrap().is_none(), "never another tenant's");
+    assert_eq!(
+        (result.kind, result.body, result.meta, result.http_status),
+        (Kind::Text, wanted.body, wanted.meta, 200)
+    );
+    let last = store
+        .last_result(TENANT, Kind::Text, "https://a/page")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (last.message_id, last.etag.as_deref()),
+        (ids[2], Some("\"v1\""))
+    );
+    assert_eq!(
+        store
+            .last_result(TENANT, Kind::Html, "https://a/page")
+            .await
+            .unwrap()
+            .unwrap()
+            .message_id,
+        ids[7]
+    );
+    assert!(
+        store
+            .last_result(TENANT, Kind::Domains, "https://a/page")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        store
+            .last_result(AccountId(2), Kind::Text, "https://a/page")
+            .await
+            .unwrap()
+            .is_none(),
+        "never another tenant's"
+    );
     sql.pass(5_000).await;
-    assert!((5..9).contains(&store.last_result(TENANT, Kind::Text, "https://a/page").await.unwrap().unwrap().age_s));
+    assert!(
+        (5..9).contains(
+            &store
+                .last_result(TENANT, Kind::Text, "https://a/page")
+                .await
+                .unwrap()
+                .unwrap()
+                .age_s
+        )
+    );
 }
 
 pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
@@ -80,8 +193,17 @@ pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
     mixed(sql).await;
     let figures = store.queues(Some(TENANT)).await.unwrap();
     let names: Vec<_> = figures.iter().map(|queue| queue.name.as_str()).collect();
-    assert_eq!(names, ["type_1_queue", "type_2_queue", "type_3_queue", "callback_queue"]);
-    let counts = |queue: &trawl_store::QueueFigures| (queue.ready, queue.leased, queue.delayed, queue.dead);
+    assert_eq!(
+        names,
+        [
+            "type_1_queue",
+            "type_2_queue",
+            "type_3_queue",
+            "callback_queue"
+        ]
+    );
+    let counts =
+        |queue: &trawl_store::QueueFigures| (queue.ready, queue.leased, queue.delayed, queue.dead);
     assert_eq!(counts(&figures[0]), (1, 1, 0, 1));
     assert_eq!(counts(&figures[1]), (1, 1, 0, 1));
     assert_eq!(counts(&figures[3]), (4, 0, 0, 0));
@@ -89,21 +211,52 @@ pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
     sql.pass(90_000).await;
     assert!((90..95).contains(&store.queues(None).await.unwrap()[0].oldest_age_s));
     assert!((90..95).contains(&store.queues(Some(TENANT)).await.unwrap()[3].oldest_age_s));
-    assert_eq!(store.queues(Some(AccountId(77))).await.unwrap().iter().map(|queue| queue.ready).sum::<u64>(), 0);
+    assert_eq!(
+        store
+            .queues(Some(AccountId(77)))
+            .await
+            .unwrap()
+            .iter()
+            .map(|queue| queue.ready)
+            .sum::<u64>(),
+        0
+    );
 }
 
 pub(super) async fn robots_and_dead_requests<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     assert!(store.robots("https://a").await.unwrap().is_none());
-    store.put_robots("https://a", "ok", b"User-agent: *", 60).await.unwrap();
-    store.put_robots("https://a", "missing", b"", 120).await.unwrap();
+    store
+        .put_robots("https://a", "ok", b"User-agent: *", 60)
+        .await
+        .unwrap();
+    store
+        .put_robots("https://a", "missing", b"", 120)
+        .await
+        .unwrap();
     let cached = store.robots("https://a").await.unwrap().unwrap();
-    assert_eq!((cached.state.as_str(), cached.body.len(), cached.expires_ms - cached.fetched_ms), ("missing", 0, 120_000));
+    assert_eq!(
+        (
+            cached.state.as_str(),
+            cached.body.len(),
+            cached.expires_ms - cached.fetched_ms
+        ),
+        ("missing", 0, 120_000)
+    );
     sql.pass(121_000).await;
     let cached = store.robots("https://a").await.unwrap().unwrap();
-    assert!(cached.now_ms > cached.expires_ms, "an expired copy is still told");
-    store.dead_request("data_queue", b"{not json \xff", "it is not JSON").await.unwrap();
-    let kept = sql.run("SELECT source, reason, body FROM dead_requests", vec![]).await.unwrap();
+    assert!(
+        cached.now_ms > cached.expires_ms,
+        "an expired copy is still told"
+    );
+    store
+        .dead_request("data_queue", b"{not json \xff", "it is not JSON")
+        .await
+        .unwrap();
+    let kept = sql
+        .run("SELECT source, reason, body FROM dead_requests", vec![])
+        .await
+        .unwrap();
     assert_eq!(kept.rows.len(), 1);
 }
 
@@ -114,11 +267,26 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
     assert_eq!(store.purge(30, 90, 500).await.unwrap(), 0);
     sql.pass(31 * DAY_MS).await;
     assert_eq!(store.purge(30, 90, 500).await.unwrap(), 2, "two results");
-    assert_eq!(store.result(TENANT, ids[2]).await.unwrap(), ResultLookup::Expired);
+    assert_eq!(
+        store.result(TENANT, ids[2]).await.unwrap(),
+        ResultLookup::Expired
+    );
     sql.pass(60 * DAY_MS).await;
     store.purge(30, 90, 500).await.unwrap();
-    let left = store.messages(TENANT, &Filter { limit: 100, ..Filter::default() }).await.unwrap();
-    assert!(left.iter().all(|message| !message.state.is_terminal()), "unfinished messages stay, however old");
+    let left = store
+        .messages(
+            TENANT,
+            &Filter {
+                limit: 100,
+                ..Filter::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert!(
+        left.iter().all(|message| !message.state.is_terminal()),
+        "unfinished messages stay, however old"
+    );
     assert_eq!(left.len(), 4);
     let orphans = sql
         .run(
