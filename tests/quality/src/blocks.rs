@@ -24,7 +24,6 @@ struct BlockRow {
     row: Vec<f32>,
     words: Vec<String>,
     label: f32,
-    groups: [u32; 4],
 }
 
 /// Words that a run shared with the truth must have to count out of order.
@@ -41,18 +40,8 @@ pub(crate) fn write(pages: &[Page], file: &Path) -> Result<()> {
         let truth = words(&page.truth.main_content);
         let texts: Vec<Vec<String>> = table.texts.iter().map(|text| words(text)).collect();
         let labels = labels(&texts, &truth);
-        let rows = table
-            .rows
-            .into_iter()
-            .zip(texts)
-            .zip(labels)
-            .zip(table.groups);
-        let blocks = rows.map(|(((row, words), label), groups)| BlockRow {
-            row,
-            words,
-            label,
-            groups,
-        });
+        let rows = table.rows.into_iter().zip(texts).zip(labels);
+        let blocks = rows.map(|((row, words), label)| BlockRow { row, words, label });
         let page = PageTable {
             id: &page.truth.id,
             page_type: &page.truth.page_type,

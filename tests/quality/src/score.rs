@@ -58,41 +58,10 @@ pub(crate) fn run(
             .push(score[2]);
     }
     if details {
-        for (page, [precision, recall, f1]) in pages.iter().zip(&scores) {
-            println!(
-                "{name} {} {} P={precision:.3} R={recall:.3} F1={f1:.3} {}",
-                page.truth.id, page.truth.page_type, page.truth.url
-            );
-        }
+        print_details(name, pages, &scores, &results);
     }
     let mut metadata = Metadata::default();
     for (page, result) in pages.iter().zip(&results) {
-        if details {
-            let field = |field: &Option<Sourced>| {
-                field
-                    .as_ref()
-                    .map(|field| format!("{} ({})", field.value, field.source))
-            };
-            let (truth, found) = (&page.truth, &result.metadata);
-            println!(
-                "{name} {} title {:?} / {:?}",
-                truth.id,
-                truth.title,
-                field(&found.title)
-            );
-            println!(
-                "{name} {} author {:?} / {:?}",
-                truth.id,
-                truth.author,
-                field(&found.author)
-            );
-            println!(
-                "{name} {} date {:?} / {:?}",
-                truth.id,
-                truth.publish_date,
-                field(&found.date)
-            );
-        }
         metadata.count(&page.truth, result);
     }
     Figures {
@@ -109,6 +78,19 @@ pub(crate) fn run(
         dates_false: metadata.dates_false,
         undated: pages.len() - metadata.dates,
         pages_per_second,
+    }
+}
+
+/// A page a line with its score, and a line for each field as known and as found.
+fn print_details(name: &str, pages: &[Page], scores: &[[f64; 3]], results: &[TextResult]) {
+    let field = |field: &Option<Sourced>| field.as_ref().map(|field| format!("{} ({})", field.value, field.source));
+    for ((page, [precision, recall, f1]), result) in pages.iter().zip(scores).zip(results) {
+        let (truth, found) = (&page.truth, &result.metadata);
+        let id = &truth.id;
+        println!("{name} {id} {} P={precision:.3} R={recall:.3} F1={f1:.3} {}", truth.page_type, truth.url);
+        println!("{name} {id} title {:?} / {:?}", truth.title, field(&found.title));
+        println!("{name} {id} author {:?} / {:?}", truth.author, field(&found.author));
+        println!("{name} {id} date {:?} / {:?}", truth.publish_date, field(&found.date));
     }
 }
 

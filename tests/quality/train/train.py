@@ -17,12 +17,14 @@ import numpy
 TYPES = ["article", "service", "product", "collection", "forum", "listing", "documentation"]
 FOLDS = 7
 TYPE_ROUNDS = 60
+TYPE_MODELS = 3
 BLOCK_ROUNDS = 150
 COMMON = dict(verbose=-1, use_missing=False, zero_as_missing=False, num_threads=1, deterministic=True, seed=1)
 TYPE_MODEL = dict(COMMON, objective="multiclass", num_class=len(TYPES), learning_rate=0.08, num_leaves=5, min_data_in_leaf=8,
                   feature_fraction=0.2, bagging_fraction=0.8, bagging_freq=1, lambda_l2=5)
 BLOCK_MODEL = dict(COMMON, objective="cross_entropy", learning_rate=0.08, num_leaves=31, min_data_in_leaf=40,
                    feature_fraction=0.3, bagging_fraction=0.7, bagging_freq=1, lambda_l2=8, max_bin=63)
+BLOCK_MODELS = [dict(seed=1), dict(seed=7, feature_fraction=0.2)]
 LEAF = 0x8000
 
 
@@ -62,18 +64,32 @@ class Data:
 
 
 def train_types(data, chosen):
-    return lightgbm.train(TYPE_MODEL, lightgbm.Dataset(data.page_rows[chosen], data.types[chosen]), TYPE_ROUNDS)
+    """Several models that differ by chance only: their mean hangs less on single pages."""
+    train = lambda seed: lightgbm.train(dict(TYPE_MODEL, seed=seed), lightgbm.Dataset(data.page_rows[chosen], data.types[chosen]), TYPE_ROUNDS)
+    return [train(seed) for seed in range(TYPE_MODELS)]
+
+
+def predict_types(models, rows):
+    raw = sum(model.predict(rows, raw_score=True) for model in models) / len(models)
+    odds = numpy.exp(raw - raw.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
 
 
 def train_blocks(rows, data, chosen):
-    return lightgbm.train(BLOCK_MODEL, lightgbm.Dataset(rows[chosen], data.labels[chosen], weight=data.weights[chosen]), BLOCK_ROUNDS)
+    dataset = lambda: lightgbm.Dataset(rows[chosen], data.labels[chosen], weight=data.weights[chosen])
+    return [lightgbm.train(dict(BLOCK_MODEL, **differs), dataset(), BLOCK_ROUNDS) for differs in BLOCK_MODELS]
+
+
+def predict_blocks(models, rows):
+    raw = sum(model.predict(rows, raw_score=True) for model in models) / len(models)
+    return 1 / (1 + numpy.exp(-raw))
 
 
 def unseen_types(data, fold):
     """Each page's odds of its kind by a model that has not seen the page, as it is for the pages of the world."""
     odds = numpy.zeros((len(data.pages), len(TYPES)))
     for held in range(FOLDS):
-        odds[fold == held] = train_types(data, fold != held).predict(data.page_rows[fold == held])
+        odds[fold == held] = predict_types(train_types(data, fold != held), data.page_rows[fold == held])
     return odds
 
 
@@ -102,10 +118,9 @@ def cross_validate(data, rows, fold, folder):
     for held in range(FOLDS):
         chosen = fold[data.owner] != held
         blocks = train_blocks(rows, data, chosen)
-        odds[~chosen] = blocks.predict(rows[~chosen])
+        odds[~chosen] = predict_blocks(blocks, rows[~chosen])
         with open("%s/%d.bin" % (folder, held), "wb") as out:
-            write(out, train_types(data, fold != held))
-            write(out, blocks)
+            write_model(out, train_types(data, fold != held), blocks)
     with open("%s/folds.json" % folder, "w") as out:
         json.dump({page["id"]: int(held) for page, held in zip(data.pages, fold)}, out, indent=0, sort_keys=True)
         out.write("\n")
@@ -117,12 +132,12 @@ def cross_validate(data, rows, fold, folder):
     print("unseen pages: %.4f" % scores.mean(), *("%s %.3f" % (name, scores[data.types == kind].mean()) for kind, name in enumerate(TYPES)))
 
 
-def write_tree(out, tree):
+def write_tree(out, tree, scale):
     splits, leaves = [], []
 
     def add(node):
         if "leaf_value" in node:
-            leaves.append(node["leaf_value"])
+            leaves.append(node["leaf_value"] * scale)
             return LEAF | (len(leaves) - 1)
         at = len(splits)
         # Not above the double: then `<=` decides for every single-precision number as it did in training.
@@ -144,11 +159,18 @@ def write_tree(out, tree):
     out.write(struct.pack("<%df" % len(leaves), *leaves))
 
 
-def write(out, model):
-    trees = model.dump_model()["tree_info"]
+def write_ensemble(out, models, scale):
+    trees = [tree for model in models for tree in model.dump_model()["tree_info"]]
     out.write(struct.pack("<I", len(trees)))
     for tree in trees:
-        write_tree(out, tree)
+        write_tree(out, tree, scale)
+
+
+def write_model(out, types, blocks):
+    """The type models as one ensemble of their mean; the block models one by one, so that a hurried engine reads one."""
+    write_ensemble(out, types, 1 / len(types))
+    for model in blocks:
+        write_ensemble(out, [model], 1)
 
 
 def main():
@@ -161,8 +183,7 @@ def main():
         cross_validate(data, rows, fold, sys.argv[3])
     everything = numpy.ones(len(data.pages), bool)
     with open(sys.argv[2], "wb") as out:
-        write(out, train_types(data, everything))
-        write(out, train_blocks(rows, data, numpy.ones(len(data.labels), bool)))
+        write_model(out, train_types(data, everything), train_blocks(rows, data, numpy.ones(len(data.labels), bool)))
 
 
 main()

@@ -553,3 +553,21 @@ pub mod domains {
     /// Bytes of one JSON-LD script: its tree takes several times that.
     pub const JSON_LD_BYTES_MAX: usize = 1_024 * 1_024;
 }
+
+/// The text engine: what it reads and keeps of one page.
+pub mod text {
+    /// Bytes of a page that are parsed; the fetch lets no more through either.
+    pub const PAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+    /// Elements and runs of text: ten times the largest of 350 real pages, at some 200 bytes each with all tables.
+    pub const NODES_MAX: usize = 300_000;
+    /// Open elements at one time (browsers stop at 512): real pages stay under 100.
+    pub const DEPTH_MAX: usize = 400;
+    /// Attributes of one element.
+    pub const ATTRIBUTES_MAX: usize = 64;
+    /// Text of a result; its Markdown is in proportion.
+    pub const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// A selector: people type less.
+    pub const SELECTOR_BYTES_MAX: usize = 1_000;
+    /// JSON-LD that is parsed.
+    pub const JSON_LD_BYTES_MAX: usize = 1024 * 1024;
+}

@@ -12,6 +12,8 @@ mod tag;
 
 use std::borrow::Cow;
 
+use trawl_core::limits::text as limits;
+
 pub use entities::decode as decode_entities;
 pub use selector::{Selector, SelectorError};
 pub use tag::Tag;
@@ -32,10 +34,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            bytes_max: 20 << 20,
-            nodes_max: 300_000,
-            depth_max: 400,
-            attributes_max: 64,
+            bytes_max: limits::PAGE_BYTES_MAX,
+            nodes_max: limits::NODES_MAX,
+            depth_max: limits::DEPTH_MAX,
+            attributes_max: limits::ATTRIBUTES_MAX,
         }
     }
 }

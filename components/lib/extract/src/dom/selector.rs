@@ -1,5 +1,7 @@
 //! CSS selectors over the DOM: the common ones, matched without recursion.
 
+use trawl_core::limits::text::SELECTOR_BYTES_MAX;
+
 use super::{Document, NodeId, Tag};
 
 /// A parsed selector list.
@@ -24,9 +26,6 @@ pub enum SelectorError {
     #[error("the selector is not understood from {0:?} on")]
     Unsupported(String),
 }
-
-/// Selectors are typed by people; longer ones are a mistake or an attack.
-const SELECTOR_BYTES_MAX: usize = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Combinator {

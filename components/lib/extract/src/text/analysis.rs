@@ -5,7 +5,7 @@ use super::candidates::Candidates;
 use super::features::Page;
 use super::layout::Layout;
 use super::page::PageFacts;
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, Tag};
 
 /// Blocks, what their elements pass on, where extractors point, and what the page is.
 pub(crate) struct Analysis {
@@ -38,29 +38,6 @@ impl Analysis {
             facts: &self.facts,
         }
     }
-
-    /// For each block the elements that it is grouped by: its parent, the two block-level elements above that, and the
-    /// outermost of a list of like elements.
-    pub(crate) fn groups(&self, document: &Document<'_>) -> Vec<[NodeId; 4]> {
-        let group = |container: NodeId| {
-            let mut levels = document
-                .ancestors(container)
-                .filter(|node| document.tag(*node).is_block());
-            let (first, second, third) = (levels.next(), levels.next(), levels.next());
-            let outer = document.parent(self.layout.repeated_outer[container as usize].0);
-            [
-                first.unwrap_or(0),
-                second.unwrap_or(0),
-                third.unwrap_or(0),
-                outer,
-            ]
-        };
-        self.blocks
-            .list
-            .iter()
-            .map(|block| group(block.container))
-            .collect()
-    }
 }
 
 /// The sorted hashes of the words of the page's title.
@@ -82,6 +59,6 @@ pub(crate) fn row_widths() -> (usize, usize) {
     let page = analysis.page(&document);
     (
         page.page_row().len(),
-        page.rows().width + super::model::TYPES,
+        page.rows(&[0.0; super::model::TYPES]).width,
     )
 }

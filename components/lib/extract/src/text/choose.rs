@@ -28,19 +28,10 @@ pub(crate) struct Choice {
 pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model) -> Choice {
     let page = analysis.page(document);
     let types = model.types(&page.page_row());
-    let mut rows = page.rows();
-    let mut odds = Vec::with_capacity(analysis.blocks.list.len());
-    let mut row = Vec::with_capacity(rows.width + types.0.len());
-    for (block, values) in analysis
-        .blocks
-        .list
-        .iter()
-        .zip(rows.values.chunks_mut(rows.width.max(1)))
-    {
-        row.clear();
-        row.extend_from_slice(values);
-        row.extend(types.0);
-        odds.push(model.block(&row) * profile(analysis, block, &types));
+    let rows = page.rows(&types.0);
+    let mut odds = model.blocks(&rows.values, rows.width);
+    for (block, odds) in analysis.blocks.list.iter().zip(&mut odds) {
+        *odds *= profile(analysis, block, &types);
     }
     let kept = best_set(&analysis.blocks.list, &odds);
     Choice { kept, types }

@@ -29,13 +29,15 @@ const NEIGHBOURS: [isize; 4] = [-2, -1, 1, 2];
 const LEVELS: [usize; 4] = [1, 2, 4, 6];
 
 impl Page<'_> {
-    /// The rows of all blocks.
-    pub(crate) fn rows(&self) -> Rows {
+    /// The rows of all blocks, each with these numbers of the page at its end.
+    pub(crate) fn rows(&self, page_odds: &[f32]) -> Rows {
         let list = &self.blocks.list;
         let basics: Vec<[f32; 4]> = list.iter().map(|block| self.basics(block)).collect();
         let repeats = self.repeats();
-        let mut values = Vec::with_capacity(list.len() * 160);
+        let mut values = Vec::with_capacity(list.len() * 192);
         let mut heading = Heading::default();
+        let mut whole = Vec::new();
+        self.whole_page(&mut whole);
         let total_words = self.facts.words.max(1.0);
         for (index, block) in list.iter().enumerate() {
             self.own(block, &mut values);
@@ -54,7 +56,8 @@ impl Page<'_> {
                 heading = Heading::of(self.document, block, index);
             }
             values.push(f32::from(repeats[index].min(20)));
-            self.whole_page(&mut values);
+            values.extend(&whole);
+            values.extend(page_odds);
         }
         let width = values.len() / list.len().max(1);
         Rows { values, width }

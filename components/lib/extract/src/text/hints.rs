@@ -354,6 +354,44 @@ pub(crate) fn of_classes(classes: &str) -> Hints {
         .fold(0, |hints, class| hints | of_names(class))
 }
 
+/// Class names seen before: pages repeat the same few hundreds of times.
+pub(crate) struct Cache {
+    entries: Vec<(u64, Hints)>,
+}
+
+/// A power of two; two names that share an entry only push each other out.
+const CACHE_ENTRIES: usize = 512;
+
+impl Cache {
+    pub(crate) fn new() -> Cache {
+        Cache { entries: vec![(0, 0); CACHE_ENTRIES] }
+    }
+
+    /// [`of_classes`], or what it said of the same classes before.
+    pub(crate) fn of_classes(&mut self, classes: &str) -> Hints {
+        let hash = hash(classes.as_bytes());
+        let entry = &mut self.entries[hash as usize % CACHE_ENTRIES];
+        if entry.0 != hash {
+            *entry = (hash, of_classes(classes));
+        }
+        entry.1
+    }
+}
+
+/// A hash over eight bytes at a time; never 0, which marks an empty entry. A collision only costs a hint.
+fn hash(bytes: &[u8]) -> u64 {
+    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut hash = bytes.len() as u64;
+    for word in words {
+        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
+    }
+    for byte in rest {
+        hash = (hash.rotate_left(5) ^ u64::from(*byte)).wrapping_mul(MIX);
+    }
+    (hash ^ (hash >> 32)) | 1 << 63
+}
+
 fn of_word(word: &[u8]) -> Hints {
     let letter = word[0].to_ascii_lowercase() - b'a';
     let (from, to) = BY_LETTER[usize::from(letter)];

@@ -98,6 +98,7 @@ impl Layout {
 
     /// Passes tags and hints from parent to child; the shape of each element.
     fn inherit(&mut self, document: &Document<'_>) -> Vec<u32> {
+        let mut cache = hints::Cache::new();
         let mut shapes = vec![0; document.len() as usize];
         for node in 1..document.len() {
             let at = node as usize;
@@ -108,7 +109,7 @@ impl Layout {
                 continue;
             }
             self.distance[at] = self.distance[parent].map(|distance| (distance + 1).min(FAR));
-            let own = Own::of(document, node, tag);
+            let own = Own::of(document, node, tag, &mut cache);
             self.above[at] |= own.above;
             let mut left = own.hints;
             while left != 0 {
@@ -204,7 +205,7 @@ struct Own {
 }
 
 impl Own {
-    fn of(document: &Document<'_>, node: NodeId, tag: Tag) -> Own {
+    fn of(document: &Document<'_>, node: NodeId, tag: Tag, cache: &mut hints::Cache) -> Own {
         let mut own = Own {
             above: of_tag(tag),
             hints: 0,
@@ -218,7 +219,7 @@ impl Own {
         for (name, value) in document.attributes(node) {
             match name.as_bytes() {
                 b"class" => {
-                    own.hints |= hints::of_classes(value);
+                    own.hints |= cache.of_classes(value);
                     for byte in value
                         .split_ascii_whitespace()
                         .next()

@@ -16,12 +16,13 @@ mod topics;
 pub mod training;
 
 use serde::Serialize;
+use trawl_core::limits::text::TEXT_BYTES_MAX;
 use url::Url;
 
 use crate::dom::{Document, Limits, Selector, SelectorError};
 use analysis::Analysis;
 pub use metadata::{ArticleData, Metadata, Sourced};
-use model::Model;
+use model::{Effort, Model};
 
 /// How a page is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,11 +46,10 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// How many trees judge each block.
-    fn trees_max(self) -> usize {
+    fn effort(self) -> Effort {
         match self {
-            Mode::Best => usize::MAX,
-            Mode::Fast => FAST_TREES_MAX,
+            Mode::Best => Effort::Full,
+            Mode::Fast => Effort::Trees(FAST_TREES_MAX),
         }
     }
 }
@@ -77,9 +77,6 @@ pub struct TextResult {
     pub truncated: Option<&'static str>,
 }
 
-/// Bytes of text in a result; longer ones are cut.
-const TEXT_BYTES_MAX: usize = 4 << 20;
-
 /// Trees that judge each block in [`Mode::Fast`]; the first ones tell the most.
 const FAST_TREES_MAX: usize = 40;
 /// With fewer words the page is taken to build its text by script, and what it says about itself stands in.
@@ -90,7 +87,7 @@ const WORDS_MIN: usize = 25;
 /// # Errors
 /// [`TextError::Selector`] when the selector is not understood.
 pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult, TextError> {
-    extract_with(html, options, &Model::read(options.mode.trees_max()))
+    extract_with(html, options, &Model::read(options.mode.effort()))
 }
 
 fn extract_with(

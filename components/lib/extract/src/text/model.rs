@@ -88,20 +88,39 @@ struct Ensemble {
 /// The page's kind and the blocks' worth.
 pub(crate) struct Model {
     types: Ensemble,
-    blocks: Ensemble,
+    /// Block models that differ by chance only; their mean counts.
+    blocks: Vec<Ensemble>,
+}
+
+/// The block models in the file.
+const BLOCK_MODELS: usize = 2;
+/// Rows that go through a tree together: few enough to stay in the first-level cache, enough to make up for loading the
+/// tree.
+const ROWS_AT_ONCE: usize = 16;
+
+/// How much of the model judges the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// All of it.
+    Full,
+    /// The first trees of the first model, which tell the most.
+    Trees(usize),
 }
 
 impl Model {
-    /// Reads the file. `blocks_trees_max` bounds the trees that judge each block, the most telling first.
-    pub(crate) fn read(blocks_trees_max: usize) -> Model {
-        Model::from_bytes(FILE, blocks_trees_max)
+    /// Reads the engine's own file.
+    pub(crate) fn read(effort: Effort) -> Model {
+        Model::from_bytes(FILE, effort)
     }
 
     /// Reads another file of the same form.
-    pub(crate) fn from_bytes(file: &[u8], blocks_trees_max: usize) -> Model {
+    pub(crate) fn from_bytes(file: &[u8], effort: Effort) -> Model {
         let mut reader = Reader { rest: file };
         let types = Ensemble::read(&mut reader, usize::MAX);
-        let blocks = Ensemble::read(&mut reader, blocks_trees_max);
+        let blocks = match effort {
+            Effort::Full => (0..BLOCK_MODELS).map(|_| Ensemble::read(&mut reader, usize::MAX)).collect(),
+            Effort::Trees(trees_max) => vec![Ensemble::read(&mut reader, trees_max)],
+        };
         Model { types, blocks }
     }
 
@@ -117,15 +136,22 @@ impl Model {
         TypeOdds(odds.map(|odd| odd / total))
     }
 
-    /// How likely a block belongs to the main text.
-    pub(crate) fn block(&self, row: &[f32]) -> f32 {
-        let sum: f32 = self
-            .blocks
-            .trees
-            .iter()
-            .map(|tree| self.blocks.leaf(*tree, row))
-            .sum();
-        1.0 / (1.0 + (-sum).exp())
+    /// How likely each block belongs to the main text, for rows of this width one after another.
+    pub(crate) fn blocks(&self, rows: &[f32], width: usize) -> Vec<f32> {
+        let mut odds = Vec::with_capacity(rows.len() / width.max(1));
+        for group in rows.chunks(width.max(1) * ROWS_AT_ONCE) {
+            let mut sums = [0.0f32; ROWS_AT_ONCE];
+            for ensemble in &self.blocks {
+                for tree in &ensemble.trees {
+                    for (row, sum) in group.chunks_exact(width).zip(&mut sums) {
+                        *sum += ensemble.leaf(*tree, row);
+                    }
+                }
+            }
+            let models = self.blocks.len() as f32;
+            odds.extend(sums[..group.len() / width].iter().map(|sum| 1.0 / (1.0 + (-sum / models).exp())));
+        }
+        odds
     }
 }
 
@@ -203,7 +229,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ensemble, FILE, LEAF, Model, Reader};
+    use super::{Effort, Ensemble, FILE, LEAF, Model, Reader};
 
     /// A child that points past its tree or back up it would read wrong numbers or never end.
     fn check(ensemble: &Ensemble, width: usize) {
@@ -238,13 +264,13 @@ mod tests {
     fn the_file_is_sound_and_read_to_its_end() {
         let mut reader = Reader { rest: FILE };
         let types = Ensemble::read(&mut reader, usize::MAX);
-        let blocks = Ensemble::read(&mut reader, usize::MAX);
+        let blocks = [Ensemble::read(&mut reader, usize::MAX), Ensemble::read(&mut reader, usize::MAX)];
         assert!(reader.rest.is_empty());
         let (page_width, block_width) = crate::text::analysis::row_widths();
         check(&types, page_width);
-        check(&blocks, block_width);
+        blocks.iter().for_each(|ensemble| check(ensemble, block_width));
         assert_eq!(types.trees.len() % super::TYPES, 0);
-        let model = Model::read(usize::MAX);
+        let model = Model::read(Effort::Full);
         let odds = model.types(&vec![0.0; page_width]);
         assert!((odds.0.iter().sum::<f32>() - 1.0).abs() < 1e-3);
     }

@@ -13,8 +13,6 @@ pub struct Table {
     pub page: Vec<f32>,
     /// The text of each block.
     pub texts: Vec<String>,
-    /// For each block the numbers of its enclosing elements, innermost first, for figures over groups of blocks.
-    pub groups: Vec<[u32; 4]>,
 }
 
 /// The table of one page.
@@ -22,7 +20,7 @@ pub fn table(html: &str, url: &str) -> Table {
     let document = Document::parse(html, &Limits::default());
     let analysis = Analysis::new(&document, Some(url));
     let page = analysis.page(&document);
-    let rows = page.rows();
+    let rows = page.rows(&[]);
     let texts = analysis.blocks.list.iter().map(|block| {
         let mut text = String::new();
         for node in block.first..block.end {
@@ -36,7 +34,6 @@ pub fn table(html: &str, url: &str) -> Table {
     Table {
         page: page.page_row(),
         texts: texts.collect(),
-        groups: analysis.groups(&document),
         rows: rows
             .values
             .chunks(rows.width.max(1))
@@ -57,6 +54,6 @@ pub fn extract_text_by(
     extract_with(
         html,
         options,
-        &Model::from_bytes(model, options.mode.trees_max()),
+        &Model::from_bytes(model, options.mode.effort()),
     )
 }

@@ -48,12 +48,35 @@ pub(super) fn find(
         }
     }
     for (list, source) in scan.authors.iter().zip(["microdata", "link", "byline"]) {
-        if let Some(found) = list
-            .iter()
-            .find_map(|node| clean(&name_in(document, *node)?, site))
-        {
+        if let Some(found) = list.iter().find_map(|node| clean(&name_in(document, *node)?, site)) {
             return Sourced::new(found, source);
         }
+    }
+    Sourced::new(byline(document, *scan.headings.first()?, site)?, "byline")
+}
+
+/// Nodes after the heading in which a byline is looked for.
+const BYLINE_NODES_MAX: NodeId = 300;
+
+/// A text after the heading that begins with "by".
+fn byline(document: &Document<'_>, heading: NodeId, site: Option<&str>) -> Option<String> {
+    let mut follows_by = false;
+    for node in document.end(heading)..document.len().min(document.end(heading) + BYLINE_NODES_MAX) {
+        let text = document.text(node).trim();
+        let is_script = matches!(document.tag(document.parent(node)), Tag::Script | Tag::Style);
+        if document.tag(node) != Tag::Text || text.is_empty() || is_script {
+            continue;
+        }
+        let introduced = ["by", "written by", "posted by", "author:"].iter().find_map(|word| {
+            let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
+            Some(&text[head.len()..]).filter(|rest| !rest.starts_with(char::is_alphanumeric))
+        });
+        let name = if follows_by { Some(text) } else { introduced.filter(|rest| !rest.trim().is_empty()) };
+        if let Some(name) = name.and_then(|name| clean(name.trim_start_matches([':', ' ', '\u{a0}']), site)) {
+            let is_person = name.starts_with(char::is_uppercase) && name.split_whitespace().count() <= 5 && !name.contains(|c: char| c.is_ascii_digit());
+            return is_person.then_some(name);
+        }
+        follows_by = introduced.is_some();
     }
     None
 }
@@ -106,8 +129,17 @@ fn clean(value: &str, site: Option<&str>) -> Option<String> {
             name = name[prefix.len()..].trim_start_matches([' ', ':', '\n', '\u{a0}']);
         }
     }
-    for end in [" | ", " • ", " · ", " – ", " on ", "@", " in "] {
+    for end in [" | ", " • ", " · ", " – ", " on ", " in ", ". Reviewed", " Updated", " Published"] {
         name = name.split(end).next().unwrap_or(name);
+    }
+    // A date runs on after many names.
+    if let Some(digit) = name.find(|character: char| character.is_ascii_digit())
+        && digit > 3
+        && name[..digit].contains(' ')
+    {
+        let head = name[..digit].trim_end();
+        let (rest, last) = head.rsplit_once(' ').unwrap_or((head, ""));
+        name = if is_month(last) { rest } else { head };
     }
     let name = name
         .trim()
@@ -125,6 +157,11 @@ fn clean(value: &str, site: Option<&str>) -> Option<String> {
             .iter()
             .any(|nobody| name.eq_ignore_ascii_case(nobody));
     is_name.then(|| name.to_owned())
+}
+
+fn is_month(word: &str) -> bool {
+    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    word.get(..3).is_some_and(|head| MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month)))
 }
 
 /// What systems put where a name should be.
@@ -159,6 +196,7 @@ mod tests {
             ("Written by: Jane Doe | Staff", Some("Jane Doe")),
             ("Byron Smith", Some("Byron Smith")),
             ("https://example.org/jane", None),
+            ("Jane Doe March 2, 2026", Some("Jane Doe")),
             ("admin", None),
             ("Example", None),
             ("", None),

@@ -1,13 +1,12 @@
 //! JSON-LD: the things that a page describes in its scripts.
 
 use serde_json::Value;
+use trawl_core::limits::text::JSON_LD_BYTES_MAX;
 
 use super::ArticleData;
 use super::scan::Scan;
 use crate::dom::Document;
 
-/// Bytes of JSON-LD that are read of one page.
-const JSON_BYTES_MAX: usize = 1 << 20;
 /// Things that are looked at.
 const THINGS_MAX: usize = 2_000;
 
@@ -38,7 +37,7 @@ pub(crate) struct JsonLd {
 
 impl JsonLd {
     pub(crate) fn new(document: &Document<'_>, scan: &Scan<'_>) -> JsonLd {
-        let mut left = JSON_BYTES_MAX;
+        let mut left = JSON_LD_BYTES_MAX;
         let mut json = JsonLd::default();
         for script in &scan.scripts {
             let source = document
@@ -246,8 +245,6 @@ fn kinds_of(thing: &Value) -> impl Iterator<Item = &str> {
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let short = |kind: &'static str| kind;
-    let _ = short;
     kind.and_then(Value::as_str)
         .into_iter()
         .chain(listed.iter().filter_map(Value::as_str))

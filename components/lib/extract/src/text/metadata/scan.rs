@@ -50,12 +50,9 @@ impl<'a> Scan<'a> {
                     .or_else(|| document.attribute(node, "xml:lang"))
             }
             Tag::Meta => self.read_meta(document, node),
-            Tag::Link => {
-                if self.canonical.is_none()
-                    && document
-                        .raw_attribute(node, "rel")
-                        .is_some_and(|rel| rel.eq_ignore_ascii_case("canonical"))
-                {
+            Tag::Link if self.canonical.is_none() => {
+                let rel = document.raw_attribute(node, "rel").unwrap_or_default();
+                if rel.eq_ignore_ascii_case("canonical") {
                     self.canonical = document.attribute(node, "href");
                 }
             }
