@@ -11,14 +11,14 @@ use crate::{
     SystemResolver, Timeouts,
 };
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
-use trawl_core::limits::outbound::RESPONSE_HEADERS_MAX;
+use trawl_core::limits::outbound::{RESPONSE_HEAD_BYTES_MAX, RESPONSE_HEADERS_MAX};
 
 /// Sends requests over pooled connections; a clone shares the pool.
 #[derive(Clone)]
@@ -193,7 +193,7 @@ impl Shared {
         slot: OwnedSemaphorePermit,
         attempt: &Attempt<'_>,
     ) -> Result<Response<ResponseBody>, OutboundError> {
-        if response.headers().len() > RESPONSE_HEADERS_MAX {
+        if head_is_too_large(response.headers()) {
             return Err(OutboundError::ResponseHeadTooLarge);
         }
         let lease = Lease {
@@ -234,6 +234,15 @@ async fn exchange(
             silent: false,
         }),
     }
+}
+
+/// The connection bounds what it buffers, which may be a little more than the limit; this is the limit itself.
+fn head_is_too_large(headers: &HeaderMap) -> bool {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    headers.len() > RESPONSE_HEADERS_MAX || bytes > RESPONSE_HEAD_BYTES_MAX
 }
 
 /// The request once more: if none of it was sent, or if it is safe to repeat and the peer never began to answer.

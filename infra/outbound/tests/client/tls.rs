@@ -1,0 +1,180 @@
+//! TLS with an authority of our own, over both protocols.
+
+use crate::support::{Script, class, get, serve, text};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use trawl_outbound::{Class, Client, Options, OptionsError, OutboundError, Timeouts};
+
+struct Authority {
+    directory: tempfile::TempDir,
+    config: Arc<rustls::ServerConfig>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = params.self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(params, ca_key);
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ca.pem"), ca.pem()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self {
+            directory,
+            config: Arc::new(config),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    async fn serve(&self) -> crate::support::Server {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        serve(move |tcp| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(tls) = acceptor.accept(tcp).await else {
+                    return;
+                };
+                let service = service_fn(|_: Request<hyper::body::Incoming>| async {
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("secret"))))
+                });
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(tls), service)
+                    .await;
+            }
+        })
+        .await
+    }
+}
+
+fn client(options: Options, server: SocketAddr) -> Client {
+    let script = Script {
+        answers: vec![vec![server]],
+        asked: Arc::default(),
+    };
+    Client::with_resolver(options, |_: &Class, _: SocketAddr| true, script).unwrap()
+}
+
+#[tokio::test]
+async fn http2_is_agreed_on_and_shares_one_connection() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let client = client(
+        Options {
+            extra_ca_files: vec![authority.file()],
+            ..Options::default()
+        },
+        server.address,
+    );
+    for _ in 0..20 {
+        let response = client
+            .send(&class(), get("https://site.test/"), Timeouts::default())
+            .await
+            .unwrap();
+        assert_eq!(response.version(), Version::HTTP_2);
+        assert_eq!(text(response).await.unwrap(), "secret");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn http1_over_tls_is_kept_alive() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let options = Options {
+        extra_ca_files: vec![authority.file()],
+        http2: false,
+        ..Options::default()
+    };
+    let client = client(options, server.address);
+    for _ in 0..20 {
+        let response = client
+            .send(&class(), get("https://site.test/"), Timeouts::default())
+            .await
+            .unwrap();
+        assert_eq!(response.version(), Version::HTTP_11);
+        assert_eq!(text(response).await.unwrap(), "secret");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_authority_or_another_name_is_refused() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let stranger = client(Options::default(), server.address);
+    let outcome = stranger
+        .send(&class(), get("https://site.test/"), Timeouts::default())
+        .await;
+    assert!(
+        matches!(outcome, Err(OutboundError::TlsCertificateError(_))),
+        "{outcome:?}"
+    );
+    let friend = client(
+        Options {
+            extra_ca_files: vec![authority.file()],
+            ..Options::default()
+        },
+        server.address,
+    );
+    let outcome = friend
+        .send(&class(), get("https://other.test/"), Timeouts::default())
+        .await;
+    assert!(
+        matches!(outcome, Err(OutboundError::TlsCertificateError(_))),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_peer_without_tls_is_an_error_of_tls() {
+    let server = crate::support::hello().await;
+    let client = client(Options::default(), server.address);
+    let outcome = client
+        .send(&class(), get("https://site.test/"), Timeouts::default())
+        .await;
+    assert!(
+        matches!(outcome, Err(OutboundError::TlsProtocolError(_))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_file_without_authorities_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let options = Options {
+        extra_ca_files: vec![file.path().to_owned()],
+        ..Options::default()
+    };
+    let outcome = Client::new(options, |_: &Class, _: SocketAddr| true);
+    assert!(
+        matches!(outcome.err(), Some(OptionsError::CaFile { path, .. }) if path == file.path())
+    );
+}
