@@ -33,7 +33,8 @@ use crate::{
 /// The connections to one remote replica.
 pub(crate) struct Remote {
     origin: Origin,
-    idle: Mutex<Vec<(Link, Instant)>>,
+    /// Boxed, because a connection is a kilobyte that would be moved four times for each request.
+    idle: Mutex<Vec<(Box<Link>, Instant)>>,
 }
 
 /// One connection.
@@ -82,8 +83,7 @@ impl Remote {
                 },
             };
             let mut answer = pin!(link.sender.try_send_request(request));
-            let driver = &mut link.driver;
-            let closed = &mut link.closed;
+            let Link { driver, closed, .. } = &mut *link;
             let outcome = poll_fn(|context| {
                 // The connection first: it is what fills the answer.
                 if !*closed && Pin::new(&mut *driver).poll(context).is_ready() {
@@ -122,7 +122,7 @@ impl Remote {
         }
     }
 
-    fn answered(self: &Arc<Self>, response: Response<Incoming>, link: Link) -> Response<Body> {
+    fn answered(self: &Arc<Self>, response: Response<Incoming>, link: Box<Link>) -> Response<Body> {
         let (parts, body) = response.into_parts();
         let mut body = LinkedBody {
             body,
@@ -136,7 +136,7 @@ impl Remote {
     }
 
     /// The connection that was used last and is still good.
-    async fn idle_link(&self) -> Option<Link> {
+    async fn idle_link(&self) -> Option<Box<Link>> {
         loop {
             let (mut link, since) = self.idle().pop()?;
             if since.elapsed() > Duration::from_millis(limits::REMOTE_IDLE_MS) {
@@ -155,7 +155,7 @@ impl Remote {
         }
     }
 
-    async fn connect(&self) -> Result<Link, BoxError> {
+    async fn connect(&self) -> Result<Box<Link>, BoxError> {
         let connecting =
             TcpStream::connect((self.origin.host.trim_matches(['[', ']']), self.origin.port));
         let stream = tokio::time::timeout(Duration::from_millis(limits::CONNECT_MS), connecting)
@@ -165,14 +165,14 @@ impl Remote {
         let (sender, driver) = http1::Builder::new()
             .handshake(TokioIo::new(stream))
             .await?;
-        Ok(Link {
+        Ok(Box::new(Link {
             sender,
             driver,
             closed: false,
-        })
+        }))
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(Link, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Box<Link>, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,7 +180,7 @@ impl Remote {
 /// The body of an answer, which drives its connection and gives it back at the end.
 struct LinkedBody {
     body: Incoming,
-    link: Option<Link>,
+    link: Option<Box<Link>>,
     remote: Arc<Remote>,
 }
 

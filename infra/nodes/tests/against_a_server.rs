@@ -1,6 +1,9 @@
 //! The nodes against a small server that plays trawl.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails with its reason")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails with its reason"
+)]
 
 use std::sync::{
     Arc,
@@ -79,7 +82,7 @@ impl Server {
             (&2.into(), &"http://a/".into())
         );
         let number = self.posts.fetch_add(1, Relaxed) + 1;
-        let is_nth = |each: u64| each > 0 && number % each == 0;
+        let is_nth = |each: u64| each > 0 && number.is_multiple_of(each);
         if self.expire_after > 0
             && number > self.expire_after
             && head.headers["authorization"] == "Bearer t1"
@@ -95,7 +98,7 @@ impl Server {
                 .insert("retry-after", http::HeaderValue::from_static("0"));
             return Ok(busy);
         }
-        let replica = if number % 4 == 0 { "b" } else { "a" };
+        let replica = if number.is_multiple_of(4) { "b" } else { "a" };
         Ok(answer(
             202,
             format!(r#"{{"success":true,"data":{{"id":"{replica}","message_id":1}}}}"#),

@@ -229,16 +229,21 @@ async fn connection<H: Handler>(
     }
 }
 
+/// hyper's own limit. Stating it again would make hyper allocate the list of fields for every request.
+const HYPER_HEADERS_MAX: usize = 100;
+
 fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+    let mut http1 = builder.http1();
+    http1
         .timer(TokioTimer::new())
         // `Watched` tells a slow head from an idle connection, which one timeout can't.
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes_max.max(8 * 1024))
         // Not `pipeline_flush`: it would lose answers to requests that are refused before they were read to their end.
-        .max_headers(limits.headers_max);
+        .max_buf_size(limits.header_bytes_max.max(8 * 1024));
+    if limits.headers_max != HYPER_HEADERS_MAX {
+        http1.max_headers(limits.headers_max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
