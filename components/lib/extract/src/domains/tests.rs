@@ -25,89 +25,92 @@ fn sources(html: &str) -> Vec<String> {
         .collect()
 }
 
+/// A page with one reference, and the domain and source that come of it.
+const PLACES: &[(&str, &str)] = &[
+    ("<a href=https://e.org/>", "e.org a"),
+    ("<area href=//e.org>", "e.org area"),
+    ("<link rel=canonical href=https://e.org/>", "e.org link"),
+    (
+        "<link rel=alternate hreflang=de href=https://e.org/de>",
+        "e.org link",
+    ),
+    (
+        "<link rel=preload imagesrcset='https://e.org/a 1x'>",
+        "e.org link",
+    ),
+    ("<script src=https://e.org/x.js></script>", "e.org script"),
+    ("<img src=https://e.org/x.png>", "e.org img"),
+    (
+        "<img srcset='https://e.org/x 1x, https://e.org/y 2x'>",
+        "e.org img",
+    ),
+    ("<img data-src=https://e.org/x>", "e.org img"),
+    (
+        "<picture><source srcset=https://e.org/x></picture>",
+        "e.org source",
+    ),
+    ("<form action=https://e.org/post>", "e.org form"),
+    ("<button formaction=https://e.org/post>", "e.org form"),
+    ("<iframe src=https://e.org/></iframe>", "e.org iframe"),
+    ("<video poster=https://e.org/p>", "e.org video"),
+    ("<object data=https://e.org/o>", "e.org object"),
+    ("<q cite=https://e.org/>", "e.org cite"),
+    ("<a ping='https://e.org/a https://e.org/b'>", "e.org ping"),
+    (
+        "<svg><image xlink:href=https://e.org/i /></svg>",
+        "e.org svg",
+    ),
+    (
+        "<meta property=og:url content=https://e.org/>",
+        "e.org opengraph",
+    ),
+    (
+        "<meta name=twitter:image content=https://e.org/>",
+        "e.org opengraph",
+    ),
+    ("<meta itemprop=image content=https://e.org/>", "e.org meta"),
+    (
+        "<meta http-equiv=Refresh content='0; url=https://e.org/'>",
+        "e.org refresh",
+    ),
+    (
+        "<meta http-equiv=Content-Security-Policy content=\"img-src *.e.org\">",
+        "e.org csp",
+    ),
+    (
+        "<p style=\"background:url('https://e.org/i')\">",
+        "e.org style",
+    ),
+    (
+        "<p style='background:url(&quot;https://e.org/i&quot;)'>",
+        "e.org style",
+    ),
+    (
+        "<style>@import 'https://e.org/c.css';</style>",
+        "e.org style",
+    ),
+    (
+        "<script type=application/ld+json>{\"sameAs\":[\"https://e.org/u\"]}</script>",
+        "e.org same-as",
+    ),
+    (
+        "<script type='application/ld+json'>{\"@context\":\"https://schema.org\",\"logo\":\"https://e.org/l\"}</script>",
+        "e.org json-ld",
+    ),
+    (
+        "<noscript><img src=https://e.org/pixel></noscript>",
+        "e.org img",
+    ),
+    ("<a href='https&#58;//e.org/?a=1&amp;b=2'>", "e.org a"),
+    ("<a href='\n https://E.ORG:8443/x '>", "e.org a"),
+    ("<a href='ht\ntps://e.org/x'>", "e.org a"),
+    ("<a href='https:\\\\e.org\\x'>", "e.org a"),
+];
+
 #[test]
 fn every_place_of_a_reference_is_known() {
-    for (html, wanted) in [
-        ("<a href=https://e.org/>", "e.org a"),
-        ("<area href=//e.org>", "e.org area"),
-        ("<link rel=canonical href=https://e.org/>", "e.org link"),
-        (
-            "<link rel=alternate hreflang=de href=https://e.org/de>",
-            "e.org link",
-        ),
-        (
-            "<link rel=preload imagesrcset='https://e.org/a 1x'>",
-            "e.org link",
-        ),
-        ("<script src=https://e.org/x.js></script>", "e.org script"),
-        ("<img src=https://e.org/x.png>", "e.org img"),
-        (
-            "<img srcset='https://e.org/x 1x, https://e.org/y 2x'>",
-            "e.org img",
-        ),
-        ("<img data-src=https://e.org/x>", "e.org img"),
-        (
-            "<picture><source srcset=https://e.org/x></picture>",
-            "e.org source",
-        ),
-        ("<form action=https://e.org/post>", "e.org form"),
-        ("<button formaction=https://e.org/post>", "e.org form"),
-        ("<iframe src=https://e.org/></iframe>", "e.org iframe"),
-        ("<video poster=https://e.org/p>", "e.org video"),
-        ("<object data=https://e.org/o>", "e.org object"),
-        ("<q cite=https://e.org/>", "e.org cite"),
-        ("<a ping='https://e.org/a https://e.org/b'>", "e.org ping"),
-        (
-            "<svg><image xlink:href=https://e.org/i /></svg>",
-            "e.org svg",
-        ),
-        (
-            "<meta property=og:url content=https://e.org/>",
-            "e.org opengraph",
-        ),
-        (
-            "<meta name=twitter:image content=https://e.org/>",
-            "e.org opengraph",
-        ),
-        ("<meta itemprop=image content=https://e.org/>", "e.org meta"),
-        (
-            "<meta http-equiv=Refresh content='0; url=https://e.org/'>",
-            "e.org refresh",
-        ),
-        (
-            "<meta http-equiv=Content-Security-Policy content=\"img-src *.e.org\">",
-            "e.org csp",
-        ),
-        (
-            "<p style=\"background:url('https://e.org/i')\">",
-            "e.org style",
-        ),
-        (
-            "<p style='background:url(&quot;https://e.org/i&quot;)'>",
-            "e.org style",
-        ),
-        (
-            "<style>@import 'https://e.org/c.css';</style>",
-            "e.org style",
-        ),
-        (
-            "<script type=application/ld+json>{\"sameAs\":[\"https://e.org/u\"]}</script>",
-            "e.org same-as",
-        ),
-        (
-            "<script type='application/ld+json'>{\"@context\":\"https://schema.org\",\"logo\":\"https://e.org/l\"}</script>",
-            "e.org json-ld",
-        ),
-        (
-            "<noscript><img src=https://e.org/pixel></noscript>",
-            "e.org img",
-        ),
-        ("<a href='https&#58;//e.org/?a=1&amp;b=2'>", "e.org a"),
-        ("<a href='\n https://E.ORG:8443/x '>", "e.org a"),
-        ("<a href='ht\ntps://e.org/x'>", "e.org a"),
-        ("<a href='https:\\\\e.org\\x'>", "e.org a"),
-    ] {
-        assert_eq!(sources(html), [wanted], "{html}");
+    for (html, wanted) in PLACES {
+        assert_eq!(sources(html), [*wanted], "{html}");
     }
 }
 
@@ -364,7 +367,7 @@ fn the_fast_look_agrees_with_the_parser() {
         "https://e.a1/",
         "https://e.org:80:80/",
     ] {
-        let (fast, slow) = super::hosts::hosts_by_both_ways(&base, url);
+        let (fast, slow) = hosts::hosts_by_both_ways(&base, url);
         // A mere fragment leads nowhere new, so it does not count.
         let wanted = if url.starts_with('#') { None } else { slow };
         assert_eq!(fast, wanted, "{url}");
