@@ -66,6 +66,8 @@ fn from_failure(failure: rusqlite::ffi::Error, message: Option<String>) -> Sqlit
         ErrorCode::DiskFull => SqliteError::Full,
         ErrorCode::ConstraintViolation => SqliteError::Constraint(text),
         ErrorCode::AuthorizationForStatementDenied => SqliteError::Refused(text),
+        // SQLite gives a denied function the general code.
+        _ if text.starts_with("not authorized") => SqliteError::Refused(text),
         ErrorCode::OperationInterrupted => {
             SqliteError::Limit("interrupted: the statement ran too long".to_owned())
         }

@@ -1,0 +1,548 @@
+//! The promises of the crate, one test each.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use trawl_sqlite::{Connection, Database, Faults, Options, Rows, SqliteError, Value};
+
+fn open_with(options: Options) -> (TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("test.db"), options).unwrap();
+    (directory, database)
+}
+
+async fn table(options: Options) -> (TempDir, Database, Connection) {
+    let (directory, database) = open_with(options);
+    let connection = database.connection();
+    connection
+        .execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v UNIQUE)", vec![])
+        .await
+        .unwrap();
+    (directory, database, connection)
+}
+
+async fn insert(connection: &Connection, value: i64) -> Result<Rows, SqliteError> {
+    connection
+        .execute("INSERT INTO t (v) VALUES (?1)", vec![Value::Integer(value)])
+        .await
+}
+
+async fn count(connection: &Connection) -> i64 {
+    match connection
+        .execute("SELECT count(*) FROM t", vec![])
+        .await
+        .unwrap()
+        .rows[0][0]
+    {
+        Value::Integer(count) => count,
+        ref other => panic!("a count is a number: {other:?}"),
+    }
+}
+
+/// Keeps the writer from taking anything until it is dropped, so that what comes meanwhile shares a batch.
+async fn hold(database: &Database) -> Connection {
+    let holder = database.connection();
+    holder.execute("BEGIN IMMEDIATE", vec![]).await.unwrap();
+    holder
+}
+
+async fn waiting(database: &Database, writes: usize) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while database.stats().writes_waiting != writes {
+        assert!(
+            Instant::now() < deadline,
+            "{} statements wait, not {writes}",
+            database.stats().writes_waiting
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Sends all statements into one batch and gives their outcomes in order.
+async fn together(database: &Database, statements: &[&str]) -> Vec<Result<Rows, SqliteError>> {
+    let before = database.stats().writes_waiting;
+    let warm = database.connection();
+    let holder = hold(database).await;
+    let mut tasks = Vec::new();
+    for (index, sql) in statements.iter().enumerate() {
+        let (connection, sql) = (database.connection(), (*sql).to_owned());
+        tasks.push(tokio::spawn(async move {
+            connection.execute(sql, vec![]).await
+        }));
+        waiting(database, before + index + 1).await;
+    }
+    drop(holder);
+    drop(warm);
+    let mut outcomes = Vec::new();
+    for task in tasks {
+        outcomes.push(task.await.unwrap());
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_went_in() {
+    let (_directory, _database, connection) = table(Options::default()).await;
+    let values = vec![
+        Value::Integer(i64::MIN),
+        Value::Real(0.5),
+        Value::from("é\0"),
+        Value::Blob(vec![0, 255]),
+        Value::Null,
+    ];
+    let rows = connection
+        .execute("SELECT ?1 AS a, ?2, ?3, ?4, ?5", values.clone())
+        .await
+        .unwrap();
+    assert_eq!(rows.rows, vec![values]);
+    assert_eq!(rows.columns[0], "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_sees_every_answered_write() {
+    let (_directory, database, _) = table(Options::default()).await;
+    let mut tasks = Vec::new();
+    for task in 0..32 {
+        let connection = database.connection();
+        tasks.push(tokio::spawn(async move {
+            for number in 0..30 {
+                let value = Value::Integer(task * 1_000 + number);
+                let sql = "INSERT INTO t (v) VALUES (?1) RETURNING id";
+                let id = connection
+                    .execute(sql, vec![value.clone()])
+                    .await
+                    .unwrap()
+                    .rows[0][0]
+                    .clone();
+                let rows = connection
+                    .execute("SELECT v FROM t WHERE id = ?1", vec![id])
+                    .await
+                    .unwrap();
+                assert_eq!(rows.rows, vec![vec![value]]);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stats = database.stats();
+    assert!(
+        stats.batches < stats.statements,
+        "nothing was committed together: {stats:?}"
+    );
+}
+
+#[tokio::test]
+async fn statements_of_a_batch_run_in_their_order() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    let texts: Vec<String> = (0..20)
+        .map(|number| format!("INSERT INTO t (v) VALUES ({number})"))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let batches = database.stats().batches;
+    for outcome in together(&database, &texts).await {
+        outcome.unwrap();
+    }
+    assert_eq!(database.stats().batches, batches + 1);
+    let rows = connection
+        .execute("SELECT v FROM t ORDER BY id", vec![])
+        .await
+        .unwrap()
+        .rows;
+    assert_eq!(
+        rows,
+        (0..20)
+            .map(|number| vec![Value::Integer(number)])
+            .collect::<Vec<_>>()
+    );
+}
+
+/// One statement fails in a batch of four; the others stand, and nothing of it does.
+#[track_caller]
+fn check_second_failed(outcomes: &[Result<Rows, SqliteError>]) {
+    for (index, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(
+            outcome.is_err(),
+            index == 1,
+            "statement {index}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_failing_statement_leaves_the_others_of_its_batch() {
+    let failing = [
+        "INSERT INTO t (v) VALUES (7), (1)",
+        "INSERT OR ROLLBACK INTO t (v) VALUES (7), (1)",
+        "INSERT INTO t (v) VALUES (CAST(x'ff' AS TEXT)) RETURNING v",
+        "INSERT INTO t (v) SELECT 7 UNION ALL SELECT 1 RETURNING v",
+    ];
+    for culprit in failing {
+        let (_directory, database, connection) = table(Options::default()).await;
+        let statements = [
+            "INSERT INTO t (v) VALUES (1)",
+            culprit,
+            "INSERT INTO t (v) VALUES (2)",
+            "UPDATE t SET v = 3 WHERE v = 2",
+        ];
+        check_second_failed(&together(&database, &statements).await);
+        let rows = connection
+            .execute("SELECT v FROM t ORDER BY v", vec![])
+            .await
+            .unwrap()
+            .rows;
+        assert_eq!(
+            rows,
+            vec![vec![Value::Integer(1)], vec![Value::Integer(3)]],
+            "{culprit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_trigger_that_rolls_back_leaves_the_others_of_its_batch() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    let trigger = "CREATE TRIGGER no BEFORE INSERT ON t WHEN new.v = 13 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END";
+    connection.execute(trigger, vec![]).await.unwrap();
+    let mut statements = vec!["INSERT INTO t (v) VALUES (1)"];
+    statements.extend(["INSERT INTO t (v) VALUES (13)"; 6]);
+    statements.push("INSERT INTO t (v) VALUES (2)");
+    let outcomes = together(&database, &statements).await;
+    let failed: Vec<bool> = outcomes.iter().map(Result::is_err).collect();
+    assert_eq!(failed, [false, true, true, true, true, true, true, false]);
+    assert_eq!(
+        outcomes[1],
+        Err(SqliteError::Constraint("unlucky".to_owned()))
+    );
+    assert_eq!(count(&connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_deferred_constraint_that_fails_at_the_commit_fails_only_its_statement() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    let child = "CREATE TABLE child (t REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)";
+    connection.execute(child, vec![]).await.unwrap();
+    let statements = [
+        "INSERT INTO t (v) VALUES (1)",
+        "INSERT INTO child (t) VALUES (99)",
+        "INSERT INTO t (v) VALUES (2)",
+        "INSERT INTO child (t) VALUES (1)",
+    ];
+    let outcomes = together(&database, &statements).await;
+    check_second_failed(&outcomes);
+    assert_eq!(
+        outcomes[1],
+        Err(SqliteError::Constraint(
+            "FOREIGN KEY constraint failed".to_owned()
+        ))
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_fails_everybody_and_leaves_nothing() {
+    let faults = Faults::default();
+    let (_directory, database, connection) = table(Options {
+        faults: faults.clone(),
+        ..Options::default()
+    })
+    .await;
+    faults.fail_commits(1);
+    let statements = [
+        "INSERT INTO t (v) VALUES (1)",
+        "INSERT INTO t (v) VALUES (2)",
+    ];
+    for outcome in together(&database, &statements).await {
+        assert_eq!(outcome, Err(SqliteError::Io("disk I/O error".to_owned())));
+    }
+    assert_eq!(count(&connection).await, 0);
+    insert(&connection, 3).await.unwrap();
+    assert_eq!(count(&connection).await, 1);
+}
+
+#[tokio::test]
+async fn a_full_database_says_so_and_serves_on() {
+    let mut faults = Faults::default();
+    faults.pages_max = Some(20);
+    let (_directory, _database, connection) = table(Options {
+        faults,
+        ..Options::default()
+    })
+    .await;
+    let mut kept = 0;
+    let full = loop {
+        let blob = Value::Blob(vec![kept; 4_000]);
+        match connection
+            .execute("INSERT INTO t (v) VALUES (?1)", vec![blob])
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(
+        (&full, full.to_string().as_str()),
+        (&SqliteError::Full, "database or disk is full")
+    );
+    assert_eq!(count(&connection).await, i64::from(kept));
+    connection.execute("DELETE FROM t", vec![]).await.unwrap();
+    insert(&connection, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_whose_guest_has_gone_before_it_began_is_not_done() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    insert(&connection, 1).await.unwrap();
+    let holder = hold(&database).await;
+    let gone = database.connection();
+    let task = tokio::spawn(async move { insert(&gone, 2).await });
+    waiting(&database, 1).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    drop(holder);
+    insert(&connection, 3).await.unwrap();
+    assert_eq!(count(&connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_transaction_has_the_writer_for_itself() {
+    let (_directory, database, _) = table(Options::default()).await;
+    let (inside, outside) = (database.connection(), database.connection());
+    inside.execute("begin", vec![]).await.unwrap();
+    insert(&inside, 1).await.unwrap();
+    assert_eq!((count(&inside).await, count(&outside).await), (1, 0));
+    let task = tokio::spawn(async move {
+        insert(&outside, 2).await.unwrap();
+        count(&outside).await
+    });
+    waiting(&database, 1).await;
+    inside.execute("SAVEPOINT s", vec![]).await.unwrap();
+    insert(&inside, 3).await.unwrap();
+    inside.execute("ROLLBACK TO s", vec![]).await.unwrap();
+    let late = "INSERT INTO t (v) VALUES (CAST(x'ff' AS TEXT)) RETURNING v";
+    assert!(matches!(
+        inside.execute(late, vec![]).await,
+        Err(SqliteError::Sql(_))
+    ));
+    inside.execute("COMMIT", vec![]).await.unwrap();
+    assert_eq!(task.await.unwrap(), 2);
+    let nested = inside.execute("COMMIT", vec![]).await.unwrap_err();
+    assert_eq!(
+        nested.to_string(),
+        "cannot commit - no transaction is active"
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_ends_with_its_connection_or_its_time() {
+    let (_directory, database, connection) = table(Options {
+        transaction_ms_max: 150,
+        ..Options::default()
+    })
+    .await;
+    let dropped = hold(&database).await;
+    insert(&dropped, 1).await.unwrap();
+    drop(dropped);
+    insert(&connection, 2).await.unwrap();
+    let slow = hold(&database).await;
+    insert(&slow, 3).await.unwrap();
+    // Waits for the writer, so it is done only when the slow transaction's time is over.
+    insert(&connection, 4).await.unwrap();
+    let late = insert(&slow, 5).await.unwrap_err();
+    assert_eq!(
+        late.to_string(),
+        "the transaction was open for too long and was rolled back"
+    );
+    insert(&slow, 6).await.unwrap();
+    let rows = connection
+        .execute("SELECT v FROM t ORDER BY v", vec![])
+        .await
+        .unwrap()
+        .rows;
+    assert_eq!(rows, [2, 4, 6].map(|v| vec![Value::Integer(v)]));
+}
+
+#[tokio::test]
+async fn what_is_not_for_guests_is_refused() {
+    let (_directory, _database, connection) = table(Options::default()).await;
+    for sql in [
+        "ATTACH 'other.db' AS other",
+        "VACUUM INTO 'other.db'",
+        "SELECT load_extension('x')",
+        "/* */ PRAGMA writable_schema = 1",
+        "EXPLAIN ATTACH 'other.db' AS other",
+    ] {
+        let outcome = connection.execute(sql, vec![]).await;
+        assert!(
+            matches!(outcome, Err(SqliteError::Refused(_))),
+            "{sql}: {outcome:?}"
+        );
+    }
+    assert_eq!(
+        connection
+            .execute("PRAGMA journal_mode=WAL", vec![])
+            .await
+            .unwrap()
+            .rows,
+        [[Value::from("wal")]]
+    );
+    connection
+        .execute("PRAGMA user_version = 7", vec![])
+        .await
+        .unwrap();
+    assert_eq!(
+        connection
+            .execute("PRAGMA user_version", vec![])
+            .await
+            .unwrap()
+            .rows,
+        [[Value::Integer(7)]]
+    );
+    connection
+        .execute("PRAGMA wal_checkpoint(TRUNCATE)", vec![])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn wrong_statements_are_errors_that_say_what_is_wrong() {
+    let (_directory, _database, connection) = table(Options::default()).await;
+    for (sql, expected) in [
+        (
+            "SELECT 1; SELECT 2",
+            "the text holds more than one statement; send them one by one",
+        ),
+        ("SELECT * FROM absent", "no such table: absent"),
+        ("INSERT INTO absent VALUES (1)", "no such table: absent"),
+        (
+            "SELECT CAST(x'ff' AS TEXT)",
+            "column 1 of a row is not UTF-8",
+        ),
+        (
+            "SELECT ?1",
+            "Wrong number of parameters passed to query. Got 0, needed 1",
+        ),
+    ] {
+        assert_eq!(
+            connection
+                .execute(sql, vec![])
+                .await
+                .unwrap_err()
+                .to_string(),
+            expected,
+            "{sql}"
+        );
+    }
+    insert(&connection, 1).await.unwrap();
+    assert_eq!(
+        insert(&connection, 1).await.unwrap_err().to_string(),
+        "UNIQUE constraint failed: t.v"
+    );
+}
+
+#[tokio::test]
+async fn results_and_times_are_bounded() {
+    let options = Options {
+        result_bytes_max: 10_000,
+        statement_ms_max: 100,
+        ..Options::default()
+    };
+    let (_directory, _database, connection) = table(options).await;
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) ";
+    for sql in [
+        format!("{endless} SELECT i FROM n"),
+        format!("{endless} SELECT count(*) FROM n"),
+        format!("INSERT INTO t (v) {endless} SELECT i FROM n"),
+    ] {
+        assert!(
+            matches!(
+                connection.execute(sql.as_str(), vec![]).await,
+                Err(SqliteError::Limit(_))
+            ),
+            "{sql}"
+        );
+    }
+    assert_eq!(count(&connection).await, 0);
+}
+
+#[tokio::test]
+async fn another_process_that_writes_is_waited_for() {
+    let (directory, _database, connection) = table(Options::default()).await;
+    let path = directory.path().join("test.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch("BEGIN IMMEDIATE; INSERT INTO t (v) VALUES (1)")
+        .unwrap();
+    let (begun, started) = std::sync::mpsc::channel();
+    let release = std::thread::spawn(move || {
+        started.recv().unwrap();
+        other.execute_batch("COMMIT").unwrap();
+    });
+    begun.send(()).unwrap();
+    insert(&connection, 2).await.unwrap();
+    release.join().unwrap();
+    assert_eq!(count(&connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_lock_that_stays_is_reported_as_busy() {
+    let (directory, _database, connection) = table(Options {
+        busy_ms_max: 50,
+        ..Options::default()
+    })
+    .await;
+    let other = rusqlite::Connection::open(directory.path().join("test.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(
+        insert(&connection, 1).await,
+        Err(SqliteError::Busy("database is locked".to_owned()))
+    );
+    assert_eq!(count(&connection).await, 0);
+}
+
+#[tokio::test]
+async fn closing_writes_what_waits_and_folds_the_log() {
+    let (directory, database, connection) = table(Options::default()).await;
+    let path = directory.path().join("test.db");
+    let writers: Vec<_> = (0..50)
+        .map(|number| {
+            let connection = database.connection();
+            tokio::spawn(async move { insert(&connection, number).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    database.close().await;
+    let mut answered = 0;
+    for writer in writers {
+        match writer.await.unwrap() {
+            Ok(_) => answered += 1,
+            Err(error) => assert_eq!(error, SqliteError::Closed),
+        }
+    }
+    assert_eq!(insert(&connection, 99).await, Err(SqliteError::Closed));
+    assert_eq!(wal_bytes(&path), 0);
+    let reopened = rusqlite::Connection::open(&path).unwrap();
+    let kept: i64 = reopened
+        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, answered);
+}
+
+fn wal_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path.with_extension("db-wal")).map_or(0, |file| file.len())
+}
+
+#[tokio::test]
+async fn changes_and_row_ids_belong_to_their_connection() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    let other = database.connection();
+    insert(&connection, 1).await.unwrap();
+    insert(&other, 2).await.unwrap();
+    let sql: Arc<str> = Arc::from("UPDATE t SET v = v + 10");
+    connection.execute(sql, vec![]).await.unwrap();
+    assert_eq!(
+        (connection.changes(), connection.last_insert_rowid()),
+        (2, 2)
+    );
+    assert_eq!((other.changes(), other.last_insert_rowid()), (1, 2));
+}
