@@ -269,3 +269,7 @@ async fn read_counted(
 fn damaged(error: &impl ToString) -> DecodeError {
     DecodeError::Damaged(error.to_string())
 }
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -117,7 +117,51 @@ const fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use trawl_core::state::State;
+
     use super::*;
+    use crate::scrape::{Html, drain};
+    use crate::testing::{Reply, World};
+
+    #[test]
+    fn an_idle_message_costs_a_few_reads_and_rings_nobody() {
+        let world = World::without_robots(|_| Reply::html("x"));
+        world.run(dispatch(&world.ports)).unwrap();
+        world.run(dispatch(&world.ports)).unwrap();
+        let statements = world.ports.sql.statements();
+        assert!(statements.len() <= 6, "{statements:?}");
+        assert!(statements.iter().all(|statement| statement.contains("SELECT") && !statement.contains("UPDATE")));
+        assert_eq!(world.ports.bell.rings_in_all(), 0);
+    }
+
+    #[test]
+    fn waiting_work_is_rung_for_by_its_kind() {
+        let world = World::without_robots(|_| Reply::html("x"));
+        world.submit_url(Kind::Html, "https://a.example/");
+        world.run(dispatch(&world.ports)).unwrap();
+        assert_eq!((world.ports.bell.rings(TYPE_2_QUEUE), world.ports.bell.rings_in_all()), (1, 1));
+    }
+
+    #[test]
+    fn time_brings_back_retries_and_jobs_of_dead_workers() {
+        let world = World::without_robots(|_| Reply::status(503));
+        let retried = world.submit_url(Kind::Html, "https://a.example/");
+        world.run(drain(&world.ports, &Html)).unwrap();
+        let orphan = world.submit_url(Kind::Html, "https://b.example/");
+        world.run(world.store().claim(Kind::Html, 1, "dies", 60)).unwrap();
+        let mut sum = Dispatched::default();
+        for _ in 0..75 {
+            world.elapse(Duration::from_secs(1));
+            let dispatched = world.run(dispatch(&world.ports)).unwrap();
+            sum.woken += dispatched.woken;
+            sum.rescued.requeued += dispatched.rescued.requeued;
+        }
+        assert_eq!((sum.woken, sum.rescued.requeued), (1, 1));
+        assert_eq!((world.state(retried).0, world.state(orphan).0), (State::Queued, State::Queued));
+        assert!(world.ports.bell.rings(TYPE_2_QUEUE) > 1);
+    }
 
     /// The moments of a minute at which a node whose ticks come every `step_ms` sweeps.
     fn sweeps(node: &str, start_ms: i64, step_ms: usize) -> Vec<i64> {

@@ -15,6 +15,9 @@ pub struct SpinSql {
 impl Sql for SpinSql {
     async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, SqlError> {
         if !self.migrated.get() {
+            // Readers and the writer then don't wait for each other, and a commit costs a fifth. It stays in the file; a database
+            // that has no such mode, or has it already, loses nothing by being asked.
+            let _ = self.raw.run("PRAGMA journal_mode=WAL", Vec::new()).await;
             // Several requests of a new instance may do this at once: migrations are idempotent.
             Store::new(&self.raw)
                 .migrate()

@@ -5,3 +5,6 @@ mod request;
 mod send;
 
 pub use deliver::{Delivered, deliver};
+
+#[cfg(test)]
+mod tests;

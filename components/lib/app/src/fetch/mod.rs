@@ -46,7 +46,7 @@ pub struct Page {
     /// Unpacked, not decoded to text.
     pub body: Vec<u8>,
     /// The URLs that redirected, in order.
-    pub redirects: Vec<String>,
+    pub redirects: Vec<Url>,
 }
 
 impl Page {
@@ -91,21 +91,24 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         }
     }
 
-    /// Fetches the page at `start` for a job of `kind`.
+    /// Fetches the page at `start` for a job of `kind`. `pace_key` is the name under which the queue keeps the pace of
+    /// the job's host.
     ///
     /// # Errors
     /// [`FetchError`]. The caller holds the deadline.
     pub async fn page(
         &self,
         kind: Kind,
+        pace_key: &str,
         start: Url,
         validators: Option<&Validators>,
     ) -> Result<Fetched, FetchError> {
+        let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, Method::Get, start);
         let mut jar = Jar::default();
         let (response, conditional) = loop {
             let url = redirects.current();
-            self.robots.check(url).await?;
+            self.robots.check(url, (url.origin() == origin).then_some(pace_key)).await?;
             let conditional = validators.filter(|validators| validators.stands_for(url));
             let response = self.ask(url, &jar, conditional).await?;
             let now_ms = self.ports.clock().now_ms();
@@ -181,7 +184,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             redirects: redirects
                 .chain()
                 .iter()
-                .map(|hop| hop.url.to_string())
+                .map(|hop| hop.url.clone())
                 .collect(),
         })
     }

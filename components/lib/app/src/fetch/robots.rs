@@ -59,11 +59,11 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         }
     }
 
-    /// Whether `url` may be fetched.
+    /// Whether `url` may be fetched. `pace_key` names the host to the queue, when it is the job's own.
     ///
     /// # Errors
     /// `robots_disallowed`, or why nobody can know: `robots_unreachable`, `dns`, `connect`, `address_not_allowed`, `tls`.
-    pub(super) async fn check(&self, url: &Url) -> Result<(), FetchError> {
+    pub(super) async fn check(&self, url: &Url, pace_key: Option<&str>) -> Result<(), FetchError> {
         let host = url.host_str().unwrap_or_default().trim_end_matches('.');
         if !self.settings.robots.applies_to(host) {
             return Ok(());
@@ -72,7 +72,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         let answered = authority.answer.borrow().clone();
         let answer = match answered {
             Some(answer) => answer,
-            None => self.ask_once(&authority, url).await?,
+            None => self.ask_once(&authority, url, pace_key).await?,
         };
         match answer.state.verdict(url) {
             RobotsVerdict::Allowed => Ok(()),
@@ -95,19 +95,19 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         Rc::clone(remembered.entry(key).or_insert_with(new))
     }
 
-    async fn ask_once(&self, authority: &Authority, url: &Url) -> Result<Rc<Answer>, FetchError> {
+    async fn ask_once(&self, authority: &Authority, url: &Url, pace_key: Option<&str>) -> Result<Rc<Answer>, FetchError> {
         let _turn = authority.asking.take().await;
         let answered = authority.answer.borrow().clone();
         if let Some(answer) = answered {
             return Ok(answer);
         }
-        let answer = Rc::new(self.answer(url).await?);
+        let answer = Rc::new(self.answer(url, pace_key).await?);
         authority.answer.replace(Some(Rc::clone(&answer)));
         Ok(answer)
     }
 
     /// From the database while the copy there is fresh, else from the host.
-    async fn answer(&self, url: &Url) -> Result<Answer, FetchError> {
+    async fn answer(&self, url: &Url, pace_key: Option<&str>) -> Result<Answer, FetchError> {
         let key = authority(url);
         let cached = self.store().robots(&key).await?;
         let (known, body) = match &cached {
@@ -132,7 +132,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     found.ttl_ms(),
                 )
                 .await?;
-                self.set_pace(url, &state).await?;
+                self.set_pace(pace_key, &state).await?;
                 Ok(Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),
@@ -189,13 +189,9 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     }
 
     /// A host that asks for pauses gets them, from every replica: the queue keeps the pace.
-    async fn set_pace(&self, url: &Url, state: &RobotsState) -> Result<(), StoreError> {
-        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), url.host_str()) else {
-            return Ok(());
-        };
-        self.store()
-            .set_host_pace(host.trim_end_matches('.'), gap_ms, 1, "robots")
-            .await
+    async fn set_pace(&self, pace_key: Option<&str>, state: &RobotsState) -> Result<(), StoreError> {
+        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), pace_key) else { return Ok(()) };
+        self.store().set_host_pace(host, gap_ms, 1, "robots").await
     }
 
     /// Asks the host. Redirects may lead to other hosts; what is found there holds for the authority that was asked.

@@ -120,7 +120,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         let validators = previous.as_ref().and_then(Validators::of);
         match self
             .fetcher
-            .page(job.kind, target.url, validators.as_ref())
+            .page(job.kind, &job.host, target.url, validators.as_ref())
             .await?
         {
             Fetched::Page(page) => self.parse(job, page).await,

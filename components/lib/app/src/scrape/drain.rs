@@ -55,11 +55,8 @@ pub async fn drain<P: Ports, E: Extractor>(
     extractor: &E,
 ) -> Result<Drained, StoreError> {
     // A claim is a write; this is a read that nobody waits for. Most rings find the work taken already.
-    if !Store::new(ports.sql())
-        .waiting()
-        .await?
-        .contains(&extractor.kind())
-    {
+    let waiting = Store::new(ports.sql()).waiting().await?;
+    if !waiting.contains(&extractor.kind()) || stop_was_asked(ports.variables()).await {
         return Ok(Drained::default());
     }
     let settings = ScraperSettings::read(ports).await;
@@ -92,7 +89,7 @@ enum Event {
     Attempted(MessageId, Result<Outcome, Aborted>),
     Finished(Result<Recorded, StoreError>),
     Failed(Result<Recorded, StoreError>),
-    Looked(Result<Vec<Kind>, StoreError>),
+    Looked { at_once: bool, waiting: Result<Vec<Kind>, StoreError> },
     Renewed {
         asked: Vec<(MessageId, i64)>,
         granted: Result<Vec<MessageId>, StoreError>,
@@ -128,7 +125,10 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     /// The last claim got less than it asked for: the next one waits for a sign that there is more.
     dry: bool,
     claiming: bool,
-    looking: bool,
+    /// Looks for more work under way, and whether one of them looks at once.
+    looks: u32,
+    looks_now: bool,
+    look_due: bool,
     looks_in_vain: u64,
     gathered: Vec<Finished>,
     gathering: Gathering,
@@ -151,7 +151,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             alone: true,
             dry: false,
             claiming: false,
-            looking: false,
+            looks: 0,
+            looks_now: false,
+            look_due: false,
             looks_in_vain: 0,
             gathered: Vec::new(),
             gathering: Gathering::NotYet,
@@ -187,7 +189,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_idle() && !self.looking && !self.ringing && !self.ring_due
+        self.is_idle() && self.looks == 0 && !self.ringing && !self.ring_due
     }
 
     /// The time was used up while there was still something to claim.
@@ -219,13 +221,10 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.failing -= 1;
                 self.on_recorded(recorded);
             }
-            Event::Looked(waiting) => {
-                self.looking = false;
-                let kind = self.scraper.extractor.kind();
-                self.dry = !self
-                    .unless_broken(waiting)
-                    .is_some_and(|kinds| kinds.contains(&kind));
-                self.looks_in_vain = if self.dry { self.looks_in_vain + 1 } else { 0 };
+            Event::Looked { at_once, waiting } => {
+                self.looks -= 1;
+                self.looks_now &= !at_once;
+                self.on_looked(waiting);
             }
             Event::Renewed { asked, granted } => {
                 // Without an answer the leases run on; they last three renewals.
@@ -280,8 +279,16 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         };
         self.drained.count(recorded);
         self.ring_due |= recorded.finished + recorded.failed > 0;
-        if self.dry && self.may_claim() && !self.looking && !self.claiming {
-            self.start_look(0);
+        self.look_due = true;
+    }
+
+    fn on_looked(&mut self, waiting: Result<Vec<Kind>, StoreError>) {
+        let Some(waiting) = self.unless_broken(waiting) else { return };
+        if waiting.contains(&self.scraper.extractor.kind()) {
+            self.dry = false;
+        }
+        if self.is_idle() {
+            self.looks_in_vain += 1;
         }
     }
 
@@ -307,23 +314,27 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         if self.ring_due && !self.ringing {
             self.start_ring();
         }
-        self.alone &= self.now_ms() < self.started_ms + ALONE_MS_MAX;
-        if self.alone {
-            if self.is_idle() && self.may_claim() {
-                self.start_claim_alone();
-            }
+        if !self.may_claim() || self.claiming {
             return;
         }
-        let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
-        if self.may_claim() && !self.dry && !self.claiming && free >= CLAIMED_MAX {
-            self.start_claim();
-        }
-        if self.is_idle()
-            && self.may_claim()
-            && self.dry
-            && !self.looking
-            && self.looks_in_vain < LINGER_LOOKS
-        {
+        self.alone &= self.now_ms() < self.started_ms + ALONE_MS_MAX;
+        if self.alone {
+            if self.is_idle() {
+                self.start_claim_alone();
+            }
+        } else if !self.dry {
+            let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
+            if free >= CLAIMED_MAX {
+                self.start_claim();
+            }
+        } else if self.look_due && !self.looks_now {
+            self.look_due = false;
+            self.looks_now = true;
+            self.start_look(0);
+        } else if self.looks == 0 && !self.is_idle() {
+            // Other instances bring work too, and hosts that keep a pace become ready by time alone.
+            self.start_look(RING_EVERY_MS);
+        } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
             self.start_look(LINGER_MS / LINGER_LOOKS);
         }
     }
@@ -403,11 +414,11 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     }
 
     fn start_look(&mut self, after_ms: u64) {
-        self.looking = true;
+        self.looks += 1;
         let scraper = self.scraper;
         self.start(async move {
             scraper.sleep_ms(after_ms).await;
-            Event::Looked(scraper.store().waiting().await)
+            Event::Looked { at_once: after_ms == 0, waiting: scraper.store().waiting().await }
         });
     }
 

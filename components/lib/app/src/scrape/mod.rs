@@ -10,3 +10,6 @@ mod record;
 pub use drain::{Drained, drain};
 pub use extractor::{Extracted, Extractor};
 pub use extractors::{Domains, Html, Text};
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub struct VirtualClock(Rc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    elapsed_ms: Cell<u64>,
+    /// Shared, so that a database on another thread could read it too.
+    elapsed_ms: Arc<AtomicU64>,
     sleeps: Cell<u64>,
     sleepers: RefCell<BTreeMap<(u64, u64), Waker>>,
     yields: Cell<u64>,
@@ -29,7 +30,20 @@ impl VirtualClock {
     /// Moves time by hand, without waking anybody early.
     pub fn advance(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.0.elapsed_ms.set(self.0.elapsed_ms.get() + by_ms);
+        self.0.elapsed_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// The time of day for whoever can't hold the clock itself, such as a function of a database.
+    #[must_use]
+    pub fn reader(&self) -> impl Fn() -> i64 + Send + Sync + 'static {
+        let elapsed_ms = Arc::clone(&self.0.elapsed_ms);
+        move || epoch_ms(&elapsed_ms)
+    }
+
+    /// Virtual milliseconds since the beginning.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> u64 {
+        self.0.elapsed_ms.load(Ordering::Relaxed)
     }
 
     /// How often somebody yielded.
@@ -43,19 +57,23 @@ impl VirtualClock {
         let Some(((at_ms, _), waker)) = self.0.sleepers.borrow_mut().pop_first() else {
             return false;
         };
-        self.0.elapsed_ms.set(self.0.elapsed_ms.get().max(at_ms));
+        self.0.elapsed_ms.fetch_max(at_ms, Ordering::Relaxed);
         waker.wake();
         true
     }
 }
 
+fn epoch_ms(elapsed_ms: &AtomicU64) -> i64 {
+    EPOCH_MS + i64::try_from(elapsed_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+}
+
 impl Clock for VirtualClock {
     fn now_ms(&self) -> i64 {
-        EPOCH_MS + i64::try_from(self.0.elapsed_ms.get()).unwrap_or(i64::MAX)
+        epoch_ms(&self.0.elapsed_ms)
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.0.elapsed_ms.get()
+        self.0.elapsed_ms.load(Ordering::Relaxed)
     }
 
     async fn sleep(&self, duration: Duration) {

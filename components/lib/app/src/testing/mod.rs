@@ -4,7 +4,11 @@
 //! sleeper. A minute of stalled servers passes in microseconds, the same way each time.
 
 mod clock;
+#[cfg(test)]
+mod memory;
 mod web;
+#[cfg(test)]
+mod world;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +18,11 @@ use trawl_store::sql::Sql;
 use crate::ports::{Bell, Ports, Random, Variables};
 
 pub use clock::{VirtualClock, run};
+#[cfg(test)]
+pub(crate) use memory::Memory;
 pub use web::{FakeBody, FakeHttp, Reply, Sent};
+#[cfg(test)]
+pub(crate) use world::World;
 
 /// All ports, over any database.
 pub struct FakePorts<S> {

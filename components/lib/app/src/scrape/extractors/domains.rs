@@ -1,8 +1,10 @@
-use trawl_core::fetch_policy::FetchCode;
+use serde::Serialize;
 use trawl_core::state::{JobError, Kind};
+use trawl_extract::domains::{RelatedDomain, related_domains};
 use trawl_store::Job;
+use trawl_wire::result::DomainsDocument;
 
-use super::{decode, form};
+use super::{decode, form, json};
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -24,9 +26,32 @@ impl Extractor for Domains {
         true
     }
 
-    fn extract(&self, _job: &Job, page: Page) -> Result<Extracted, JobError> {
+    fn extract(&self, job: &Job, page: Page) -> Result<Extracted, JobError> {
         let form = form(Kind::Domains, &page)?;
-        let _ = decode(&page, form);
-        Err(FetchCode::Internal.job_error(None))
+        let decoded = decode(&page, form);
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers: Vec<_> =
+            page.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let result = related_domains(&decoded.text, &page.final_url, &page.redirects, &headers);
+        // The URL as the owner wrote it, and the limit that cut the list if one did.
+        let document = Document {
+            found: DomainsDocument {
+                url: &job.request_url,
+                final_url: &result.final_url,
+                domain: result.domain.as_deref(),
+                domains: &result.domains,
+            },
+            truncated: result.truncated,
+        };
+        Ok(Extracted { body: json(&document)?, meta: "{}".to_owned() })
     }
+}
+
+/// The document of the API with what the limits did to it.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    found: DomainsDocument<'a, &'a Vec<RelatedDomain>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
 }

@@ -2,10 +2,12 @@ use std::borrow::Cow;
 
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::state::{JobError, Kind};
+use trawl_extract::html;
 use trawl_store::Job;
 use trawl_wire::result::HtmlMeta;
+use url::Url;
 
-use super::{decode, form};
+use super::{declared_charset, form, hints};
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -29,25 +31,22 @@ impl Extractor for Html {
 
     fn extract(&self, job: &Job, mut page: Page) -> Result<Extracted, JobError> {
         let form = form(Kind::Html, &page)?;
-        let decoded = decode(&page, form);
-        let charset = decoded.encoding;
+        let declared = declared_charset(&page);
+        let decoded = html::page(&page.body, &hints(&page, declared.as_deref(), form));
+        let charset = decoded.charset;
         // Most pages are UTF-8 without a mark: the bytes themselves are the result.
-        let changed = match decoded.text {
+        let changed = match decoded.html {
             Cow::Borrowed(text) if text.len() == page.body.len() => None,
             text => Some(text.into_owned().into_bytes()),
         };
         let body = changed.unwrap_or_else(|| std::mem::take(&mut page.body));
-        let headers = page.headers.iter().map(|(name, value)| {
-            (
-                name.as_str().into(),
-                String::from_utf8_lossy(value.as_bytes()),
-            )
-        });
+        let headers = page.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str().into(), String::from_utf8_lossy(value.as_bytes())));
         let meta = HtmlMeta {
             url: job.request_url.as_str().into(),
             charset: charset.into(),
             headers: headers.collect(),
-            redirects: page.redirects.clone(),
+            redirects: page.redirects.iter().map(Url::to_string).collect(),
             truncated: false,
         };
         let meta = serde_json::to_string(&meta)

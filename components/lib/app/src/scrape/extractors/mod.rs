@@ -21,18 +21,20 @@ fn form(kind: Kind, page: &Page) -> Result<Form, JobError> {
     content_type::accept(kind, content_type, &page.body).map_err(|code| code.job_error(None))
 }
 
+/// The charset that the server declares.
+fn declared_charset(page: &Page) -> Option<String> {
+    ContentType::parse(page.content_type())?.charset
+}
+
+/// What is known about the page's encoding beside its bytes.
+fn hints<'a>(page: &'a Page, http_charset: Option<&'a str>, form: Form) -> Hints<'a> {
+    Hints { http_charset, tld: charset::tld(&page.final_url), form }
+}
+
 /// The page's bytes as text, as a browser would read them.
 fn decode(page: &Page, form: Form) -> Decoded<'_> {
-    let declared =
-        ContentType::parse(page.content_type()).and_then(|content_type| content_type.charset);
-    charset::decode(
-        &page.body,
-        &Hints {
-            http_charset: declared.as_deref(),
-            tld: charset::tld(&page.final_url),
-            form,
-        },
-    )
+    let declared = declared_charset(page);
+    charset::decode(&page.body, &hints(page, declared.as_deref(), form))
 }
 
 /// A document as JSON.

@@ -1,0 +1,91 @@
+use std::cell::{Cell, RefCell};
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Value as Stored, ValueRef};
+use trawl_store::sql::{Rows, Sql, SqlError, Value};
+
+use super::VirtualClock;
+use crate::ports::Clock as _;
+
+/// A SQLite database in memory whose clock is the virtual one.
+pub(crate) struct Memory {
+    connection: Connection,
+    clock: VirtualClock,
+    statements: RefCell<Vec<&'static str>>,
+    failures: Cell<u32>,
+}
+
+impl Memory {
+    pub(crate) fn new(clock: &VirtualClock) -> Self {
+        let connection = Connection::open_in_memory().unwrap();
+        let now_ms = clock.reader();
+        connection
+            .create_scalar_function("unixepoch", 1, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS, move |_| {
+                // Half a millisecond up, so that cutting to milliseconds gives back the same number.
+                #[expect(clippy::cast_precision_loss, reason = "times of this century fit")]
+                Ok((now_ms() as f64 + 0.5) / 1_000.0)
+            })
+            .unwrap();
+        Self { connection, clock: clock.clone(), statements: RefCell::default(), failures: Cell::new(0) }
+    }
+
+    /// The statements run since the last call.
+    pub(crate) fn statements(&self) -> Vec<&'static str> {
+        self.statements.take()
+    }
+
+    /// The next `count` statements find the database locked.
+    pub(crate) fn fail_next(&self, count: u32) {
+        self.failures.set(count);
+    }
+
+    /// One number out of the database.
+    pub(crate) fn number(&self, statement: &str) -> i64 {
+        self.connection.query_row(statement, [], |row| row.get(0)).unwrap()
+    }
+
+    fn execute(&self, statement: &str, params: Vec<Value>) -> rusqlite::Result<Rows> {
+        let mut prepared = self.connection.prepare_cached(statement)?;
+        let columns: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+        let mut found = prepared.query(rusqlite::params_from_iter(params.into_iter().map(stored)))?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            rows.push((0..columns.len()).map(|at| row.get_ref(at).map(value)).collect::<Result<_, _>>()?);
+        }
+        Ok(Rows { columns, rows })
+    }
+}
+
+impl Sql for Memory {
+    async fn run(&self, statement: &'static str, params: Vec<Value>) -> Result<Rows, SqlError> {
+        self.statements.borrow_mut().push(statement);
+        // A real database answers later, and other tasks run meanwhile.
+        self.clock.yield_now().await;
+        if let Some(left) = self.failures.get().checked_sub(1) {
+            self.failures.set(left);
+            return Err(SqlError::Busy("database is locked".to_owned()));
+        }
+        self.execute(statement, params).map_err(|error| SqlError::classify(&error.to_string()))
+    }
+}
+
+fn stored(value: Value) -> Stored {
+    match value {
+        Value::Integer(number) => Stored::Integer(number),
+        Value::Real(number) => Stored::Real(number),
+        Value::Text(text) => Stored::Text(text),
+        Value::Blob(bytes) => Stored::Blob(bytes),
+        Value::Null => Stored::Null,
+    }
+}
+
+fn value(found: ValueRef<'_>) -> Value {
+    match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
