@@ -42,7 +42,7 @@ impl Lease {
     /// Gives the connection back after a complete body.
     fn give_back(self) {
         match self.connection {
-            Held::Http1(http1) => self.pool.put_idle(&self.key, *http1),
+            Held::Http1(http1) => self.pool.put_idle(&self.key, http1),
             Held::Http2(http2) => http2.touch(),
         }
     }

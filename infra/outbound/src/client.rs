@@ -162,7 +162,7 @@ impl Shared {
 
     fn pooled(&self, key: &Arc<Key>) -> Option<Held> {
         if let Some(http1) = self.pool.take_idle(key) {
-            return Some(Held::Http1(Box::new(http1)));
+            return Some(Held::Http1(http1));
         }
         self.pool.http2(key).map(Held::Http2)
     }
@@ -177,7 +177,7 @@ impl Shared {
                 self.pool.put_http2(&attempt.key, &http2);
                 return Ok(Held::Http2(http2));
             }
-            Ok(Held::Http1(Box::new(Http1::open(dialled, open).await?)))
+            Ok(Held::Http1(Http1::open(dialled, open).await?))
         };
         let held = tokio::time::timeout_at(attempt.deadline.into(), opening)
             .await

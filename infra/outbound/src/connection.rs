@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
-use trawl_core::limits::outbound::{RESPONSE_HEAD_BYTES_MAX, RESPONSE_HEADERS_MAX};
+use trawl_core::limits::outbound::RESPONSE_HEAD_BYTES_MAX;
 
 /// An HTTP/1.1 connection. Nobody but its present user drives it: no task, no wake-up between tasks per request.
 pub(crate) struct Http1 {
@@ -47,22 +47,22 @@ impl Http1 {
     pub(crate) async fn open(
         dialled: Dialled,
         open: OwnedSemaphorePermit,
-    ) -> Result<Self, OutboundError> {
+    ) -> Result<Box<Self>, OutboundError> {
         let received = dialled.stream.received();
+        // No `max_headers`: hyper's own limit is 100 fields too, and setting it moves the list from the stack to the heap.
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-            .max_headers(RESPONSE_HEADERS_MAX)
             .handshake(TokioIo::new(dialled.stream))
             .await
             .map_err(|error| hyper_error(&error))?;
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
             driver,
             ended: false,
             received,
             peer: dialled.peer,
             _open: open,
-        })
+        }))
     }
 
     /// Sends a request and waits for the response head.

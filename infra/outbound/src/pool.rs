@@ -32,7 +32,8 @@ struct Host {
 }
 
 struct Idle {
-    connection: Http1,
+    /// Boxed once and for all: moving it from hand to hand would copy a kilobyte.
+    connection: Box<Http1>,
     since: Instant,
 }
 
@@ -77,7 +78,7 @@ impl Pool {
     }
 
     /// An idle connection that still lives and whose peer the class may still talk to.
-    pub(crate) fn take_idle(&self, key: &Arc<Key>) -> Option<Http1> {
+    pub(crate) fn take_idle(&self, key: &Arc<Key>) -> Option<Box<Http1>> {
         loop {
             let mut idle = self.lock().get_mut(key)?.idle.pop()?;
             let young = idle.since.elapsed() < self.idle_max();
@@ -115,7 +116,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is complete, if it can carry another.
-    pub(crate) fn put_idle(&self, key: &Arc<Key>, mut connection: Http1) {
+    pub(crate) fn put_idle(&self, key: &Arc<Key>, mut connection: Box<Http1>) {
         if !connection.is_fit() {
             return;
         }
