@@ -232,7 +232,10 @@ impl Journey<'_> {
     fn failed(&mut self, index: usize, lease: &mut Lease, error: BackendError) -> Step {
         tracing::debug!(replica = lease.replica.id, kind = ?error.kind, cause = %error.cause, "no answer");
         lease.failed(error.kind);
-        let counts = !matches!(error.kind, FailureKind::Overloaded | FailureKind::Trapped);
+        let counts = !matches!(
+            error.kind,
+            FailureKind::Overloaded | FailureKind::Trapped | FailureKind::ClientBody
+        );
         if counts {
             self.fleet.failed(index);
         }
@@ -246,12 +249,14 @@ impl Journey<'_> {
         let problem = match error.kind {
             FailureKind::TimedOut => TIMED_OUT,
             FailureKind::Trapped => TRAPPED,
+            FailureKind::ClientBody => BAD_BODY,
             FailureKind::Overloaded => {
                 FULL.retry_after(error.retry_after.unwrap_or(Duration::from_secs(1)))
             }
             FailureKind::Unreachable | FailureKind::Broken => BAD_GATEWAY,
         };
-        let can_be_sent = error.kind != FailureKind::Trapped && self.parts.is_some();
+        let is_futile = matches!(error.kind, FailureKind::Trapped | FailureKind::ClientBody);
+        let can_be_sent = !is_futile && self.parts.is_some();
         if can_be_sent && self.may_try_again() {
             self.last = Some(problem.response());
             return Step::Again;

@@ -109,7 +109,14 @@ impl Remote {
                         .unsent(unsent));
                     }
                     None => {
-                        return Err(BackendError::new(FailureKind::Broken, failure.into_error()));
+                        let error = failure.into_error();
+                        // The only part of the exchange that is the client's is the body we pass on.
+                        let kind = if error.is_user() {
+                            FailureKind::ClientBody
+                        } else {
+                            FailureKind::Broken
+                        };
+                        return Err(BackendError::new(kind, error));
                     }
                 },
                 None => {

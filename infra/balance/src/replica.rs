@@ -176,6 +176,11 @@ impl Lease {
         self.settled = true;
         let counts = &self.replica.counts;
         match kind {
+            FailureKind::ClientBody => {
+                counts.abandoned.fetch_add(1, Relaxed);
+                self.replica.state().health.abandoned(self.clock.now_ms());
+                return;
+            }
             FailureKind::Overloaded => {
                 counts.shed.fetch_add(1, Relaxed);
                 self.replica.state().health.abandoned(self.clock.now_ms());
@@ -247,6 +252,7 @@ pub(crate) struct Queued {
     rules: Rules,
     clock: Clock,
     word: oneshot::Receiver<Admission>,
+    is_admitted: bool,
 }
 
 impl Queued {
@@ -261,13 +267,17 @@ impl Queued {
             rules,
             clock,
             word,
+            is_admitted: false,
         }
     }
 
     /// Waits for a place; `None` when it was shed.
     pub(crate) async fn admitted(mut self) -> Option<Lease> {
         match (&mut self.word).await {
-            Ok(Admission::Go) => Some(self.lease()),
+            Ok(Admission::Go) => {
+                self.is_admitted = true;
+                Some(self.lease())
+            }
             Ok(Admission::Shed) | Err(_) => None,
         }
     }
@@ -283,6 +293,9 @@ impl Drop for Queued {
         self.word.close();
         if matches!(self.word.try_recv(), Ok(Admission::Go)) {
             drop(self.lease());
+        } else if !self.is_admitted {
+            // If it was to be the trial of a benched replica, the next one is.
+            self.replica.state().health.abandoned(self.clock.now_ms());
         }
     }
 }

@@ -337,3 +337,32 @@ async fn answers_with_the_retry_budget_spent_are_passed_on() {
     assert!((400..=300 + 60 + 128).contains(&arrived), "{arrived}");
     assert_eq!(front.state("a"), "up", "a 503 is no failure");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_body_is_not_held_against_the_replica() {
+    let replicas = three().await;
+    let limits = ServerLimits {
+        body_read: Duration::from_millis(100),
+        ..ServerLimits::default()
+    };
+    let front = Front::with(
+        plain(StrategyKind::RoundRobin, configs(&replicas)),
+        limits,
+        None,
+    )
+    .await;
+    let half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nhalf";
+    for _ in 0..6 {
+        let answer = support::raw(front.address, half).await;
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    let snapshot = front.balancer.snapshot();
+    assert_eq!(snapshot.usable, 3, "{snapshot:?}");
+    assert!(
+        snapshot
+            .replicas
+            .iter()
+            .all(|replica| (replica.failed, replica.abandoned) == (0, 2)),
+        "{snapshot:?}"
+    );
+}

@@ -8,6 +8,7 @@ mod watched;
 use std::{
     convert::Infallible,
     future::Future,
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::pin,
     sync::Arc,
@@ -164,7 +165,9 @@ async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>)
                 }
                 Err(problem) => {
                     // As much as fits into the socket's buffer, without waiting for the client.
-                    let _ = stream.try_write(problem.wire().as_bytes());
+                    let _ = stream
+                        .into_std()
+                        .map(|mut stream| stream.write(problem.wire().as_bytes()));
                 }
             },
             Err(error) => {
