@@ -83,14 +83,33 @@ pub(crate) fn run(
 
 /// A page a line with its score, and a line for each field as known and as found.
 fn print_details(name: &str, pages: &[Page], scores: &[[f64; 3]], results: &[TextResult]) {
-    let field = |field: &Option<Sourced>| field.as_ref().map(|field| format!("{} ({})", field.value, field.source));
+    let field = |field: &Option<Sourced>| {
+        field
+            .as_ref()
+            .map(|field| format!("{} ({})", field.value, field.source))
+    };
     for ((page, [precision, recall, f1]), result) in pages.iter().zip(scores).zip(results) {
         let (truth, found) = (&page.truth, &result.metadata);
         let id = &truth.id;
-        println!("{name} {id} {} P={precision:.3} R={recall:.3} F1={f1:.3} {}", truth.page_type, truth.url);
-        println!("{name} {id} title {:?} / {:?}", truth.title, field(&found.title));
-        println!("{name} {id} author {:?} / {:?}", truth.author, field(&found.author));
-        println!("{name} {id} date {:?} / {:?}", truth.publish_date, field(&found.date));
+        println!(
+            "{name} {id} {} P={precision:.3} R={recall:.3} F1={f1:.3} {}",
+            truth.page_type, truth.url
+        );
+        println!(
+            "{name} {id} title {:?} / {:?}",
+            truth.title,
+            field(&found.title)
+        );
+        println!(
+            "{name} {id} author {:?} / {:?}",
+            truth.author,
+            field(&found.author)
+        );
+        println!(
+            "{name} {id} date {:?} / {:?}",
+            truth.publish_date,
+            field(&found.date)
+        );
     }
 }
 

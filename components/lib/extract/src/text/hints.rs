@@ -364,7 +364,9 @@ const CACHE_ENTRIES: usize = 512;
 
 impl Cache {
     pub(crate) fn new() -> Cache {
-        Cache { entries: vec![(0, 0); CACHE_ENTRIES] }
+        Cache {
+            entries: vec![(0, 0); CACHE_ENTRIES],
+        }
     }
 
     /// [`of_classes`], or what it said of the same classes before.

@@ -116,7 +116,7 @@ pub struct ArticleData {
     pub image: Option<String>,
 }
 
-/// Reads the metadata. `types` says which kind of page it is, and with it whether it has a date and an author.
+/// Reads the metadata. `types` says which kind of page it is, and with it whether it may have a date and an author.
 pub(crate) fn read(
     document: &Document<'_>,
     scan: &Scan<'_>,
@@ -125,7 +125,7 @@ pub(crate) fn read(
     types: &TypeOdds,
 ) -> Metadata {
     let page_type = types.likeliest();
-    let may_be_dated = matches!(
+    let may_be_signed = matches!(
         page_type,
         PageType::Article | PageType::Forum | PageType::Documentation
     );
@@ -149,9 +149,9 @@ pub(crate) fn read(
             scan,
             json,
             site_name.as_ref().map(|name| name.value.as_str()),
-            may_be_dated,
+            may_be_signed,
         ),
-        date: date::find(document, scan, json, may_be_dated),
+        date: date::find(document, scan, json, types),
         description: description(scan, json),
         language: language(scan, json),
         canonical: canonical

@@ -118,7 +118,9 @@ impl Model {
         let mut reader = Reader { rest: file };
         let types = Ensemble::read(&mut reader, usize::MAX);
         let blocks = match effort {
-            Effort::Full => (0..BLOCK_MODELS).map(|_| Ensemble::read(&mut reader, usize::MAX)).collect(),
+            Effort::Full => (0..BLOCK_MODELS)
+                .map(|_| Ensemble::read(&mut reader, usize::MAX))
+                .collect(),
             Effort::Trees(trees_max) => vec![Ensemble::read(&mut reader, trees_max)],
         };
         Model { types, blocks }
@@ -138,21 +140,44 @@ impl Model {
 
     /// How likely each block belongs to the main text, for rows of this width one after another.
     pub(crate) fn blocks(&self, rows: &[f32], width: usize) -> Vec<f32> {
-        let mut odds = Vec::with_capacity(rows.len() / width.max(1));
-        for group in rows.chunks(width.max(1) * ROWS_AT_ONCE) {
-            let mut sums = [0.0f32; ROWS_AT_ONCE];
-            for ensemble in &self.blocks {
-                for tree in &ensemble.trees {
-                    for (row, sum) in group.chunks_exact(width).zip(&mut sums) {
-                        *sum += ensemble.leaf(*tree, row);
+        let mut open: Vec<usize> = (0..rows.len() / width.max(1)).collect();
+        let mut odds = vec![0.0f32; open.len()];
+        let mut sums = vec![0.0f32; open.len()];
+        let row = |index: usize| &rows[index * width..(index + 1) * width];
+        for (number, ensemble) in self.blocks.iter().enumerate() {
+            let (first, rest) = ensemble
+                .trees
+                .split_at(ensemble.trees.len().min(FIRST_TREES));
+            for (at, trees) in [first, rest].into_iter().enumerate() {
+                for group in open.chunks(ROWS_AT_ONCE) {
+                    for tree in trees {
+                        for index in group {
+                            sums[*index] += ensemble.leaf(*tree, row(*index));
+                        }
                     }
                 }
+                if number == 0 && at == 0 {
+                    for index in &open {
+                        odds[*index] = logistic(sums[*index]);
+                    }
+                    open.retain(|index| odds[*index] > ODDS_SETTLED_MAX);
+                }
             }
-            let models = self.blocks.len() as f32;
-            odds.extend(sums[..group.len() / width].iter().map(|sum| 1.0 / (1.0 + (-sum / models).exp())));
+        }
+        for index in open {
+            odds[index] = logistic(sums[index] / self.blocks.len() as f32);
         }
         odds
     }
+}
+
+/// Trees after which the clear cases are settled.
+const FIRST_TREES: usize = 40;
+/// A block with lower odds by then is boilerplate; on most pages that is the greater part.
+const ODDS_SETTLED_MAX: f32 = 0.03;
+
+fn logistic(sum: f32) -> f32 {
+    1.0 / (1.0 + (-sum).exp())
 }
 
 impl Ensemble {
@@ -264,11 +289,16 @@ mod tests {
     fn the_file_is_sound_and_read_to_its_end() {
         let mut reader = Reader { rest: FILE };
         let types = Ensemble::read(&mut reader, usize::MAX);
-        let blocks = [Ensemble::read(&mut reader, usize::MAX), Ensemble::read(&mut reader, usize::MAX)];
+        let blocks = [
+            Ensemble::read(&mut reader, usize::MAX),
+            Ensemble::read(&mut reader, usize::MAX),
+        ];
         assert!(reader.rest.is_empty());
         let (page_width, block_width) = crate::text::analysis::row_widths();
         check(&types, page_width);
-        blocks.iter().for_each(|ensemble| check(ensemble, block_width));
+        blocks
+            .iter()
+            .for_each(|ensemble| check(ensemble, block_width));
         assert_eq!(types.trees.len() % super::TYPES, 0);
         let model = Model::read(Effort::Full);
         let odds = model.types(&vec![0.0; page_width]);

@@ -48,7 +48,10 @@ pub(super) fn find(
         }
     }
     for (list, source) in scan.authors.iter().zip(["microdata", "link", "byline"]) {
-        if let Some(found) = list.iter().find_map(|node| clean(&name_in(document, *node)?, site)) {
+        if let Some(found) = list
+            .iter()
+            .find_map(|node| clean(&name_in(document, *node)?, site))
+        {
             return Sourced::new(found, source);
         }
     }
@@ -61,19 +64,35 @@ const BYLINE_NODES_MAX: NodeId = 300;
 /// A text after the heading that begins with "by".
 fn byline(document: &Document<'_>, heading: NodeId, site: Option<&str>) -> Option<String> {
     let mut follows_by = false;
-    for node in document.end(heading)..document.len().min(document.end(heading) + BYLINE_NODES_MAX) {
+    for node in document.end(heading)..document.len().min(document.end(heading) + BYLINE_NODES_MAX)
+    {
         let text = document.text(node).trim();
-        let is_script = matches!(document.tag(document.parent(node)), Tag::Script | Tag::Style);
+        let is_script = matches!(
+            document.tag(document.parent(node)),
+            Tag::Script | Tag::Style
+        );
         if document.tag(node) != Tag::Text || text.is_empty() || is_script {
             continue;
         }
-        let introduced = ["by", "written by", "posted by", "author:"].iter().find_map(|word| {
-            let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
-            Some(&text[head.len()..]).filter(|rest| !rest.starts_with(char::is_alphanumeric))
-        });
-        let name = if follows_by { Some(text) } else { introduced.filter(|rest| !rest.trim().is_empty()) };
-        if let Some(name) = name.and_then(|name| clean(name.trim_start_matches([':', ' ', '\u{a0}']), site)) {
-            let is_person = name.starts_with(char::is_uppercase) && name.split_whitespace().count() <= 5 && !name.contains(|c: char| c.is_ascii_digit());
+        let introduced = ["by", "written by", "posted by", "author:"]
+            .iter()
+            .find_map(|word| {
+                let head = text
+                    .get(..word.len())
+                    .filter(|head| head.eq_ignore_ascii_case(word))?;
+                Some(&text[head.len()..]).filter(|rest| !rest.starts_with(char::is_alphanumeric))
+            });
+        let name = if follows_by {
+            Some(text)
+        } else {
+            introduced.filter(|rest| !rest.trim().is_empty())
+        };
+        if let Some(name) =
+            name.and_then(|name| clean(name.trim_start_matches([':', ' ', '\u{a0}']), site))
+        {
+            let is_person = name.starts_with(char::is_uppercase)
+                && name.split_whitespace().count() <= 5
+                && !name.contains(|c: char| c.is_ascii_digit());
             return is_person.then_some(name);
         }
         follows_by = introduced.is_some();
@@ -129,7 +148,17 @@ fn clean(value: &str, site: Option<&str>) -> Option<String> {
             name = name[prefix.len()..].trim_start_matches([' ', ':', '\n', '\u{a0}']);
         }
     }
-    for end in [" | ", " • ", " · ", " – ", " on ", " in ", ". Reviewed", " Updated", " Published"] {
+    for end in [
+        " | ",
+        " • ",
+        " · ",
+        " – ",
+        " on ",
+        " in ",
+        ". Reviewed",
+        " Updated",
+        " Published",
+    ] {
         name = name.split(end).next().unwrap_or(name);
     }
     // A date runs on after many names.
@@ -160,8 +189,11 @@ fn clean(value: &str, site: Option<&str>) -> Option<String> {
 }
 
 fn is_month(word: &str) -> bool {
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    word.get(..3).is_some_and(|head| MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month)))
+    const MONTHS: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
+    word.get(..3)
+        .is_some_and(|head| MONTHS.iter().any(|month| head.eq_ignore_ascii_case(month)))
 }
 
 /// What systems put where a name should be.

@@ -1,7 +1,8 @@
 //! The day of publication: JSON-LD, then meta elements, then microdata and `<time>`.
 
+use super::super::model::{PageType, TypeOdds};
 use super::{JsonLd, Scan, Sourced};
-use crate::dom::Document;
+use crate::dom::{Document, NodeId, Tag};
 
 /// Meta elements that give the time of publication, in order of trust.
 const PUBLISHED: [&str; 22] = [
@@ -45,9 +46,14 @@ pub(super) fn find(
     document: &Document<'_>,
     scan: &Scan<'_>,
     json: &JsonLd,
-    may_be_dated: bool,
+    types: &TypeOdds,
 ) -> Option<Sourced> {
     let sourced = |day: String, source| Sourced::new(day, source);
+    // Of other kinds of pages a date is mostly that of the template.
+    let dated = types.of(PageType::Article) + types.of(PageType::Forum);
+    if dated + types.of(PageType::Documentation) < DATED_ODDS_MIN {
+        return None;
+    }
     if let Some(day) = json.date_published().as_deref().and_then(day_of) {
         return sourced(day, "json-ld");
     }
@@ -59,7 +65,7 @@ pub(super) fn find(
     if let Some(day) = named(&PUBLISHED) {
         return sourced(day, "meta");
     }
-    if !may_be_dated {
+    if dated < DATED_ODDS_MIN {
         return None;
     }
     if let Some(day) = json.page_date().as_deref().and_then(day_of) {
@@ -80,12 +86,41 @@ pub(super) fn find(
     if let Some(day) = named(&VAGUE) {
         return sourced(day, "meta");
     }
-    scan.times.iter().find_map(|node| {
+    let timed = scan.times.iter().find_map(|node| {
         let value = document.attribute(*node, "datetime").map_or_else(
             || document.text_content(*node),
             std::borrow::Cow::into_owned,
         );
         day_of(&value).and_then(|day| sourced(day, "time"))
+    });
+    timed.or_else(|| sourced(shown(document, *scan.headings.first()?)?, "byline"))
+}
+
+/// Kinds of pages that have a date must be this likely.
+const DATED_ODDS_MIN: f32 = 0.4;
+/// Nodes before and after the heading in which a written date is looked for.
+const NODES_BEFORE: NodeId = 60;
+const NODES_AFTER: NodeId = 250;
+/// Longer texts with a date in them are sentences.
+const SHOWN_BYTES_MAX: usize = 60;
+
+/// The first short text about the heading that has a day, a month's name and a year.
+fn shown(document: &Document<'_>, heading: NodeId) -> Option<String> {
+    let end = document.end(heading);
+    let after = end..document.len().min(end + NODES_AFTER);
+    let before = heading.saturating_sub(NODES_BEFORE).max(1)..heading;
+    after.chain(before).find_map(|node| {
+        let text = document.text(node).trim();
+        let is_script = matches!(
+            document.tag(document.parent(node)),
+            Tag::Script | Tag::Style
+        );
+        let has_month = !is_script
+            && text.len() <= SHOWN_BYTES_MAX
+            && parts(text)
+                .iter()
+                .any(|part| matches!(part, Part::Month(_)));
+        if has_month { day_of(text) } else { None }
     })
 }
 
