@@ -1,4 +1,10 @@
 //! The suite that each database under the store must pass, the two databases it is run over, and the seeded simulation.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's library: an expectation that fails is a failed test"
+)]
 
 mod given;
 mod invariants;

@@ -1,4 +1,8 @@
 //! The plans that keep the cost of the queue apart from its length: asserted, so that a changed statement cannot lose them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test: an expectation that fails is a failed test"
+)]
 
 use trawl_conformance::Memory;
 use trawl_store::Store;

@@ -1,6 +1,8 @@
 //! When a callback is tried again, and when an endpoint is held back or disabled.
 
-use crate::limits::outbox::{ATTEMPTS_MAX, DISABLE_AFTER_MS, DISABLE_DAYS_MIN, JITTER_PERCENT, SCHEDULE_MS, THROTTLE_MS};
+use crate::limits::outbox::{
+    ATTEMPTS_MAX, DISABLE_AFTER_MS, DISABLE_DAYS_MIN, JITTER_PERCENT, SCHEDULE_MS, THROTTLE_MS,
+};
 use crate::limits::queue::RETRY_AFTER_MS_MAX;
 
 /// What follows from an attempt.
@@ -28,25 +30,34 @@ pub fn judge(attempt: u32, status: Option<u16>, retry_after_ms: Option<u64>, dra
         Some(410) => Verdict::EndpointGone,
         _ if attempt >= ATTEMPTS_MAX => Verdict::Exhausted,
         _ => {
-            let asked_ms = retry_after_ms.filter(|&ms| ms <= RETRY_AFTER_MS_MAX).unwrap_or(0);
-            Verdict::Retry { in_ms: scheduled_ms(attempt, draw).max(asked_ms) }
+            let asked_ms = retry_after_ms
+                .filter(|&ms| ms <= RETRY_AFTER_MS_MAX)
+                .unwrap_or(0);
+            Verdict::Retry {
+                in_ms: scheduled_ms(attempt, draw).max(asked_ms),
+            }
         }
     }
 }
 
 /// The wait before attempt `attempt + 1`, within ±10 % of the schedule.
 fn scheduled_ms(attempt: u32, draw: u32) -> u64 {
-    let index = usize::try_from(attempt).unwrap_or(usize::MAX).min(SCHEDULE_MS.len() - 1);
+    let index = usize::try_from(attempt)
+        .unwrap_or(usize::MAX)
+        .min(SCHEDULE_MS.len() - 1);
     let base_ms = SCHEDULE_MS[index];
     let spread_ms = base_ms * JITTER_PERCENT * 2 / 100;
-    base_ms - spread_ms / 2 + (u128::from(spread_ms) * u128::from(draw) >> 32) as u64
+    base_ms - spread_ms / 2 + ((u128::from(spread_ms) * u128::from(draw)) >> 32) as u64
 }
 
 /// For how long the whole endpoint is held back after this answer: it said "not now", so its other callbacks wait too.
 #[must_use]
 pub fn throttle_ms(status: Option<u16>, retry_after_ms: Option<u64>) -> Option<u64> {
-    matches!(status, Some(429 | 502 | 503 | 504))
-        .then(|| retry_after_ms.unwrap_or(THROTTLE_MS).min(RETRY_AFTER_MS_MAX))
+    matches!(status, Some(429 | 502 | 503 | 504)).then(|| {
+        retry_after_ms
+            .unwrap_or(THROTTLE_MS)
+            .min(RETRY_AFTER_MS_MAX)
+    })
 }
 
 /// Whether an endpoint is disabled: no success for five days, and failures on at least two separate days
@@ -65,23 +76,40 @@ mod tests {
         let total: u64 = SCHEDULE_MS.iter().sum();
         assert_eq!(SCHEDULE_MS.len(), 10);
         assert_eq!(total, (75 * 3600 + 35 * 60 + 5) * 1000);
-        assert_eq!(judge(1, None, None, 1 << 31), Verdict::Retry { in_ms: 5_000 });
-        assert_eq!(judge(9, Some(500), None, 1 << 31), Verdict::Retry { in_ms: 24 * 3_600_000 });
+        assert_eq!(
+            judge(1, None, None, 1 << 31),
+            Verdict::Retry { in_ms: 5_000 }
+        );
+        assert_eq!(
+            judge(9, Some(500), None, 1 << 31),
+            Verdict::Retry {
+                in_ms: 24 * 3_600_000
+            }
+        );
         assert_eq!(judge(10, Some(500), None, 0), Verdict::Exhausted);
     }
 
     #[test]
     fn jitter_stays_within_a_tenth() {
         assert_eq!(judge(1, None, None, 0), Verdict::Retry { in_ms: 4_500 });
-        assert_eq!(judge(1, None, None, u32::MAX), Verdict::Retry { in_ms: 5_499 });
+        assert_eq!(
+            judge(1, None, None, u32::MAX),
+            Verdict::Retry { in_ms: 5_499 }
+        );
     }
 
     #[test]
     fn answers_are_told_apart() {
         assert_eq!(judge(1, Some(204), None, 0), Verdict::Delivered);
         assert_eq!(judge(1, Some(410), None, 0), Verdict::EndpointGone);
-        assert!(matches!(judge(1, Some(302), None, 0), Verdict::Retry { .. }));
-        assert_eq!(judge(1, Some(429), Some(60_000), 0), Verdict::Retry { in_ms: 60_000 });
+        assert!(matches!(
+            judge(1, Some(302), None, 0),
+            Verdict::Retry { .. }
+        ));
+        assert_eq!(
+            judge(1, Some(429), Some(60_000), 0),
+            Verdict::Retry { in_ms: 60_000 }
+        );
         assert_eq!(throttle_ms(Some(503), Some(9_000)), Some(9_000));
         assert_eq!(throttle_ms(Some(503), None), Some(THROTTLE_MS));
         assert_eq!(throttle_ms(Some(500), Some(9_000)), None);

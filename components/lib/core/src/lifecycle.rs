@@ -45,7 +45,10 @@ pub const TRANSITIONS: &[(State, Cause, State)] = &[
 /// Where `cause` takes a message in `from`; `None` when it must not happen.
 #[must_use]
 pub fn next(from: State, cause: Cause) -> Option<State> {
-    TRANSITIONS.iter().find(|(f, c, _)| *f == from && *c == cause).map(|(_, _, to)| *to)
+    TRANSITIONS
+        .iter()
+        .find(|(f, c, _)| *f == from && *c == cause)
+        .map(|(_, _, to)| *to)
 }
 
 #[cfg(test)]
@@ -55,7 +58,11 @@ mod tests {
     #[test]
     fn a_cause_leads_to_one_state() {
         for (i, (from, cause, _)) in TRANSITIONS.iter().enumerate() {
-            assert!(!TRANSITIONS[..i].iter().any(|(f, c, _)| f == from && c == cause));
+            assert!(
+                !TRANSITIONS[..i]
+                    .iter()
+                    .any(|(f, c, _)| f == from && c == cause)
+            );
         }
     }
 

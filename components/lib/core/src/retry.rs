@@ -10,7 +10,12 @@ use crate::limits::queue::{ATTEMPTS_MAX, RETRY_AFTER_MS_MAX, RETRY_BASE_MS, RETR
 /// `attempt` is the one that just failed, from 1. `draw` is a uniform random number of 32 bits. A page's `Retry-After`
 /// wins over the draw when it lies within an hour; a longer one is no reason to keep a job that long, and the draw counts.
 #[must_use]
-pub fn retry_in_ms(attempt: u32, permanent: bool, retry_after_ms: Option<u64>, draw: u32) -> Option<u64> {
+pub fn retry_in_ms(
+    attempt: u32,
+    permanent: bool,
+    retry_after_ms: Option<u64>,
+    draw: u32,
+) -> Option<u64> {
     if permanent || attempt >= ATTEMPTS_MAX {
         return None;
     }
@@ -18,8 +23,10 @@ pub fn retry_in_ms(attempt: u32, permanent: bool, retry_after_ms: Option<u64>, d
         return Some(after_ms);
     }
     let doublings = attempt.saturating_sub(1).min(32);
-    let bound_ms = RETRY_BASE_MS.saturating_mul(1 << doublings).min(RETRY_CAP_MS);
-    Some((u128::from(bound_ms) * u128::from(draw) >> 32) as u64)
+    let bound_ms = RETRY_BASE_MS
+        .saturating_mul(1 << doublings)
+        .min(RETRY_CAP_MS);
+    Some(((u128::from(bound_ms) * u128::from(draw)) >> 32) as u64)
 }
 
 /// Whether an answer of the page is worth another attempt: server errors, and the three client errors that mean "later".
@@ -35,7 +42,10 @@ mod tests {
     #[test]
     fn the_bound_doubles_to_its_cap() {
         let longest = |attempt| retry_in_ms(attempt, false, None, u32::MAX).unwrap();
-        assert_eq!((1..=5).map(longest).collect::<Vec<_>>(), [1999, 3999, 7999, 15_999, 31_999]);
+        assert_eq!(
+            (1..=5).map(longest).collect::<Vec<_>>(),
+            [1999, 3999, 7999, 15_999, 31_999]
+        );
         assert_eq!(retry_in_ms(1, false, None, 0), Some(0));
         assert_eq!(retry_in_ms(1, false, None, 1 << 31), Some(1000));
     }
@@ -54,7 +64,15 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart() {
-        assert!([408, 425, 429, 500, 503, 599].into_iter().all(is_transient_status));
-        assert!(![400, 401, 403, 404, 410, 451].into_iter().any(is_transient_status));
+        assert!(
+            [408, 425, 429, 500, 503, 599]
+                .into_iter()
+                .all(is_transient_status)
+        );
+        assert!(
+            ![400, 401, 403, 404, 410, 451]
+                .into_iter()
+                .any(is_transient_status)
+        );
     }
 }

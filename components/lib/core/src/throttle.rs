@@ -24,20 +24,34 @@ pub fn is_address(key: &str) -> bool {
 /// After how many milliseconds the count starts again: since the first failure, and since the last one.
 #[must_use]
 pub fn forgiven_after_ms(key: &str) -> (i64, i64) {
-    if is_address(key) { (ADDRESS_WINDOW_MS, i64::MAX) } else { (i64::MAX, NAME_FORGIVEN_MS) }
+    if is_address(key) {
+        (ADDRESS_WINDOW_MS, i64::MAX)
+    } else {
+        (i64::MAX, NAME_FORGIVEN_MS)
+    }
 }
 
 /// Seconds until another try is allowed, `None` when it is now.
 #[must_use]
 pub fn retry_after_s(key: &str, failures: Failures, now_ms: i64) -> Option<u64> {
     let wait_ms = if is_address(key) {
-        if failures.count < ADDRESS_FAILURES_MAX { 0 } else { failures.first_ms.saturating_add(ADDRESS_WINDOW_MS).saturating_sub(now_ms) }
+        if failures.count < ADDRESS_FAILURES_MAX {
+            0
+        } else {
+            failures
+                .first_ms
+                .saturating_add(ADDRESS_WINDOW_MS)
+                .saturating_sub(now_ms)
+        }
     } else if failures.count < NAME_FREE {
         0
     } else {
         let doublings = (failures.count - NAME_FREE).min(30) as u32;
         let hold_ms = NAME_BASE_MS.saturating_mul(1 << doublings).min(NAME_CAP_MS);
-        failures.last_ms.saturating_add(hold_ms).saturating_sub(now_ms)
+        failures
+            .last_ms
+            .saturating_add(hold_ms)
+            .saturating_sub(now_ms)
     };
     // A clock that was set back must not lock anybody out for longer than the rule itself would.
     let wait_ms = u64::try_from(wait_ms.min(NAME_CAP_MS)).unwrap_or(0);
@@ -49,7 +63,15 @@ mod tests {
     use super::*;
 
     fn name(count: u64, now_ms: i64) -> Option<u64> {
-        retry_after_s("name:a", Failures { count, first_ms: 0, last_ms: 1_000_000 }, now_ms)
+        retry_after_s(
+            "name:a",
+            Failures {
+                count,
+                first_ms: 0,
+                last_ms: 1_000_000,
+            },
+            now_ms,
+        )
     }
 
     #[test]
@@ -64,7 +86,17 @@ mod tests {
 
     #[test]
     fn addresses_have_ten_a_minute() {
-        let at = |count, now_ms| retry_after_s("ip:::1", Failures { count, first_ms: 0, last_ms: 30_000 }, now_ms);
+        let at = |count, now_ms| {
+            retry_after_s(
+                "ip:::1",
+                Failures {
+                    count,
+                    first_ms: 0,
+                    last_ms: 30_000,
+                },
+                now_ms,
+            )
+        };
         assert_eq!(at(9, 30_000), None);
         assert_eq!(at(10, 30_000), Some(30));
         assert_eq!(at(10, 60_000), None);

@@ -1,15 +1,15 @@
--- Figures from the counters; the oldest waiting row of each tenant is the first of an index range. ?1 is an account or null.
--- Rates are of the last full minute, whichever of the two kept minutes that is.
-SELECT k.kind, SUM(f.waiting), SUM(f.leased), SUM(f.delayed), SUM(f.dead),
-       SUM(CASE f.minute WHEN c.ms / 60000 THEN f.done_before WHEN c.ms / 60000 - 1 THEN f.done ELSE 0 END),
-       SUM(CASE f.minute WHEN c.ms / 60000 THEN f.added_before WHEN c.ms / 60000 - 1 THEN f.added ELSE 0 END),
-       (c.ms - MIN(CASE WHEN f.waiting + f.delayed > 0 AND f.kind <= 3 THEN
+-- Figures of everybody, from the totals. Only the oldest waiting row asks each flow that has rows waiting.
+SELECT k.kind, k.waiting, k.leased, k.delayed, k.dead,
+       CASE k.minute WHEN clock.ms / 60000 THEN k.done_before WHEN clock.ms / 60000 - 1 THEN k.done ELSE 0 END,
+       CASE k.minute WHEN clock.ms / 60000 THEN k.added_before WHEN clock.ms / 60000 - 1 THEN k.added ELSE 0 END,
+       (clock.ms - o.oldest_ms) / 1000
+  FROM queues k
+  JOIN (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) clock
+  LEFT JOIN (SELECT f.kind, MIN(CASE WHEN f.waiting + f.delayed > 0 AND f.kind <= 3 THEN
           (SELECT added_ms FROM Messages WHERE finished_ms IS NULL AND tenant = f.tenant AND type = f.kind AND state = 'queued'
             ORDER BY Id LIMIT 1)
         WHEN f.waiting + f.delayed > 0 THEN
           (SELECT finished_ms FROM callbacks WHERE ended_ms IS NULL AND tenant = f.tenant AND state = 'pending' ORDER BY id LIMIT 1)
-        END)) / 1000
-  FROM queues k
-  JOIN (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) c
-  LEFT JOIN flows f ON f.kind = k.kind AND (?1 IS NULL OR f.tenant = ?1)
- GROUP BY k.kind ORDER BY k.kind
+        END) AS oldest_ms
+               FROM flows f WHERE f.waiting + f.delayed > 0 GROUP BY f.kind) o ON o.kind = k.kind
+ ORDER BY k.kind

@@ -43,12 +43,14 @@ impl<S: Sql> Store<'_, S> {
         &self,
         account: Option<AccountId>,
     ) -> Result<Vec<QueueFigures>, StoreError> {
-        let params = vec![account.map(|account| account.0).into()];
-        self.run(include_str!("../sql/queues.sql"), params)
-            .await?
-            .iter()
-            .map(figures)
-            .collect()
+        let rows = match account {
+            Some(account) => {
+                let statement = include_str!("../sql/queues_of.sql");
+                self.run(statement, vec![account.0.into()]).await?
+            }
+            None => self.run(include_str!("../sql/queues.sql"), vec![]).await?,
+        };
+        rows.iter().map(figures).collect()
     }
 
     /// Keeps a malformed request with its reason.

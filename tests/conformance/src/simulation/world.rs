@@ -2,7 +2,7 @@
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::ids::MessageId;
 use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX};
 use trawl_core::state::{Kind, State};
 use trawl_store::{Attempt, Changed, Next, QueueLimits, Store};

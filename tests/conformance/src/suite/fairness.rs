@@ -1,7 +1,7 @@
 //! Fair shares between tenants, order and ageing within one.
 
 use trawl_core::state::Kind;
-use trawl_store::{Job, Store};
+use trawl_store::{Job, NewMessage, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -41,36 +41,65 @@ pub(super) async fn noisy_tenant<S: Subject>(sql: &S) {
     );
 }
 
-pub(super) async fn priorities_order_and_age<S: Subject>(sql: &S) {
+fn with_priority(priority: u8) -> NewMessage {
+    let mut message = request(1, "a");
+    message.priority = priority;
+    message
+}
+
+pub(super) async fn priorities_order<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let with = |priority: u8| {
-        let mut message = request(1, "a");
-        message.priority = priority;
-        message
-    };
-    let mut low = Vec::new();
-    for _ in 0..50 {
-        low.push(accepted(store, &with(1), &LIMITS).await);
+    for priority in [1, 9, 4, 9, 1, 4, 9, 1, 4, 0, 9, 4, 1] {
+        for _ in 0..3 {
+            accepted(store, &with_priority(priority), &LIMITS).await;
+        }
     }
-    let high = accepted(store, &with(9), &LIMITS).await;
-    let last = accepted(store, &with(0), &LIMITS).await;
-    assert_eq!(
-        claimed(store).await.id,
-        high,
-        "a high one passes fifty low ones"
-    );
-    // A stream of high ones does not starve the low ones: each low one moves as virtual time does.
-    let mut waited = 0;
-    let mut low_served = 0;
-    while low_served < 50 {
-        accepted(store, &with(9), &LIMITS).await;
+    accepted(store, &request(2, "a"), &LIMITS).await;
+    let mut order = Vec::new();
+    let mut ids = Vec::new();
+    for place in 0..40 {
         let job = claimed(store).await;
-        low_served += usize::from(low.contains(&job.id));
+        if job.tenant.0 == 2 {
+            assert!(place <= 2, "the tenant's own order moves nobody else");
+            continue;
+        }
+        let message = store.message(job.tenant, job.id).await.unwrap().unwrap();
+        order.push(message.priority);
+        ids.push((u8::MAX - message.priority, job.id));
+    }
+    assert!(
+        order.is_sorted_by(|a, b| a >= b),
+        "higher ones first: {order:?}"
+    );
+    let first = ids.iter().filter(|(rank, _)| *rank == u8::MAX - 9);
+    assert!(first.is_sorted(), "and in their own order among equals");
+}
+
+pub(super) async fn low_priorities_age<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let mut low = Vec::new();
+    for _ in 0..20 {
+        low.push(accepted(store, &with_priority(1), &LIMITS).await);
+    }
+    let last = accepted(store, &with_priority(0), &LIMITS).await;
+    let (mut waited_s, mut low_served) = (0, 0);
+    // As many high ones as can be served, for ever: eight levels are eight minutes.
+    while low_served < 20 {
+        accepted(store, &with_priority(9), &LIMITS).await;
+        let job = claimed(store).await;
         assert_ne!(job.id, last, "the lowest does not overtake");
-        waited += 1;
+        if low.contains(&job.id) {
+            low_served += 1;
+            assert!(
+                waited_s >= 300,
+                "strict while it is young: served after {waited_s} s"
+            );
+        }
+        sql.pass(10_000).await;
+        waited_s += 10;
         assert!(
-            waited < 400,
-            "only {low_served} of 50 low ones in {waited} claims"
+            waited_s < 1_200,
+            "only {low_served} of 20 low ones in {waited_s} s"
         );
     }
 }
