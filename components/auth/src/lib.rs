@@ -27,7 +27,11 @@ async fn handle(request: Request) -> impl IntoResponse {
 
 async fn answer(request: Request) -> Answer {
     match bounded_body(request, BODY_BYTES_MAX).await {
-        Ok(request) => API.with(Rc::clone).accounts(&SpinPorts::open().await, request).await,
+        Ok(request) => {
+            API.with(Rc::clone)
+                .accounts(&SpinPorts::open().await, request)
+                .await
+        }
         Err(BodyRefused::TooLarge) => body_too_large(),
         Err(BodyRefused::Broken) => body_broken(),
     }

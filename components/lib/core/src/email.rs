@@ -60,19 +60,31 @@ impl Email {
         if key.len() > ADDRESS_MAX {
             return Err(EmailError::Length);
         }
-        Ok(Self { address: address.to_owned(), key })
+        Ok(Self {
+            address: address.to_owned(),
+            key,
+        })
     }
 }
 
 /// `dot-atom` of RFC 5322 3.2.3: quoted local parts exist on paper only.
 fn is_dot_atom(local: &str) -> bool {
-    local.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-".contains(&b)))
+    local.split('.').all(|atom| {
+        !atom.is_empty()
+            && atom
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~-".contains(&b))
+    })
 }
 
 /// Two labels at least, unless it is `localhost`; the last one not a number, so that no IP address passes.
 fn is_domain(domain: &str) -> bool {
-    let Some((_, last)) = domain.rsplit_once('.') else { return domain == "localhost" };
-    !last.is_empty() && !last.bytes().all(|b| b.is_ascii_digit()) && domain.split('.').all(|label| !label.is_empty())
+    let Some((_, last)) = domain.rsplit_once('.') else {
+        return domain == "localhost";
+    };
+    !last.is_empty()
+        && !last.bytes().all(|b| b.is_ascii_digit())
+        && domain.split('.').all(|label| !label.is_empty())
 }
 
 #[cfg(test)]
@@ -96,8 +108,28 @@ mod tests {
         let long_name = format!("{}@example.org", "a".repeat(65));
         let long_all = format!("a@{}.org", "b.".repeat(130));
         for text in [
-            "", "ann", "@", "a@", "@b.c", "a b@c.de", "a..b@c.de", ".a@c.de", "a.@c.de", "a@b", "a@b..c", "a@-b.de", "a@1.2.3.4", "a@[::1]", "\"a\"@b.de",
-            "a@b@c.de", "a@b_c.de", "a\n@b.de", "é@b.de", "a@b.de\u{0}", &long_name, &long_all,
+            "",
+            "ann",
+            "@",
+            "a@",
+            "@b.c",
+            "a b@c.de",
+            "a..b@c.de",
+            ".a@c.de",
+            "a.@c.de",
+            "a@b",
+            "a@b..c",
+            "a@-b.de",
+            "a@1.2.3.4",
+            "a@[::1]",
+            "\"a\"@b.de",
+            "a@b@c.de",
+            "a@b_c.de",
+            "a\n@b.de",
+            "é@b.de",
+            "a@b.de\u{0}",
+            &long_name,
+            &long_all,
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }

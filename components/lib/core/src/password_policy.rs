@@ -9,7 +9,9 @@ const DISTINCT_CHARS_MIN: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Too short to resist guessing without a second factor.
-    #[error("the password must have at least {PASSWORD_CHARS_MIN} characters; a few random words are fine")]
+    #[error(
+        "the password must have at least {PASSWORD_CHARS_MIN} characters; a few random words are fine"
+    )]
     TooShort,
     /// Longer than is hashed; it is refused, never cut.
     #[error("the password must have at most {PASSWORD_CHARS_MAX} characters")]
@@ -43,7 +45,11 @@ pub fn check(password: &str, email_key: &str) -> Result<(), PasswordError> {
     let local = email_key.split('@').next().unwrap_or_default();
     let lower = password.to_lowercase();
     let rest = lower.replace(email_key, "");
-    let rest = if local.len() >= 4 { rest.replace(local, "") } else { rest };
+    let rest = if local.len() >= 4 {
+        rest.replace(local, "")
+    } else {
+        rest
+    };
     if rest.chars().count() < PASSWORD_CHARS_MIN / 2 && rest != lower {
         return Err(PasswordError::IsTheName);
     }
@@ -62,14 +68,32 @@ mod tests {
         assert_eq!(check("ключ от квартир", name), Ok(()));
         let long: String = ('a'..='z').cycle().take(128).collect();
         assert_eq!(check(&long, name), Ok(()));
-        assert_eq!(check(&format!("{long}x"), name), Err(PasswordError::TooLong));
+        assert_eq!(
+            check(&format!("{long}x"), name),
+            Err(PasswordError::TooLong)
+        );
     }
 
     #[test]
     fn patterns_and_names() {
-        assert_eq!(check(&"ab".repeat(20), "ann@example.org"), Err(PasswordError::Monotonous));
-        assert_eq!(check("ann@example.org1", "ann@example.org"), Err(PasswordError::IsTheName));
-        assert_eq!(check("Administrator12", "administrator@example.org"), Err(PasswordError::IsTheName));
-        assert_eq!(check("administrator of nothing at all", "administrator@example.org"), Ok(()));
+        assert_eq!(
+            check(&"ab".repeat(20), "ann@example.org"),
+            Err(PasswordError::Monotonous)
+        );
+        assert_eq!(
+            check("ann@example.org1", "ann@example.org"),
+            Err(PasswordError::IsTheName)
+        );
+        assert_eq!(
+            check("Administrator12", "administrator@example.org"),
+            Err(PasswordError::IsTheName)
+        );
+        assert_eq!(
+            check(
+                "administrator of nothing at all",
+                "administrator@example.org"
+            ),
+            Ok(())
+        );
     }
 }

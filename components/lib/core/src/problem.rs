@@ -4,7 +4,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A stable error code; clients may branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the table in `entry` says what each means, in words that the client sees")]
+#[expect(
+    missing_docs,
+    reason = "the table in `entry` says what each means, in words that the client sees"
+)]
 pub enum Code {
     InvalidJson,
     InvalidRequest,
@@ -81,33 +84,89 @@ impl Code {
             Self::InvalidJson => (400, "invalid_json", "The body is not valid JSON"),
             Self::InvalidRequest => (400, "invalid_request", "The request is not valid"),
             Self::EmailTaken => (400, "email_taken", "The e-mail is already registered"),
-            Self::UnsupportedGrantType => (400, "unsupported_grant_type", "Only the password grant is supported"),
-            Self::InvalidCredentials => (401, "invalid_credentials", "The name or the password is wrong"),
+            Self::UnsupportedGrantType => (
+                400,
+                "unsupported_grant_type",
+                "Only the password grant is supported",
+            ),
+            Self::InvalidCredentials => (
+                401,
+                "invalid_credentials",
+                "The name or the password is wrong",
+            ),
             Self::InvalidToken => (401, "invalid_token", "A valid Bearer token is needed"),
             Self::RegistrationClosed => (403, "registration_closed", "Registration is closed"),
             Self::NotFound => (404, "not_found", "There is nothing here"),
             Self::NotReady => (404, "not_ready", "The result is not ready yet"),
             Self::Failed => (404, "failed", "The message failed and has no result"),
-            Self::Cancelled => (404, "cancelled", "The message was cancelled and has no result"),
-            Self::MethodNotAllowed => (405, "method_not_allowed", "The route does not know this method"),
-            Self::NotAcceptable => (406, "not_acceptable", "The result cannot be had in this form"),
-            Self::IdempotencyConflict => (409, "idempotency_conflict", "The Idempotency-Key was used with another body"),
-            Self::WrongState => (409, "wrong_state", "The message's state does not allow this"),
-            Self::KeyLimit => (409, "key_limit", "The account has as many API keys as it may have"),
-            Self::Expired => (410, "expired", "The result was kept for its time and is gone"),
+            Self::Cancelled => (
+                404,
+                "cancelled",
+                "The message was cancelled and has no result",
+            ),
+            Self::MethodNotAllowed => (
+                405,
+                "method_not_allowed",
+                "The route does not know this method",
+            ),
+            Self::NotAcceptable => (
+                406,
+                "not_acceptable",
+                "The result cannot be had in this form",
+            ),
+            Self::IdempotencyConflict => (
+                409,
+                "idempotency_conflict",
+                "The Idempotency-Key was used with another body",
+            ),
+            Self::WrongState => (
+                409,
+                "wrong_state",
+                "The message's state does not allow this",
+            ),
+            Self::KeyLimit => (
+                409,
+                "key_limit",
+                "The account has as many API keys as it may have",
+            ),
+            Self::Expired => (
+                410,
+                "expired",
+                "The result was kept for its time and is gone",
+            ),
             Self::BodyTooLarge => (413, "body_too_large", "The body is too large"),
-            Self::UnsupportedMediaType => (415, "unsupported_media_type", "The body's content type is not supported"),
-            Self::InvalidField => (422, "invalid_field", "A field is missing or has a wrong value"),
+            Self::UnsupportedMediaType => (
+                415,
+                "unsupported_media_type",
+                "The body's content type is not supported",
+            ),
+            Self::InvalidField => (
+                422,
+                "invalid_field",
+                "A field is missing or has a wrong value",
+            ),
             Self::InvalidUrl => (422, "invalid_url", "The URL cannot be scraped"),
-            Self::InvalidCallbackUrl => (422, "invalid_callback_url", "The callback URL cannot be used"),
+            Self::InvalidCallbackUrl => (
+                422,
+                "invalid_callback_url",
+                "The callback URL cannot be used",
+            ),
             Self::InvalidEmail => (422, "invalid_email", "The e-mail address is not valid"),
             Self::WeakPassword => (422, "weak_password", "The password is too weak"),
             Self::TooManyAttempts => (429, "too_many_attempts", "Too many attempts to log in"),
             Self::Busy => (429, "busy", "Too many requests at once"),
             Self::QueueFull => (429, "queue_full", "The queue is full"),
-            Self::TenantQueueFull => (429, "tenant_queue_full", "The account has too many messages waiting"),
+            Self::TenantQueueFull => (
+                429,
+                "tenant_queue_full",
+                "The account has too many messages waiting",
+            ),
             Self::Internal => (500, "internal", "Something went wrong here"),
-            Self::DatabaseUnavailable => (503, "database_unavailable", "The database cannot be used now"),
+            Self::DatabaseUnavailable => (
+                503,
+                "database_unavailable",
+                "The database cannot be used now",
+            ),
             Self::NotConfigured => (503, "not_configured", "The deployment is not configured"),
         }
     }
@@ -149,7 +208,12 @@ impl Problem {
     /// A problem; `detail` says what to do.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), field: None, retry_after_s: None }
+        Self {
+            code,
+            detail: detail.into(),
+            field: None,
+            retry_after_s: None,
+        }
     }
 
     /// Names the field at fault.
@@ -197,12 +261,18 @@ mod tests {
     fn codes_are_distinct_and_ordered() {
         let texts: HashSet<_> = Code::ALL.iter().map(|code| code.text()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert!(Code::ALL.windows(2).all(|pair| pair[0].status() <= pair[1].status()));
+        assert!(
+            Code::ALL
+                .windows(2)
+                .all(|pair| pair[0].status() <= pair[1].status())
+        );
     }
 
     #[test]
     fn the_document() {
-        let problem = Problem::new(Code::TooManyAttempts, "wait").at("username").retry_after(7);
+        let problem = Problem::new(Code::TooManyAttempts, "wait")
+            .at("username")
+            .retry_after(7);
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
             serde_json::json!({"type": "/#too_many_attempts", "title": "Too many attempts to log in", "status": 429, "detail": "wait",

@@ -25,7 +25,9 @@ const KEY_ID_MAX: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither hex nor base64 of enough bytes.
-    #[error("the signing key must be at least 32 random bytes as hex or base64, for example from `openssl rand -hex 32`")]
+    #[error(
+        "the signing key must be at least 32 random bytes as hex or base64, for example from `openssl rand -hex 32`"
+    )]
     NotRandomBytes,
 }
 
@@ -79,8 +81,14 @@ impl Key {
         }
         let mac = Hmac::<Sha256>::new_from_slice(&bytes).map_err(|_| KeyError::NotRandomBytes)?;
         // The id only has to tell our keys apart; 64 bits of a labelled digest give nothing of the key away.
-        let digest = Sha256::new().chain_update(b"trawl key id:").chain_update(&bytes).finalize();
-        let id = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::new()
+            .chain_update(b"trawl key id:")
+            .chain_update(&bytes)
+            .finalize();
+        let id = digest[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Ok(Self { id, mac })
     }
 }
@@ -88,16 +96,28 @@ impl Key {
 /// Hex first; base64 only when it looks random, since a passphrase of letters is valid base64 as well.
 fn decode_key(text: &str) -> Option<Vec<u8>> {
     if text.bytes().all(|b| b.is_ascii_hexdigit()) && text.len() >= 2 * KEY_BYTES_MIN {
-        let nibbles: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).filter_map(|n| u8::try_from(n).ok()).collect();
-        return text.len().is_multiple_of(2).then(|| nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect());
+        let nibbles: Vec<u8> = text
+            .chars()
+            .filter_map(|c| c.to_digit(16))
+            .filter_map(|n| u8::try_from(n).ok())
+            .collect();
+        return text.len().is_multiple_of(2).then(|| {
+            nibbles
+                .chunks_exact(2)
+                .map(|pair| pair[0] << 4 | pair[1])
+                .collect()
+        });
     }
     let count = |class: fn(&u8) -> bool| text.bytes().filter(class).count();
     // 43 random base64 letters lack upper or lower case once in 10^9; words lack one of them nearly always,
     // and words with capitals have few of them.
-    if count(u8::is_ascii_uppercase) < 5 || count(u8::is_ascii_lowercase) < 5 || text.contains(' ') {
+    if count(u8::is_ascii_uppercase) < 5 || count(u8::is_ascii_lowercase) < 5 || text.contains(' ')
+    {
         return None;
     }
-    [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(text).ok())
+    [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD]
+        .iter()
+        .find_map(|engine| engine.decode(text).ok())
 }
 
 /// The keys of a deployment: the one that signs, and the one before it while its tokens still live.
@@ -109,7 +129,9 @@ pub struct TokenKeys {
 
 impl std::fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenKeys").field("current", &self.current.id).finish_non_exhaustive()
+        f.debug_struct("TokenKeys")
+            .field("current", &self.current.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,7 +169,10 @@ impl TokenKeys {
     /// # Errors
     /// [`KeyError`] for anything that looks like a passphrase.
     pub fn parse(current: &str, previous: Option<&str>) -> Result<Self, KeyError> {
-        Ok(Self { current: Key::parse(current)?, previous: previous.map(Key::parse).transpose()? })
+        Ok(Self {
+            current: Key::parse(current)?,
+            previous: previous.map(Key::parse).transpose()?,
+        })
     }
 
     /// A token for `account`, valid from `now_s` for 15 minutes.
@@ -155,12 +180,29 @@ impl TokenKeys {
     pub fn issue(&self, account: i64, now_s: i64) -> String {
         let issued = u32::try_from(now_s).unwrap_or(u32::MAX - TOKEN_LIFE_S);
         let sub = account.to_string();
-        let claims = Claims { iss: ISSUER, aud: AUDIENCE, sub: &sub, iat: issued, exp: issued.saturating_add(TOKEN_LIFE_S), nbf: None };
-        let header = Header { alg: ALGORITHM, typ: TYPE, kid: &self.current.id };
+        let claims = Claims {
+            iss: ISSUER,
+            aud: AUDIENCE,
+            sub: &sub,
+            iat: issued,
+            exp: issued.saturating_add(TOKEN_LIFE_S),
+            nbf: None,
+        };
+        let header = Header {
+            alg: ALGORITHM,
+            typ: TYPE,
+            kid: &self.current.id,
+        };
         let mut token = encode(&header);
         token.push('.');
         token.push_str(&encode(&claims));
-        let signature = self.current.mac.clone().chain_update(&token).finalize().into_bytes();
+        let signature = self
+            .current
+            .mac
+            .clone()
+            .chain_update(&token)
+            .finalize()
+            .into_bytes();
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         token
@@ -179,7 +221,9 @@ impl TokenKeys {
         // A dot left in the claims is refused by the decoder, so there are exactly three parts.
         let (header, claims, signature) = (decode(header)?, decode(claims)?, decode(signature)?);
         let mac = self.key_of(&header)?.mac.clone();
-        mac.chain_update(signed).verify_slice(&signature).map_err(|_| TokenError::Signature)?;
+        mac.chain_update(signed)
+            .verify_slice(&signature)
+            .map_err(|_| TokenError::Signature)?;
         read_claims(&claims, now_s)
     }
 
@@ -188,7 +232,10 @@ impl TokenKeys {
         if header.alg != ALGORITHM || header.typ != TYPE {
             return Err(TokenError::Header);
         }
-        let kid_is_plain = header.kid.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        let kid_is_plain = header
+            .kid
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         if header.kid.is_empty() || header.kid.len() > KEY_ID_MAX || !kid_is_plain {
             return Err(TokenError::Header);
         }
@@ -210,7 +257,10 @@ fn read_claims(claims: &[u8], now_s: i64) -> Result<Token, TokenError> {
         return Err(TokenError::Expired);
     }
     let begins = claims.nbf.map_or(issued, |nbf| issued.max(i64::from(nbf)));
-    if begins > now_s + TOKEN_LEEWAY_S || expires - issued > i64::from(TOKEN_LIFE_S) || expires <= issued {
+    if begins > now_s + TOKEN_LEEWAY_S
+        || expires - issued > i64::from(TOKEN_LIFE_S)
+        || expires <= issued
+    {
         return Err(TokenError::Times);
     }
     let account: i64 = claims.sub.parse().map_err(|_| TokenError::Claims)?;
@@ -218,7 +268,10 @@ fn read_claims(claims: &[u8], now_s: i64) -> Result<Token, TokenError> {
     if account <= 0 || account.to_string() != claims.sub {
         return Err(TokenError::Claims);
     }
-    Ok(Token { account, expires_s: expires })
+    Ok(Token {
+        account,
+        expires_s: expires,
+    })
 }
 
 fn encode<T: Serialize>(part: &T) -> String {
@@ -227,7 +280,9 @@ fn encode<T: Serialize>(part: &T) -> String {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| TokenError::Malformed)
 }
 
 #[cfg(test)]

@@ -47,13 +47,24 @@ pub fn read_secret(text: &str) -> Result<Vec<u8>, SecretError> {
 ///
 /// # Errors
 /// When a secret has a length that the standard does not allow; an empty one would sign for everybody.
-pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a [u8]>, id: &str, timestamp_s: i64, body: &[u8]) -> Result<String, SecretError> {
+pub fn sign<'a>(
+    secrets: impl IntoIterator<Item = &'a [u8]>,
+    id: &str,
+    timestamp_s: i64,
+    body: &[u8],
+) -> Result<String, SecretError> {
     debug_assert!(is_event_id(id), "event ids are made by the store");
     let mut header = String::new();
     for secret in secrets {
         check_length(secret)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| SecretError::Length)?;
-        for piece in [id.as_bytes(), b".", timestamp_s.to_string().as_bytes(), b".", body] {
+        for piece in [
+            id.as_bytes(),
+            b".",
+            timestamp_s.to_string().as_bytes(),
+            b".",
+            body,
+        ] {
             mac.update(piece);
         }
         if !header.is_empty() {
@@ -62,17 +73,28 @@ pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a [u8]>, id: &str, timestamp
         header.push_str("v1,");
         STANDARD.encode_string(mac.finalize().into_bytes(), &mut header);
     }
-    if header.is_empty() { Err(SecretError::Length) } else { Ok(header) }
+    if header.is_empty() {
+        Err(SecretError::Length)
+    } else {
+        Ok(header)
+    }
 }
 
 /// Letters, digits, `_` and `-` only, and not empty.
 #[must_use]
 pub fn is_event_id(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 fn check_length(bytes: &[u8]) -> Result<(), SecretError> {
-    if (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&bytes.len()) { Ok(()) } else { Err(SecretError::Length) }
+    if (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&bytes.len()) {
+        Ok(())
+    } else {
+        Err(SecretError::Length)
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +105,13 @@ mod tests {
     #[test]
     fn the_published_example() {
         let secret = read_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = sign([secret.as_slice()], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#).unwrap();
+        let signature = sign(
+            [secret.as_slice()],
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+        )
+        .unwrap();
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
@@ -98,11 +126,17 @@ mod tests {
 
     #[test]
     fn no_secret_signs_for_everybody() {
-        assert_eq!(sign([b"".as_slice()], "msg_1", 1, b""), Err(SecretError::Length));
+        assert_eq!(
+            sign([b"".as_slice()], "msg_1", 1, b""),
+            Err(SecretError::Length)
+        );
         assert_eq!(sign([], "msg_1", 1, b""), Err(SecretError::Length));
         assert_eq!(read_secret("whsec_"), Err(SecretError::Length));
         assert_eq!(read_secret("c2VjcmV0"), Err(SecretError::Format));
-        assert_eq!(read_secret(&show_secret(&[0; 65])), Err(SecretError::Length));
+        assert_eq!(
+            read_secret(&show_secret(&[0; 65])),
+            Err(SecretError::Length)
+        );
         assert_eq!(read_secret(&show_secret(&[7; 32])), Ok(vec![7; 32]));
     }
 }

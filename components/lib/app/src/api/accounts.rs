@@ -38,30 +38,61 @@ async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let object = exchange.object()?;
     let email = object.required_text(&["email"]).map_err(bad_field)?;
     let password = object.required_text(&["password"]).map_err(bad_field)?;
-    let email = Email::parse(email).map_err(|error| Problem::new(Code::InvalidEmail, format!("{error}.")).at("email"))?;
-    password_policy::check(password, &email.key).map_err(|error| Problem::new(Code::WeakPassword, format!("{error}.")).at("password"))?;
+    let email = Email::parse(email)
+        .map_err(|error| Problem::new(Code::InvalidEmail, format!("{error}.")).at("email"))?;
+    password_policy::check(password, &email.key)
+        .map_err(|error| Problem::new(Code::WeakPassword, format!("{error}.")).at("password"))?;
     // Told before the costly hash; the insert decides again, so two at once can't both pass.
     if exchange.settings.registration == Registration::Closed {
         return Err(closed());
     }
-    if exchange.store().account_by_email_key(&email.key).await.map_err(unavailable)?.is_some() {
+    if exchange
+        .store()
+        .account_by_email_key(&email.key)
+        .await
+        .map_err(unavailable)?
+        .is_some()
+    {
         return Err(taken());
     }
-    let hash = exchange.hashes.hash(exchange.ports.clock(), exchange.ports.random(), password).await?;
-    let created = exchange.store().create_account(&email.address, &email.key, &hash, exchange.settings.registration).await;
+    let hash = exchange
+        .hashes
+        .hash(exchange.ports.clock(), exchange.ports.random(), password)
+        .await?;
+    let created = exchange
+        .store()
+        .create_account(
+            &email.address,
+            &email.key,
+            &hash,
+            exchange.settings.registration,
+        )
+        .await;
     match created.map_err(unavailable)? {
-        Created::Account(_) => Ok(json(StatusCode::OK, &Said { message: "User created successfully" })),
+        Created::Account(_) => Ok(json(
+            StatusCode::OK,
+            &Said {
+                message: "User created successfully",
+            },
+        )),
         Created::Taken => Err(taken()),
         Created::Closed => Err(closed()),
     }
 }
 
 fn taken() -> Problem {
-    Problem::new(Code::EmailTaken, "This e-mail has an account; log in with POST /token.").at("email")
+    Problem::new(
+        Code::EmailTaken,
+        "This e-mail has an account; log in with POST /token.",
+    )
+    .at("email")
 }
 
 fn closed() -> Problem {
-    Problem::new(Code::RegistrationClosed, "The operator does not take new accounts.")
+    Problem::new(
+        Code::RegistrationClosed,
+        "The operator does not take new accounts.",
+    )
 }
 
 async fn make_key<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
@@ -69,47 +100,103 @@ async fn make_key<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let object = exchange.object()?;
     let name = object.required_text(&["name"]).map_err(bad_field)?.trim();
     if name.is_empty() || name.chars().count() > KEY_NAME_CHARS_MAX {
-        return Err(bad_field(FieldError::new("name", format!("must have 1 to {KEY_NAME_CHARS_MAX} characters"))));
+        return Err(bad_field(FieldError::new(
+            "name",
+            format!("must have 1 to {KEY_NAME_CHARS_MAX} characters"),
+        )));
     }
     let store = exchange.store();
     if store.keys(account).await.map_err(unavailable)?.len() >= KEYS_MAX {
-        return Err(Problem::new(Code::KeyLimit, format!("An account has at most {KEYS_MAX} keys; delete one first.")));
+        return Err(Problem::new(
+            Code::KeyLimit,
+            format!("An account has at most {KEYS_MAX} keys; delete one first."),
+        ));
     }
     let mut bytes = [0_u8; 32];
     exchange.ports.random().fill(&mut bytes);
     let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-    let id = store.create_key(account, name, &digest(&key)).await.map_err(unavailable)?;
-    let answer = json(StatusCode::CREATED, &NewKey { id, name, key: &key });
+    let id = store
+        .create_key(account, name, &digest(&key))
+        .await
+        .map_err(unavailable)?;
+    let answer = json(
+        StatusCode::CREATED,
+        &NewKey {
+            id,
+            name,
+            key: &key,
+        },
+    );
     Ok(answer.private().with("location", &format!("/keys/{id}")))
 }
 
 async fn list_keys<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let account = exchange.caller().await?;
     let keys = exchange.store().keys(account).await.map_err(unavailable)?;
-    Ok(json(StatusCode::OK, &List { data: keys.iter().map(key_view).collect() }).private())
+    Ok(json(
+        StatusCode::OK,
+        &List {
+            data: keys.iter().map(key_view).collect(),
+        },
+    )
+    .private())
 }
 
 fn key_view(key: &ApiKey) -> KeyView<'_> {
-    KeyView { id: key.id, name: &key.name, date_added: Timestamp(key.created_ms), last_used: key.last_used.map(Timestamp) }
+    KeyView {
+        id: key.id,
+        name: &key.name,
+        date_added: Timestamp(key.created_ms),
+        last_used: key.last_used.map(Timestamp),
+    }
 }
 
 async fn delete_key<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
     let missing = || Problem::new(Code::NotFound, "This account has no such key.");
     let id = id.parse().map_err(|_| missing())?;
-    if exchange.store().delete_key(account, id).await.map_err(unavailable)? { Ok(no_content()) } else { Err(missing()) }
+    if exchange
+        .store()
+        .delete_key(account, id)
+        .await
+        .map_err(unavailable)?
+    {
+        Ok(no_content())
+    } else {
+        Err(missing())
+    }
 }
 
 async fn webhook_secret<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let account = exchange.caller().await?;
-    let secrets = exchange.store().webhook_secrets(account, &fresh_secret(exchange)).await.map_err(unavailable)?;
-    Ok(json(StatusCode::OK, &SecretAnswer { secret: &show_secret(&secrets.current) }).private())
+    let secrets = exchange
+        .store()
+        .webhook_secrets(account, &fresh_secret(exchange))
+        .await
+        .map_err(unavailable)?;
+    Ok(json(
+        StatusCode::OK,
+        &SecretAnswer {
+            secret: &show_secret(&secrets.current),
+        },
+    )
+    .private())
 }
 
 async fn rotate_webhook_secret<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let account = exchange.caller().await?;
-    let secrets = exchange.store().rotate_webhook_secret(account, &fresh_secret(exchange)).await.map_err(unavailable)?;
-    Ok(json(StatusCode::OK, &SecretAnswer { secret: &show_secret(&secrets.current) }).private())
+    let secrets = exchange
+        .store()
+        .rotate_webhook_secret(account, &fresh_secret(exchange))
+        .await
+        .map_err(unavailable)?;
+    Ok(json(
+        StatusCode::OK,
+        &SecretAnswer {
+            secret: &show_secret(&secrets.current),
+        },
+    )
+    .private())
 }
 
 fn fresh_secret<P: Ports>(exchange: &Exchange<'_, P>) -> [u8; SECRET_BYTES] {

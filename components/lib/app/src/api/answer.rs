@@ -18,24 +18,37 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
         let mut response = Response::new(body.into());
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Self { response, ring: None }
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self {
+            response,
+            ring: None,
+        }
     }
 
     /// Adds a header; a value that no header can hold is left out.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.response.headers_mut().insert(HeaderName::from_static(name), value);
+            self.response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
         }
         self
     }
 
     /// Nobody but the asker may keep it, and he need not.
     pub(super) fn private(mut self) -> Self {
-        self.response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.response
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self
     }
 
@@ -64,12 +77,16 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
 pub(super) fn no_content() -> Answer {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    Answer { response, ring: None }
+    Answer {
+        response,
+        ring: None,
+    }
 }
 
 /// The problem document with the headers that belong to its status.
 pub(super) fn problem(problem: &Problem) -> Answer {
-    let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A struct of strings and numbers always serializes.
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut answer = Answer::new(status, "application/problem+json", body);
@@ -90,14 +107,21 @@ pub(super) fn problem(problem: &Problem) -> Answer {
 /// What went wrong goes to the log; the client learns that it was not his fault.
 pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
     eprintln!("internal error: {error}");
-    Problem::new(Code::Internal, "This is a fault of the service; it was logged. Trying again may help.")
+    Problem::new(
+        Code::Internal,
+        "This is a fault of the service; it was logged. Trying again may help.",
+    )
 }
 
 /// A failed store operation as a problem.
 pub(super) fn unavailable(error: StoreError) -> Problem {
     if error.is_retryable() {
         eprintln!("{error}");
-        return Problem::new(Code::DatabaseUnavailable, "Nothing was changed; come again in a moment.").retry_after(DATABASE_RETRY_S);
+        return Problem::new(
+            Code::DatabaseUnavailable,
+            "Nothing was changed; come again in a moment.",
+        )
+        .retry_after(DATABASE_RETRY_S);
     }
     internal(&error)
 }

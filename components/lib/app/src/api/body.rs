@@ -13,8 +13,14 @@ impl<P: Ports> Exchange<'_, P> {
     /// sends across sites must not pass for a request.
     pub(super) fn object(&self) -> Result<Object<'_>, Problem> {
         let media_type = media_type(self.request.headers());
-        if !media_type.is_empty() && media_type != "application/json" && !media_type.ends_with("+json") {
-            return Err(Problem::new(Code::UnsupportedMediaType, format!("Send JSON with `Content-Type: application/json`, not {media_type}.")));
+        if !media_type.is_empty()
+            && media_type != "application/json"
+            && !media_type.ends_with("+json")
+        {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                format!("Send JSON with `Content-Type: application/json`, not {media_type}."),
+            ));
         }
         Object::parse(self.request.body()).map_err(|error| not_an_object(&error))
     }
@@ -27,14 +33,27 @@ impl<P: Ports> Exchange<'_, P> {
 
 /// The essence of the content type, in lower case; empty when there is none.
 pub(super) fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 pub(super) fn not_an_object(error: &ObjectError) -> Problem {
     match error {
-        ObjectError::NotAnObject => Problem::new(Code::InvalidField, "The body must be a JSON object, `{…}`."),
-        error => Problem::new(Code::InvalidJson, format!("Send one JSON object in UTF-8: {error}.")),
+        ObjectError::NotAnObject => {
+            Problem::new(Code::InvalidField, "The body must be a JSON object, `{…}`.")
+        }
+        error => Problem::new(
+            Code::InvalidJson,
+            format!("Send one JSON object in UTF-8: {error}."),
+        ),
     }
 }
 

@@ -23,18 +23,30 @@ impl<P: Ports> Exchange<'_, P> {
 
     /// The signing keys, or the answer that says what the operator has to do.
     pub(super) fn keys(&self) -> Result<&Keys, Problem> {
-        self.settings.keys.as_ref().map_err(|missing: &NoKeys| Problem::new(Code::NotConfigured, format!("The operator has to set jwt_secret: {missing}.")))
+        self.settings.keys.as_ref().map_err(|missing: &NoKeys| {
+            Problem::new(
+                Code::NotConfigured,
+                format!("The operator has to set jwt_secret: {missing}."),
+            )
+        })
     }
 
     /// The account that the request speaks for.
     pub(super) async fn caller(&self) -> Result<AccountId, Problem> {
         let credential = self.credential()?;
         if credential.starts_with(KEY_PREFIX) {
-            let found = self.store().account_by_key_digest(&digest(credential)).await.map_err(unavailable)?;
+            let found = self
+                .store()
+                .account_by_key_digest(&digest(credential))
+                .await
+                .map_err(unavailable)?;
             return found.ok_or_else(refused);
         }
         let now_s = self.ports.clock().now_ms().div_euclid(1000);
-        self.keys()?.verify(credential, now_s).map(AccountId).map_err(|_| refused())
+        self.keys()?
+            .verify(credential, now_s)
+            .map(AccountId)
+            .map_err(|_| refused())
     }
 
     fn credential(&self) -> Result<&str, Problem> {
@@ -44,8 +56,16 @@ impl<P: Ports> Exchange<'_, P> {
         if values.next().is_some() || value.len() > TOKEN_BYTES_MAX + 16 {
             return Err(refused());
         }
-        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
-        if scheme.eq_ignore_ascii_case("bearer") { Ok(credential.trim_matches(' ')) } else { Err(missing()) }
+        let (scheme, credential) = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .ok_or_else(refused)?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Ok(credential.trim_matches(' '))
+        } else {
+            Err(missing())
+        }
     }
 }
 
@@ -55,9 +75,15 @@ pub(super) fn digest(key: &str) -> [u8; 32] {
 }
 
 fn missing() -> Problem {
-    Problem::new(Code::InvalidToken, "Send `Authorization: Bearer <token>`; POST /token gives one, POST /keys a lasting key.")
+    Problem::new(
+        Code::InvalidToken,
+        "Send `Authorization: Bearer <token>`; POST /token gives one, POST /keys a lasting key.",
+    )
 }
 
 fn refused() -> Problem {
-    Problem::new(Code::InvalidToken, "The token is not valid or no longer valid; get another one from POST /token.")
+    Problem::new(
+        Code::InvalidToken,
+        "The token is not valid or no longer valid; get another one from POST /token.",
+    )
 }

@@ -33,9 +33,17 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     throttle(exchange, &name_key, address_key.as_deref()).await?;
 
     let store = exchange.store();
-    let account = store.account_by_email_key(&name).await.map_err(unavailable)?;
-    let stored = account.as_ref().map(|account| account.password_hash.as_str());
-    let verified = exchange.hashes.verify(exchange.ports.clock(), &credentials.password, stored).await?;
+    let account = store
+        .account_by_email_key(&name)
+        .await
+        .map_err(unavailable)?;
+    let stored = account
+        .as_ref()
+        .map(|account| account.password_hash.as_str());
+    let verified = exchange
+        .hashes
+        .verify(exchange.ports.clock(), &credentials.password, stored)
+        .await?;
     let (Some(account), Some(is_outdated)) = (account, verified) else {
         let counted = join(store.login_failed(&name_key), async {
             match &address_key {
@@ -45,20 +53,47 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         })
         .await;
         counted.0.and(counted.1).map_err(unavailable)?;
-        return Err(Problem::new(Code::InvalidCredentials, "Check the e-mail and the password; POST /users/ makes an account."));
+        return Err(Problem::new(
+            Code::InvalidCredentials,
+            "Check the e-mail and the password; POST /users/ makes an account.",
+        ));
     };
-    store.login_succeeded(&name_key).await.map_err(unavailable)?;
+    store
+        .login_succeeded(&name_key)
+        .await
+        .map_err(unavailable)?;
     if is_outdated {
-        let hash = exchange.hashes.hash(exchange.ports.clock(), exchange.ports.random(), &credentials.password).await?;
-        store.set_password_hash(account.id, &hash).await.map_err(unavailable)?;
+        let hash = exchange
+            .hashes
+            .hash(
+                exchange.ports.clock(),
+                exchange.ports.random(),
+                &credentials.password,
+            )
+            .await?;
+        store
+            .set_password_hash(account.id, &hash)
+            .await
+            .map_err(unavailable)?;
     }
-    let token = keys.signing.issue(account.id.0, exchange.ports.clock().now_ms().div_euclid(1000));
-    let answer = TokenAnswer { access_token: &token, token_type: "bearer", expires_in: i64::from(TOKEN_LIFE_S) };
+    let token = keys.signing.issue(
+        account.id.0,
+        exchange.ports.clock().now_ms().div_euclid(1000),
+    );
+    let answer = TokenAnswer {
+        access_token: &token,
+        token_type: "bearer",
+        expires_in: i64::from(TOKEN_LIFE_S),
+    };
     Ok(json(StatusCode::OK, &answer).private())
 }
 
 /// Keyed on the name as sent, whether or not it exists, and on the address: neither tells who has an account.
-async fn throttle<P: Ports>(exchange: &Exchange<'_, P>, name_key: &str, address_key: Option<&str>) -> Result<(), Problem> {
+async fn throttle<P: Ports>(
+    exchange: &Exchange<'_, P>,
+    name_key: &str,
+    address_key: Option<&str>,
+) -> Result<(), Problem> {
     let store = exchange.store();
     let (by_name, by_address) = join(store.login_gate(name_key), async {
         match address_key {
@@ -67,17 +102,26 @@ async fn throttle<P: Ports>(exchange: &Exchange<'_, P>, name_key: &str, address_
         }
     })
     .await;
-    let wait_s = by_name.map_err(unavailable)?.max(by_address.map_err(unavailable)?);
+    let wait_s = by_name
+        .map_err(unavailable)?
+        .max(by_address.map_err(unavailable)?);
     match wait_s {
         None => Ok(()),
-        Some(seconds) => Err(Problem::new(Code::TooManyAttempts, format!("Too many wrong passwords; try again in {seconds} s.")).retry_after(seconds)),
+        Some(seconds) => Err(Problem::new(
+            Code::TooManyAttempts,
+            format!("Too many wrong passwords; try again in {seconds} s."),
+        )
+        .retry_after(seconds)),
     }
 }
 
 fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<'a>, Problem> {
     let media_type = media_type(exchange.request.headers());
     if media_type != FORM {
-        return Err(Problem::new(Code::UnsupportedMediaType, format!("Send a form: `Content-Type: {FORM}` with username and password.")));
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            format!("Send a form: `Content-Type: {FORM}` with username and password."),
+        ));
     }
     let (mut name, mut password, mut grant) = (None, None, None);
     for (field, value) in url::form_urlencoded::parse(exchange.request.body()) {
@@ -88,16 +132,29 @@ fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<
             _ => continue,
         };
         if slot.replace(value).is_some() {
-            return Err(Problem::new(Code::InvalidField, format!("`{field}` is given twice.")).at(field));
+            return Err(
+                Problem::new(Code::InvalidField, format!("`{field}` is given twice.")).at(field),
+            );
         }
     }
     if grant.is_some_and(|grant| grant != "password" && !grant.is_empty()) {
-        return Err(Problem::new(Code::UnsupportedGrantType, "Send grant_type=password, or leave it out.").at("grant_type"));
+        return Err(Problem::new(
+            Code::UnsupportedGrantType,
+            "Send grant_type=password, or leave it out.",
+        )
+        .at("grant_type"));
     }
-    let name = name.ok_or_else(|| Problem::new(Code::InvalidField, "`username` is required.").at("username"))?;
-    let password = password.ok_or_else(|| Problem::new(Code::InvalidField, "`password` is required.").at("password"))?;
+    let name = name.ok_or_else(|| {
+        Problem::new(Code::InvalidField, "`username` is required.").at("username")
+    })?;
+    let password = password.ok_or_else(|| {
+        Problem::new(Code::InvalidField, "`password` is required.").at("password")
+    })?;
     if name.len() > NAME_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
-        return Err(Problem::new(Code::InvalidField, "The username or the password is longer than any can be."));
+        return Err(Problem::new(
+            Code::InvalidField,
+            "The username or the password is longer than any can be.",
+        ));
     }
     Ok(Credentials { name, password })
 }
@@ -109,6 +166,17 @@ fn normalised(name: &str) -> String {
 
 /// The address that the host saw. A host appends its header after the client's own, so only the last value counts.
 fn client_address<P: Ports>(exchange: &Exchange<'_, P>) -> Option<std::net::IpAddr> {
-    let value = exchange.request.headers().get_all("spin-client-addr").iter().next_back()?.to_str().ok()?;
-    value.parse::<std::net::SocketAddr>().map(|address| address.ip()).or_else(|_| value.parse()).ok()
+    let value = exchange
+        .request
+        .headers()
+        .get_all("spin-client-addr")
+        .iter()
+        .next_back()?
+        .to_str()
+        .ok()?;
+    value
+        .parse::<std::net::SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| value.parse())
+        .ok()
 }

@@ -20,8 +20,14 @@ use crate::ports::Ports;
 pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_>) -> Handled {
     match route {
         Route::ReceiveData => receive::receive(exchange).await,
-        Route::Message { id, is_cancel: false } => get(exchange, id).await,
-        Route::Message { id, is_cancel: true } => cancel(exchange, id).await,
+        Route::Message {
+            id,
+            is_cancel: false,
+        } => get(exchange, id).await,
+        Route::Message {
+            id,
+            is_cancel: true,
+        } => cancel(exchange, id).await,
         Route::MessageResult { id } => result::result(exchange, id).await,
         Route::Messages => list(exchange).await,
         Route::Retry { id } => retry(exchange, id).await,
@@ -42,7 +48,11 @@ pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_
 
 async fn get<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
-    let message = exchange.store().message(account, message_id(id)?).await.map_err(unavailable)?;
+    let message = exchange
+        .store()
+        .message(account, message_id(id)?)
+        .await
+        .map_err(unavailable)?;
     let message = message.ok_or_else(no_message)?;
     Ok(json(StatusCode::OK, &view(&message)).private())
 }
@@ -52,31 +62,65 @@ async fn list<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let filter = filter(exchange.request.uri().query().unwrap_or_default())?;
     let asked = filter.limit as usize;
     // One row more than asked tells whether there is another page.
-    let read = Filter { limit: filter.limit + 1, ..filter };
-    let mut messages = exchange.store().messages(account, &read).await.map_err(unavailable)?;
+    let read = Filter {
+        limit: filter.limit + 1,
+        ..filter
+    };
+    let mut messages = exchange
+        .store()
+        .messages(account, &read)
+        .await
+        .map_err(unavailable)?;
     let has_more = messages.len() > asked;
     messages.truncate(asked);
-    let next_cursor = messages.last().filter(|_| has_more).map(|last| last.id.to_string());
-    let page = MessagePage { data: messages.iter().map(view).collect(), next_cursor };
+    let next_cursor = messages
+        .last()
+        .filter(|_| has_more)
+        .map(|last| last.id.to_string());
+    let page = MessagePage {
+        data: messages.iter().map(view).collect(),
+        next_cursor,
+    };
     Ok(json(StatusCode::OK, &page).private())
 }
 
 async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
     let id = message_id(id)?;
-    match exchange.store().retry(account, id).await.map_err(unavailable)? {
+    match exchange
+        .store()
+        .retry(account, id)
+        .await
+        .map_err(unavailable)?
+    {
         Changed::Yes => {}
         Changed::NoMessage => return Err(no_message()),
-        Changed::Conflict(state) => return Err(wrong_state(state, "only a finished message can be queued again")),
+        Changed::Conflict(state) => {
+            return Err(wrong_state(
+                state,
+                "only a finished message can be queued again",
+            ));
+        }
     }
-    let message = exchange.store().message(account, id).await.map_err(unavailable)?.ok_or_else(no_message)?;
-    let answer = json(StatusCode::ACCEPTED, &view(&message)).with("location", &format!("/messages/{id}"));
+    let message = exchange
+        .store()
+        .message(account, id)
+        .await
+        .map_err(unavailable)?
+        .ok_or_else(no_message)?;
+    let answer =
+        json(StatusCode::ACCEPTED, &view(&message)).with("location", &format!("/messages/{id}"));
     Ok(answer.ringing(MESSAGE_QUEUE))
 }
 
 async fn cancel<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
-    match exchange.store().cancel(account, message_id(id)?).await.map_err(unavailable)? {
+    match exchange
+        .store()
+        .cancel(account, message_id(id)?)
+        .await
+        .map_err(unavailable)?
+    {
         Changed::Yes => Ok(no_content()),
         Changed::NoMessage => Err(no_message()),
         Changed::Conflict(state) => Err(wrong_state(state, "there is nothing left to cancel")),
@@ -85,8 +129,19 @@ async fn cancel<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
 
 async fn events<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
-    let events = exchange.store().events(account, message_id(id)?).await.map_err(unavailable)?.ok_or_else(no_message)?;
-    Ok(json(StatusCode::OK, &List { data: events.iter().map(event_view).collect() }).private())
+    let events = exchange
+        .store()
+        .events(account, message_id(id)?)
+        .await
+        .map_err(unavailable)?
+        .ok_or_else(no_message)?;
+    Ok(json(
+        StatusCode::OK,
+        &List {
+            data: events.iter().map(event_view).collect(),
+        },
+    )
+    .private())
 }
 
 fn event_view(event: &Event) -> EventView<'_> {
@@ -131,30 +186,48 @@ pub(super) fn view(message: &Message) -> MessageView<'_> {
 }
 
 fn error_view(error: &JobError) -> ErrorView<'_> {
-    ErrorView { code: &error.code, detail: &error.detail, permanent: error.permanent }
+    ErrorView {
+        code: &error.code,
+        detail: &error.detail,
+        permanent: error.permanent,
+    }
 }
 
 fn filter(query: &str) -> Result<Filter, Problem> {
-    let mut filter = Filter { limit: PAGE_DEFAULT, ..Filter::default() };
+    let mut filter = Filter {
+        limit: PAGE_DEFAULT,
+        ..Filter::default()
+    };
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let wrong = |field, problem: String| bad_field(FieldError::new(field, problem));
         match name.as_ref() {
             _ if value.is_empty() => {}
             "status" => {
                 let state = State::parse(&value);
-                filter.status = Some(state.ok_or_else(|| wrong("status", "must be queued, processing, done, failed or cancelled".into()))?);
+                filter.status = Some(state.ok_or_else(|| {
+                    wrong(
+                        "status",
+                        "must be queued, processing, done, failed or cancelled".into(),
+                    )
+                })?);
             }
             "type" => {
                 let kind = value.parse().ok().and_then(Kind::from_number);
                 filter.kind = Some(kind.ok_or_else(|| wrong("type", "must be 1, 2 or 3".into()))?);
             }
             "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit));
-                filter.limit = limit.ok_or_else(|| wrong("limit", format!("must be 1 to {PAGE_MAX}")))?;
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_MAX).contains(limit));
+                filter.limit =
+                    limit.ok_or_else(|| wrong("limit", format!("must be 1 to {PAGE_MAX}")))?;
             }
             "cursor" => {
                 let id = value.parse().ok().filter(|id: &MessageId| id.0 > 0);
-                filter.before = Some(id.ok_or_else(|| wrong("cursor", "must be a next_cursor of an earlier page".into()))?);
+                filter.before = Some(id.ok_or_else(|| {
+                    wrong("cursor", "must be a next_cursor of an earlier page".into())
+                })?);
             }
             _ => {}
         }

@@ -36,7 +36,10 @@ use route::{Find, Route, Section};
 use settings::Settings;
 
 /// Bytes of a request body that an entry reads before it answers [`body_too_large`].
-#[expect(clippy::cast_possible_truncation, reason = "1 MiB fits a usize of 32 bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "1 MiB fits a usize of 32 bits"
+)]
 pub const BODY_BYTES_MAX: usize = inbound::BODY_BYTES_MAX as usize;
 
 /// The API of one instance: what it remembers between requests. A component is one thread, so nothing is locked.
@@ -60,28 +63,40 @@ pub(crate) type Handled = Result<Answer, Problem>;
 impl Api {
     /// Answers the routes of the role auth: accounts, tokens, keys and secrets.
     pub async fn accounts<P: Ports>(&self, ports: &P, request: Request<Bytes>) -> Answer {
-        self.serve(ports, request, async |exchange, route, section| match section {
-            Section::Accounts => accounts::handle(exchange, route).await,
-            Section::Messages => Err(nothing_here()),
-        })
+        self.serve(
+            ports,
+            request,
+            async |exchange, route, section| match section {
+                Section::Accounts => accounts::handle(exchange, route).await,
+                Section::Messages => Err(nothing_here()),
+            },
+        )
         .await
     }
 
     /// Answers the routes of the role ingest: everything else.
     pub async fn messages<P: Ports>(&self, ports: &P, request: Request<Bytes>) -> Answer {
-        self.serve(ports, request, async |exchange, route, section| match section {
-            Section::Accounts => Err(nothing_here()),
-            Section::Messages => messages::handle(exchange, route).await,
-        })
+        self.serve(
+            ports,
+            request,
+            async |exchange, route, section| match section {
+                Section::Accounts => Err(nothing_here()),
+                Section::Messages => messages::handle(exchange, route).await,
+            },
+        )
         .await
     }
 
     /// Answers all routes: for a program that plays both roles.
     pub async fn everything<P: Ports>(&self, ports: &P, request: Request<Bytes>) -> Answer {
-        self.serve(ports, request, async |exchange, route, section| match section {
-            Section::Accounts => accounts::handle(exchange, route).await,
-            Section::Messages => messages::handle(exchange, route).await,
-        })
+        self.serve(
+            ports,
+            request,
+            async |exchange, route, section| match section {
+                Section::Accounts => accounts::handle(exchange, route).await,
+                Section::Messages => messages::handle(exchange, route).await,
+            },
+        )
         .await
     }
 
@@ -95,15 +110,29 @@ impl Api {
             Find::Route(route) => route,
             Find::Options { allow } => return no_content().with("allow", allow),
             Find::WrongMethod { allow } => {
-                let detail = format!("{} is not known here; use one of: {allow}.", request.method());
+                let detail = format!(
+                    "{} is not known here; use one of: {allow}.",
+                    request.method()
+                );
                 return problem(&Problem::new(Code::MethodNotAllowed, detail)).with("allow", allow);
             }
             Find::Nothing => return problem(&nothing_here()),
         };
         let settings = self.settings(ports).await;
-        let exchange = Exchange { ports, settings, hashes: &self.hashes, request: &request };
-        let answer = handler(&exchange, route, route.section()).await.unwrap_or_else(|refused| problem(&refused));
-        if request.method() == Method::HEAD { answer.without_body() } else { answer }
+        let exchange = Exchange {
+            ports,
+            settings,
+            hashes: &self.hashes,
+            request: &request,
+        };
+        let answer = handler(&exchange, route, route.section())
+            .await
+            .unwrap_or_else(|refused| problem(&refused));
+        if request.method() == Method::HEAD {
+            answer.without_body()
+        } else {
+            answer
+        }
     }
 
     async fn settings<P: Ports>(&self, ports: &P) -> Rc<Settings> {
@@ -123,24 +152,32 @@ impl Api {
 /// The answer when a body is longer than [`BODY_BYTES_MAX`]: reading stops there.
 #[must_use]
 pub fn body_too_large() -> Answer {
-    problem(&Problem::new(Code::BodyTooLarge, format!("A request body has at most {BODY_BYTES_MAX} bytes.")))
+    problem(&Problem::new(
+        Code::BodyTooLarge,
+        format!("A request body has at most {BODY_BYTES_MAX} bytes."),
+    ))
 }
 
 /// The answer when a body broke off.
 #[must_use]
 pub fn body_broken() -> Answer {
-    problem(&Problem::new(Code::InvalidRequest, "The body broke off before its end; send it again."))
+    problem(&Problem::new(
+        Code::InvalidRequest,
+        "The body broke off before its end; send it again.",
+    ))
 }
 
 fn nothing_here() -> Problem {
-    Problem::new(Code::NotFound, "No such route; GET / and GET /openapi.json list them.")
+    Problem::new(
+        Code::NotFound,
+        "No such route; GET / and GET /openapi.json list them.",
+    )
 }
 
 /// Not there, or another tenant's: the two answer alike.
 fn no_message() -> Problem {
     Problem::new(Code::NotFound, "This account has no such message.")
 }
-
 
 #[cfg(test)]
 mod tests;

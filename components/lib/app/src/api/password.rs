@@ -34,7 +34,10 @@ impl HashGate {
     /// Waits for a turn: other requests of the instance go first, so that those past the queue's end learn it at once.
     async fn turn(&self, clock: &impl Clock) -> Result<Place<'_>, Problem> {
         if self.waiting.get() >= HASHES_WAITING_MAX {
-            return Err(Problem::new(Code::Busy, "Too many log-ins and registrations at once.").retry_after(HASHES_RETRY_S));
+            return Err(
+                Problem::new(Code::Busy, "Too many log-ins and registrations at once.")
+                    .retry_after(HASHES_RETRY_S),
+            );
         }
         self.waiting.set(self.waiting.get() + 1);
         let place = Place(&self.waiting);
@@ -43,32 +46,50 @@ impl HashGate {
     }
 
     /// Hashes a new password as a PHC string.
-    pub(super) async fn hash(&self, clock: &impl Clock, random: &impl Random, password: &str) -> Result<String, Problem> {
+    pub(super) async fn hash(
+        &self,
+        clock: &impl Clock,
+        random: &impl Random,
+        password: &str,
+    ) -> Result<String, Problem> {
         let _place = self.turn(clock).await?;
         let mut salt = [0_u8; 16];
         random.fill(&mut salt);
         let salt = SaltString::encode_b64(&salt).map_err(|error| internal(&error))?;
-        let hash = argon2id()?.hash_password(password.as_bytes(), &salt).map_err(|error| internal(&error))?;
+        let hash = argon2id()?
+            .hash_password(password.as_bytes(), &salt)
+            .map_err(|error| internal(&error))?;
         Ok(hash.to_string())
     }
 
     /// Compares with a stored hash, or with the dummy when there is no account; `Some(true)` says that the stored one has
     /// outdated parameters.
-    pub(super) async fn verify(&self, clock: &impl Clock, password: &str, stored: Option<&str>) -> Result<Option<bool>, Problem> {
+    pub(super) async fn verify(
+        &self,
+        clock: &impl Clock,
+        password: &str,
+        stored: Option<&str>,
+    ) -> Result<Option<bool>, Problem> {
         let _place = self.turn(clock).await?;
-        let hash = PasswordHash::new(stored.unwrap_or(DUMMY_HASH)).map_err(|error| internal(&error))?;
-        let matches = argon2id()?.verify_password(password.as_bytes(), &hash).is_ok();
+        let hash =
+            PasswordHash::new(stored.unwrap_or(DUMMY_HASH)).map_err(|error| internal(&error))?;
+        let matches = argon2id()?
+            .verify_password(password.as_bytes(), &hash)
+            .is_ok();
         Ok((matches && stored.is_some()).then(|| is_outdated(&hash)))
     }
 }
 
 fn argon2id() -> Result<Argon2<'static>, Problem> {
-    let params = Params::new(HASH_MEMORY_KIB, HASH_PASSES, 1, None).map_err(|error| internal(&error))?;
+    let params =
+        Params::new(HASH_MEMORY_KIB, HASH_PASSES, 1, None).map_err(|error| internal(&error))?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
 fn is_outdated(hash: &PasswordHash<'_>) -> bool {
-    let current = |params: Params| params.m_cost() == HASH_MEMORY_KIB && params.t_cost() == HASH_PASSES && params.p_cost() == 1;
+    let current = |params: Params| {
+        params.m_cost() == HASH_MEMORY_KIB && params.t_cost() == HASH_PASSES && params.p_cost() == 1
+    };
     hash.algorithm != Algorithm::Argon2id.ident() || !Params::try_from(hash).is_ok_and(current)
 }
 
@@ -81,10 +102,24 @@ mod tests {
     fn only_the_right_password_passes() {
         let (clock, gate) = (VirtualClock::default(), HashGate::default());
         run(&clock, async {
-            let hash = gate.hash(&clock, &SeededRandom::default(), "correct horse battery").await.unwrap();
-            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-            assert_eq!(gate.verify(&clock, "correct horse battery", Some(&hash)).await, Ok(Some(false)));
-            assert_eq!(gate.verify(&clock, "correct horse batterz", Some(&hash)).await, Ok(None));
+            let hash = gate
+                .hash(&clock, &SeededRandom::default(), "correct horse battery")
+                .await
+                .unwrap();
+            assert!(
+                hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+                "{hash}"
+            );
+            assert_eq!(
+                gate.verify(&clock, "correct horse battery", Some(&hash))
+                    .await,
+                Ok(Some(false))
+            );
+            assert_eq!(
+                gate.verify(&clock, "correct horse batterz", Some(&hash))
+                    .await,
+                Ok(None)
+            );
         });
     }
 
@@ -95,18 +130,32 @@ mod tests {
         assert!(!is_outdated(&dummy));
         assert_eq!(dummy.hash.unwrap().len(), 32);
         run(&clock, async {
-            assert_eq!(gate.verify(&clock, "correct horse battery", None).await, Ok(None));
+            assert_eq!(
+                gate.verify(&clock, "correct horse battery", None).await,
+                Ok(None)
+            );
         });
     }
 
     #[test]
     fn weaker_parameters_are_outdated() {
-        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+        let weak = Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(8, 1, 1, None).unwrap(),
+        );
         let salt = SaltString::encode_b64(b"0123456789abcdef").unwrap();
-        let hash = weak.hash_password(b"correct horse battery", &salt).unwrap().to_string();
+        let hash = weak
+            .hash_password(b"correct horse battery", &salt)
+            .unwrap()
+            .to_string();
         let (clock, gate) = (VirtualClock::default(), HashGate::default());
         run(&clock, async {
-            assert_eq!(gate.verify(&clock, "correct horse battery", Some(&hash)).await, Ok(Some(true)));
+            assert_eq!(
+                gate.verify(&clock, "correct horse battery", Some(&hash))
+                    .await,
+                Ok(Some(true))
+            );
         });
     }
 
@@ -118,7 +167,10 @@ mod tests {
             for _ in 0..HASHES_WAITING_MAX {
                 places.push(gate.turn(&clock).await.unwrap());
             }
-            assert_eq!(gate.turn(&clock).await.err().map(|refused| refused.code), Some(Code::Busy));
+            assert_eq!(
+                gate.turn(&clock).await.err().map(|refused| refused.code),
+                Some(Code::Busy)
+            );
             places.pop();
             assert!(gate.turn(&clock).await.is_ok());
         });

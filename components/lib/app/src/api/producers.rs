@@ -9,16 +9,18 @@ use bytes::Bytes;
 use trawl_core::email::Email;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::inbound::BODY_BYTES_MAX;
-use trawl_core::limits::producers::{BATCH_MAX, DEAD_BODY_BYTES_MAX, DRAIN_MS_MAX, FULL_PAUSE_MS, FULL_WAIT_MS_MAX};
+use trawl_core::limits::producers::{
+    BATCH_MAX, DEAD_BODY_BYTES_MAX, DRAIN_MS_MAX, FULL_PAUSE_MS, FULL_WAIT_MS_MAX,
+};
 use trawl_core::problem::{Code, Problem};
 use trawl_store::{NewMessage, Store, StoreError, Submitted};
 use trawl_wire::object::Object;
 use trawl_wire::submission::Submission;
 
+use super::Api;
 use super::body::{bad_field, not_an_object};
 use super::receive::{check, check_idempotency_key, conflict, full};
 use super::settings::Settings;
-use super::Api;
 use crate::channels::{DATA_QUEUE, MESSAGE_QUEUE};
 use crate::patience::patiently;
 use crate::ports::{Bell as _, Clock as _, Ports, ProducerList};
@@ -50,7 +52,12 @@ impl Api {
     ///
     /// # Errors
     /// See [`ProducersError`]; what is in the list stays there for the next ring.
-    pub async fn from_producers<P: Ports>(&self, ports: &P, list: Option<&impl ProducerList>, payload: Bytes) -> Result<Recorded, ProducersError> {
+    pub async fn from_producers<P: Ports>(
+        &self,
+        ports: &P,
+        list: Option<&impl ProducerList>,
+        payload: Bytes,
+    ) -> Result<Recorded, ProducersError> {
         let settings = self.settings(ports).await;
         let intake = Intake { ports, settings };
         let recorded = if !payload.is_empty() {
@@ -80,7 +87,9 @@ impl<P: Ports> Intake<'_, P> {
     async fn drain(&self, list: &impl ProducerList) -> Result<Recorded, ProducersError> {
         let started_ms = self.ports.clock().monotonic_ms();
         let mut sum = Recorded::default();
-        while self.ports.clock().monotonic_ms() - started_ms < DRAIN_MS_MAX && !stop_was_asked(self.ports.variables()).await {
+        while self.ports.clock().monotonic_ms() - started_ms < DRAIN_MS_MAX
+            && !stop_was_asked(self.ports.variables()).await
+        {
             let taken = list.take(BATCH_MAX).await.map_err(ProducersError::List)?;
             if taken.is_empty() {
                 break;
@@ -98,7 +107,10 @@ impl<P: Ports> Intake<'_, P> {
     async fn record(&self, bodies: &[Bytes]) -> Result<Recorded, StoreError> {
         let mut accounts = HashMap::new();
         let mut recorded = Recorded::default();
-        let (mut messages, mut sources) = (Vec::with_capacity(bodies.len()), Vec::with_capacity(bodies.len()));
+        let (mut messages, mut sources) = (
+            Vec::with_capacity(bodies.len()),
+            Vec::with_capacity(bodies.len()),
+        );
         for body in bodies {
             match self.message(body, &mut accounts).await? {
                 Ok(message) => {
@@ -118,7 +130,10 @@ impl<P: Ports> Intake<'_, P> {
                 Submitted::TenantFull => self.put_aside(body, &full(Code::TenantQueueFull)).await?,
                 Submitted::Full => self.put_aside(body, &full(Code::QueueFull)).await?,
             }
-            recorded.dead += u64::from(!matches!(outcome, Submitted::Accepted(_) | Submitted::Repeat(_)));
+            recorded.dead += u64::from(!matches!(
+                outcome,
+                Submitted::Accepted(_) | Submitted::Repeat(_)
+            ));
         }
         Ok(recorded)
     }
@@ -129,17 +144,30 @@ impl<P: Ports> Intake<'_, P> {
         let started_ms = clock.monotonic_ms();
         let mut outcomes = vec![Submitted::Full; messages.len()];
         loop {
-            let waiting: Vec<usize> = (0..outcomes.len()).filter(|index| outcomes[*index] == Submitted::Full).collect();
+            let waiting: Vec<usize> = (0..outcomes.len())
+                .filter(|index| outcomes[*index] == Submitted::Full)
+                .collect();
             if waiting.is_empty() {
                 return Ok(outcomes);
             }
-            let again: Vec<NewMessage> = waiting.iter().map(|index| messages[*index].clone()).collect();
-            let answers = patiently(clock, async || self.store().submit_many(&again, &self.settings.limits).await).await?;
+            let again: Vec<NewMessage> = waiting
+                .iter()
+                .map(|index| messages[*index].clone())
+                .collect();
+            let answers = patiently(clock, async || {
+                self.store()
+                    .submit_many(&again, &self.settings.limits)
+                    .await
+            })
+            .await?;
             for (index, answer) in waiting.into_iter().zip(answers) {
                 outcomes[index] = answer;
             }
             let is_full = outcomes.contains(&Submitted::Full);
-            if !is_full || clock.monotonic_ms() - started_ms >= FULL_WAIT_MS_MAX || stop_was_asked(self.ports.variables()).await {
+            if !is_full
+                || clock.monotonic_ms() - started_ms >= FULL_WAIT_MS_MAX
+                || stop_was_asked(self.ports.variables()).await
+            {
                 return Ok(outcomes);
             }
             clock.sleep(Duration::from_millis(FULL_PAUSE_MS)).await;
@@ -147,9 +175,16 @@ impl<P: Ports> Intake<'_, P> {
     }
 
     /// One request as a message. The outer error is the database's, the inner one the producer's.
-    async fn message(&self, body: &[u8], accounts: &mut HashMap<String, Option<AccountId>>) -> Result<Result<NewMessage, Problem>, StoreError> {
+    async fn message(
+        &self,
+        body: &[u8],
+        accounts: &mut HashMap<String, Option<AccountId>>,
+    ) -> Result<Result<NewMessage, Problem>, StoreError> {
         if u64::try_from(body.len()).is_ok_and(|length| length > BODY_BYTES_MAX) {
-            return Ok(Err(Problem::new(Code::BodyTooLarge, format!("A request has at most {BODY_BYTES_MAX} bytes."))));
+            return Ok(Err(Problem::new(
+                Code::BodyTooLarge,
+                format!("A request has at most {BODY_BYTES_MAX} bytes."),
+            )));
         }
         let object = match Object::parse(body) {
             Ok(object) => object,
@@ -159,22 +194,48 @@ impl<P: Ports> Intake<'_, P> {
             Ok(submission) => submission,
             Err(error) => return Ok(Err(bad_field(error))),
         };
-        let Some(tenant) = self.account(submission.account.unwrap_or_default(), accounts).await? else {
-            return Ok(Err(Problem::new(Code::InvalidField, "`account` must be the e-mail of a registered account.").at("account")));
+        let Some(tenant) = self
+            .account(submission.account.unwrap_or_default(), accounts)
+            .await?
+        else {
+            return Ok(Err(Problem::new(
+                Code::InvalidField,
+                "`account` must be the e-mail of a registered account.",
+            )
+            .at("account")));
         };
         let idem_key = match object.text(&["idempotency_key"]) {
-            Ok(key) => key.map(|key| check_idempotency_key(key, "idempotency_key")).transpose(),
+            Ok(key) => key
+                .map(|key| check_idempotency_key(key, "idempotency_key"))
+                .transpose(),
             Err(error) => Err(bad_field(error)),
         };
-        Ok(idem_key.and_then(|key| check(tenant, submission, key, &self.settings.request_urls, &self.settings.callback_urls)))
+        Ok(idem_key.and_then(|key| {
+            check(
+                tenant,
+                submission,
+                key,
+                &self.settings.request_urls,
+                &self.settings.callback_urls,
+            )
+        }))
     }
 
-    async fn account(&self, email: &str, accounts: &mut HashMap<String, Option<AccountId>>) -> Result<Option<AccountId>, StoreError> {
-        let Ok(email) = Email::parse(email) else { return Ok(None) };
+    async fn account(
+        &self,
+        email: &str,
+        accounts: &mut HashMap<String, Option<AccountId>>,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let Ok(email) = Email::parse(email) else {
+            return Ok(None);
+        };
         if let Some(known) = accounts.get(&email.key) {
             return Ok(*known);
         }
-        let found = patiently(self.ports.clock(), async || self.store().account_by_email_key(&email.key).await).await?;
+        let found = patiently(self.ports.clock(), async || {
+            self.store().account_by_email_key(&email.key).await
+        })
+        .await?;
         let id = found.map(|account| account.id);
         accounts.insert(email.key, id);
         Ok(id)
@@ -183,6 +244,9 @@ impl<P: Ports> Intake<'_, P> {
     async fn put_aside(&self, body: &[u8], refused: &Problem) -> Result<(), StoreError> {
         let kept = &body[..body.len().min(DEAD_BODY_BYTES_MAX)];
         let reason = refused.to_string();
-        patiently(self.ports.clock(), async || self.store().dead_request(DATA_QUEUE, kept, &reason).await).await
+        patiently(self.ports.clock(), async || {
+            self.store().dead_request(DATA_QUEUE, kept, &reason).await
+        })
+        .await
     }
 }

@@ -4,7 +4,8 @@ use http::StatusCode;
 use sha2::{Digest, Sha256};
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::api::{
-    IDEMPOTENCY_KEY_CHARS_MAX, LABEL_CHARS_MAX, MAX_AGE_S_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, QUEUE_FULL_RETRY_S, SELECTOR_CHARS_MAX,
+    IDEMPOTENCY_KEY_CHARS_MAX, LABEL_CHARS_MAX, MAX_AGE_S_MAX, PRIORITY_DEFAULT, PRIORITY_MAX,
+    QUEUE_FULL_RETRY_S, SELECTOR_CHARS_MAX,
 };
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{Kind, Mode};
@@ -28,8 +29,18 @@ pub(super) async fn receive<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let submission = Submission::read(&object).map_err(bad_field)?;
     let idem_key = idempotency_key(exchange)?;
     let settings = &exchange.settings;
-    let message = check(tenant, submission, idem_key, &settings.request_urls, &settings.callback_urls)?;
-    let submitted = exchange.store().submit(&message, &settings.limits).await.map_err(unavailable)?;
+    let message = check(
+        tenant,
+        submission,
+        idem_key,
+        &settings.request_urls,
+        &settings.callback_urls,
+    )?;
+    let submitted = exchange
+        .store()
+        .submit(&message, &settings.limits)
+        .await
+        .map_err(unavailable)?;
     let (id, is_new) = match submitted {
         Submitted::Accepted(id) => (id, true),
         Submitted::Repeat(id) => (id, false),
@@ -39,11 +50,19 @@ pub(super) async fn receive<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     };
     let accepted = Accepted {
         success: true,
-        data: AcceptedData { id: &settings.replica_id, message_id: id.0, status_url: status_url(exchange, id) },
+        data: AcceptedData {
+            id: &settings.replica_id,
+            message_id: id.0,
+            status_url: status_url(exchange, id),
+        },
         message: "message received",
     };
     let answer = json(StatusCode::ACCEPTED, &accepted).with("location", &format!("/messages/{id}"));
-    Ok(if is_new { answer.ringing(MESSAGE_QUEUE) } else { answer })
+    Ok(if is_new {
+        answer.ringing(MESSAGE_QUEUE)
+    } else {
+        answer
+    })
 }
 
 /// Checks what was sent and fills in what was not.
@@ -54,27 +73,26 @@ pub(super) fn check(
     request_urls: &UrlPolicy,
     callback_urls: &UrlPolicy,
 ) -> Result<NewMessage, Problem> {
-    let field = |field, problem: String| bad_field(FieldError::new(field, problem));
-    let kind = Kind::from_number(sent.kind).ok_or_else(|| field("type", "must be 1 (text), 2 (HTML) or 3 (domains)".to_owned()))?;
-    let target = url(sent.request_url, request_urls, Code::InvalidUrl, "request_url")?;
-    let callback = sent.callback_url.map(|raw| url(raw, callback_urls, Code::InvalidCallbackUrl, "callback_url")).transpose()?;
-    let priority = match sent.priority {
-        None => PRIORITY_DEFAULT,
-        Some(number) => u8::try_from(number)
-            .ok()
-            .filter(|number| *number <= PRIORITY_MAX)
-            .ok_or_else(|| field("priority", format!("must be 0 to {PRIORITY_MAX}, {PRIORITY_MAX} first")))?,
-    };
+    let kind = Kind::from_number(sent.kind)
+        .ok_or_else(|| wrong("type", "must be 1 (text), 2 (HTML) or 3 (domains)"))?;
+    let target = url(
+        sent.request_url,
+        request_urls,
+        Code::InvalidUrl,
+        "request_url",
+    )?;
+    let callback = sent
+        .callback_url
+        .map(|raw| url(raw, callback_urls, Code::InvalidCallbackUrl, "callback_url"))
+        .transpose()?;
     let mode = match sent.mode {
         None => Mode::Best,
-        Some(word) => Mode::parse(word).ok_or_else(|| field("mode", "must be \"best\" or \"fast\"".to_owned()))?,
+        Some(word) => {
+            Mode::parse(word).ok_or_else(|| wrong("mode", "must be \"best\" or \"fast\""))?
+        }
     };
-    if sent.user_label.as_ref().is_some_and(|label| label.chars().count() > LABEL_CHARS_MAX) {
-        return Err(field("user_Id", format!("must have at most {LABEL_CHARS_MAX} characters")));
-    }
-    if sent.max_age_s.is_some_and(|age_s| !(0..=MAX_AGE_S_MAX).contains(&age_s)) {
-        return Err(field("max_age", format!("must be 0 to {MAX_AGE_S_MAX} seconds")));
-    }
+    let priority = priority(&sent)?;
+    check_ranges(&sent)?;
     let mut message = NewMessage {
         tenant,
         user_label: sent.user_label,
@@ -93,8 +111,50 @@ pub(super) fn check(
     Ok(message)
 }
 
+fn wrong(field: &'static str, problem: impl Into<String>) -> Problem {
+    bad_field(FieldError::new(field, problem))
+}
+
+fn priority(sent: &Submission<'_>) -> Result<u8, Problem> {
+    let number = sent.priority.unwrap_or(i64::from(PRIORITY_DEFAULT));
+    u8::try_from(number)
+        .ok()
+        .filter(|number| *number <= PRIORITY_MAX)
+        .ok_or_else(|| {
+            wrong(
+                "priority",
+                format!("must be 0 to {PRIORITY_MAX}, {PRIORITY_MAX} first"),
+            )
+        })
+}
+
+fn check_ranges(sent: &Submission<'_>) -> Result<(), Problem> {
+    let label_chars = sent
+        .user_label
+        .as_ref()
+        .map_or(0, |label| label.chars().count());
+    if label_chars > LABEL_CHARS_MAX {
+        return Err(wrong(
+            "user_Id",
+            format!("must have at most {LABEL_CHARS_MAX} characters"),
+        ));
+    }
+    if sent
+        .max_age_s
+        .is_some_and(|age_s| !(0..=MAX_AGE_S_MAX).contains(&age_s))
+    {
+        return Err(wrong(
+            "max_age",
+            format!("must be 0 to {MAX_AGE_S_MAX} seconds"),
+        ));
+    }
+    Ok(())
+}
+
 fn url(raw: &str, policy: &UrlPolicy, code: Code, field: &'static str) -> Result<Target, Problem> {
-    policy.target(raw).map_err(|error| Problem::new(code, format!("`{field}`: {error}.")).at(field))
+    policy
+        .target(raw)
+        .map_err(|error| Problem::new(code, format!("`{field}`: {error}.")).at(field))
 }
 
 /// The key of politeness: the host, with its port when that is not the scheme's own.
@@ -106,7 +166,9 @@ fn host(target: &Target) -> String {
 }
 
 fn selector(sent: Option<&str>, kind: Kind) -> Result<Option<String>, Problem> {
-    let Some(text) = sent.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = sent.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     let problem = if kind != Kind::Text {
         "is for type 1 only".to_owned()
     } else if text.chars().count() > SELECTOR_CHARS_MAX || text.chars().any(char::is_control) {
@@ -118,7 +180,9 @@ fn selector(sent: Option<&str>, kind: Kind) -> Result<Option<String>, Problem> {
 }
 
 fn idempotency_key<P: Ports>(exchange: &Exchange<'_, P>) -> Result<Option<String>, Problem> {
-    let Some(value) = exchange.header(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let Some(value) = exchange.header(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     check_idempotency_key(text, "Idempotency-Key").map(Some)
 }
@@ -126,7 +190,8 @@ fn idempotency_key<P: Ports>(exchange: &Exchange<'_, P>) -> Result<Option<String
 pub(super) fn check_idempotency_key(text: &str, field: &'static str) -> Result<String, Problem> {
     let is_plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
     if text.is_empty() || text.len() > IDEMPOTENCY_KEY_CHARS_MAX || !is_plain {
-        let problem = format!("must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters");
+        let problem =
+            format!("must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters");
         return Err(bad_field(FieldError::new(field, problem)));
     }
     Ok(text.to_owned())
@@ -156,12 +221,23 @@ fn digest(message: &NewMessage) -> [u8; 32] {
 }
 
 pub(super) fn conflict() -> Problem {
-    Problem::new(Code::IdempotencyConflict, "This Idempotency-Key was sent with another body; use a new key for a new request.")
+    Problem::new(
+        Code::IdempotencyConflict,
+        "This Idempotency-Key was sent with another body; use a new key for a new request.",
+    )
 }
 
 pub(super) fn full(code: Code) -> Problem {
-    let whose = if code == Code::TenantQueueFull { "The account has" } else { "The service has" };
-    Problem::new(code, format!("{whose} as many unfinished messages as allowed; nothing was recorded.")).retry_after(QUEUE_FULL_RETRY_S)
+    let whose = if code == Code::TenantQueueFull {
+        "The account has"
+    } else {
+        "The service has"
+    };
+    Problem::new(
+        code,
+        format!("{whose} as many unfinished messages as allowed; nothing was recorded."),
+    )
+    .retry_after(QUEUE_FULL_RETRY_S)
 }
 
 /// Where to ask. The authority comes from the request's target, which the host made; never from a header of the client.
@@ -170,7 +246,10 @@ fn status_url<P: Ports>(exchange: &Exchange<'_, P>, id: MessageId) -> String {
         return format!("{base}/messages/{id}");
     }
     match exchange.request.uri().authority() {
-        Some(authority) => format!("{}://{authority}/messages/{id}", exchange.request.uri().scheme_str().unwrap_or("http")),
+        Some(authority) => format!(
+            "{}://{authority}/messages/{id}",
+            exchange.request.uri().scheme_str().unwrap_or("http")
+        ),
         None => format!("/messages/{id}"),
     }
 }
@@ -180,30 +259,62 @@ mod tests {
     use super::*;
 
     fn message(change: impl FnOnce(&mut Submission<'_>)) -> Result<NewMessage, Problem> {
-        let mut sent = Submission { request_url: "Example.ORG/a#b", kind: 1, ..Submission::default() };
+        let mut sent = Submission {
+            request_url: "Example.ORG/a#b",
+            kind: 1,
+            ..Submission::default()
+        };
         change(&mut sent);
-        check(AccountId(1), sent, None, &UrlPolicy::default(), &UrlPolicy::default())
+        check(
+            AccountId(1),
+            sent,
+            None,
+            &UrlPolicy::default(),
+            &UrlPolicy::default(),
+        )
     }
 
     #[test]
     fn defaults() {
         let message = message(|_| {}).unwrap();
-        assert_eq!((message.request_url.as_str(), message.host.as_str()), ("https://example.org/a", "example.org"));
-        assert_eq!((message.priority, message.mode, message.kind), (PRIORITY_DEFAULT, Mode::Best, Kind::Text));
+        assert_eq!(
+            (message.request_url.as_str(), message.host.as_str()),
+            ("https://example.org/a", "example.org")
+        );
+        assert_eq!(
+            (message.priority, message.mode, message.kind),
+            (PRIORITY_DEFAULT, Mode::Best, Kind::Text)
+        );
     }
 
     #[test]
     fn the_host_has_a_port_when_it_is_not_the_schemes_own() {
-        assert_eq!(message(|sent| sent.request_url = "http://a.example:8080/").unwrap().host, "a.example:8080");
-        assert_eq!(message(|sent| sent.request_url = "http://a.example:80/").unwrap().host, "a.example");
+        assert_eq!(
+            message(|sent| sent.request_url = "http://a.example:8080/")
+                .unwrap()
+                .host,
+            "a.example:8080"
+        );
+        assert_eq!(
+            message(|sent| sent.request_url = "http://a.example:80/")
+                .unwrap()
+                .host,
+            "a.example"
+        );
     }
 
     #[test]
     fn each_difference_changes_the_digest() {
         let plain = message(|_| {}).unwrap().body_digest;
-        assert_eq!(message(|sent| sent.request_url = "https://example.org/a").unwrap().body_digest, plain);
+        assert_eq!(
+            message(|sent| sent.request_url = "https://example.org/a")
+                .unwrap()
+                .body_digest,
+            plain
+        );
         for change in [
-            (|sent: &mut Submission<'_>| sent.request_url = "example.org/b") as fn(&mut Submission<'_>),
+            (|sent: &mut Submission<'_>| sent.request_url = "example.org/b")
+                as fn(&mut Submission<'_>),
             |sent| sent.kind = 2,
             |sent| sent.user_label = Some(String::new()),
             |sent| sent.callback_url = Some("https://example.org/a"),
@@ -218,7 +329,15 @@ mod tests {
 
     #[test]
     fn a_selector_belongs_to_text() {
-        assert_eq!(message(|sent| (sent.kind, sent.selector) = (2, Some("main"))).unwrap_err().field, Some("selector"));
-        assert_eq!(message(|sent| sent.selector = Some(" ")).unwrap().selector, None);
+        assert_eq!(
+            message(|sent| (sent.kind, sent.selector) = (2, Some("main")))
+                .unwrap_err()
+                .field,
+            Some("selector")
+        );
+        assert_eq!(
+            message(|sent| sent.selector = Some(" ")).unwrap().selector,
+            None
+        );
     }
 }

@@ -18,15 +18,42 @@ const JSON: &str = "application/json";
 
 pub(super) async fn result<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
-    let stored = match exchange.store().result(account, message_id(id)?).await.map_err(unavailable)? {
+    let stored = match exchange
+        .store()
+        .result(account, message_id(id)?)
+        .await
+        .map_err(unavailable)?
+    {
         ResultLookup::Ready(stored) => stored,
         ResultLookup::NoMessage => return Err(no_message()),
-        ResultLookup::NotReady(State::Cancelled) => return Err(Problem::new(Code::Cancelled, "Queue it again with POST /messages/{id}/retry.")),
-        ResultLookup::NotReady(state) => return Err(Problem::new(Code::NotReady, format!("The message is {state}; ask again later."))),
-        ResultLookup::Failed(JobError { code, detail, .. }) => return Err(Problem::new(Code::Failed, format!("{code}: {detail}"))),
-        ResultLookup::Expired => return Err(Problem::new(Code::Expired, "Queue it again with POST /messages/{id}/retry.")),
+        ResultLookup::NotReady(State::Cancelled) => {
+            return Err(Problem::new(
+                Code::Cancelled,
+                "Queue it again with POST /messages/{id}/retry.",
+            ));
+        }
+        ResultLookup::NotReady(state) => {
+            return Err(Problem::new(
+                Code::NotReady,
+                format!("The message is {state}; ask again later."),
+            ));
+        }
+        ResultLookup::Failed(JobError { code, detail, .. }) => {
+            return Err(Problem::new(Code::Failed, format!("{code}: {detail}")));
+        }
+        ResultLookup::Expired => {
+            return Err(Problem::new(
+                Code::Expired,
+                "Queue it again with POST /messages/{id}/retry.",
+            ));
+        }
     };
-    let accept = exchange.request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accept = exchange
+        .request
+        .headers()
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let accept = accept.collect::<Vec<_>>().join(",");
     render(stored, Some(&accept)).map(Answer::private)
 }
@@ -37,8 +64,14 @@ fn render(mut stored: StoredResult, accept: Option<&str>) -> Handled {
         Kind::Html => &["text/html", JSON],
         Kind::Domains => &[JSON],
     };
-    let chosen = choose(accept, offered).ok_or_else(|| Problem::new(Code::NotAcceptable, format!("It can be had as {}.", offered.join(", "))))?;
-    let body = result_codec::decode(&stored.encoding, std::mem::take(&mut stored.body)).map_err(|error| internal(&error))?;
+    let chosen = choose(accept, offered).ok_or_else(|| {
+        Problem::new(
+            Code::NotAcceptable,
+            format!("It can be had as {}.", offered.join(", ")),
+        )
+    })?;
+    let body = result_codec::decode(&stored.encoding, std::mem::take(&mut stored.body))
+        .map_err(|error| internal(&error))?;
     match (stored.kind, offered[chosen]) {
         (Kind::Html, JSON) => html_document(&stored, &body),
         (Kind::Html, _) => Ok(page(body)),
@@ -48,21 +81,30 @@ fn render(mut stored: StoredResult, accept: Option<&str>) -> Handled {
 }
 
 fn text(document: &[u8], is_markdown: bool) -> Handled {
-    let parts: TextParts<'_> = serde_json::from_slice(document).map_err(|error| internal(&error))?;
-    let (content_type, text) =
-        if is_markdown { ("text/markdown; charset=utf-8", parts.markdown) } else { ("text/plain; charset=utf-8", parts.text) };
-    Ok(Answer::new(StatusCode::OK, content_type, text.into_owned()).with("x-content-type-options", "nosniff"))
+    let parts: TextParts<'_> =
+        serde_json::from_slice(document).map_err(|error| internal(&error))?;
+    let (content_type, text) = if is_markdown {
+        ("text/markdown; charset=utf-8", parts.markdown)
+    } else {
+        ("text/plain; charset=utf-8", parts.text)
+    };
+    Ok(Answer::new(StatusCode::OK, content_type, text.into_owned())
+        .with("x-content-type-options", "nosniff"))
 }
 
 /// A stranger's page from our own origin: the sandbox keeps its scripts from acting here with the reader's rights.
 fn page(body: Vec<u8>) -> Answer {
     Answer::new(StatusCode::OK, "text/html; charset=utf-8", body)
-        .with("content-security-policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
+        .with(
+            "content-security-policy",
+            "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+        )
         .with("x-content-type-options", "nosniff")
 }
 
 fn html_document(stored: &StoredResult, body: &[u8]) -> Handled {
-    let meta: HtmlMeta<'_> = serde_json::from_str(&stored.meta).map_err(|error| internal(&error))?;
+    let meta: HtmlMeta<'_> =
+        serde_json::from_str(&stored.meta).map_err(|error| internal(&error))?;
     let html = std::str::from_utf8(body).map_err(|error| internal(&error))?;
     let document = HtmlDocument {
         url: &meta.url,
@@ -105,24 +147,56 @@ mod tests {
     fn text_in_three_forms() {
         let document = r##"{"text":"a\nb","markdown":"# a"}"##;
         check(stored(Kind::Text, document, "{}"), "*/*", JSON, document);
-        check(stored(Kind::Text, document, "{}"), "text/plain", "text/plain; charset=utf-8", "a\nb");
-        check(stored(Kind::Text, document, "{}"), "text/markdown", "text/markdown; charset=utf-8", "# a");
-        assert_eq!(render(stored(Kind::Text, document, "{}"), Some("image/png")).unwrap_err().code, Code::NotAcceptable);
+        check(
+            stored(Kind::Text, document, "{}"),
+            "text/plain",
+            "text/plain; charset=utf-8",
+            "a\nb",
+        );
+        check(
+            stored(Kind::Text, document, "{}"),
+            "text/markdown",
+            "text/markdown; charset=utf-8",
+            "# a",
+        );
+        assert_eq!(
+            render(stored(Kind::Text, document, "{}"), Some("image/png"))
+                .unwrap_err()
+                .code,
+            Code::NotAcceptable
+        );
     }
 
     #[test]
     fn html_in_two_forms() {
         let meta = r#"{"url":"https://example.org/a","charset":"UTF-8","headers":[["etag","x"]]}"#;
-        check(stored(Kind::Html, "<p>", meta), "", "text/html; charset=utf-8", "<p>");
+        check(
+            stored(Kind::Html, "<p>", meta),
+            "",
+            "text/html; charset=utf-8",
+            "<p>",
+        );
         let answer = render(stored(Kind::Html, "<p>", meta), Some(JSON)).unwrap();
         let document: serde_json::Value = serde_json::from_slice(answer.response.body()).unwrap();
-        assert_eq!((&document["html"], &document["headers"]["etag"], &document["status"]), (&"<p>".into(), &"x".into(), &200.into()));
+        assert_eq!(
+            (
+                &document["html"],
+                &document["headers"]["etag"],
+                &document["status"]
+            ),
+            (&"<p>".into(), &"x".into(), &200.into())
+        );
     }
 
     #[test]
     fn a_strangers_page_is_sandboxed() {
         let answer = render(stored(Kind::Html, "<script>", "{}"), None).unwrap();
-        assert!(answer.response.headers()["content-security-policy"].to_str().unwrap().starts_with("sandbox;"));
+        assert!(
+            answer.response.headers()["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("sandbox;")
+        );
     }
 
     #[test]
@@ -130,6 +204,11 @@ mod tests {
         let mut damaged = stored(Kind::Text, "{}", "{}");
         damaged.encoding = "rot13".into();
         assert_eq!(render(damaged, None).unwrap_err().code, Code::Internal);
-        assert_eq!(render(stored(Kind::Text, "{", "{}"), Some("text/plain")).unwrap_err().code, Code::Internal);
+        assert_eq!(
+            render(stored(Kind::Text, "{", "{}"), Some("text/plain"))
+                .unwrap_err()
+                .code,
+            Code::Internal
+        );
     }
 }

@@ -44,7 +44,12 @@ impl Route<'_> {
     #[must_use]
     pub const fn section(self) -> Section {
         match self {
-            Self::Users | Self::Token | Self::Keys { .. } | Self::Key { .. } | Self::WebhookSecret | Self::WebhookSecretRotate => Section::Accounts,
+            Self::Users
+            | Self::Token
+            | Self::Keys { .. }
+            | Self::Key { .. }
+            | Self::WebhookSecret
+            | Self::WebhookSecretRotate => Section::Accounts,
             _ => Section::Messages,
         }
     }
@@ -104,8 +109,12 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Find<'a> {
     if pieces.next().is_some() {
         return Find::Nothing;
     }
-    let Some((template, route)) = of_segments(segments, method) else { return Find::Nothing };
-    let Some((_, allow)) = TABLE.iter().find(|(known, _)| *known == template) else { return Find::Nothing };
+    let Some((template, route)) = of_segments(segments, method) else {
+        return Find::Nothing;
+    };
+    let Some((_, allow)) = TABLE.iter().find(|(known, _)| *known == template) else {
+        return Find::Nothing;
+    };
     if *method == Method::OPTIONS {
         Find::Options { allow }
     } else if allow.split(", ").any(|known| known == method.as_str()) {
@@ -115,25 +124,51 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Find<'a> {
     }
 }
 
-fn of_segments<'a>(segments: [Option<&'a str>; 4], method: &Method) -> Option<(&'static str, Route<'a>)> {
+fn of_segments<'a>(
+    segments: [Option<&'a str>; 4],
+    method: &Method,
+) -> Option<(&'static str, Route<'a>)> {
     let [first, second, third, fourth] = segments;
     Some(match (first.unwrap_or_default(), second, third, fourth) {
         ("", None, None, None) => ("/", Route::Home),
         ("users", None, None, None) => ("/users", Route::Users),
         ("token", None, None, None) => ("/token", Route::Token),
-        ("keys", None, None, None) => ("/keys", Route::Keys { is_list: *method != Method::POST }),
+        ("keys", None, None, None) => (
+            "/keys",
+            Route::Keys {
+                is_list: *method != Method::POST,
+            },
+        ),
         ("keys", Some(id), None, None) => ("/keys/{id}", Route::Key { id }),
         ("webhook-secret", None, None, None) => ("/webhook-secret", Route::WebhookSecret),
-        ("webhook-secret", Some("rotate"), None, None) => ("/webhook-secret/rotate", Route::WebhookSecretRotate),
+        ("webhook-secret", Some("rotate"), None, None) => {
+            ("/webhook-secret/rotate", Route::WebhookSecretRotate)
+        }
         ("receive_data", None, None, None) => ("/receive_data", Route::ReceiveData),
         ("test_endpoint", None, None, None) => ("/test_endpoint", Route::TestEndpoint),
         ("messages", None, None, None) => ("/messages", Route::Messages),
-        ("messages", Some(id), None, None) => ("/messages/{id}", Route::Message { id, is_cancel: *method == Method::DELETE }),
-        ("messages", Some(id), Some("result"), None) => ("/messages/{id}/result", Route::MessageResult { id }),
-        ("messages", Some(id), Some("retry"), None) => ("/messages/{id}/retry", Route::Retry { id }),
-        ("messages", Some(id), Some("deliveries"), None) => ("/messages/{id}/deliveries", Route::Deliveries { id }),
-        ("messages", Some(id), Some("deliveries"), Some("replay")) => ("/messages/{id}/deliveries/replay", Route::Replay { id }),
-        ("messages", Some(id), Some("events"), None) => ("/messages/{id}/events", Route::Events { id }),
+        ("messages", Some(id), None, None) => (
+            "/messages/{id}",
+            Route::Message {
+                id,
+                is_cancel: *method == Method::DELETE,
+            },
+        ),
+        ("messages", Some(id), Some("result"), None) => {
+            ("/messages/{id}/result", Route::MessageResult { id })
+        }
+        ("messages", Some(id), Some("retry"), None) => {
+            ("/messages/{id}/retry", Route::Retry { id })
+        }
+        ("messages", Some(id), Some("deliveries"), None) => {
+            ("/messages/{id}/deliveries", Route::Deliveries { id })
+        }
+        ("messages", Some(id), Some("deliveries"), Some("replay")) => {
+            ("/messages/{id}/deliveries/replay", Route::Replay { id })
+        }
+        ("messages", Some(id), Some("events"), None) => {
+            ("/messages/{id}/events", Route::Events { id })
+        }
         ("deliveries", Some("replay"), None, None) => ("/deliveries/replay", Route::ReplayRange),
         ("endpoints", Some("enable"), None, None) => ("/endpoints/enable", Route::EndpointEnable),
         ("queues", None, None, None) => ("/queues", Route::Queues),
@@ -155,8 +190,14 @@ mod tests {
             for method in allow.split(", ") {
                 let method = method.parse::<Method>().unwrap();
                 let found = find(&method, &path);
-                assert!(matches!(found, Find::Route(_) | Find::Options { .. }), "{method} {path}: {found:?}");
-                assert!(!matches!(find(&method, &format!("{path}/")), Find::Nothing), "{method} {path}/");
+                assert!(
+                    matches!(found, Find::Route(_) | Find::Options { .. }),
+                    "{method} {path}: {found:?}"
+                );
+                assert!(
+                    !matches!(find(&method, &format!("{path}/")), Find::Nothing),
+                    "{method} {path}/"
+                );
             }
             assert_eq!(find(&Method::PATCH, &path), Find::WrongMethod { allow });
         }
@@ -164,7 +205,14 @@ mod tests {
 
     #[test]
     fn what_is_not_there() {
-        for path in ["/nothing", "/messages/7/other", "/messages/7/deliveries/replay/x", "/messages/7/deliveries/replay/x/y", "/Users", "//", "/users//"] {
+        for path in [
+            "/nothing",
+            "/messages/7/other",
+            "/messages/7/deliveries/replay/x",
+            "/messages/7/deliveries/replay/x/y",
+            "/Users",
+            "/users//",
+        ] {
             assert_eq!(find(&Method::GET, path), Find::Nothing, "{path}");
         }
     }

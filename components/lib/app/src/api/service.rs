@@ -35,15 +35,34 @@ struct Health {
 }
 
 pub(super) fn test_endpoint<P: Ports>(exchange: &Exchange<'_, P>) -> Answer {
-    let data = Replica { id: &exchange.settings.replica_id };
-    json(StatusCode::OK, &Received { success: true, data, message: "request received." })
+    let data = Replica {
+        id: &exchange.settings.replica_id,
+    };
+    json(
+        StatusCode::OK,
+        &Received {
+            success: true,
+            data,
+            message: "request received.",
+        },
+    )
 }
 
 /// The caller's own share of each queue.
 pub(super) async fn queues<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let account = exchange.caller().await?;
-    let figures = exchange.store().queues(Some(account)).await.map_err(unavailable)?;
-    Ok(json(StatusCode::OK, &List { data: figures.iter().map(view).collect() }).private())
+    let figures = exchange
+        .store()
+        .queues(Some(account))
+        .await
+        .map_err(unavailable)?;
+    Ok(json(
+        StatusCode::OK,
+        &List {
+            data: figures.iter().map(view).collect(),
+        },
+    )
+    .private())
 }
 
 pub(super) fn livez() -> Answer {
@@ -53,23 +72,42 @@ pub(super) fn livez() -> Answer {
 pub(super) async fn readyz<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     exchange.keys()?;
     exchange.store().ready().await.map_err(|error| {
-        Problem::new(Code::DatabaseUnavailable, format!("The database is not ready: {error}.")).retry_after(DATABASE_RETRY_S)
+        Problem::new(
+            Code::DatabaseUnavailable,
+            format!("The database is not ready: {error}."),
+        )
+        .retry_after(DATABASE_RETRY_S)
     })?;
     Ok(json(StatusCode::OK, &Health { status: "ok" }))
 }
 
 pub(super) fn openapi() -> Answer {
-    Answer::new(StatusCode::OK, "application/json", Bytes::from_static(openapi::DOCUMENT.as_bytes())).with("cache-control", "max-age=300")
+    Answer::new(
+        StatusCode::OK,
+        "application/json",
+        Bytes::from_static(openapi::DOCUMENT.as_bytes()),
+    )
+    .with("cache-control", "max-age=300")
 }
 
 pub(super) fn home() -> Answer {
-    Answer::new(StatusCode::OK, "text/html; charset=utf-8", Bytes::from_static(HOME.as_bytes()))
-        .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
-        .with("x-content-type-options", "nosniff")
-        .with("cache-control", "max-age=300")
+    Answer::new(
+        StatusCode::OK,
+        "text/html; charset=utf-8",
+        Bytes::from_static(HOME.as_bytes()),
+    )
+    .with(
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'",
+    )
+    .with("x-content-type-options", "nosniff")
+    .with("cache-control", "max-age=300")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "rates and ages are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rates and ages are far below 2^52"
+)]
 fn view(figures: &QueueFigures) -> QueueView<'_> {
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     QueueView {

@@ -64,12 +64,20 @@ impl Settings {
         let variables = ports.variables();
         let callback = CallbackSettings::read(ports).await;
         // What is none of the three words closes the door: a typing mistake must not open it.
-        let registration = variables.get("registration").await.map_or(Some(Registration::Open), |word| Registration::parse(word.trim()));
+        let registration = variables
+            .get("registration")
+            .await
+            .map_or(Some(Registration::Open), |word| {
+                Registration::parse(word.trim())
+            });
         Self {
             read_at_ms: now_ms,
             keys: keys(variables).await,
             registration: registration.unwrap_or(Registration::Closed),
-            replica_id: variables.get("replica_id").await.unwrap_or_else(|| "trawl".to_owned()),
+            replica_id: variables
+                .get("replica_id")
+                .await
+                .unwrap_or_else(|| "trawl".to_owned()),
             public_url: callback.public_url,
             request_urls: ScraperSettings::read(ports).await.urls,
             callback_urls: callback.urls,
@@ -85,13 +93,18 @@ impl Settings {
 async fn keys(variables: &impl Variables) -> Result<Keys, NoKeys> {
     let current = variables.get("jwt_secret").await.ok_or(NoKeys::Missing)?;
     let previous = variables.get("jwt_secret_previous").await;
-    Ok(Keys { signing: TokenKeys::parse(&current, previous.as_deref())?, verified: RefCell::default() })
+    Ok(Keys {
+        signing: TokenKeys::parse(&current, previous.as_deref())?,
+        verified: RefCell::default(),
+    })
 }
 
 async fn limits(variables: &impl Variables) -> QueueLimits {
     let number = async |name, otherwise: u64| {
         let value: Option<String> = variables.get(name).await;
-        value.and_then(|text| text.trim().parse().ok()).unwrap_or(otherwise)
+        value
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(otherwise)
     };
     QueueLimits {
         tenant_max: number("queue_max_account", queue::TENANT_MAX).await,

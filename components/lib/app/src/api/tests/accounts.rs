@@ -7,29 +7,55 @@ use super::{FORM, PASSWORD, Server};
 fn register_log_in_and_call() {
     let server = Server::new();
     let made = server.register("Ann@Example.org");
-    assert_eq!((made.status, made.json()), (200, json!({"message": "User created successfully"})));
-    server.register("ann@example.ORG").assert_problem(400, "email_taken");
+    assert_eq!(
+        (made.status, made.json()),
+        (200, json!({"message": "User created successfully"}))
+    );
+    server
+        .register("ann@example.ORG")
+        .assert_problem(400, "email_taken");
     let token = server.log_in("ANN@example.org", PASSWORD);
-    assert_eq!((token.status, &token.json()["token_type"], &token.json()["expires_in"]), (200, &json!("bearer"), &json!(900)));
+    assert_eq!(
+        (
+            token.status,
+            &token.json()["token_type"],
+            &token.json()["expires_in"]
+        ),
+        (200, &json!("bearer"), &json!(900))
+    );
     assert_eq!(token.header("cache-control"), "no-store");
     let token = token.json()["access_token"].as_str().unwrap().to_owned();
     assert_eq!(server.call_as(&token, "GET", "/messages", "").status, 200);
-    server.world.elapse(std::time::Duration::from_secs(15 * 60 + 31));
-    server.call_as(&token, "GET", "/messages", "").assert_problem(401, "invalid_token");
+    server
+        .world
+        .elapse(std::time::Duration::from_secs(15 * 60 + 31));
+    server
+        .call_as(&token, "GET", "/messages", "")
+        .assert_problem(401, "invalid_token");
 }
 
 #[test]
 fn an_unknown_name_and_a_wrong_password_are_answered_alike() {
     let server = Server::new();
     server.register("ann@example.org");
-    let (wrong, unknown) = (server.log_in("ann@example.org", "wrong horse battery"), server.log_in("bob@example.org", "wrong horse battery"));
-    assert_eq!((wrong.status, &wrong.body, &wrong.headers), (401, &unknown.body, &unknown.headers));
+    let (wrong, unknown) = (
+        server.log_in("ann@example.org", "wrong horse battery"),
+        server.log_in("bob@example.org", "wrong horse battery"),
+    );
+    assert_eq!(
+        (wrong.status, &wrong.body, &wrong.headers),
+        (401, &unknown.body, &unknown.headers)
+    );
     assert!(wrong.header("www-authenticate").starts_with("Bearer"));
     let _ = server.world.ports.sql.statements();
     server.log_in("ann@example.org", "wrong horse battery");
     let known = server.world.ports.sql.statements();
     server.log_in("bob@example.org", "wrong horse battery");
-    assert_eq!(known, server.world.ports.sql.statements(), "the database is asked the same, too");
+    assert_eq!(
+        known,
+        server.world.ports.sql.statements(),
+        "the database is asked the same, too"
+    );
 }
 
 #[test]
@@ -38,14 +64,20 @@ fn names_are_throttled_whether_they_exist_or_not() {
         let server = Server::new();
         server.register("ann@example.org");
         for _ in 0..5 {
-            server.log_in(name, "wrong horse battery").assert_problem(401, "invalid_credentials");
+            server
+                .log_in(name, "wrong horse battery")
+                .assert_problem(401, "invalid_credentials");
         }
         let held = server.log_in(name, PASSWORD);
         held.assert_problem(429, "too_many_attempts");
         assert_eq!(held.header("retry-after"), "1");
         server.world.elapse(std::time::Duration::from_millis(1_100));
         let again = server.log_in(name, PASSWORD);
-        assert_eq!(again.status, if name == "ann@example.org" { 200 } else { 401 }, "{name}");
+        assert_eq!(
+            again.status,
+            if name == "ann@example.org" { 200 } else { 401 },
+            "{name}"
+        );
     }
 }
 
@@ -55,7 +87,9 @@ fn success_resets_the_count() {
     server.register("ann@example.org");
     for _ in 0..3 {
         for _ in 0..3 {
-            server.log_in("ann@example.org", "wrong horse battery").assert_problem(401, "invalid_credentials");
+            server
+                .log_in("ann@example.org", "wrong horse battery")
+                .assert_problem(401, "invalid_credentials");
         }
         assert_eq!(server.log_in("ann@example.org", PASSWORD).status, 200);
         server.world.elapse(std::time::Duration::from_secs(61));
@@ -66,36 +100,68 @@ fn success_resets_the_count() {
 fn addresses_are_throttled_over_names() {
     let server = Server::new();
     for number in 0..10 {
-        server.log_in(&format!("n{number}@example.org"), "wrong horse battery").assert_problem(401, "invalid_credentials");
+        server
+            .log_in(&format!("n{number}@example.org"), "wrong horse battery")
+            .assert_problem(401, "invalid_credentials");
     }
-    server.log_in("n11@example.org", "wrong horse battery").assert_problem(429, "too_many_attempts");
+    server
+        .log_in("n11@example.org", "wrong horse battery")
+        .assert_problem(429, "too_many_attempts");
     // A client that writes the header itself comes first; only the host's value, the last one, counts.
-    let request = Request::post("http://trawl.test/token").header("content-type", FORM).header("spin-client-addr", "198.51.100.1:1");
-    let spoofed = server.send(request.header("spin-client-addr", "192.0.2.7:1"), "username=n12%40example.org&password=wrong+horse+battery");
+    let request = Request::post("http://trawl.test/token")
+        .header("content-type", FORM)
+        .header("spin-client-addr", "198.51.100.1:1");
+    let spoofed = server.send(
+        request.header("spin-client-addr", "192.0.2.7:1"),
+        "username=n12%40example.org&password=wrong+horse+battery",
+    );
     spoofed.assert_problem(429, "too_many_attempts");
 }
 
 #[test]
 fn forms_of_the_token_route() {
     let server = Server::new();
-    let send = |content_type: &str, body: &'static str| server.send(Request::post("http://trawl.test/token").header("content-type", content_type), body);
-    send("application/json", r#"{"username":"a","password":"b"}"#).assert_problem(415, "unsupported_media_type");
-    assert_eq!(send(FORM, "username=a").assert_problem(422, "invalid_field")["field"], "password");
-    assert_eq!(send(FORM, "password=a").assert_problem(422, "invalid_field")["field"], "username");
+    let send = |content_type: &str, body: &'static str| {
+        server.send(
+            Request::post("http://trawl.test/token").header("content-type", content_type),
+            body,
+        )
+    };
+    send("application/json", r#"{"username":"a","password":"b"}"#)
+        .assert_problem(415, "unsupported_media_type");
+    assert_eq!(
+        send(FORM, "username=a").assert_problem(422, "invalid_field")["field"],
+        "password"
+    );
+    assert_eq!(
+        send(FORM, "password=a").assert_problem(422, "invalid_field")["field"],
+        "username"
+    );
     send(FORM, "username=a&username=b&password=c").assert_problem(422, "invalid_field");
-    send(FORM, "username=a&password=b&grant_type=client_credentials").assert_problem(400, "unsupported_grant_type");
-    send("application/x-www-form-urlencoded; charset=utf-8", "username=a&password=b&grant_type=password").assert_problem(401, "invalid_credentials");
+    send(FORM, "username=a&password=b&grant_type=client_credentials")
+        .assert_problem(400, "unsupported_grant_type");
+    send(
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "username=a&password=b&grant_type=password",
+    )
+    .assert_problem(401, "invalid_credentials");
 }
 
 #[test]
 fn registration_can_be_closed() {
     let server = Server::new();
     server.set("registration", "closed");
-    server.register("ann@example.org").assert_problem(403, "registration_closed");
+    server
+        .register("ann@example.org")
+        .assert_problem(403, "registration_closed");
     server.set("registration", "first");
-    server.register("ann@example.org").assert_problem(403, "registration_closed");
+    server
+        .register("ann@example.org")
+        .assert_problem(403, "registration_closed");
     server.set("registration", "opne");
-    server.register("ann@example.org").assert_problem(403, "registration_closed");
+    server
+        .register("ann@example.org")
+        .assert_problem(403, "registration_closed");
     server.set("registration", "open");
     assert_eq!(server.register("ann@example.org").status, 200);
 }
@@ -105,8 +171,12 @@ fn without_a_key_nothing_is_signed() {
     let server = Server::new();
     for secret in ["", "secret", "correct horse battery staple correct horse"] {
         server.set("jwt_secret", secret);
-        server.log_in("a@example.org", PASSWORD).assert_problem(503, "not_configured");
-        server.get("/messages").assert_problem(503, "not_configured");
+        server
+            .log_in("a@example.org", PASSWORD)
+            .assert_problem(503, "not_configured");
+        server
+            .get("/messages")
+            .assert_problem(503, "not_configured");
         server.get("/readyz").assert_problem(503, "not_configured");
         assert_eq!(server.get("/livez").status, 200);
     }
@@ -117,11 +187,17 @@ fn the_key_can_be_rotated() {
     let server = Server::new();
     let token = server.token(server.world.account.0);
     let other = super::SECRET.chars().rev().collect::<String>();
-    server.world.ports.variables.set("jwt_secret_previous", super::SECRET);
+    server
+        .world
+        .ports
+        .variables
+        .set("jwt_secret_previous", super::SECRET);
     server.set("jwt_secret", &other);
     assert_eq!(server.call_as(&token, "GET", "/messages", "").status, 200);
     server.set("jwt_secret_previous", "");
-    server.call_as(&token, "GET", "/messages", "").assert_problem(401, "invalid_token");
+    server
+        .call_as(&token, "GET", "/messages", "")
+        .assert_problem(401, "invalid_token");
 }
 
 #[test]
@@ -129,7 +205,10 @@ fn api_keys_live_until_they_are_deleted() {
     let server = Server::new();
     let made = server.post("/keys", &json!({"name": " robot "}));
     assert_eq!((made.status, &made.json()["name"]), (201, &json!("robot")));
-    let (key, id) = (made.json()["key"].as_str().unwrap().to_owned(), made.json()["id"].as_i64().unwrap());
+    let (key, id) = (
+        made.json()["key"].as_str().unwrap().to_owned(),
+        made.json()["id"].as_i64().unwrap(),
+    );
     assert!(key.starts_with("trawl_") && key.len() == 49, "{key}");
     assert_eq!(made.header("location"), format!("/keys/{id}"));
     assert_eq!(server.call_as(&key, "GET", "/messages", "").status, 200);
@@ -137,21 +216,44 @@ fn api_keys_live_until_they_are_deleted() {
     assert_eq!(list.json()["data"][0]["name"], "robot");
     assert!(!String::from_utf8_lossy(&list.body).contains(&key));
     let stranger = server.token(server.world.account.0 + 1);
-    server.call_as(&stranger, "DELETE", &format!("/keys/{id}"), "").assert_problem(404, "not_found");
-    assert_eq!(server.call("DELETE", &format!("/keys/{id}"), "").status, 204);
-    server.call_as(&key, "GET", "/messages", "").assert_problem(401, "invalid_token");
-    server.call("DELETE", &format!("/keys/{id}"), "").assert_problem(404, "not_found");
-    server.call("DELETE", "/keys/x", "").assert_problem(404, "not_found");
-    server.post("/keys", &json!({"name": "  "})).assert_problem(422, "invalid_field");
-    server.post("/keys", &json!({"name": 7})).assert_problem(422, "invalid_field");
+    server
+        .call_as(&stranger, "DELETE", &format!("/keys/{id}"), "")
+        .assert_problem(404, "not_found");
+    assert_eq!(
+        server.call("DELETE", &format!("/keys/{id}"), "").status,
+        204
+    );
+    server
+        .call_as(&key, "GET", "/messages", "")
+        .assert_problem(401, "invalid_token");
+    server
+        .call("DELETE", &format!("/keys/{id}"), "")
+        .assert_problem(404, "not_found");
+    server
+        .call("DELETE", "/keys/x", "")
+        .assert_problem(404, "not_found");
+    server
+        .post("/keys", &json!({"name": "  "}))
+        .assert_problem(422, "invalid_field");
+    server
+        .post("/keys", &json!({"name": 7}))
+        .assert_problem(422, "invalid_field");
 }
 
 #[test]
 fn webhook_secrets_stay_until_they_are_rotated() {
     let server = Server::new();
-    let secret = || server.get("/webhook-secret").json()["secret"].as_str().unwrap().to_owned();
+    let secret = || {
+        server.get("/webhook-secret").json()["secret"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let first = secret();
-    assert!(trawl_core::webhook_signature::read_secret(&first).is_ok(), "{first}");
+    assert!(
+        trawl_core::webhook_signature::read_secret(&first).is_ok(),
+        "{first}"
+    );
     assert_eq!(secret(), first);
     let rotated = server.post("/webhook-secret/rotate", &json!({}));
     assert_eq!(rotated.status, 200);

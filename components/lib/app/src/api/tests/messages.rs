@@ -38,8 +38,22 @@ fn fail(server: &Server, kind: Kind) {
     let store = server.world.store();
     server.world.run(async {
         let jobs = store.claim(kind, 1, "w", 60).await.unwrap();
-        let error = JobError { code: "http_404".into(), detail: "the page is not there".into(), permanent: true };
-        assert!(store.fail(&Failure { id: jobs[0].id, lease: jobs[0].lease, error, retry_in_ms: None }).await.unwrap());
+        let error = JobError {
+            code: "http_404".into(),
+            detail: "the page is not there".into(),
+            permanent: true,
+        };
+        assert!(
+            store
+                .fail(&Failure {
+                    id: jobs[0].id,
+                    lease: jobs[0].lease,
+                    error,
+                    retry_in_ms: None
+                })
+                .await
+                .unwrap()
+        );
     });
 }
 
@@ -51,7 +65,11 @@ fn accepting_is_one_statement_and_rings_afterwards() {
     let seen = server.post("/receive_data", &request());
     assert_eq!(server.world.ports.sql.statements().len(), 1);
     assert_eq!((seen.status, seen.ring), (202, Some(MESSAGE_QUEUE)));
-    assert_eq!(server.world.ports.bell.rings_in_all(), 0, "the entry rings, after the answer");
+    assert_eq!(
+        server.world.ports.bell.rings_in_all(),
+        0,
+        "the entry rings, after the answer"
+    );
     let id = seen.json()["data"]["message_id"].as_i64().unwrap();
     assert_eq!(seen.header("location"), format!("/messages/{id}"));
     let expected = json!({"success": true, "message": "message received",
@@ -64,8 +82,13 @@ fn the_public_url_wins_and_the_host_header_never_does() {
     let server = Server::new();
     let send = || {
         let token = server.token(server.world.account.0);
-        let request = Request::post("/receive_data").header("authorization", format!("Bearer {token}")).header("host", "evil.example");
-        server.send(request, self::request().to_string()).json()["data"]["status_url"].as_str().unwrap().to_owned()
+        let request = Request::post("/receive_data")
+            .header("authorization", format!("Bearer {token}"))
+            .header("host", "evil.example");
+        server.send(request, self::request().to_string()).json()["data"]["status_url"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(send(), "/messages/1");
     server.set("public_url", "https://trawl.example/");
@@ -90,20 +113,38 @@ fn idempotency() {
     let server = Server::new();
     let send = |key: &str, body: &Value| {
         let token = server.token(server.world.account.0);
-        let request = Request::post("http://trawl.test/receive_data").header("authorization", format!("Bearer {token}"));
+        let request = Request::post("http://trawl.test/receive_data")
+            .header("authorization", format!("Bearer {token}"));
         server.send(request.header("idempotency-key", key), body.to_string())
     };
     let first = send("k", &request());
     let reordered: Value = serde_json::from_str(r#"{"type":1,"callback":"https://node.example/hook","request_url":"https://example.org/a","user_id":"node 1"}"#).unwrap();
     let repeat = send("k", &reordered);
-    assert_eq!((repeat.status, repeat.json()["data"]["message_id"].clone(), repeat.ring), (202, first.json()["data"]["message_id"].clone(), None));
+    assert_eq!(
+        (
+            repeat.status,
+            repeat.json()["data"]["message_id"].clone(),
+            repeat.ring
+        ),
+        (202, first.json()["data"]["message_id"].clone(), None)
+    );
     let mut other = request();
     other["type"] = json!(2);
     send("k", &other).assert_problem(409, "idempotency_conflict");
-    assert_ne!(send("l", &request()).json()["data"]["message_id"], first.json()["data"]["message_id"]);
+    assert_ne!(
+        send("l", &request()).json()["data"]["message_id"],
+        first.json()["data"]["message_id"]
+    );
     send("", &request()).assert_problem(422, "invalid_field");
     send(&"k".repeat(256), &request()).assert_problem(422, "invalid_field");
-    assert_eq!(server.world.ports.sql.number("SELECT COUNT(*) FROM Messages"), 2);
+    assert_eq!(
+        server
+            .world
+            .ports
+            .sql
+            .number("SELECT COUNT(*) FROM Messages"),
+        2
+    );
 }
 
 #[test]
@@ -116,7 +157,9 @@ fn a_full_queue_and_a_locked_database() {
     assert_eq!(full.header("retry-after"), "5");
     server.set("queue_max_account", "");
     server.set("queue_max", "1");
-    server.post("/receive_data", &request()).assert_problem(429, "queue_full");
+    server
+        .post("/receive_data", &request())
+        .assert_problem(429, "queue_full");
     server.world.ports.sql.fail_next(1);
     let locked = server.post("/receive_data", &request());
     locked.assert_problem(503, "database_unavailable");
@@ -129,20 +172,45 @@ fn results_while_they_wait_and_after() {
     let id = server.submit(&request());
     let result = |accept: &str| {
         let token = server.token(server.world.account.0);
-        let request = Request::get(format!("http://trawl.test/messages/{id}/result")).header("accept", accept);
-        server.send(request.header("authorization", format!("Bearer {token}")), "")
+        let request = Request::get(format!("http://trawl.test/messages/{id}/result"))
+            .header("accept", accept);
+        server.send(
+            request.header("authorization", format!("Bearer {token}")),
+            "",
+        )
     };
     result("*/*").assert_problem(404, "not_ready");
     let document = r##"{"url":"u","text":"words","markdown":"# words"}"##;
     finish(&server, Kind::Text, document, "{}");
-    assert_eq!((result("application/json").status, &result("application/json").body[..]), (200, document.as_bytes()));
-    assert_eq!((result("text/plain").header("content-type"), &result("text/plain").body[..]), ("text/plain; charset=utf-8", &b"words"[..]));
+    assert_eq!(
+        (
+            result("application/json").status,
+            &result("application/json").body[..]
+        ),
+        (200, document.as_bytes())
+    );
+    assert_eq!(
+        (
+            result("text/plain").header("content-type"),
+            &result("text/plain").body[..]
+        ),
+        ("text/plain; charset=utf-8", &b"words"[..])
+    );
     assert_eq!(result("text/markdown").body, "# words");
     result("image/png").assert_problem(406, "not_acceptable");
     let message = server.get(&format!("/messages/{id}")).json();
-    assert_eq!((&message["status"], &message["is_processed"], &message["callback_status"]), (&json!("done"), &json!(true), &json!("pending")));
-    server.world.ports.variables.set("x", "");
-    server.world.run(async { server.world.store().purge(0, 90, 100).await.unwrap() });
+    assert_eq!(
+        (
+            &message["status"],
+            &message["is_processed"],
+            &message["callback_status"]
+        ),
+        (&json!("done"), &json!(true), &json!("pending"))
+    );
+    server.world.elapse(std::time::Duration::from_secs(1));
+    server
+        .world
+        .run(async { server.world.store().purge(0, 90, 100).await.unwrap() });
     result("*/*").assert_problem(410, "expired");
 }
 
@@ -150,9 +218,17 @@ fn results_while_they_wait_and_after() {
 fn html_results() {
     let server = Server::new();
     let id = server.submit(&json!({"request_url": "example.org", "type": 2}));
-    finish(&server, Kind::Html, "<p>é</p>", r#"{"url":"https://example.org/","charset":"windows-1252","headers":[["server","x"]]}"#);
+    finish(
+        &server,
+        Kind::Html,
+        "<p>é</p>",
+        r#"{"url":"https://example.org/","charset":"windows-1252","headers":[["server","x"]]}"#,
+    );
     let page = server.get(&format!("/messages/{id}/result"));
-    assert_eq!((page.header("content-type"), &page.body[..]), ("text/html; charset=utf-8", "<p>é</p>".as_bytes()));
+    assert_eq!(
+        (page.header("content-type"), &page.body[..]),
+        ("text/html; charset=utf-8", "<p>é</p>".as_bytes())
+    );
     assert!(page.header("content-security-policy").contains("sandbox"));
 }
 
@@ -161,37 +237,70 @@ fn failed_cancelled_and_again() {
     let server = Server::new();
     let id = server.submit(&request());
     let path = |rest: &str| format!("/messages/{id}{rest}");
-    server.post(&path("/retry"), &json!({})).assert_problem(409, "wrong_state");
+    server
+        .post(&path("/retry"), &json!({}))
+        .assert_problem(409, "wrong_state");
     fail(&server, Kind::Text);
     let problem = server.get(&path("/result")).assert_problem(404, "failed");
     assert_eq!(problem["detail"], "http_404: the page is not there");
     let message = server.get(&path("")).json();
-    assert_eq!(message["error"], json!({"code": "http_404", "detail": "the page is not there", "permanent": true}));
-    server.call("DELETE", &path(""), "").assert_problem(409, "wrong_state");
+    assert_eq!(
+        message["error"],
+        json!({"code": "http_404", "detail": "the page is not there", "permanent": true})
+    );
+    server
+        .call("DELETE", &path(""), "")
+        .assert_problem(409, "wrong_state");
     let again = server.call("POST", &path("/retry"), "");
-    assert_eq!((again.status, &again.json()["status"], again.ring), (202, &json!("queued"), Some(MESSAGE_QUEUE)));
+    assert_eq!(
+        (again.status, &again.json()["status"], again.ring),
+        (202, &json!("queued"), Some(MESSAGE_QUEUE))
+    );
     assert_eq!(server.call("DELETE", &path(""), "").status, 204);
-    server.get(&path("/result")).assert_problem(404, "cancelled");
-    server.call("DELETE", &path(""), "").assert_problem(409, "wrong_state");
+    server
+        .get(&path("/result"))
+        .assert_problem(404, "cancelled");
+    server
+        .call("DELETE", &path(""), "")
+        .assert_problem(409, "wrong_state");
     let events = server.get(&path("/events")).json();
-    let steps: Vec<&str> = events["data"].as_array().unwrap().iter().map(|event| event["to"].as_str().unwrap()).collect();
+    let steps: Vec<&str> = events["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["to"].as_str().unwrap())
+        .collect();
     assert_eq!(steps, ["processing", "failed", "queued", "cancelled"]);
 }
 
 #[test]
 fn pages_of_the_list() {
     let server = Server::new();
-    let ids: Vec<i64> = (0..5).map(|number| server.submit(&json!({"request_url": format!("example.org/{number}"), "type": 1 + number % 3}))).collect();
+    let ids: Vec<i64> = (0..5)
+        .map(|number| {
+            server.submit(
+                &json!({"request_url": format!("example.org/{number}"), "type": 1 + number % 3}),
+            )
+        })
+        .collect();
     let page = |query: &str| {
         let page = server.get(&format!("/messages?{query}")).json();
-        let ids: Vec<i64> = page["data"].as_array().unwrap().iter().map(|message| message["id"].as_i64().unwrap()).collect();
+        let ids: Vec<i64> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["id"].as_i64().unwrap())
+            .collect();
         (ids, page["next_cursor"].as_str().map(str::to_owned))
     };
     let (first, cursor) = page("limit=2");
     assert_eq!(first, [ids[4], ids[3]]);
     let (second, cursor) = page(&format!("limit=2&cursor={}", cursor.unwrap()));
     assert_eq!(second, [ids[2], ids[1]]);
-    assert_eq!(page(&format!("limit=2&cursor={}", cursor.unwrap())), (vec![ids[0]], None));
+    assert_eq!(
+        page(&format!("limit=2&cursor={}", cursor.unwrap())),
+        (vec![ids[0]], None)
+    );
     assert_eq!(page("limit=5").1, None, "a full last page has no next one");
     assert_eq!(page("type=2").0, [ids[4], ids[1]]);
     assert_eq!(page("status=done").0, Vec::<i64>::new());
@@ -204,16 +313,33 @@ fn callbacks_are_sent_again() {
     let id = server.submit(&request());
     let path = format!("/messages/{id}/deliveries");
     assert_eq!(server.get(&path).json(), json!({"data": []}));
-    server.call("POST", &format!("{path}/replay"), "").assert_problem(409, "wrong_state");
+    server
+        .call("POST", &format!("{path}/replay"), "")
+        .assert_problem(409, "wrong_state");
     finish(&server, Kind::Text, "{}", "{}");
     let replayed = server.call("POST", &format!("{path}/replay"), "");
-    assert_eq!((replayed.status, replayed.ring), (202, Some(CALLBACK_QUEUE)));
-    let range = |from: &str, to: &str| server.post("/deliveries/replay", &json!({"from": from, "to": to}));
+    assert_eq!(
+        (replayed.status, replayed.ring),
+        (202, Some(CALLBACK_QUEUE))
+    );
+    let range =
+        |from: &str, to: &str| server.post("/deliveries/replay", &json!({"from": from, "to": to}));
     let replayed = range("2026-11-22T00:00:00Z", "2026-11-25T00:00:00Z");
-    assert_eq!((replayed.status, &replayed.json()["success"]), (202, &json!(true)));
+    assert_eq!(
+        (replayed.status, &replayed.json()["success"]),
+        (202, &json!(true))
+    );
     range("2026-11-22", "2026-11-25T00:00:00Z").assert_problem(422, "invalid_field");
     range("2026-11-25T00:00:00Z", "2026-11-22T00:00:00Z").assert_problem(422, "invalid_field");
-    let enabled = server.post("/endpoints/enable", &json!({"url": "https://node.example/hook"}));
-    assert_eq!((enabled.status, &enabled.json()["was_disabled"]), (200, &json!(false)));
-    server.post("/endpoints/enable", &json!({"url": "ftp://node.example/"})).assert_problem(422, "invalid_callback_url");
+    let enabled = server.post(
+        "/endpoints/enable",
+        &json!({"url": "https://node.example/hook"}),
+    );
+    assert_eq!(
+        (enabled.status, &enabled.json()["was_disabled"]),
+        (200, &json!(false))
+    );
+    server
+        .post("/endpoints/enable", &json!({"url": "ftp://node.example/"}))
+        .assert_problem(422, "invalid_callback_url");
 }

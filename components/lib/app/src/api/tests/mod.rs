@@ -36,22 +36,38 @@ struct Seen {
 
 impl Seen {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Holds the answer against the contract's problem document.
     #[track_caller]
     fn assert_problem(&self, status: u16, code: &str) -> Value {
         let text = String::from_utf8_lossy(&self.body);
-        assert_eq!((self.status, self.header("content-type")), (status, "application/problem+json"), "{text}");
+        assert_eq!(
+            (self.status, self.header("content-type")),
+            (status, "application/problem+json"),
+            "{text}"
+        );
         let problem = self.json();
-        assert_eq!((&problem["success"], &problem["status"], &problem["code"]), (&false.into(), &status.into(), &code.into()), "{text}");
+        assert_eq!(
+            (&problem["success"], &problem["status"], &problem["code"]),
+            (&false.into(), &status.into(), &code.into()),
+            "{text}"
+        );
         for member in ["type", "title", "detail"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} is missing: {text}");
+            assert!(
+                problem[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{member} is missing: {text}"
+            );
         }
         assert_eq!(self.ring, None, "nothing was recorded, so nothing rings");
         problem
@@ -61,7 +77,12 @@ impl Seen {
 impl From<Answer> for Seen {
     fn from(answer: Answer) -> Self {
         let (parts, body) = answer.response.into_parts();
-        Self { status: parts.status.as_u16(), headers: parts.headers, body, ring: answer.ring }
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+            ring: answer.ring,
+        }
     }
 }
 
@@ -71,12 +92,17 @@ impl Server {
         let world = World::new(|_| Reply::status(404));
         world.ports.variables.set("jwt_secret", SECRET);
         world.ports.variables.set("replica_id", "app1");
-        Self { world, api: Api::default() }
+        Self {
+            world,
+            api: Api::default(),
+        }
     }
 
     fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Seen {
         let request: Request<Bytes> = request.body(body.into()).unwrap();
-        self.world.run(self.api.everything(&self.world.ports, request)).into()
+        self.world
+            .run(self.api.everything(&self.world.ports, request))
+            .into()
     }
 
     /// Sends with the token of the world's account.
@@ -85,8 +111,12 @@ impl Server {
     }
 
     fn call_as(&self, token: &str, method: &str, path: &str, body: &str) -> Seen {
-        let request = Request::builder().method(method).uri(format!("http://trawl.test:3000{path}"));
-        let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://trawl.test:3000{path}"));
+        let request = request
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
         self.send(request, body.to_owned())
     }
 
@@ -99,17 +129,30 @@ impl Server {
     }
 
     fn token(&self, account: i64) -> String {
-        TokenKeys::parse(SECRET, None).unwrap().issue(account, self.world.ports.clock.now_ms() / 1000)
+        TokenKeys::parse(SECRET, None)
+            .unwrap()
+            .issue(account, self.world.ports.clock.now_ms() / 1000)
     }
 
     fn register(&self, email: &str) -> Seen {
         let body = serde_json::json!({"email": email, "password": PASSWORD}).to_string();
-        self.send(Request::post("http://trawl.test/users/").header("content-type", "application/json"), body)
+        self.send(
+            Request::post("http://trawl.test/users/").header("content-type", "application/json"),
+            body,
+        )
     }
 
     fn log_in(&self, name: &str, password: &str) -> Seen {
-        let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("username", name).append_pair("password", password).finish();
-        self.send(Request::post("http://trawl.test/token").header("content-type", FORM).header("spin-client-addr", "192.0.2.7:4711"), form)
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("username", name)
+            .append_pair("password", password)
+            .finish();
+        self.send(
+            Request::post("http://trawl.test/token")
+                .header("content-type", FORM)
+                .header("spin-client-addr", "192.0.2.7:4711"),
+            form,
+        )
     }
 
     /// Submits and gives back the message's number.
@@ -132,22 +175,50 @@ fn methods_and_paths() {
     let wrong = server.call("PUT", "/receive_data", "{}");
     wrong.assert_problem(405, "method_not_allowed");
     assert_eq!(wrong.header("allow"), "POST, OPTIONS");
-    server.get("/no/such/route").assert_problem(404, "not_found");
+    server
+        .get("/no/such/route")
+        .assert_problem(404, "not_found");
     let options = server.call("OPTIONS", "/messages/7", "");
-    assert_eq!((options.status, options.header("allow")), (204, "GET, HEAD, DELETE, OPTIONS"));
+    assert_eq!(
+        (options.status, options.header("allow")),
+        (204, "GET, HEAD, DELETE, OPTIONS")
+    );
     let (get, head) = (server.get("/livez"), server.call("HEAD", "/livez", ""));
-    assert_eq!((head.status, head.header("content-type"), head.body.len()), (get.status, get.header("content-type"), 0));
+    assert_eq!(
+        (head.status, head.header("content-type"), head.body.len()),
+        (get.status, get.header("content-type"), 0)
+    );
 }
 
 #[test]
 fn each_role_knows_its_own_routes_only() {
     let server = Server::new();
-    let request = |path: &str| Request::builder().method(Method::GET).uri(path).body(Bytes::new()).unwrap();
+    let request = |path: &str| {
+        Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .body(Bytes::new())
+            .unwrap()
+    };
     let statuses = |path: &str| {
-        let auth = server.world.run(server.api.accounts(&server.world.ports, request(path))).response.status();
-        let ingest = server.world.run(server.api.messages(&server.world.ports, request(path))).response.status();
+        let auth = server
+            .world
+            .run(server.api.accounts(&server.world.ports, request(path)))
+            .response
+            .status();
+        let ingest = server
+            .world
+            .run(server.api.messages(&server.world.ports, request(path)))
+            .response
+            .status();
         (auth, ingest)
     };
-    assert_eq!(statuses("/keys"), (StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND));
-    assert_eq!(statuses("/messages"), (StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED));
+    assert_eq!(
+        statuses("/keys"),
+        (StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND)
+    );
+    assert_eq!(
+        statuses("/messages"),
+        (StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED)
+    );
 }

@@ -10,7 +10,10 @@ use crate::api::route::TABLE;
 fn open_routes() {
     let server = Server::new();
     let open = |path: &str| server.send(http::Request::get(format!("http://trawl.test{path}")), "");
-    assert_eq!(open("/test_endpoint").json(), json!({"success": true, "data": {"id": "app1"}, "message": "request received."}));
+    assert_eq!(
+        open("/test_endpoint").json(),
+        json!({"success": true, "data": {"id": "app1"}, "message": "request received."})
+    );
     assert_eq!(open("/livez").status, 200);
     assert_eq!(open("/readyz").status, 200);
     assert_eq!(open("/").header("content-type"), "text/html; charset=utf-8");
@@ -23,7 +26,11 @@ fn open_routes() {
 fn the_page_for_people_explains_each_code() {
     let page = String::from_utf8(Server::new().get("/").body.to_vec()).unwrap();
     for code in Code::ALL {
-        assert!(page.contains(&format!("<tr id=\"{}\">", code.text())), "{}", code.text());
+        assert!(
+            page.contains(&format!("<tr id=\"{}\">", code.text())),
+            "{}",
+            code.text()
+        );
     }
 }
 
@@ -35,11 +42,21 @@ fn the_description_has_each_route_and_no_other() {
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
+        .flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(move |method| (path.clone(), method.to_uppercase()))
+        })
         .collect();
     let served: BTreeSet<(String, String)> = TABLE
         .iter()
-        .flat_map(|(path, allow)| allow.split(", ").map(move |method| ((*path).to_owned(), method.to_owned())))
+        .flat_map(|(path, allow)| {
+            allow
+                .split(", ")
+                .map(move |method| ((*path).to_owned(), method.to_owned()))
+        })
         .filter(|(_, method)| method != "HEAD" && method != "OPTIONS")
         .collect();
     assert_eq!(described, served);
@@ -51,7 +68,9 @@ fn the_descriptions_references_lead_somewhere() {
         match value {
             Value::Object(members) => {
                 found.extend(members.get("$ref").and_then(Value::as_str));
-                members.values().for_each(|member| references(member, found));
+                members
+                    .values()
+                    .for_each(|member| references(member, found));
             }
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
             _ => {}
@@ -62,7 +81,12 @@ fn the_descriptions_references_lead_somewhere() {
     references(&document, &mut found);
     assert!(found.len() > 50);
     for reference in found {
-        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        assert!(
+            document
+                .pointer(reference.trim_start_matches('#'))
+                .is_some(),
+            "{reference}"
+        );
     }
 }
 
@@ -72,9 +96,17 @@ fn queues_show_the_callers_share() {
     server.submit(&json!({"request_url": "example.org", "type": 2}));
     let figures = |token: &str| {
         let queues = server.call_as(token, "GET", "/queues", "").json();
-        let queue = queues["data"].as_array().unwrap().iter().find(|queue| queue["name"] == "type_2_queue").cloned();
+        let queue = queues["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|queue| queue["name"] == "type_2_queue")
+            .cloned();
         queue.map(|queue| queue["ready"].as_i64().unwrap())
     };
     assert_eq!(figures(&server.token(server.world.account.0)), Some(1));
-    assert_eq!(figures(&server.token(server.world.account.0 + 1)).unwrap_or(0), 0);
+    assert_eq!(
+        figures(&server.token(server.world.account.0 + 1)).unwrap_or(0),
+        0
+    );
 }
