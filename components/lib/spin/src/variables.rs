@@ -5,10 +5,11 @@ use trawl_app::ports::Variables;
 
 use crate::time::monotonic_ms;
 
-/// A value is asked for again after this long: the host asks its providers at each call and keeps nothing itself.
-const KEPT_MS: u64 = 5_000;
+/// A value is asked for again after this long. The host asks its providers at each call and keeps nothing itself; and the wish
+/// to stop is a variable too, which must be seen well within the ten seconds that a host waits.
+const KEPT_MS: u64 = 1_000;
 
-/// The manifest's variables, kept for a few seconds.
+/// The manifest's variables, kept for a moment.
 #[derive(Default)]
 pub struct SpinVariables {
     kept: RefCell<HashMap<&'static str, Kept>>,
