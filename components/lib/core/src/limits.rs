@@ -140,6 +140,10 @@ pub mod sqlite {
     pub const BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
     /// Execution time of one batch before it commits: keeps the wait of the first statement near one fsync.
     pub const BATCH_EXECUTION_MS_MAX: u64 = 10;
+    /// How long the writer waits for the callers it has just answered to come back with their next statement.
+    pub const GATHER_US_MAX: u64 = 400;
+    /// That wait is at most this part of the last commit, so that it pays whatever the disk is like.
+    pub const GATHER_SHARE: u32 = 3;
     /// Times that a batch is tried again after one of its statements rolled it back; then each runs on its own.
     pub const BATCH_RETRIES_MAX: usize = 3;
     /// Statements that may wait for the writer: about a second of its work. More are refused as busy.
@@ -564,6 +568,8 @@ pub mod text {
     pub const DEPTH_MAX: usize = 400;
     /// Attributes of one element.
     pub const ATTRIBUTES_MAX: usize = 64;
+    /// Blocks of text that are judged, at 750 bytes each while they are: the largest of 350 real pages has 2,641.
+    pub const BLOCKS_MAX: usize = 10_000;
     /// Text of a result; its Markdown is in proportion.
     pub const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// A selector: people type less.

@@ -1,5 +1,7 @@
 //! The page as a sequence of blocks: runs of text that stand in one block-level element, with what can be counted in them.
 
+use trawl_core::limits::text::BLOCKS_MAX;
+
 use super::topics;
 use crate::dom::{Document, NodeId, Tag};
 
@@ -47,6 +49,8 @@ pub(crate) struct Counts {
 /// A page cut into blocks.
 pub(crate) struct Blocks {
     pub(crate) list: Vec<Block>,
+    /// Whether the page has more of them than are judged.
+    pub(crate) is_cut: bool,
 }
 
 /// Elements whose text nobody reads.
@@ -88,7 +92,7 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
     let mut open: Option<Block> = None;
     let mut breaks = 0;
     let mut node = 1;
-    while node < count {
+    while node < count && list.len() <= BLOCKS_MAX {
         let tag = document.tag(node);
         let parent = document.parent(node) as usize;
         if is_silent(tag) {
@@ -136,7 +140,9 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
         node += 1;
     }
     close(&mut open, &mut counter, &mut list);
-    Blocks { list }
+    let is_cut = list.len() > BLOCKS_MAX;
+    list.truncate(BLOCKS_MAX);
+    Blocks { list, is_cut }
 }
 
 fn close(open: &mut Option<Block>, counter: &mut Counter<'_>, list: &mut Vec<Block>) {

@@ -55,7 +55,7 @@ fn adoption_and_foster_parenting() {
     bounded(&"<b><i></b>x</i>".repeat(20_000));
     cut(
         &format!("<table>{}", "<div>x</table><table>".repeat(20_000)),
-        None,
+        Some("blocks"),
     );
     bounded(&"<p><b a=1>".repeat(50_000));
     bounded(&"<table>x<a>".repeat(30_000));
@@ -80,8 +80,14 @@ fn attributes_and_names() {
 fn many_nodes() {
     cut(&"<p>x".repeat(1_000_000), Some("nodes"));
     cut(&"<br>".repeat(1_000_000), Some("nodes"));
-    cut(&format!("<ul>{}", "<li class=c>x".repeat(100_000)), None);
-    cut(&format!("<table>{}", "<tr><td>1<td>2".repeat(40_000)), None);
+    cut(
+        &format!("<ul>{}", "<li class=c>x".repeat(100_000)),
+        Some("blocks"),
+    );
+    cut(
+        &format!("<table>{}", "<tr><td>1<td>2".repeat(40_000)),
+        Some("blocks"),
+    );
     cut(&"&amp".repeat(1_000_000), None);
     cut(&"<!--".repeat(500_000), None);
     cut(&"<".repeat(1_000_000), Some("nodes"));

@@ -132,10 +132,9 @@ fn extract_with(
         stand_in(&mut rendered, &metadata, &json);
     }
     let title = metadata.title.as_ref().map(|title| title.value.clone());
-    let truncated = document
-        .cut()
-        .map(|cut| cut.name())
-        .or(rendered.is_cut.then_some("text"));
+    let too_many = (analysis.blocks.is_cut && selector.is_none()).then_some("blocks");
+    let truncated = document.cut().map(|cut| cut.name()).or(too_many);
+    let truncated = truncated.or(rendered.is_cut.then_some("text"));
     Ok(TextResult {
         title,
         text: rendered.text,
