@@ -1,6 +1,6 @@
 //! What committing together gains: inserts per second with many tasks, batched and one commit each, and the cost of a read.
 //!
-//! `cargo run --release -p trawl-sqlite --example throughput [tasks] [seconds]`
+//! `cargo run --release -p trawl-sqlite --example throughput [tasks] [seconds] [rounds]`
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,21 +13,41 @@ const INSERT: &str = "INSERT INTO event (task, number, note) VALUES (?1, ?2, ?3)
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let tasks: i64 = arguments.next().map_or(Ok(256), |text| text.parse())?;
-    let seconds: u64 = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    let seconds: u64 = arguments.next().map_or(Ok(2), |text| text.parse())?;
+    let rounds: u32 = arguments.next().map_or(Ok(3), |text| text.parse())?;
+    let (mut together, mut unsettled, mut apart) = (0.0, 0.0, 0.0);
     let time = Duration::from_secs(seconds);
-    let together = inserts(tasks, time, Options::default()).await?;
-    let apart = inserts(
-        tasks,
-        time,
-        Options {
-            batch_statements_max: 1,
-            ..Options::default()
-        },
-    )
-    .await?;
+    // Turn by turn, so that whatever else the machine does meets all of them.
+    for _ in 0..rounds {
+        together += inserts(tasks, time, Options::default()).await?;
+        unsettled += inserts(
+            tasks,
+            time,
+            Options {
+                gather_us_max: 0,
+                ..Options::default()
+            },
+        )
+        .await?;
+        apart += inserts(
+            tasks,
+            time,
+            Options {
+                batch_statements_max: 1,
+                ..Options::default()
+            },
+        )
+        .await?;
+    }
+    let [together, unsettled, apart] =
+        [together, unsettled, apart].map(|sum| sum / f64::from(rounds));
     println!(
-        "{tasks} tasks: {together:.0} inserts/s together, {apart:.0} one commit each: {:.1} times",
-        together / apart
+        "{tasks} tasks: {together:.0} inserts/s together, {unsettled:.0} without gathering, {apart:.0} one commit each"
+    );
+    println!(
+        "ratios: {:.1} and {:.2}",
+        together / apart,
+        together / unsettled
     );
     reads(time).await?;
     Ok(())

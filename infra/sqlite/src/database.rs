@@ -10,6 +10,7 @@ use crate::{Connection, Options, SqliteError, Stats};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use trawl_core::limits::sqlite::{READS_WAITING_MAX, WRITE_BYTES_WAITING_MAX, WRITES_WAITING_MAX};
 
@@ -54,6 +55,8 @@ impl Database {
             counters: Arc::clone(&counters),
             options,
             backlog: VecDeque::new(),
+            expected: 0,
+            commit_time: Duration::ZERO,
         };
         let written = spawn_writer(writer)?;
         let mut wal_path = path.as_os_str().to_owned();

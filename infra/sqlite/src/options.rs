@@ -17,6 +17,8 @@ pub struct Options {
     pub result_bytes_max: usize,
     /// Statements in one commit. 1 gives each its own commit, which only serves as a comparison.
     pub batch_statements_max: usize,
+    /// How long the writer waits, at most, for callers it has just answered; 0 never waits.
+    pub gather_us_max: u64,
     /// Page cache of each connection.
     pub cache_kib: i64,
     /// Bytes of the file that are mapped into memory; 0 reads through the page cache alone.
@@ -36,6 +38,7 @@ impl Default for Options {
             statement_ms_max: sqlite::STATEMENT_MS_MAX,
             result_bytes_max: sqlite::RESULT_BYTES_MAX,
             batch_statements_max: sqlite::BATCH_STATEMENTS_MAX,
+            gather_us_max: sqlite::GATHER_US_MAX,
             cache_kib: sqlite::CACHE_KIB,
             mmap_bytes: 0,
             #[cfg(feature = "test-support")]

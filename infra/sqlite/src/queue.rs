@@ -3,6 +3,7 @@
 use crate::SqliteError;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Something that waits, with what it weighs.
 pub(crate) trait Weigh {
@@ -22,6 +23,8 @@ struct State<J> {
     jobs: VecDeque<J>,
     bytes: usize,
     takers_idle: usize,
+    /// Jobs that must wait before an idle taker is woken.
+    wake_at: usize,
     closed: bool,
 }
 
@@ -31,6 +34,7 @@ impl<J: Weigh> Queue<J> {
             jobs: VecDeque::new(),
             bytes: 0,
             takers_idle: 0,
+            wake_at: 1,
             closed: false,
         };
         Self {
@@ -58,7 +62,7 @@ impl<J: Weigh> Queue<J> {
         }
         state.bytes += weight;
         state.jobs.push_back(job);
-        let wake = state.takers_idle > 0;
+        let wake = state.takers_idle > 0 && state.jobs.len() >= state.wake_at;
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -82,6 +86,21 @@ impl<J: Weigh> Queue<J> {
         }
         move_over(&mut state, into, jobs_max);
         true
+    }
+
+    /// Waits until `count` jobs are there, but no longer than `time`. Only for a queue with one taker.
+    pub(crate) fn gather(&self, count: usize, time: Duration) {
+        let mut state = self.lock();
+        if state.jobs.len() >= count {
+            return;
+        }
+        state.takers_idle += 1;
+        state.wake_at = count;
+        let short = |state: &mut State<J>| state.jobs.len() < count && !state.closed;
+        let woken = self.filled.wait_timeout_while(state, time, short);
+        let (mut state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        state.wake_at = 1;
+        state.takers_idle -= 1;
     }
 
     /// Moves over what is there without waiting.

@@ -2,6 +2,12 @@
 //!
 //! The test runs its own program again as a child, which writes and prints what was acknowledged until it is killed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't be set up has failed"
+)]
+
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -21,10 +27,10 @@ async fn child() {
     let database = Database::open(Path::new(&path), Options::default()).unwrap();
     let create = "CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY, filler)";
     database.connection().execute(create, vec![]).await.unwrap();
-    let mut tasks = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..32 {
         let connection = database.connection();
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 let sql = "INSERT INTO kept (filler) VALUES (randomblob(500)) RETURNING id";
                 let rows = connection.execute(sql, vec![]).await.unwrap();
@@ -37,11 +43,10 @@ async fn child() {
                     .write_all(format!("kept {id}\n").as_bytes())
                     .unwrap();
             }
-        }));
+        });
     }
-    for task in tasks {
-        task.await.unwrap();
-    }
+    // They end only with the process.
+    let _ = tasks.join_next().await;
 }
 
 #[test]

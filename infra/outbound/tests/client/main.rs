@@ -1,5 +1,11 @@
 //! The client against real servers on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't be set up has failed"
+)]
+
 mod addresses;
 mod hostile;
 mod pooling;

@@ -1,6 +1,6 @@
 //! What the pool gains: requests per second against a server on loopback, with and without it.
 //!
-//! `cargo run --release -p trawl-outbound --example throughput [tasks] [seconds]`
+//! `cargo run --release -p trawl-outbound --example pooling [tasks] [seconds]`
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
