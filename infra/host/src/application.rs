@@ -1,7 +1,7 @@
 //! The application put together: manifest, variables, code, database, client, doorbell.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use crate::cli::{Switch, Up};
 use crate::doorbell::crew::Crew;
 use crate::doorbell::lane::Lane;
 use crate::doorbell::{Doorbell, Subscription, Wire};
-use crate::engine::{CodeCache, EngineOptions, engine};
+use crate::engine::{EngineOptions, engine};
 use crate::http_trigger::Reuse;
 use crate::manifest::Manifest;
 use crate::part::Part;
+use crate::parts::parts;
 use crate::routes::Routes;
 use crate::stop::Stop;
 use crate::variables::Variables;
-use crate::{links, networks, secret};
+use crate::{networks, secret};
 
 /// The database's file in the state directory.
 const DATABASE: &str = "trawl.db";
@@ -63,15 +64,15 @@ impl Application {
     ///
     /// # Errors
     /// One line that says what to do.
-    pub(crate) fn load(options: &Up, own: std::net::SocketAddr, stop: Stop) -> anyhow::Result<Self> {
+    pub(crate) fn load(
+        options: &Up,
+        own: std::net::SocketAddr,
+        stop: Stop,
+    ) -> anyhow::Result<Self> {
         let manifest = Manifest::read(&options.from)?;
         make_private_directory(&options.state_dir)?;
         let variables = variables(options, &manifest)?;
-        let engine = engine(&EngineOptions {
-            instances_max: options.tuning.instances_max,
-            memory_bytes_max: memory_bytes_max(options, &manifest),
-            profile: options.tuning.profile,
-        })?;
+        let engine = engine(&engine_options(options, &manifest))?;
         let parts = parts(options, &manifest, &engine)?;
         let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
         let file = options.state_dir.join(DATABASE);
@@ -81,7 +82,11 @@ impl Application {
         let crew = Arc::<Crew>::default();
         let lanes = lanes(&parts, &crew, &options.tuning.workers, &stop)?;
         let doorbell = Arc::new(Doorbell::new(wire(options), &subscriptions, &lanes));
-        let routes = manifest.trigger.http.iter().map(|trigger| (trigger.route.clone(), trigger.component.clone()));
+        let routes = manifest
+            .trigger
+            .http
+            .iter()
+            .map(|trigger| (trigger.route.clone(), trigger.component.clone()));
         Ok(Self {
             routes: Arc::new(Routes::new(routes)),
             engine,
@@ -109,60 +114,45 @@ impl Application {
 fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .recursive(true)
-        .create(directory)
-        .with_context(|| format!("can't make the state directory {}; name another with --state-dir", directory.display()))
+    builder.recursive(true).create(directory).with_context(|| {
+        format!(
+            "can't make the state directory {}; name another with --state-dir",
+            directory.display()
+        )
+    })
 }
 
 fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
     let mut given: BTreeMap<String, String> = options.variables.iter().cloned().collect();
     if let Some(redis) = &options.redis {
-        redis::Client::open(redis.as_str())
-            .map_err(|error| anyhow::anyhow!("--redis {redis}: {error}; it must be like redis://127.0.0.1:6379"))?;
+        redis::Client::open(redis.as_str()).map_err(|error| {
+            anyhow::anyhow!("--redis {redis}: {error}; it must be like redis://127.0.0.1:6379")
+        })?;
         given.insert("redis_url".to_owned(), redis.clone());
     }
     networks::add_to_variables(&options.networks, &mut given);
     secret::provide(manifest, &mut given, &options.state_dir)?;
-    let variables = Variables::resolve(&manifest.variables, &given, |name| std::env::var(name).ok())?;
+    let variables =
+        Variables::resolve(&manifest.variables, &given, |name| std::env::var(name).ok())?;
     secret::check(&variables)?;
     Ok(variables)
 }
 
-fn memory_bytes_max(options: &Up, manifest: &Manifest) -> usize {
-    let own = manifest.component.values().filter_map(|component| component.local.memory_mb_max);
-    own.chain([options.tuning.instance_memory_mb]).max().unwrap_or_default() << 20
-}
-
-fn parts(options: &Up, manifest: &Manifest, engine: &Engine) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
-    let directory = options.code_cache_dir.clone().unwrap_or_else(|| options.state_dir.join("code"));
-    let cache = CodeCache::new(directory);
-    let linker = links::linker(engine)?;
-    // All at once: each is mostly one thread's work, and a start waits for the slowest.
-    std::thread::scope(|scope| {
-        let loading: Vec<_> = manifest
-            .component
-            .iter()
-            .map(|(id, component)| {
-                let file: PathBuf = manifest.directory.join(&component.source);
-                let (cache, linker) = (&cache, &linker);
-                let load = move || -> anyhow::Result<Part> {
-                    let code = cache.load(engine, &file)?;
-                    let code = linker.instantiate_pre(&code).map_err(|error| {
-                        anyhow::anyhow!("{} needs something that this host does not offer: {error:#}", file.display())
-                    })?;
-                    Ok(Part::new(id, component.local.clone(), &code))
-                };
-                (id, scope.spawn(load))
-            })
-            .collect();
-        let mut parts = BTreeMap::new();
-        for (id, loaded) in loading {
-            let part = loaded.join().map_err(|_| anyhow::anyhow!("loading {id} failed"))??;
-            parts.insert(id.clone(), Arc::new(part));
-        }
-        Ok(parts)
-    })
+/// The engine's settings, out of the command line and the manifest.
+pub(crate) fn engine_options(options: &Up, manifest: &Manifest) -> EngineOptions {
+    let own = manifest
+        .component
+        .values()
+        .filter_map(|component| component.local.memory_mb_max);
+    let memory_mb_max = own
+        .chain([options.tuning.instance_memory_mb])
+        .max()
+        .unwrap_or_default();
+    EngineOptions {
+        instances_max: options.tuning.instances_max,
+        memory_bytes_max: memory_mb_max << 20,
+        profile: options.tuning.profile,
+    }
 }
 
 fn subscriptions(manifest: &Manifest, variables: &Variables) -> anyhow::Result<Vec<Subscription>> {
@@ -193,14 +183,19 @@ fn lanes(
         .map(|(id, part)| {
             let own = workers.iter().rev().find(|(component, _)| component == id);
             let count = own.map_or_else(|| part.local.workers.count(), |(_, count)| *count);
-            (id.clone(), Lane::new(Arc::clone(part), Arc::clone(crew), count, stop.flag()))
+            (
+                id.clone(),
+                Lane::new(Arc::clone(part), Arc::clone(crew), count, stop.flag()),
+            )
         })
         .collect())
 }
 
 fn wire(options: &Up) -> Wire {
     match (options.tuning.doorbell, &options.redis) {
-        (Switch::Off, redis) => Wire::Cut { redis: redis.is_some() },
+        (Switch::Off, redis) => Wire::Cut {
+            redis: redis.is_some(),
+        },
         (Switch::On, Some(_)) => Wire::Redis,
         (Switch::On, None) => Wire::Embedded,
     }

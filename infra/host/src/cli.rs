@@ -33,13 +33,29 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// The application's manifest, or the directory that holds it
-    #[arg(long, short, env = "TRAWL_FROM", default_value = "spin.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        env = "TRAWL_FROM",
+        default_value = "spin.toml",
+        value_name = "FILE"
+    )]
     pub(crate) from: PathBuf,
     /// The address to serve on; port 0 takes a free one
-    #[arg(long, env = "TRAWL_LISTEN", default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "TRAWL_LISTEN",
+        default_value = "127.0.0.1:3000",
+        value_name = "ADDRESS"
+    )]
     pub(crate) listen: SocketAddr,
     /// Where the database, the signing key and compiled code are kept
-    #[arg(long, env = "TRAWL_STATE_DIR", default_value = ".trawl", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "TRAWL_STATE_DIR",
+        default_value = ".trawl",
+        value_name = "DIR"
+    )]
     pub(crate) state_dir: PathBuf,
     /// Where compiled code is kept [default: `code` in the state directory]
     #[arg(long, env = "TRAWL_CODE_CACHE_DIR", value_name = "DIR")]
@@ -57,7 +73,12 @@ pub(crate) struct Up {
     #[arg(long, env = "TRAWL_BALANCE", default_value = "round-robin", value_name = "NAME", value_parser = strategy)]
     pub(crate) balance: trawl_balance::StrategyKind,
     /// Take strategy and replicas, local and remote, from this file; it is read again when it changes
-    #[arg(long, env = "TRAWL_BALANCE_FILE", value_name = "FILE", conflicts_with = "replicas")]
+    #[arg(
+        long,
+        env = "TRAWL_BALANCE_FILE",
+        value_name = "FILE",
+        conflicts_with = "replicas"
+    )]
     pub(crate) balance_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) networks: Networks,
@@ -72,22 +93,47 @@ pub(crate) struct Up {
 #[derive(Debug, Args)]
 pub(crate) struct Networks {
     /// Let pages and callbacks be on this network although it is not public (repeatable)
-    #[arg(long, env = "TRAWL_ALLOW_PRIVATE", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TRAWL_ALLOW_PRIVATE",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
     pub(crate) allow_private: Vec<IpNet>,
     /// The same for pages only (repeatable)
-    #[arg(long, env = "TRAWL_ALLOW_PRIVATE_SCRAPE", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TRAWL_ALLOW_PRIVATE_SCRAPE",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
     pub(crate) allow_private_scrape: Vec<IpNet>,
     /// The same for callbacks only (repeatable)
-    #[arg(long, env = "TRAWL_ALLOW_PRIVATE_CALLBACK", value_name = "CIDR", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TRAWL_ALLOW_PRIVATE_CALLBACK",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
     pub(crate) allow_private_callback: Vec<IpNet>,
     /// The NAT64 prefix of this network; without it addresses under any such prefix are refused
     #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR")]
     pub(crate) nat64_prefix: Option<IpNet>,
     /// Trust the certificate authorities in this PEM file besides the web's (repeatable)
-    #[arg(long, env = "TRAWL_CA_FILE", value_name = "FILE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "TRAWL_CA_FILE",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
     pub(crate) ca_file: Vec<PathBuf>,
     /// Show /balance and /metrics to whoever has this token; without it only to this machine
-    #[arg(long, env = "TRAWL_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TRAWL_ADMIN_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
     pub(crate) admin_token: Option<String>,
 }
 
@@ -116,12 +162,23 @@ pub(crate) struct Tuning {
     #[arg(long, env = "TRAWL_PROFILE", value_enum, default_value_t = Profile::Off)]
     pub(crate) profile: Profile,
     /// What is logged to standard error: a level, or targets with levels
-    #[arg(long, env = "TRAWL_LOG", value_name = "FILTER", default_value = "warn,component=info")]
+    #[arg(
+        long,
+        env = "TRAWL_LOG",
+        value_name = "FILTER",
+        default_value = "warn,component=info"
+    )]
     pub(crate) log: String,
+    /// Only compile the components, so that the first start takes no time
+    #[arg(long, env = PRECOMPILE)]
+    pub(crate) precompile: bool,
     /// `off` loses every ring but the clock's, for tests
     #[arg(long, env = "TRAWL_DOORBELL", value_enum, default_value_t = Switch::On, hide = true)]
     pub(crate) doorbell: Switch,
 }
+
+/// Set for the process that only compiles.
+pub(crate) const PRECOMPILE: &str = "TRAWL_PRECOMPILE";
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -144,9 +201,14 @@ pub(crate) struct Extract {
     /// The address that the page was fetched from; links are resolved against it
     #[arg(long, env = "TRAWL_URL", default_value = "http://localhost/")]
     pub(crate) url: url::Url,
-    /// The charset or content type that the server stated
-    #[arg(long, env = "TRAWL_CONTENT_TYPE", value_name = "TYPE")]
-    pub(crate) content_type: Option<String>,
+    /// What the server said that the files are
+    #[arg(
+        long,
+        env = "TRAWL_CONTENT_TYPE",
+        default_value = "text/html",
+        value_name = "TYPE"
+    )]
+    pub(crate) content_type: String,
     /// The files; `-` is the standard input, and a `.gz` is unpacked
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -164,7 +226,10 @@ pub(crate) enum Mode {
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be name=value")?;
     let value = match value.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("can't read {file}: {error}"))?.trim_end().to_owned(),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| format!("can't read {file}: {error}"))?
+            .trim_end()
+            .to_owned(),
         None => value.to_owned(),
     };
     Ok((name.to_owned(), value))
@@ -201,16 +266,26 @@ mod tests {
         up.clone().debug_assert();
         for name in ["up", "extract"] {
             let command = up.find_subcommand(name).unwrap();
-            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some_and(|long| long != "help")) {
+            for flag in command
+                .get_arguments()
+                .filter(|flag| flag.get_long().is_some_and(|long| long != "help"))
+            {
                 let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
-                assert!(variable.is_some_and(|env| env.starts_with("TRAWL_")), "{name} --{}", flag.get_id());
+                assert!(
+                    variable.is_some_and(|env| env.starts_with("TRAWL_")),
+                    "{name} --{}",
+                    flag.get_id()
+                );
             }
         }
     }
 
     #[test]
     fn a_variable_keeps_what_follows_the_first_equals_sign() {
-        assert_eq!(variable("a=b=c,d").unwrap(), ("a".to_owned(), "b=c,d".to_owned()));
+        assert_eq!(
+            variable("a=b=c,d").unwrap(),
+            ("a".to_owned(), "b=c,d".to_owned())
+        );
         assert!(variable("a").is_err());
     }
 }

@@ -48,14 +48,24 @@ pub(crate) struct Subscription {
 
 impl Doorbell {
     /// Ties each subscription to its component's lane.
-    pub(crate) fn new(wire: Wire, subscriptions: &[Subscription], lanes: &BTreeMap<String, Arc<Lane>>) -> Self {
+    pub(crate) fn new(
+        wire: Wire,
+        subscriptions: &[Subscription],
+        lanes: &BTreeMap<String, Arc<Lane>>,
+    ) -> Self {
         let mut by_channel: HashMap<String, Vec<Arc<Lane>>> = HashMap::new();
         for subscription in subscriptions {
             if let Some(lane) = lanes.get(&subscription.component) {
-                by_channel.entry(subscription.channel.clone()).or_default().push(Arc::clone(lane));
+                by_channel
+                    .entry(subscription.channel.clone())
+                    .or_default()
+                    .push(Arc::clone(lane));
             }
         }
-        Self { wire, lanes: by_channel }
+        Self {
+            wire,
+            lanes: by_channel,
+        }
     }
 
     /// Where rings of components go.

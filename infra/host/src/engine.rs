@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use trawl_core::limits::host as limits;
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy,
+};
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -101,34 +103,50 @@ impl CodeCache {
         Self { directory }
     }
 
-    /// The component in a `.wasm` file, compiled now when no code for exactly this file and engine is at hand.
+    /// Reads a `.wasm` file, and finds out where its compiled code is or will be.
     ///
     /// # Errors
-    /// A file that can't be read or is not a component.
-    pub(crate) fn load(&self, engine: &Engine, file: &Path) -> anyhow::Result<Component> {
+    /// A file that can't be read.
+    pub(crate) fn locate(&self, engine: &Engine, file: &Path) -> anyhow::Result<Code> {
         let wasm = match std::fs::read(file) {
             Ok(wasm) => wasm,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                anyhow::bail!("the component {} is missing: run `make build`", file.display())
+                anyhow::bail!(
+                    "the component {} is missing: run `make build`",
+                    file.display()
+                )
             }
             Err(error) => anyhow::bail!("can't read the component {}: {error}", file.display()),
         };
-        let kept = self.directory.join(key(engine, &wasm));
-        if kept.is_file() {
-            match load_kept(engine, &kept) {
+        Ok(Code {
+            kept: self.directory.join(key(engine, &wasm)),
+            file: file.to_owned(),
+            wasm,
+        })
+    }
+
+    /// The component, compiled now when no code for exactly this file and engine is at hand.
+    ///
+    /// # Errors
+    /// A file that is not a component.
+    pub(crate) fn load(&self, engine: &Engine, code: &Code) -> anyhow::Result<Component> {
+        let kept = &code.kept;
+        if code.is_kept() {
+            match load_kept(engine, kept) {
                 Ok(component) => return Ok(component),
-                Err(error) => tracing::warn!(file = %kept.display(), "compiled code is not usable, compiling again: {error:#}"),
+                Err(error) => {
+                    tracing::warn!(file = %kept.display(), "compiled code is not usable, compiling again: {error:#}")
+                }
             }
         }
-        tracing::info!(file = %file.display(), "compiling");
-        let code = engine
-            .precompile_component(&wasm)
-            .map_err(|error| anyhow::anyhow!("{} is not a usable component: {error}", file.display()))?;
-        if let Err(error) = self.keep(&kept, &code) {
+        let compiled = engine.precompile_component(&code.wasm).map_err(|error| {
+            anyhow::anyhow!("{} is not a usable component: {error}", code.file.display())
+        })?;
+        if let Err(error) = self.keep(kept, &compiled) {
             tracing::warn!(file = %kept.display(), "compiled code can't be kept: {error}");
-            return Component::new(engine, &wasm).map_err(anyhow::Error::from);
+            return Component::new(engine, &code.wasm).map_err(anyhow::Error::from);
         }
-        load_kept(engine, &kept)
+        load_kept(engine, kept)
     }
 
     /// Under a name of its own first: another host may write the same file at the same time, and nobody may see half a file.
@@ -141,6 +159,20 @@ impl CodeCache {
     }
 }
 
+/// A component's file and the place of its compiled code.
+pub(crate) struct Code {
+    file: PathBuf,
+    wasm: Vec<u8>,
+    kept: PathBuf,
+}
+
+impl Code {
+    /// Whether it was compiled before.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_file()
+    }
+}
+
 /// Names the code by the file that it was made of and by the compiler and settings that made it.
 fn key(engine: &Engine, wasm: &[u8]) -> String {
     let mut compiler = std::hash::DefaultHasher::new();
@@ -150,7 +182,10 @@ fn key(engine: &Engine, wasm: &[u8]) -> String {
     format!("{digest}-{:016x}.cwasm", compiler.finish())
 }
 
-#[expect(unsafe_code, reason = "mapping our own compiled code is what makes a start take milliseconds; see below")]
+#[expect(
+    unsafe_code,
+    reason = "mapping our own compiled code is what makes a start take milliseconds; see below"
+)]
 fn load_kept(engine: &Engine, kept: &Path) -> anyhow::Result<Component> {
     // SAFETY: the file was written whole by `keep` in a directory of the operator's own, which nobody else writes to, under a
     // name that holds the digest of its source and of the compiler's settings. Whoever can change it can change this program.
@@ -166,7 +201,11 @@ mod tests {
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
     fn small() -> Engine {
-        let options = EngineOptions { instances_max: 2, memory_bytes_max: 1 << 20, profile: Profile::Off };
+        let options = EngineOptions {
+            instances_max: 2,
+            memory_bytes_max: 1 << 20,
+            profile: Profile::Off,
+        };
         engine(&options).unwrap()
     }
 
@@ -176,19 +215,37 @@ mod tests {
         let file = directory.path().join("empty.wasm");
         std::fs::write(&file, EMPTY).unwrap();
         let cache = CodeCache::new(directory.path().join("code"));
-        cache.load(&small(), &file).unwrap();
-        let kept: Vec<_> = std::fs::read_dir(directory.path().join("code")).unwrap().map(|e| e.unwrap().path()).collect();
+        let load = || {
+            let engine = small();
+            let code = cache.locate(&engine, &file).unwrap();
+            let was_kept = code.is_kept();
+            cache.load(&engine, &code).unwrap();
+            was_kept
+        };
+        assert!(!load());
+        let kept: Vec<_> = std::fs::read_dir(directory.path().join("code"))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect();
         assert_eq!(kept.len(), 1, "one file, no temporary one left: {kept:?}");
-        cache.load(&small(), &file).unwrap();
+        assert!(load());
         // What can't be used is made again.
         std::fs::write(&kept[0], "damaged").unwrap();
-        cache.load(&small(), &file).unwrap();
+        assert!(load());
         assert_ne!(std::fs::read(&kept[0]).unwrap(), b"damaged");
     }
 
     #[test]
     fn a_missing_component_says_what_to_do() {
-        let error = CodeCache::new(PathBuf::new()).load(&small(), Path::new("no/such/auth.wasm")).unwrap_err().to_string();
-        assert!(error.contains("auth.wasm") && error.contains("make build"), "{error}");
+        let cache = CodeCache::new(PathBuf::new());
+        let error = cache
+            .locate(&small(), Path::new("no/such/auth.wasm"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("auth.wasm") && error.contains("make build"),
+            "{error}"
+        );
     }
 }

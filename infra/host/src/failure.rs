@@ -2,6 +2,11 @@
 
 /// Logs why an instance of a component ended.
 pub(crate) fn log(component: &str, replica: &str, error: &wasmtime::Error) {
-    tracing::warn!(component, replica, "an instance failed: {}", error.root_cause());
+    tracing::warn!(
+        component,
+        replica,
+        "an instance failed: {}",
+        error.root_cause()
+    );
     tracing::debug!(component, replica, "it stood here: {error:?}");
 }

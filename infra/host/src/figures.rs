@@ -37,15 +37,44 @@ pub(crate) struct HostFigures {
 }
 
 /// Names, help and readers of the numbers of one component.
-type Column = (&'static str, &'static str, &'static str, fn(&PartFigures) -> u64);
+type Column = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&PartFigures) -> u64,
+);
 
 const COLUMNS: [Column; 6] = [
-    ("requests", "counter", "HTTP requests that reached a component", |f| f.requests.load(Relaxed)),
-    ("invocations", "counter", "Messages that a component was called for", |f| f.invocations.load(Relaxed)),
-    ("failures", "counter", "Requests and messages that failed in a component", |f| f.failures.load(Relaxed)),
-    ("dropped", "counter", "Messages that found the queue full", |f| f.dropped.load(Relaxed)),
-    ("instances", "counter", "Instances made for HTTP", |f| f.instances.load(Relaxed)),
-    ("busy", "gauge", "HTTP instances with work", |f| f.busy.load(Relaxed) as u64),
+    (
+        "requests",
+        "counter",
+        "HTTP requests that reached a component",
+        |f| f.requests.load(Relaxed),
+    ),
+    (
+        "invocations",
+        "counter",
+        "Messages that a component was called for",
+        |f| f.invocations.load(Relaxed),
+    ),
+    (
+        "failures",
+        "counter",
+        "Requests and messages that failed in a component",
+        |f| f.failures.load(Relaxed),
+    ),
+    (
+        "dropped",
+        "counter",
+        "Messages that found the queue full",
+        |f| f.dropped.load(Relaxed),
+    ),
+    ("instances", "counter", "Instances made for HTTP", |f| {
+        f.instances.load(Relaxed)
+    }),
+    ("busy", "gauge", "HTTP instances with work", |f| {
+        f.busy.load(Relaxed) as u64
+    }),
 ];
 
 impl trawl_balance::Figures for HostFigures {
@@ -54,7 +83,9 @@ impl trawl_balance::Figures for HostFigures {
             .parts
             .iter()
             .map(|part| {
-                let numbers = COLUMNS.iter().map(|(name, _, _, read)| ((*name).to_owned(), json!(read(&part.figures))));
+                let numbers = COLUMNS
+                    .iter()
+                    .map(|(name, _, _, read)| ((*name).to_owned(), json!(read(&part.figures))));
                 (part.id.to_string(), Value::Object(numbers.collect()))
             })
             .collect();
@@ -74,9 +105,17 @@ impl trawl_balance::Figures for HostFigures {
     fn prometheus(&self, out: &mut String) {
         for (name, kind, help, read) in COLUMNS {
             let suffix = if kind == "counter" { "_total" } else { "" };
-            let _ = writeln!(out, "# HELP trawl_component_{name}{suffix} {help}\n# TYPE trawl_component_{name}{suffix} {kind}");
+            let _ = writeln!(
+                out,
+                "# HELP trawl_component_{name}{suffix} {help}\n# TYPE trawl_component_{name}{suffix} {kind}"
+            );
             for part in &self.parts {
-                let _ = writeln!(out, "trawl_component_{name}{suffix}{{component=\"{}\"}} {}", part.id, read(&part.figures));
+                let _ = writeln!(
+                    out,
+                    "trawl_component_{name}{suffix}{{component=\"{}\"}} {}",
+                    part.id,
+                    read(&part.figures)
+                );
             }
         }
         let outbound = self.client.stats();
@@ -87,8 +126,15 @@ impl trawl_balance::Figures for HostFigures {
             ("prohibited_total", outbound.prohibited),
             ("connections_open", outbound.connections_open as u64),
         ] {
-            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-            let _ = writeln!(out, "# TYPE trawl_outbound_{name} {kind}\ntrawl_outbound_{name} {value}");
+            let kind = if name.ends_with("_total") {
+                "counter"
+            } else {
+                "gauge"
+            };
+            let _ = writeln!(
+                out,
+                "# TYPE trawl_outbound_{name} {kind}\ntrawl_outbound_{name} {value}"
+            );
         }
     }
 }

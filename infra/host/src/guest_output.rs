@@ -19,7 +19,11 @@ pub(crate) struct GuestOutput {
 impl GuestOutput {
     /// Lines are marked with the component and its replica.
     pub(crate) fn new(component: &Arc<str>, replica: &Arc<str>) -> Self {
-        Self { component: Arc::clone(component), replica: Arc::clone(replica), line: Vec::new() }
+        Self {
+            component: Arc::clone(component),
+            replica: Arc::clone(replica),
+            line: Vec::new(),
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -60,7 +64,11 @@ impl StdoutStream for GuestOutput {
 }
 
 impl AsyncWrite for GuestOutput {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         self.take(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

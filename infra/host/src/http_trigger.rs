@@ -49,7 +49,10 @@ impl HandlerState for Instances {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Life, Work>> {
         let Some(component) = &self.part.http else {
-            wasmtime::bail!("the component {} does not export wasi:http/handler", self.part.id);
+            wasmtime::bail!(
+                "the component {} does not export wasi:http/handler",
+                self.part.id
+            );
         };
         let mut store = Guest::store(&self.engine, &self.rights);
         let proxy = Proxy::P3(component.instantiate_async(&mut store).await?);
@@ -61,9 +64,15 @@ impl HandlerState for Instances {
             expiration: Life {
                 idle: self.reuse.idle,
                 sleep: Box::pin(tokio::time::sleep(self.reuse.idle)),
-                busy: Busy { part: Arc::clone(&self.part), counted: false },
+                busy: Busy {
+                    part: Arc::clone(&self.part),
+                    counted: false,
+                },
             },
-            state: Work { part: Arc::clone(&self.part), reuse: self.reuse.clone() },
+            state: Work {
+                part: Arc::clone(&self.part),
+                reuse: self.reuse.clone(),
+            },
         })
     }
 }
@@ -86,7 +95,11 @@ impl Busy {
         if busy != self.counted {
             self.counted = busy;
             let count = &self.part.figures.busy;
-            if busy { count.fetch_add(1, Relaxed) } else { count.fetch_sub(1, Relaxed) };
+            if busy {
+                count.fetch_add(1, Relaxed)
+            } else {
+                count.fetch_sub(1, Relaxed)
+            };
         }
     }
 }
@@ -98,12 +111,19 @@ impl Drop for Busy {
 }
 
 impl WorkerExpiration for Life {
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        status: WorkerStatus,
+        start: Instant,
+    ) -> Poll<()> {
         self.busy.set(status != WorkerStatus::Idle);
         let time = match status {
             WorkerStatus::Idle => self.idle,
             // Requests have their own deadline; this is the second line, for a guest that does not even yield to it.
-            WorkerStatus::Requests | WorkerStatus::PostReturn => Duration::from_millis(limits::REQUEST_MS_MAX) * 2,
+            WorkerStatus::Requests | WorkerStatus::PostReturn => {
+                Duration::from_millis(limits::REQUEST_MS_MAX) * 2
+            }
         };
         let deadline = tokio::time::Instant::from_std(start + time);
         if deadline != self.sleep.deadline() {
@@ -139,7 +159,9 @@ impl WorkerState for Work {
         (): (),
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        Box::pin(tokio::time::sleep(Duration::from_millis(limits::REQUEST_MS_MAX)))
+        Box::pin(tokio::time::sleep(Duration::from_millis(
+            limits::REQUEST_MS_MAX,
+        )))
     }
 
     fn drop(&self, store: Store<Guest>, result: wasmtime::Result<()>) {

@@ -15,6 +15,7 @@ mod links;
 mod manifest;
 mod networks;
 mod part;
+mod parts;
 mod replica;
 mod replicas;
 mod routes;
@@ -49,7 +50,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let done = runtime.block_on(command);
     // What still runs was told to stop and had its time.
     runtime.shutdown_background();

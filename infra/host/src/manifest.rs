@@ -222,7 +222,9 @@ impl Workers {
     pub(crate) fn count(self) -> usize {
         match self {
             Self::Count(count) => count.max(1),
-            Self::Cores(_) => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            Self::Cores(_) => {
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+            }
         }
     }
 }
@@ -233,9 +235,15 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`], in one line.
     pub(crate) fn read(path: &Path) -> Result<Self, ManifestError> {
-        let path = if path.is_dir() { path.join("spin.toml") } else { path.to_owned() };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|cause| ManifestError::Unreadable { path: path.display().to_string(), cause })?;
+        let path = if path.is_dir() {
+            path.join("spin.toml")
+        } else {
+            path.to_owned()
+        };
+        let text = std::fs::read_to_string(&path).map_err(|cause| ManifestError::Unreadable {
+            path: path.display().to_string(),
+            cause,
+        })?;
         let mut manifest = Self::parse(&text, &path.display().to_string())?;
         manifest.directory = path.parent().map(Path::to_owned).unwrap_or_default();
         Ok(manifest)
@@ -243,20 +251,28 @@ impl Manifest {
 
     /// Checks the text of a manifest; `name` stands in errors.
     fn parse(text: &str, name: &str) -> Result<Self, ManifestError> {
-        let wrong = |what: String| ManifestError::Wrong { path: name.to_owned(), what };
+        let wrong = |what: String| ManifestError::Wrong {
+            path: name.to_owned(),
+            what,
+        };
         let mut manifest: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let line = error
+                .span()
+                .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let path = line.map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
-            ManifestError::Wrong { path, what: error.message().replace('\n', " ") }
+            ManifestError::Wrong {
+                path,
+                what: error.message().replace('\n', " "),
+            }
         })?;
         if manifest.spin_manifest_version != 2 {
             return Err(wrong("spin_manifest_version must be 2".to_owned()));
         }
         for (id, component) in &mut manifest.component {
             if let Some(table) = component.tool.remove("trawl") {
-                component.local = table
-                    .try_into()
-                    .map_err(|error: toml::de::Error| wrong(format!("component.{id}.tool.trawl: {}", error.message())))?;
+                component.local = table.try_into().map_err(|error: toml::de::Error| {
+                    wrong(format!("component.{id}.tool.trawl: {}", error.message()))
+                })?;
             }
         }
         manifest.check(&wrong)?;
@@ -267,17 +283,24 @@ impl Manifest {
         let used = self.trigger.http.iter().map(|trigger| &trigger.component);
         for id in used.chain(self.trigger.redis.iter().map(|trigger| &trigger.component)) {
             if !self.component.contains_key(id) {
-                return Err(wrong(format!("a trigger names the component {id}, but there is no [component.{id}]")));
+                return Err(wrong(format!(
+                    "a trigger names the component {id}, but there is no [component.{id}]"
+                )));
             }
         }
         for (name, variable) in &self.variables {
             if variable.required == variable.default.is_some() {
-                return Err(wrong(format!("variables.{name} needs either a default or required = true")));
+                return Err(wrong(format!(
+                    "variables.{name} needs either a default or required = true"
+                )));
             }
         }
         for trigger in &self.trigger.http {
             let plain = trigger.route.strip_suffix("/...").unwrap_or(&trigger.route);
-            if !trigger.route.starts_with('/') || plain.contains([':', '*']) || plain.contains("...") {
+            if !trigger.route.starts_with('/')
+                || plain.contains([':', '*'])
+                || plain.contains("...")
+            {
                 return Err(wrong(format!(
                     "route {:?}: this host knows exact paths and prefixes that end in /... only",
                     trigger.route
@@ -285,8 +308,14 @@ impl Manifest {
             }
         }
         for (id, component) in &self.component {
-            if let Some(name) = component.sqlite_databases.iter().find(|name| *name != "default") {
-                return Err(wrong(format!("component.{id}: there is no database {name:?} here, only \"default\"")));
+            if let Some(name) = component
+                .sqlite_databases
+                .iter()
+                .find(|name| *name != "default")
+            {
+                return Err(wrong(format!(
+                    "component.{id}: there is no database {name:?} here, only \"default\""
+                )));
             }
         }
         Ok(())

@@ -23,7 +23,9 @@ rings = true
 #[track_caller]
 fn refused(from: &str, to: &str, words: &[&str]) {
     assert!(GOOD.contains(from), "{from} is not in the good manifest");
-    let error = Manifest::parse(&GOOD.replacen(from, to, 1), "spin.toml").unwrap_err().to_string();
+    let error = Manifest::parse(&GOOD.replacen(from, to, 1), "spin.toml")
+        .unwrap_err()
+        .to_string();
     for word in words {
         assert!(error.contains(word), "{word:?} is not in {error:?}");
     }
@@ -41,16 +43,32 @@ fn a_good_manifest_is_understood() {
 #[test]
 fn without_our_table_a_component_is_called_as_on_spin() {
     let text = GOOD.replace("[component.one.tool.trawl]\nworkers = 3\nrings = true", "");
-    let local = Manifest::parse(&text, "spin.toml").unwrap().component["one"].local.clone();
+    let local = Manifest::parse(&text, "spin.toml").unwrap().component["one"]
+        .local
+        .clone();
     assert_eq!((local.workers.count(), local.rings), (1, false));
 }
 
 #[test]
 fn an_unknown_key_is_named_wherever_it_stands() {
-    for table in ["[application]", "[[trigger.http]]", "[[trigger.redis]]", "[component.one]", "[component.one.tool.trawl]"] {
-        refused(table, &format!("{table}\nsurprise = 1"), &["spin.toml", "surprise"]);
+    for table in [
+        "[application]",
+        "[[trigger.http]]",
+        "[[trigger.redis]]",
+        "[component.one]",
+        "[component.one.tool.trawl]",
+    ] {
+        refused(
+            table,
+            &format!("{table}\nsurprise = 1"),
+            &["spin.toml", "surprise"],
+        );
     }
-    refused("default = \"1\"", "default = \"1\", surprise = 1", &["surprise"]);
+    refused(
+        "default = \"1\"",
+        "default = \"1\", surprise = 1",
+        &["surprise"],
+    );
     refused("[[trigger.http]]", "[[trigger.cron]]", &["cron"]);
 }
 
@@ -58,9 +76,21 @@ fn an_unknown_key_is_named_wherever_it_stands() {
 fn what_does_not_fit_together_is_refused() {
     refused("component = \"one\"", "component = \"two\"", &["two"]);
     refused("a = { default = \"1\" }", "a = { }", &["variables.a"]);
-    refused("a = { default = \"1\" }", "a = { default = \"1\", required = true }", &["variables.a"]);
+    refused(
+        "a = { default = \"1\" }",
+        "a = { default = \"1\", required = true }",
+        &["variables.a"],
+    );
     refused("route = \"/...\"", "route = \"/:id\"", &["/:id"]);
-    refused("spin_manifest_version = 2", "spin_manifest_version = 1", &["spin_manifest_version"]);
-    refused("source = \"one.wasm\"", "source = \"one.wasm\"\nsqlite_databases = [\"x\"]", &["x", "default"]);
+    refused(
+        "spin_manifest_version = 2",
+        "spin_manifest_version = 1",
+        &["spin_manifest_version"],
+    );
+    refused(
+        "source = \"one.wasm\"",
+        "source = \"one.wasm\"\nsqlite_databases = [\"x\"]",
+        &["x", "default"],
+    );
     refused("[application]", "[application", &["spin.toml:3"]);
 }

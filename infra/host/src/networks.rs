@@ -21,12 +21,22 @@ const NONE: &str = "none";
 /// Puts the networks of the command line into the variables, beside those that are given there.
 pub(crate) fn add_to_variables(networks: &Networks, given: &mut BTreeMap<String, String>) {
     let both = &networks.allow_private;
-    let own_lists = !networks.allow_private_scrape.is_empty() || !networks.allow_private_callback.is_empty();
+    let own_lists =
+        !networks.allow_private_scrape.is_empty() || !networks.allow_private_callback.is_empty();
     let own_list = own_lists || given.get(CALLBACKS).is_some_and(|text| !text.is_empty());
     let mut add = |name: &str, flags: &[IpNet], empty: &str| {
-        let mut words: Vec<String> = given.get(name).filter(|text| !text.is_empty()).cloned().into_iter().collect();
+        let mut words: Vec<String> = given
+            .get(name)
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .into_iter()
+            .collect();
         words.extend(both.iter().chain(flags).map(ToString::to_string));
-        let text = if words.is_empty() { empty.to_owned() } else { words.join(",") };
+        let text = if words.is_empty() {
+            empty.to_owned()
+        } else {
+            words.join(",")
+        };
         if !text.is_empty() {
             given.insert(name.to_owned(), text);
         }
@@ -43,12 +53,19 @@ pub(crate) fn add_to_variables(networks: &Networks, given: &mut BTreeMap<String,
 /// A network that can't be read; opening less than was meant would be found out much later.
 pub(crate) fn policy(variables: &HashMap<String, String>) -> anyhow::Result<AddressPolicy> {
     let set = |name: &str| variables.get(name).filter(|text| !text.trim().is_empty());
-    let text = set(CALLBACKS).or_else(|| set(PAGES)).map_or("", String::as_str);
-    Ok(AddressPolicy { allow: read(text)?, ..AddressPolicy::default() })
+    let text = set(CALLBACKS)
+        .or_else(|| set(PAGES))
+        .map_or("", String::as_str);
+    Ok(AddressPolicy {
+        allow: read(text)?,
+        ..AddressPolicy::default()
+    })
 }
 
 fn read(text: &str) -> anyhow::Result<Vec<IpNet>> {
-    let words = text.split([',', ' ', '\n', '\t']).filter(|word| !word.is_empty() && *word != NONE);
+    let words = text
+        .split([',', ' ', '\n', '\t'])
+        .filter(|word| !word.is_empty() && *word != NONE);
     words
         .map(|word| {
             word.parse::<IpNet>()
@@ -75,28 +92,74 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(networks: &Networks, given: &[(&str, &str)], pages: Option<&str>, callbacks: Option<&str>) {
-        let mut given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    fn check(
+        networks: &Networks,
+        given: &[(&str, &str)],
+        pages: Option<&str>,
+        callbacks: Option<&str>,
+    ) {
+        let mut given = given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         add_to_variables(networks, &mut given);
-        assert_eq!((given.get(PAGES).map(String::as_str), given.get(CALLBACKS).map(String::as_str)), (pages, callbacks));
+        assert_eq!(
+            (
+                given.get(PAGES).map(String::as_str),
+                given.get(CALLBACKS).map(String::as_str)
+            ),
+            (pages, callbacks)
+        );
     }
 
     #[test]
     fn flags_and_variables_come_together() {
         check(&networks(&[], &[], &[]), &[], None, None);
-        check(&networks(&["10.0.0.0/8"], &[], &[]), &[], Some("10.0.0.0/8"), None);
-        check(&networks(&["10.0.0.0/8"], &[], &[]), &[(PAGES, "::1")], Some("::1,10.0.0.0/8"), None);
-        check(&networks(&[], &["10.0.0.0/8"], &[]), &[], Some("10.0.0.0/8"), Some("none"));
-        check(&networks(&[], &[], &["10.0.0.0/8"]), &[], None, Some("10.0.0.0/8"));
-        check(&networks(&["10.0.0.0/8"], &[], &[]), &[(CALLBACKS, "::1")], Some("10.0.0.0/8"), Some("::1,10.0.0.0/8"));
+        check(
+            &networks(&["10.0.0.0/8"], &[], &[]),
+            &[],
+            Some("10.0.0.0/8"),
+            None,
+        );
+        check(
+            &networks(&["10.0.0.0/8"], &[], &[]),
+            &[(PAGES, "::1")],
+            Some("::1,10.0.0.0/8"),
+            None,
+        );
+        check(
+            &networks(&[], &["10.0.0.0/8"], &[]),
+            &[],
+            Some("10.0.0.0/8"),
+            Some("none"),
+        );
+        check(
+            &networks(&[], &[], &["10.0.0.0/8"]),
+            &[],
+            None,
+            Some("10.0.0.0/8"),
+        );
+        check(
+            &networks(&["10.0.0.0/8"], &[], &[]),
+            &[(CALLBACKS, "::1")],
+            Some("10.0.0.0/8"),
+            Some("::1,10.0.0.0/8"),
+        );
     }
 
     #[test]
     fn a_component_dials_what_its_own_variables_open() {
         let variables = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<HashMap<_, _>>()
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<HashMap<_, _>>()
         };
-        let permits = |pairs: &[(&str, &str)]| policy(&variables(pairs)).unwrap().permits("127.0.0.1:80".parse().unwrap());
+        let permits = |pairs: &[(&str, &str)]| {
+            policy(&variables(pairs))
+                .unwrap()
+                .permits("127.0.0.1:80".parse().unwrap())
+        };
         assert!(!permits(&[]));
         assert!(permits(&[(PAGES, "127.0.0.0/8")]));
         assert!(permits(&[(PAGES, "127.0.0.1"), (CALLBACKS, "")]));

@@ -75,8 +75,11 @@ pub(crate) struct Rights {
 impl Rights {
     /// A variable's value as of now.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
-        let variables =
-            if self.stopping.load(Relaxed) { &self.variables_when_stopping } else { &self.variables };
+        let variables = if self.stopping.load(Relaxed) {
+            &self.variables_when_stopping
+        } else {
+            &self.variables
+        };
         variables.get(name).map(String::as_str)
     }
 }

@@ -11,16 +11,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ur
 use http_body_util::BodyExt as _;
 use trawl_balance::{BackendError, Balancer, Body, FailureKind, LocalBackend, Problem};
 use wasmtime::{Engine, Trap};
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::handler::{
+    ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError,
+};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::http_trigger::Instances;
 use crate::part::Rights;
 use crate::routes::{Match, Routes};
 
-const NOT_FOUND: Problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.");
-const FAILED: Problem =
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "The service failed on this request.");
+const NOT_FOUND: Problem = Problem::new(
+    StatusCode::NOT_FOUND,
+    "not_found",
+    "There is nothing at this address.",
+);
+const FAILED: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "internal_error",
+    "The service failed on this request.",
+);
 
 /// The balancer, once it is there: replicas are made before it.
 pub(crate) type FrontDoor = Arc<OnceLock<Weak<Balancer>>>;
@@ -42,10 +51,21 @@ impl Replica {
         instances: Vec<Instances>,
         front_door: FrontDoor,
     ) -> Arc<Self> {
-        let rights = instances.iter().map(|one| (one.part.id.to_string(), Arc::clone(&one.rights))).collect();
+        let rights = instances
+            .iter()
+            .map(|one| (one.part.id.to_string(), Arc::clone(&one.rights)))
+            .collect();
         let handlers = instances.into_iter().filter(|one| one.part.http.is_some());
-        let handlers = handlers.map(|one| (one.part.id.to_string(), ProxyHandler::new(one))).collect();
-        Arc::new(Self { engine, routes, handlers, rights, front_door })
+        let handlers = handlers
+            .map(|one| (one.part.id.to_string(), ProxyHandler::new(one)))
+            .collect();
+        Arc::new(Self {
+            engine,
+            routes,
+            handlers,
+            rights,
+            front_door,
+        })
     }
 
     /// What runs its instances.
@@ -82,7 +102,11 @@ impl Replica {
 
     /// Who asks: the nearest address that is no trusted proxy. The front door has written the list, so it is to be believed.
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let trusted = self.front_door.get().and_then(Weak::upgrade).map(|balancer| balancer.config().trusted_proxies);
+        let trusted = self
+            .front_door
+            .get()
+            .and_then(Weak::upgrade)
+            .map(|balancer| balancer.config().trusted_proxies);
         client_of(headers, &trusted.unwrap_or_default())
     }
 }
@@ -95,9 +119,15 @@ impl LocalBackend for Replica {
 
 fn client_of(headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> Option<IpAddr> {
     let mut farthest = None;
-    let fields: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let fields: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     for text in fields.iter().rev().flat_map(|field| field.rsplit(',')) {
-        let Ok(address) = text.trim().parse::<IpAddr>() else { break };
+        let Ok(address) = text.trim().parse::<IpAddr>() else {
+            break;
+        };
         farthest = Some(address);
         if !trusted.iter().any(|network| network.contains(&address)) {
             break;
@@ -109,12 +139,22 @@ fn client_of(headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> Option<IpAddr> {
 /// Puts the request into the form that components get on Spin: an absolute target and the `spin-` fields, of which nobody
 /// outside may give one.
 fn describe(request: &mut Request<Body>, found: &Match<'_>, client: Option<IpAddr>) -> Option<()> {
-    let host = request.headers().get(HOST).map_or("localhost", |host| host.to_str().unwrap_or("localhost"));
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let host = request
+        .headers()
+        .get(HOST)
+        .map_or("localhost", |host| host.to_str().unwrap_or("localhost"));
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let full = format!("http://{host}{path}");
     let uri: Uri = full.parse().ok()?;
     let headers = request.headers_mut();
-    let claimed: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("spin-")).cloned().collect();
+    let claimed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("spin-"))
+        .cloned()
+        .collect();
     for name in claimed {
         headers.remove(name);
     }
@@ -123,23 +163,36 @@ fn describe(request: &mut Request<Body>, found: &Match<'_>, client: Option<IpAdd
         ("spin-path-info", found.rest),
         ("spin-matched-route", found.route.raw.as_str()),
         ("spin-raw-component-route", found.route.raw.as_str()),
-        ("spin-component-route", found.route.raw.trim_end_matches("/...")),
+        (
+            "spin-component-route",
+            found.route.raw.trim_end_matches("/..."),
+        ),
         ("spin-base-path", "/"),
     ];
     for (name, value) in fields {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).ok()?,
+        );
     }
     if let Some(client) = client {
         // Port 0: the front door knows addresses, not ports, and what is written here must parse as it does on Spin.
         let address = std::net::SocketAddr::new(client, 0).to_string();
-        headers.insert(HeaderName::from_static("spin-client-addr"), HeaderValue::from_str(&address).ok()?);
+        headers.insert(
+            HeaderName::from_static("spin-client-addr"),
+            HeaderValue::from_str(&address).ok()?,
+        );
     }
     *request.uri_mut() = uri;
     Some(())
 }
 
 /// What the balancer makes of a failure. A guest that answers with an error is not a broken replica.
-fn failed(error: wasmtime::Error, uri: Uri, host: Option<HeaderValue>) -> Result<Response<Body>, BackendError> {
+fn failed(
+    error: wasmtime::Error,
+    uri: Uri,
+    host: Option<HeaderValue>,
+) -> Result<Response<Body>, BackendError> {
     if error.is::<TrapOrPanicError>() || error.is::<Trap>() {
         return Err(BackendError::new(FailureKind::Trapped, error.to_string()));
     }
@@ -150,7 +203,10 @@ fn failed(error: wasmtime::Error, uri: Uri, host: Option<HeaderValue>) -> Result
         Ok(full) => {
             tracing::warn!("no instance can be made: {:#}", full.error);
             let error = BackendError::new(FailureKind::Overloaded, full.to_string());
-            let mut request = full.request.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut request = full
+                .request
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             *request.uri_mut() = uri;
             if let Some(host) = host {
                 request.headers_mut().insert(HOST, host);
@@ -165,7 +221,8 @@ fn failed(error: wasmtime::Error, uri: Uri, host: Option<HeaderValue>) -> Result
 }
 
 fn into_wasi_body(body: Body) -> WasiBody {
-    body.map_err(|error| WasiError::InternalError(Some(error.to_string()))).boxed_unsync()
+    body.map_err(|error| WasiError::InternalError(Some(error.to_string())))
+        .boxed_unsync()
 }
 
 fn from_wasi_body(body: WasiBody) -> Body {
@@ -180,7 +237,9 @@ mod tests {
         let mut request = Request::new(trawl_balance::body::empty());
         *request.uri_mut() = "/users/1?a=b".parse().unwrap();
         for (name, value) in fields {
-            request.headers_mut().append(*name, HeaderValue::from_static(value));
+            request
+                .headers_mut()
+                .append(*name, HeaderValue::from_static(value));
         }
         request
     }
@@ -208,7 +267,11 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let check = |field: &'static str, client: &str| {
             let request = request(&[("x-forwarded-for", field)]);
-            assert_eq!(client_of(request.headers(), &trusted), Some(client.parse().unwrap()), "{field}");
+            assert_eq!(
+                client_of(request.headers(), &trusted),
+                Some(client.parse().unwrap()),
+                "{field}"
+            );
         };
         check("192.0.2.1", "192.0.2.1");
         check("1.1.1.1, 192.0.2.1, 10.0.0.1", "192.0.2.1");

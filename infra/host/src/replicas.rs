@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use trawl_balance::{BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind};
+use trawl_balance::{
+    BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind,
+};
 use trawl_core::address::AddressPolicy;
 use trawl_outbound::{AddressCheck, Class, Client};
 
@@ -40,23 +42,38 @@ impl LocalReplicas for Locals {
         });
         let instances = instances.collect::<anyhow::Result<Vec<_>>>()?;
         let routes = Arc::clone(&application.routes);
-        let made = Replica::new(application.engine.clone(), routes, instances, Arc::clone(&self.front_door));
+        let made = Replica::new(
+            application.engine.clone(),
+            routes,
+            instances,
+            Arc::clone(&self.front_door),
+        );
         application.crew.join(&made);
         Ok(made)
     }
 }
 
-fn rights(application: &Application, variables: &Variables, part: &Part, replica: &ReplicaConfig) -> anyhow::Result<Rights> {
+fn rights(
+    application: &Application,
+    variables: &Variables,
+    part: &Part,
+    replica: &ReplicaConfig,
+) -> anyhow::Result<Rights> {
     let Some(component) = application.manifest.component.get(&*part.id) else {
         anyhow::bail!("there is no component {}", part.id);
     };
-    let hosts = component.allowed_outbound_hosts.iter().map(|host| variables.render(host));
+    let hosts = component
+        .allowed_outbound_hosts
+        .iter()
+        .map(|host| variables.render(host));
     let memory_mb_max = replica.memory_mb_max.or(component.local.memory_mb_max);
     Ok(Rights {
         component: Arc::clone(&part.id),
         replica: Arc::from(replica.id.as_str()),
         variables: variables.render_all(&component.variables)?,
-        variables_when_stopping: variables.with("stopping", "1").render_all(&component.variables)?,
+        variables_when_stopping: variables
+            .with("stopping", "1")
+            .render_all(&component.variables)?,
         stopping: application.stop.flag(),
         environment: component.environment.clone().into_iter().collect(),
         allowed_hosts: AllowedHosts::parse(&hosts.collect::<Result<Vec<_>, _>>()?)?,
@@ -65,8 +82,9 @@ fn rights(application: &Application, variables: &Variables, part: &Part, replica
         doorbell: Arc::clone(&application.doorbell),
         client: application.client.clone(),
         class: Class::new(&part.id),
-        memory_bytes_max: memory_mb_max
-            .map_or(application.memory_bytes_max, |mib| (mib << 20).min(application.memory_bytes_max)),
+        memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {
+            (mib << 20).min(application.memory_bytes_max)
+        }),
     })
 }
 
@@ -91,7 +109,9 @@ struct Policies(HashMap<String, AddressPolicy>);
 
 impl AddressCheck for Policies {
     fn permits(&self, class: &Class, address: SocketAddr) -> bool {
-        self.0.get(class.name()).is_some_and(|policy| policy.permits(address))
+        self.0
+            .get(class.name())
+            .is_some_and(|policy| policy.permits(address))
     }
 }
 
@@ -111,7 +131,16 @@ pub(crate) fn client(
         policy.nat64_prefix = networks.nat64_prefix;
         Ok(policy)
     };
-    let policies = manifest.component.iter().map(|(id, component)| Ok((id.clone(), policy_of(component)?)));
-    let options = trawl_outbound::Options { extra_ca_files: networks.ca_file.clone(), ..trawl_outbound::Options::default() };
-    Ok(Client::new(options, Policies(policies.collect::<anyhow::Result<_>>()?))?)
+    let policies = manifest
+        .component
+        .iter()
+        .map(|(id, component)| Ok((id.clone(), policy_of(component)?)));
+    let options = trawl_outbound::Options {
+        extra_ca_files: networks.ca_file.clone(),
+        ..trawl_outbound::Options::default()
+    };
+    Ok(Client::new(
+        options,
+        Policies(policies.collect::<anyhow::Result<_>>()?),
+    )?)
 }

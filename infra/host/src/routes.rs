@@ -33,11 +33,21 @@ impl Routes {
             .map(|(raw, component)| {
                 let is_prefix = raw.ends_with("/...");
                 let prefix = raw.trim_end_matches("...").trim_end_matches('/').to_owned();
-                Route { raw, prefix, is_prefix, component }
+                Route {
+                    raw,
+                    prefix,
+                    is_prefix,
+                    component,
+                }
             })
             .collect();
         // The longest wins; of two with one length the exact one.
-        routes.sort_by(|a, b| b.prefix.len().cmp(&a.prefix.len()).then(a.is_prefix.cmp(&b.is_prefix)));
+        routes.sort_by(|a, b| {
+            b.prefix
+                .len()
+                .cmp(&a.prefix.len())
+                .then(a.is_prefix.cmp(&b.is_prefix))
+        });
         Self(routes)
     }
 
@@ -45,7 +55,11 @@ impl Routes {
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<Match<'a>> {
         self.0.iter().find_map(|route| {
             let rest = path.strip_prefix(route.prefix.as_str())?;
-            let fits = if route.is_prefix { rest.is_empty() || rest.starts_with('/') } else { rest.trim_end_matches('/').is_empty() };
+            let fits = if route.is_prefix {
+                rest.is_empty() || rest.starts_with('/')
+            } else {
+                rest.trim_end_matches('/').is_empty()
+            };
             fits.then_some(Match { route, rest })
         })
     }
@@ -62,11 +76,21 @@ mod tests {
 
     #[test]
     fn the_longest_route_answers() {
-        let routes = [("/...", "ingest"), ("/users/...", "auth"), ("/users", "auth"), ("/token", "auth")];
-        let routes = Routes::new(routes.map(|(route, component)| (route.to_owned(), component.to_owned())));
+        let routes = [
+            ("/...", "ingest"),
+            ("/users/...", "auth"),
+            ("/users", "auth"),
+            ("/token", "auth"),
+        ];
+        let routes =
+            Routes::new(routes.map(|(route, component)| (route.to_owned(), component.to_owned())));
         let check = |path: &str, raw: &str, rest: &str| {
             let found = routes.find(path).unwrap();
-            assert_eq!((found.route.raw.as_str(), found.rest), (raw, rest), "{path}");
+            assert_eq!(
+                (found.route.raw.as_str(), found.rest),
+                (raw, rest),
+                "{path}"
+            );
         };
         check("/", "/...", "/");
         check("/token", "/token", "");
@@ -75,6 +99,9 @@ mod tests {
         check("/users", "/users", "");
         check("/users/1", "/users/...", "/1");
         check("/usersx", "/...", "/usersx");
-        assert_eq!(Routes::new([("/a".to_owned(), "a".to_owned())]).find("/b"), None);
+        assert_eq!(
+            Routes::new([("/a".to_owned(), "a".to_owned())]).find("/b"),
+            None
+        );
     }
 }

@@ -20,8 +20,15 @@ const BYTES: usize = 32;
 ///
 /// # Errors
 /// A key that can be neither read nor kept.
-pub(crate) fn provide(manifest: &Manifest, given: &mut BTreeMap<String, String>, state: &Path) -> anyhow::Result<()> {
-    let asked_for = manifest.variables.get(NAME).is_some_and(|variable| variable.required);
+pub(crate) fn provide(
+    manifest: &Manifest,
+    given: &mut BTreeMap<String, String>,
+    state: &Path,
+) -> anyhow::Result<()> {
+    let asked_for = manifest
+        .variables
+        .get(NAME)
+        .is_some_and(|variable| variable.required);
     let elsewhere = std::env::var_os("SPIN_VARIABLE_JWT_SECRET").is_some();
     if asked_for && !elsewhere && !given.contains_key(NAME) {
         given.insert(NAME.to_owned(), kept(state)?);
@@ -35,8 +42,11 @@ pub(crate) fn provide(manifest: &Manifest, given: &mut BTreeMap<String, String>,
 /// One line that says what a good key is.
 pub(crate) fn check(variables: &Variables) -> anyhow::Result<()> {
     if let Some(secret) = variables.get(NAME) {
-        let previous = variables.get("jwt_secret_previous").filter(|previous| !previous.is_empty());
-        TokenKeys::parse(secret, previous).map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
+        let previous = variables
+            .get("jwt_secret_previous")
+            .filter(|previous| !previous.is_empty());
+        TokenKeys::parse(secret, previous)
+            .map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
     }
     Ok(())
 }
@@ -50,16 +60,23 @@ fn kept(state: &Path) -> anyhow::Result<String> {
         Err(error) => return Err(error).with_context(context),
     }
     let mut key = [0_u8; BYTES];
-    rand::rngs::OsRng.try_fill_bytes(&mut key).context("the system gives no random bytes")?;
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut key)
+        .context("the system gives no random bytes")?;
     let secret: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     // A temporary file is readable by its owner only. Two hosts may start at once in one directory: the first one's key
     // counts, and neither sees half a file.
     let mut made = tempfile::NamedTempFile::new_in(state).with_context(context)?;
-    made.write_all(secret.as_bytes()).and_then(|()| made.as_file().sync_all()).with_context(context)?;
+    made.write_all(secret.as_bytes())
+        .and_then(|()| made.as_file().sync_all())
+        .with_context(context)?;
     match made.persist_noclobber(&file) {
         Ok(_) => Ok(secret),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Ok(std::fs::read_to_string(&file).with_context(context)?.trim().to_owned())
+            Ok(std::fs::read_to_string(&file)
+                .with_context(context)?
+                .trim()
+                .to_owned())
         }
         Err(error) => Err(error.error).with_context(context),
     }
@@ -77,7 +94,10 @@ mod tests {
         let secret = kept(state.path()).unwrap();
         assert_eq!(secret.len(), 2 * BYTES);
         assert_eq!(kept(state.path()).unwrap(), secret);
-        let mode = std::fs::metadata(state.path().join(NAME)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(state.path().join(NAME))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(TokenKeys::parse(&secret, None).is_ok());
     }

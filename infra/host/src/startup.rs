@@ -9,11 +9,24 @@ use trawl_balance::BalanceConfig;
 use crate::application::Application;
 
 /// The lines for people, and for whoever waits for the address.
-pub(crate) fn lines(application: &Application, address: SocketAddr, balance: &BalanceConfig, state: &Path) -> String {
+pub(crate) fn lines(
+    application: &Application,
+    address: SocketAddr,
+    balance: &BalanceConfig,
+    state: &Path,
+) -> String {
     let manifest = &application.manifest.application;
-    let mut text = format!("{} {} listening on http://{address}\n", manifest.name, manifest.version);
+    let mut text = format!(
+        "{} {} listening on http://{address}\n",
+        manifest.name, manifest.version
+    );
     let _ = writeln!(text, "  routes");
-    let width = application.routes.iter().map(|route| route.raw.len()).max().unwrap_or(0);
+    let width = application
+        .routes
+        .iter()
+        .map(|route| route.raw.len())
+        .max()
+        .unwrap_or(0);
     let mut routes: Vec<_> = application.routes.iter().collect();
     routes.sort_by(|a, b| a.raw.cmp(&b.raw));
     for route in routes {
@@ -21,10 +34,20 @@ pub(crate) fn lines(application: &Application, address: SocketAddr, balance: &Ba
     }
     let _ = writeln!(text, "  replicas ({})", balance.strategy.name());
     for replica in &balance.replicas {
-        let place = replica.url.as_ref().map_or_else(|| "local".to_owned(), ToString::to_string);
-        let _ = writeln!(text, "    {}  weight {}  {place}", replica.id, replica.weight);
+        let place = replica
+            .url
+            .as_ref()
+            .map_or_else(|| "local".to_owned(), ToString::to_string);
+        let _ = writeln!(
+            text,
+            "    {}  weight {}  {place}",
+            replica.id, replica.weight
+        );
     }
-    let doorbell = application.redis.as_deref().map_or_else(|| "embedded".to_owned(), without_password);
+    let doorbell = application
+        .redis
+        .as_deref()
+        .map_or_else(|| "embedded".to_owned(), without_password);
     let _ = writeln!(text, "  doorbell  {doorbell}");
     let _ = writeln!(text, "  data      {}", absolute(state).display());
     text

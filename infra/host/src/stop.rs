@@ -17,7 +17,10 @@ pub(crate) struct Stop {
 impl Stop {
     /// Nobody has asked yet.
     pub(crate) fn new() -> Self {
-        Self { asked: Arc::default(), sender: Arc::new(watch::Sender::new(false)) }
+        Self {
+            asked: Arc::default(),
+            sender: Arc::new(watch::Sender::new(false)),
+        }
     }
 
     /// The flag that hot paths look at.
@@ -48,7 +51,8 @@ impl Stop {
         let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for Ctrl-C")?;
         let stop = self.clone();
         tokio::spawn(async move {
-            let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+            let mut next =
+                async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
             next().await;
             stop.ask();
             next().await;

@@ -16,6 +16,7 @@ use crate::application::Application;
 use crate::cli::Up;
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
+use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
 use crate::startup;
 use crate::stop::Stop;
@@ -26,6 +27,10 @@ use crate::stop::Stop;
 /// One line that says what to do; nothing was served then.
 pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     log_to_stderr(&options)?;
+    if options.tuning.precompile {
+        precompile(&options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let stop = Stop::new();
     stop.at_signals()?;
     let balance = balance(&options)?;
@@ -33,19 +38,40 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let application = Arc::new(Application::load(&options, address, stop.clone())?);
     let front_door = Arc::new(OnceLock::new());
-    let locals = Locals { application: Arc::clone(&application), front_door: Arc::clone(&front_door) };
+    let locals = Locals {
+        application: Arc::clone(&application),
+        front_door: Arc::clone(&front_door),
+    };
     let balancer = Balancer::new(balance, Arc::new(locals))?;
     let _ = front_door.set(Arc::downgrade(&balancer));
     ring(&application);
-    let watching = tokio::spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
+    let watching =
+        tokio::spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
     if !options.quiet {
         let mut out = std::io::stdout().lock();
         // Whoever started us may have closed the other end; that is no reason not to serve.
-        let _ = out.write_all(startup::lines(&application, address, &balancer.config(), &options.state_dir).as_bytes());
+        let _ = out.write_all(
+            startup::lines(
+                &application,
+                address,
+                &balancer.config(),
+                &options.state_dir,
+            )
+            .as_bytes(),
+        );
         let _ = out.flush();
     }
-    let front = Front { operator: operator(&options, &application, &balancer), balancer };
-    serve(listener, Arc::new(front), ServerLimits::default(), stop.asked()).await;
+    let front = Front {
+        operator: operator(&options, &application, &balancer),
+        balancer,
+    };
+    serve(
+        listener,
+        Arc::new(front),
+        ServerLimits::default(),
+        stop.asked(),
+    )
+    .await;
     stop.ask();
     drain(&application).await;
     let _ = watching.await;
@@ -53,17 +79,25 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
 }
 
 fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
-    let filter = if options.quiet { "warn" } else { &options.tuning.log };
+    let filter = if options.quiet {
+        "warn"
+    } else {
+        &options.tuning.log
+    };
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("--log {filter}: {error}"))?;
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
     Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}; give another address with --listen"))
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow::anyhow!("can't listen on {address}: {error}; give another address with --listen")
+    })
 }
 
 /// Starts what calls components without a request. A host without local replicas has none to call.
@@ -71,7 +105,11 @@ fn ring(application: &Arc<Application>) {
     if *application.doorbell.wire() == Wire::Redis {
         subscriber::start(&application.doorbell, &application.subscriptions);
     }
-    let clock = ticker::run(Arc::clone(&application.doorbell), application.redis.clone(), application.stop.flag());
+    let clock = ticker::run(
+        Arc::clone(&application.doorbell),
+        application.redis.clone(),
+        application.stop.flag(),
+    );
     tokio::spawn(clock);
 }
 
@@ -81,7 +119,11 @@ fn operator(options: &Up, application: &Application, balancer: &Arc<Balancer>) -
         lanes: application.doorbell.lanes(),
         client: application.client.clone(),
     };
-    Operator::new(Arc::clone(balancer), options.networks.admin_token.clone(), Arc::new(figures))
+    Operator::new(
+        Arc::clone(balancer),
+        options.networks.admin_token.clone(),
+        Arc::new(figures),
+    )
 }
 
 /// The front door: operators' pages, then the balancer.
@@ -103,13 +145,24 @@ impl Handler for Front {
 async fn drain(application: &Application) {
     let deadline = Instant::now() + Duration::from_millis(limits::DRAIN_MS);
     let busy = || {
-        let answering = application.parts.values().any(|part| part.figures.busy.load(Relaxed) > 0);
-        answering || application.doorbell.lanes().iter().any(|lane| lane.running() > 0)
+        let answering = application
+            .parts
+            .values()
+            .any(|part| part.figures.busy.load(Relaxed) > 0);
+        answering
+            || application
+                .doorbell
+                .lanes()
+                .iter()
+                .any(|lane| lane.running() > 0)
     };
     while busy() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     if busy() {
-        tracing::warn!("work was still running after {} s; its leases expire by themselves", limits::DRAIN_MS / 1000);
+        tracing::warn!(
+            "work was still running after {} s; its leases expire by themselves",
+            limits::DRAIN_MS / 1000
+        );
     }
 }

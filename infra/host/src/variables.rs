@@ -8,7 +8,9 @@ use crate::manifest::Variable;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum VariableError {
     /// Nobody gave a required one.
-    #[error("the variable {0} needs a value: give it with --variable {0}=… or in the environment as {1}")]
+    #[error(
+        "the variable {0} needs a value: give it with --variable {0}=… or in the environment as {1}"
+    )]
     Missing(String, String),
     /// `--variable` names one that the manifest does not have.
     #[error("--variable {0}: the manifest has no such variable; it has {1}")]
@@ -77,11 +79,13 @@ impl Variables {
         let mut rendered = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((literal, expression)) = rest.split_once("{{") {
-            let (name, after) =
-                expression.split_once("}}").ok_or_else(|| VariableError::Unclosed(template.to_owned()))?;
+            let (name, after) = expression
+                .split_once("}}")
+                .ok_or_else(|| VariableError::Unclosed(template.to_owned()))?;
             let name = name.trim();
-            let value =
-                self.get(name).ok_or_else(|| VariableError::NoSuch(template.to_owned(), name.to_owned()))?;
+            let value = self
+                .get(name)
+                .ok_or_else(|| VariableError::NoSuch(template.to_owned(), name.to_owned()))?;
             rendered.push_str(literal);
             rendered.push_str(value);
             rest = after;
@@ -98,7 +102,10 @@ impl Variables {
         &self,
         templates: &BTreeMap<String, String>,
     ) -> Result<HashMap<String, String>, VariableError> {
-        templates.iter().map(|(name, template)| Ok((name.clone(), self.render(template)?))).collect()
+        templates
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), self.render(template)?)))
+            .collect()
     }
 }
 
@@ -111,30 +118,55 @@ mod tests {
     }
 
     fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn the_command_line_wins_over_the_environment_and_that_over_the_default() {
-        let environment = |name: &str| (name == "SPIN_VARIABLE_A" || name == "SPIN_VARIABLE_B").then(|| "env".to_owned());
-        let variables = Variables::resolve(&declared(), &given(&[("a", "given")]), environment).unwrap();
-        assert_eq!((variables.get("a"), variables.get("b")), (Some("given"), Some("env")));
+        let environment = |name: &str| {
+            (name == "SPIN_VARIABLE_A" || name == "SPIN_VARIABLE_B").then(|| "env".to_owned())
+        };
+        let variables =
+            Variables::resolve(&declared(), &given(&[("a", "given")]), environment).unwrap();
+        assert_eq!(
+            (variables.get("a"), variables.get("b")),
+            (Some("given"), Some("env"))
+        );
         let variables = Variables::resolve(&declared(), &given(&[("b", "x")]), |_| None).unwrap();
-        assert_eq!((variables.get("a"), variables.get("b")), (Some("1"), Some("x")));
+        assert_eq!(
+            (variables.get("a"), variables.get("b")),
+            (Some("1"), Some("x"))
+        );
     }
 
     #[test]
     fn what_is_missing_or_unknown_is_named() {
-        let error = Variables::resolve(&declared(), &given(&[]), |_| None).unwrap_err().to_string();
-        assert!(error.contains("--variable b=") && error.contains("SPIN_VARIABLE_B"), "{error}");
-        let error = Variables::resolve(&declared(), &given(&[("c", "")]), |_| None).unwrap_err().to_string();
-        assert!(error.contains("--variable c") && error.contains("a, b"), "{error}");
+        let error = Variables::resolve(&declared(), &given(&[]), |_| None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("--variable b=") && error.contains("SPIN_VARIABLE_B"),
+            "{error}"
+        );
+        let error = Variables::resolve(&declared(), &given(&[("c", "")]), |_| None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("--variable c") && error.contains("a, b"),
+            "{error}"
+        );
     }
 
     #[test]
     fn templates_take_values_and_nothing_else() {
-        let variables = Variables::resolve(&declared(), &given(&[("b", "{{ a }}")]), |_| None).unwrap();
-        let check = |template: &str, expected: &str| assert_eq!(variables.render(template).unwrap(), expected);
+        let variables =
+            Variables::resolve(&declared(), &given(&[("b", "{{ a }}")]), |_| None).unwrap();
+        let check = |template: &str, expected: &str| {
+            assert_eq!(variables.render(template).unwrap(), expected)
+        };
         check("", "");
         check("{{a}}/?lane={{ a }}", "1/?lane=1");
         // A value is never read as a template.

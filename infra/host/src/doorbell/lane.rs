@@ -64,7 +64,12 @@ impl Waiting {
 
 impl Lane {
     /// A lane for `part`, whose invocations go round the `crew`.
-    pub(crate) fn new(part: Arc<Part>, crew: Arc<Crew>, workers_max: usize, stopping: Arc<AtomicBool>) -> Arc<Self> {
+    pub(crate) fn new(
+        part: Arc<Part>,
+        crew: Arc<Crew>,
+        workers_max: usize,
+        stopping: Arc<AtomicBool>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             part,
             crew,
@@ -113,15 +118,23 @@ impl Lane {
             let first = {
                 // Looking and leaving are one step: a ring that comes between them would find a worker that is already gone.
                 let mut waiting = self.waiting();
-                let first = if self.stopping.load(Relaxed) { None } else { waiting.pop() };
+                let first = if self.stopping.load(Relaxed) {
+                    None
+                } else {
+                    waiting.pop()
+                };
                 if first.is_none() {
                     waiting.workers -= 1;
                 }
                 first
             };
             let Some(first) = first else { return };
-            let Some(replica) = self.crew.next() else { continue };
-            let Some(rights) = replica.rights(&self.part.id) else { continue };
+            let Some(replica) = self.crew.next() else {
+                continue;
+            };
+            let Some(rights) = replica.rights(&self.part.id) else {
+                continue;
+            };
             self.running.fetch_add(1, Relaxed);
             if let Err(error) = self.session(replica.engine(), &rights, first).await {
                 self.part.figures.failures.fetch_add(1, Relaxed);
@@ -132,7 +145,12 @@ impl Lane {
     }
 
     /// One instance, called for the first message and for those that have come meanwhile.
-    async fn session(&self, engine: &wasmtime::Engine, rights: &Arc<Rights>, first: Bytes) -> wasmtime::Result<()> {
+    async fn session(
+        &self,
+        engine: &wasmtime::Engine,
+        rights: &Arc<Rights>,
+        first: Bytes,
+    ) -> wasmtime::Result<()> {
         let Some(inbound) = &self.part.inbound else {
             wasmtime::bail!("the component does not export spin:redis/inbound-redis");
         };
@@ -144,7 +162,11 @@ impl Lane {
             self.part.figures.invocations.fetch_add(1, Relaxed);
             invoke(&mut store, &instance, message, self).await?;
             count += 1;
-            payload = if count < limits::INVOCATIONS_PER_INSTANCE_MAX { self.take() } else { None };
+            payload = if count < limits::INVOCATIONS_PER_INSTANCE_MAX {
+                self.take()
+            } else {
+                None
+            };
         }
         Ok(())
     }
@@ -159,17 +181,25 @@ async fn invoke(
 ) -> wasmtime::Result<()> {
     let call = store.run_concurrent(async |accessor| {
         let inbound = instance.spin_redis_inbound_redis();
-        let outcome = inbound.call_handle_message(accessor, message.to_vec()).await?;
+        let outcome = inbound
+            .call_handle_message(accessor, message.to_vec())
+            .await?;
         poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
         wasmtime::error::Ok(outcome)
     });
     let time_max = Duration::from_millis(limits::INVOCATION_MS_MAX);
     match tokio::time::timeout(time_max, call).await {
-        Err(_) => wasmtime::bail!("ended after {} s without an end of its own", time_max.as_secs()),
+        Err(_) => wasmtime::bail!(
+            "ended after {} s without an end of its own",
+            time_max.as_secs()
+        ),
         Ok(ended) => {
             if let Err(error) = ended?? {
                 lane.part.figures.failures.fetch_add(1, Relaxed);
-                tracing::info!(component = &*lane.part.id, "a message was answered with an error: {error:?}");
+                tracing::info!(
+                    component = &*lane.part.id,
+                    "a message was answered with an error: {error:?}"
+                );
             }
             Ok(())
         }

@@ -20,7 +20,11 @@ pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
         }
     }
     for (address, channels) in by_address {
-        tokio::spawn(keep_subscribed(Arc::clone(doorbell), address.to_owned(), channels));
+        tokio::spawn(keep_subscribed(
+            Arc::clone(doorbell),
+            address.to_owned(),
+            channels,
+        ));
     }
 }
 
@@ -53,7 +57,11 @@ async fn subscribe(address: &str, channels: &[String]) -> redis::RedisResult<red
         Ok(connection)
     };
     let in_time = tokio::time::timeout(Duration::from_millis(limits::REDIS_CONNECT_MS), open);
-    in_time.await.unwrap_or_else(|_| Err(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))))
+    in_time.await.unwrap_or_else(|_| {
+        Err(redis::RedisError::from(std::io::Error::from(
+            std::io::ErrorKind::TimedOut,
+        )))
+    })
 }
 
 fn look_once(doorbell: &Doorbell, channels: &[String]) {

@@ -16,7 +16,12 @@ const TICK: &str = "tick";
 
 /// Rings until the host stops. With Redis it rings there, so that hosts without a clock of their own hear it too.
 pub(crate) async fn run(doorbell: Arc<Doorbell>, redis: Option<String>, stopping: Arc<AtomicBool>) {
-    let mut redis = redis.filter(|_| *doorbell.wire() == Wire::Redis).map(|url| Bell { url, connection: None });
+    let mut redis = redis
+        .filter(|_| *doorbell.wire() == Wire::Redis)
+        .map(|url| Bell {
+            url,
+            connection: None,
+        });
     let mut clock = tokio::time::interval(Duration::from_millis(limits::TICK_MS));
     // A host that was suspended does not make up for the seconds that it slept.
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,7 +46,8 @@ struct Bell {
 impl Bell {
     /// Whether Redis took the ring and somebody heard it. When it is gone the clock rings here, and work goes on.
     async fn ring(&mut self) -> bool {
-        let sent = tokio::time::timeout(Duration::from_millis(limits::TICK_MS / 2), self.publish()).await;
+        let sent =
+            tokio::time::timeout(Duration::from_millis(limits::TICK_MS / 2), self.publish()).await;
         if !matches!(sent, Ok(Ok(_))) {
             self.connection = None;
         }
@@ -51,8 +57,16 @@ impl Bell {
     async fn publish(&mut self) -> redis::RedisResult<i64> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            empty => empty.insert(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?),
+            empty => empty.insert(
+                redis::Client::open(self.url.as_str())?
+                    .get_multiplexed_async_connection()
+                    .await?,
+            ),
         };
-        redis::cmd("PUBLISH").arg(TICK).arg("").query_async(connection).await
+        redis::cmd("PUBLISH")
+            .arg(TICK)
+            .arg("")
+            .query_async(connection)
+            .await
     }
 }

@@ -28,7 +28,11 @@ impl Outbound {
             return false;
         };
         let port = authority.port_u16().or_else(|| default_port(scheme));
-        port.is_some_and(|port| self.rights.allowed_hosts.permits(scheme, authority.host(), port))
+        port.is_some_and(|port| {
+            self.rights
+                .allowed_hosts
+                .permits(scheme, authority.host(), port)
+        })
     }
 }
 
@@ -45,9 +49,16 @@ impl WasiHttpHooks for Outbound {
         let rights = Arc::clone(&self.rights);
         let timeouts = timeouts(options);
         Box::new(async move {
-            let response = rights.client.send(&rights.class, request, timeouts).await.map_err(into_wasi)?;
+            let response = rights
+                .client
+                .send(&rights.class, request, timeouts)
+                .await
+                .map_err(into_wasi)?;
             let done: Io = Box::new(std::future::ready(Ok(())));
-            Ok((response.map(|body| body.map_err(into_wasi).boxed_unsync()), done))
+            Ok((
+                response.map(|body| body.map_err(into_wasi).boxed_unsync()),
+                done,
+            ))
         })
     }
 }
@@ -59,14 +70,19 @@ fn timeouts(options: Option<RequestOptions>) -> Timeouts {
     Timeouts {
         connect: options.connect_timeout.unwrap_or(default.connect),
         first_byte: options.first_byte_timeout.unwrap_or(default.first_byte),
-        between_bytes: options.between_bytes_timeout.unwrap_or(default.between_bytes),
+        between_bytes: options
+            .between_bytes_timeout
+            .unwrap_or(default.between_bytes),
     }
 }
 
 fn into_wasi(error: OutboundError) -> Error {
     match error {
         OutboundError::DestinationIpProhibited => Error::DestinationIpProhibited,
-        OutboundError::DnsError(_) => Error::DnsError { rcode: None, info_code: None },
+        OutboundError::DnsError(_) => Error::DnsError {
+            rcode: None,
+            info_code: None,
+        },
         OutboundError::ConnectionRefused(_) => Error::ConnectionRefused,
         OutboundError::ConnectionTimeout => Error::ConnectionTimeout,
         OutboundError::ConnectionReadTimeout => Error::ConnectionReadTimeout,

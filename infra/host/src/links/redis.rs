@@ -18,7 +18,8 @@ use crate::state::Guest;
 
 /// A connection that a guest holds.
 #[derive(Clone)]
-pub(crate) struct Open {
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Open {
     doorbell: Arc<Doorbell>,
     server: Option<MultiplexedConnection>,
 }
@@ -56,11 +57,18 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
                 Ok(())
             }
             Wire::Cut { .. } => Ok(()),
-            Wire::Redis => open.ask::<i64>("PUBLISH", (channel, payload)).await.map(drop),
+            Wire::Redis => open
+                .ask::<i64>("PUBLISH", (channel, payload))
+                .await
+                .map(drop),
         })
     }
 
-    async fn get(accessor: &Accessor<T, Self>, connection: Resource<Connection>, key: String) -> Answer<Option<Vec<u8>>> {
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> Answer<Option<Vec<u8>>> {
         Ok(open(accessor, &connection)?.ask("GET", key).await)
     }
 
@@ -73,11 +81,19 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
         Ok(open(accessor, &connection)?.ask("SET", (key, value)).await)
     }
 
-    async fn incr(accessor: &Accessor<T, Self>, connection: Resource<Connection>, key: String) -> Answer<i64> {
+    async fn incr(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> Answer<i64> {
         Ok(open(accessor, &connection)?.ask("INCRBY", (key, 1)).await)
     }
 
-    async fn del(accessor: &Accessor<T, Self>, connection: Resource<Connection>, keys: Vec<String>) -> Answer<u32> {
+    async fn del(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        keys: Vec<String>,
+    ) -> Answer<u32> {
         Ok(open(accessor, &connection)?.ask("DEL", keys).await)
     }
 
@@ -87,10 +103,16 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
         key: String,
         values: Vec<String>,
     ) -> Answer<u32> {
-        Ok(open(accessor, &connection)?.ask("SADD", (key, values)).await)
+        Ok(open(accessor, &connection)?
+            .ask("SADD", (key, values))
+            .await)
     }
 
-    async fn smembers(accessor: &Accessor<T, Self>, connection: Resource<Connection>, key: String) -> Answer<Vec<String>> {
+    async fn smembers(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Connection>,
+        key: String,
+    ) -> Answer<Vec<String>> {
         Ok(open(accessor, &connection)?.ask("SMEMBERS", key).await)
     }
 
@@ -100,7 +122,9 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
         key: String,
         values: Vec<String>,
     ) -> Answer<u32> {
-        Ok(open(accessor, &connection)?.ask("SREM", (key, values)).await)
+        Ok(open(accessor, &connection)?
+            .ask("SREM", (key, values))
+            .await)
     }
 
     async fn execute(
@@ -115,7 +139,10 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
     }
 }
 
-fn open<T>(accessor: &Accessor<T, HasSelf<Guest>>, connection: &Resource<Connection>) -> wasmtime::Result<Open> {
+fn open<T>(
+    accessor: &Accessor<T, HasSelf<Guest>>,
+    connection: &Resource<Connection>,
+) -> wasmtime::Result<Open> {
     accessor.with(|mut access| Ok(access.get().table.get(connection)?.clone()))
 }
 
@@ -133,14 +160,26 @@ async fn connect(rights: &Rights, address: &str) -> Result<Open, Error> {
             let config = redis::AsyncConnectionConfig::new()
                 .set_connection_timeout(Duration::from_millis(limits::REDIS_CONNECT_MS))
                 .set_response_timeout(Duration::from_millis(limits::REDIS_ANSWER_MS));
-            Some(client.get_multiplexed_async_connection_with_config(&config).await.map_err(other)?)
+            Some(
+                client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await
+                    .map_err(other)?,
+            )
         }
     };
-    Ok(Open { doorbell: Arc::clone(&rights.doorbell), server })
+    Ok(Open {
+        doorbell: Arc::clone(&rights.doorbell),
+        server,
+    })
 }
 
 impl Open {
-    async fn ask<A: FromRedisValue>(mut self, command: &str, arguments: impl ToRedisArgs) -> Result<A, Error> {
+    async fn ask<A: FromRedisValue>(
+        mut self,
+        command: &str,
+        arguments: impl ToRedisArgs,
+    ) -> Result<A, Error> {
         let Some(server) = &mut self.server else {
             return Err(Error::Other(format!(
                 "{command} needs a Redis server: start with --redis redis://host:port"

@@ -8,7 +8,8 @@ use trawl_core::limits::host::CONNECTIONS_PER_INSTANCE_MAX;
 use trawl_sqlite::SqliteError;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, HasSelf, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
+    Accessor, Destination, FutureReader, HasSelf, Resource, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
 };
 
 use super::bindings::spin::sqlite::sqlite::{
@@ -17,12 +18,18 @@ use super::bindings::spin::sqlite::sqlite::{
 use crate::state::Guest;
 
 /// A connection that a guest holds.
-pub(crate) struct Open(Arc<trawl_sqlite::Connection>);
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Open(Arc<trawl_sqlite::Connection>);
 
 /// What comes back from `execute-async`.
-type Answer = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
+type Answer = (
+    Vec<String>,
+    StreamReader<RowResult>,
+    FutureReader<Result<(), Error>>,
+);
 
-const USE_ASYNC: &str = "this host offers the asynchronous functions of spin:sqlite only, which SDK 7 calls";
+const USE_ASYNC: &str =
+    "this host offers the asynchronous functions of spin:sqlite only, which SDK 7 calls";
 
 impl Host for Guest {}
 
@@ -87,7 +94,11 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Answer, Error>> {
         let connection = accessor.with(|mut access| {
-            access.get().table.get(&connection).map(|open| Arc::clone(&open.0))
+            access
+                .get()
+                .table
+                .get(&connection)
+                .map(|open| Arc::clone(&open.0))
         })?;
         let parameters = parameters.into_iter().map(into_sqlite).collect();
         let (columns, rows, outcome) = match connection.execute(statement, parameters).await {
@@ -97,16 +108,23 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
         };
         accessor.with(|mut access| {
             let rows = StreamReader::new(&mut access, RowsProducer { rows })?;
-            let outcome = FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
+            let outcome =
+                FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
             Ok(Ok((columns, rows, outcome)))
         })
     }
 
-    async fn last_insert_rowid_async(_: &Accessor<T, Self>, _: Resource<Connection>) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid_async(
+        _: &Accessor<T, Self>,
+        _: Resource<Connection>,
+    ) -> wasmtime::Result<i64> {
         Err(no_counts())
     }
 
-    async fn changes_async(_: &Accessor<T, Self>, _: Resource<Connection>) -> wasmtime::Result<u64> {
+    async fn changes_async(
+        _: &Accessor<T, Self>,
+        _: Resource<Connection>,
+    ) -> wasmtime::Result<u64> {
         Err(no_counts())
     }
 }
@@ -133,7 +151,9 @@ impl<D> StreamProducer<D> for RowsProducer {
         let rows = std::mem::take(&mut self.rows);
         let rows: Vec<RowResult> = rows
             .into_iter()
-            .map(|row| RowResult { values: row.into_iter().map(into_spin).collect() })
+            .map(|row| RowResult {
+                values: row.into_iter().map(into_spin).collect(),
+            })
             .collect();
         destination.set_buffer(rows.into());
         Poll::Ready(Ok(StreamResult::Dropped))

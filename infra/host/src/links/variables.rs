@@ -8,10 +8,16 @@ use crate::state::Guest;
 impl Host for Guest {}
 
 impl<T> HostWithStore<T> for HasSelf<Guest> {
-    async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, Error>> {
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<String, Error>> {
         Ok(accessor.with(|mut access| {
             let rights = &access.get().rights;
-            rights.variable(&name).map(ToOwned::to_owned).ok_or(Error::Undefined(name))
+            rights
+                .variable(&name)
+                .map(ToOwned::to_owned)
+                .ok_or(Error::Undefined(name))
         }))
     }
 }

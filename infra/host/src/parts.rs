@@ -1,0 +1,102 @@
+//! The code of all components, compiled before if possible.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use wasmtime::Engine;
+
+use crate::application::engine_options;
+use crate::cli::{PRECOMPILE, Up};
+use crate::engine::{Code, CodeCache, engine};
+use crate::links;
+use crate::manifest::Manifest;
+use crate::part::Part;
+
+/// Loads the components of the manifest.
+///
+/// # Errors
+/// A component that is missing, or that imports what is not offered here.
+pub(crate) fn parts(
+    options: &Up,
+    manifest: &Manifest,
+    engine: &Engine,
+) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
+    let cache = cache(options);
+    let codes = locate(&cache, manifest, engine)?;
+    if codes.iter().any(|(_, code)| !code.is_kept()) {
+        compile_apart();
+    }
+    let linker = links::linker(engine)?;
+    let load = |id: &str, code: &Code| -> anyhow::Result<Part> {
+        let component = cache.load(engine, code)?;
+        let ready = linker.instantiate_pre(&component).map_err(|error| {
+            anyhow::anyhow!("{id} needs something that this host does not offer: {error:#}")
+        })?;
+        let local = manifest
+            .component
+            .get(id)
+            .map(|component| component.local.clone());
+        Ok(Part::new(id, local.unwrap_or_default(), &ready))
+    };
+    codes
+        .iter()
+        .map(|(id, code)| Ok(((*id).to_owned(), Arc::new(load(id, code)?))))
+        .collect()
+}
+
+/// Compiles what is not compiled yet, and does nothing else.
+///
+/// # Errors
+/// As [`parts`].
+pub(crate) fn precompile(options: &Up) -> anyhow::Result<()> {
+    let manifest = Manifest::read(&options.from)?;
+    let engine = engine(&engine_options(options, &manifest))?;
+    let cache = cache(options);
+    let codes = locate(&cache, &manifest, &engine)?;
+    codes
+        .iter()
+        .try_for_each(|(_, code)| cache.load(&engine, code).map(drop))
+}
+
+fn cache(options: &Up) -> CodeCache {
+    CodeCache::new(
+        options
+            .code_cache_dir
+            .clone()
+            .unwrap_or_else(|| options.state_dir.join("code")),
+    )
+}
+
+fn locate<'a>(
+    cache: &CodeCache,
+    manifest: &'a Manifest,
+    engine: &Engine,
+) -> anyhow::Result<Vec<(&'a str, Code)>> {
+    let components = manifest.component.iter();
+    components
+        .map(|(id, component)| {
+            let file = manifest.directory.join(&component.source);
+            Ok((id.as_str(), cache.locate(engine, &file)?))
+        })
+        .collect()
+}
+
+/// Has a process of its own compile. The compiler leaves well over 100 MB behind, which would stay with a host that runs for
+/// months. If this fails in any way the code is compiled in here.
+fn compile_apart() {
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let mut command = Command::new(program);
+    command
+        .args(std::env::args_os().skip(1))
+        .env(PRECOMPILE, "true");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if let Err(error) = command.status() {
+        tracing::debug!("no process to compile in: {error}");
+    }
+}
