@@ -17,7 +17,7 @@ use crate::{
     args::Args,
     connection::{Answer, Connection},
     progress::Progress,
-    session::{Session, Token, body, request},
+    session::{Session, Token, body, problem, request},
 };
 
 /// Times that one request is sent again.
@@ -74,6 +74,8 @@ impl Plan {
 pub(crate) struct Tally {
     pub(crate) accepted: u64,
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// The codes of answers that were not 202.
+    pub(crate) problems: BTreeMap<String, u64>,
     pub(crate) silences: BTreeMap<&'static str, u64>,
     pub(crate) replicas: BTreeMap<String, u64>,
     pub(crate) latencies_us: Vec<u64>,
@@ -156,6 +158,10 @@ async fn post(
             .map_or_else(|_| "?".to_owned(), |accepted| accepted.data.id.into_owned());
         *tally.replicas.entry(replica).or_default() += 1;
         return false;
+    }
+    let code = problem(&answer).code;
+    if !code.is_empty() {
+        *tally.problems.entry(code).or_default() += 1;
     }
     if answer.status == StatusCode::UNAUTHORIZED {
         let Ok(renewed) = session.renew(token).await else {

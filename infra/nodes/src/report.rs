@@ -21,6 +21,8 @@ pub struct Report {
     pub per_second: f64,
     /// Answers by status, repeats included.
     pub statuses: BTreeMap<u16, u64>,
+    /// Answers other than 202 by their problem's code, repeats included.
+    pub problems: BTreeMap<String, u64>,
     /// Requests without an answer, by reason, repeats included.
     pub errors: BTreeMap<&'static str, u64>,
     /// Accepted requests by replica.
@@ -82,6 +84,7 @@ impl Report {
             sum.latencies_us.extend(tally.latencies_us);
             add(&mut sum.statuses, tally.statuses);
             add(&mut sum.silences, tally.silences);
+            add(&mut sum.problems, tally.problems);
             add(&mut sum.replicas, tally.replicas);
         }
         let seconds = elapsed.as_secs_f64();
@@ -92,6 +95,7 @@ impl Report {
             seconds,
             per_second: sum.accepted as f64 / seconds.max(1e-9),
             statuses: sum.statuses,
+            problems: sum.problems,
             errors: sum.silences,
             replicas: sum.replicas,
             latency_ms: Latency::of(sum.latencies_us),
@@ -121,6 +125,9 @@ impl fmt::Display for Report {
         writeln!(f, "\nstatus                              count")?;
         for (status, count) in &self.statuses {
             writeln!(f, "{status:<30} {count:>10}")?;
+        }
+        for (code, count) in &self.problems {
+            writeln!(f, "  {code:<28} {count:>10}")?;
         }
         for (error, count) in &self.errors {
             writeln!(f, "{error:<30} {count:>10}")?;

@@ -42,11 +42,11 @@ struct TokenAnswer {
 }
 
 #[derive(Deserialize)]
-struct ProblemAnswer {
+pub(crate) struct ProblemAnswer {
     #[serde(default)]
-    code: String,
+    pub(crate) code: String,
     #[serde(default)]
-    detail: String,
+    pub(crate) detail: String,
 }
 
 impl Session {
@@ -189,7 +189,7 @@ pub(crate) fn request(url: &Url, path: &str) -> http::request::Builder {
 }
 
 /// The body as the server's explanation, as far as it is one.
-fn problem(answer: &Answer) -> ProblemAnswer {
+pub(crate) fn problem(answer: &Answer) -> ProblemAnswer {
     serde_json::from_slice(&answer.body).unwrap_or(ProblemAnswer {
         code: String::new(),
         detail: String::new(),

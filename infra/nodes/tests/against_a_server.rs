@@ -93,7 +93,7 @@ impl Server {
             return Err("cut");
         }
         if is_nth(self.busy_each) {
-            let mut busy = answer(503, String::new());
+            let mut busy = answer(503, r#"{"code":"overloaded"}"#.to_owned());
             busy.headers_mut()
                 .insert("retry-after", http::HeaderValue::from_static("0"));
             return Ok(busy);
@@ -182,6 +182,7 @@ async fn a_busy_server_is_asked_again() {
     let (report, _) = played(server, &["--requests", "50", "--parallel", "2"]).await;
     assert_eq!((report.accepted, report.failed), (50, 0));
     assert!(report.statuses[&503] >= 10, "{:?}", report.statuses);
+    assert_eq!(report.problems["overloaded"], report.statuses[&503]);
 }
 
 #[tokio::test]
