@@ -3,22 +3,20 @@
 use crate::class::Class;
 use crate::database::Shared;
 use crate::reader::{Answer, Read};
-use crate::session::Done;
 use crate::transaction::{Ending, Transaction};
 use crate::writer::{Job, Write};
 use crate::{Rows, SqliteError, Value};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// One guest's view of the database: its explicit transaction, and what its last write did.
+/// One guest's view of the database, with its explicit transaction.
+///
+/// There is no count of changes and no last row id: `RETURNING` gives both, in the statement they belong to.
 ///
 /// Dropping it rolls an open transaction back.
 pub struct Connection {
     shared: Arc<Shared>,
     transaction: Mutex<Option<Arc<Transaction>>>,
-    changes: AtomicU64,
-    last_insert_rowid: AtomicI64,
 }
 
 impl Connection {
@@ -26,8 +24,6 @@ impl Connection {
         Self {
             shared,
             transaction: Mutex::new(None),
-            changes: AtomicU64::new(0),
-            last_insert_rowid: AtomicI64::new(0),
         }
     }
 
@@ -60,18 +56,6 @@ impl Connection {
         }
     }
 
-    /// Rows that the last writing statement of this connection changed.
-    #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
-    }
-
-    /// The row id that the last `INSERT` of this connection gave.
-    #[must_use]
-    pub fn last_insert_rowid(&self) -> i64 {
-        self.last_insert_rowid.load(Ordering::Relaxed)
-    }
-
     /// Reads, or finds out that the statement writes and has it written.
     async fn read(
         &self,
@@ -87,11 +71,11 @@ impl Connection {
         })?;
         match answer.await.map_err(|_| SqliteError::Closed)? {
             Answer::Done(outcome) => {
-                let done = outcome?;
+                let rows = outcome?;
                 if !known {
                     self.shared.classes.remember(&sql, Class::Read);
                 }
-                Ok(done.rows)
+                Ok(rows)
             }
             Answer::Writes(params) => {
                 self.shared.classes.remember(&sql, Class::Write);
@@ -108,8 +92,7 @@ impl Connection {
     ) -> Result<Rows, SqliteError> {
         let (reply, outcome) = oneshot::channel();
         self.shared.writes.push(job(Write { sql, params, reply }))?;
-        let done = outcome.await.map_err(|_| SqliteError::Closed)??;
-        Ok(self.note(done))
+        outcome.await.map_err(|_| SqliteError::Closed)?
     }
 
     async fn begin(&self) -> Result<Rows, SqliteError> {
@@ -136,7 +119,7 @@ impl Connection {
             *self.lock_transaction() = None;
         }
         match answer {
-            Some(outcome) => Ok(self.note(outcome?)),
+            Some(outcome) => outcome,
             None if transaction.ending() == Some(Ending::TimedOut) => Err(timed_out()),
             None => Err(SqliteError::Closed),
         }
@@ -159,13 +142,6 @@ impl Connection {
         self.transaction
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, done: Done) -> Rows {
-        self.changes.store(done.changes, Ordering::Relaxed);
-        self.last_insert_rowid
-            .store(done.last_insert_rowid, Ordering::Relaxed);
-        done.rows
     }
 }
 

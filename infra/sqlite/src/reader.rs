@@ -1,9 +1,9 @@
 //! A thread that runs reading statements on a connection of its own.
 
 use crate::queue::{Queue, Weigh};
-use crate::session::{Done, Session};
+use crate::session::Session;
 use crate::stats::Counters;
-use crate::{SqliteError, Value};
+use crate::{Rows, SqliteError, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ pub(crate) struct Read {
 
 /// What a reader says.
 pub(crate) enum Answer {
-    Done(Result<Done, SqliteError>),
+    Done(Result<Rows, SqliteError>),
     /// The statement writes: here are its parameters back.
     Writes(Vec<Value>),
 }

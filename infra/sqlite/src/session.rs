@@ -14,14 +14,6 @@ use trawl_core::limits::sqlite::{PREPARED_MAX, WAL_BYTES_KEPT, WAL_CHECKPOINT_PA
 /// Virtual machine steps between two looks at the clock: some tens of microseconds.
 const STEPS_PER_LOOK: i32 = 5_000;
 
-/// What a statement did.
-#[derive(Clone, Debug)]
-pub(crate) struct Done {
-    pub(crate) rows: Rows,
-    pub(crate) changes: u64,
-    pub(crate) last_insert_rowid: i64,
-}
-
 /// Why a statement failed, and whether it has left its changes behind.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -76,7 +68,7 @@ impl Session {
     }
 
     /// Runs one statement within its usual time.
-    pub(crate) fn run(&self, sql: &str, params: &[Value]) -> Result<Done, Failure> {
+    pub(crate) fn run(&self, sql: &str, params: &[Value]) -> Result<Rows, Failure> {
         self.run_within(self.statement_time_max, sql, params)
     }
 
@@ -86,14 +78,14 @@ impl Session {
         time: Duration,
         sql: &str,
         params: &[Value],
-    ) -> Result<Done, Failure> {
+    ) -> Result<Rows, Failure> {
         self.clock.start(time.min(self.statement_time_max));
         let mut statement = self.connection.prepare_cached(sql)?;
         self.step_through(&mut statement, params)
     }
 
     /// Runs one statement if it only reads; `None` says that it writes.
-    pub(crate) fn read(&self, sql: &str, params: &[Value]) -> Option<Result<Done, Failure>> {
+    pub(crate) fn read(&self, sql: &str, params: &[Value]) -> Option<Result<Rows, Failure>> {
         self.clock.start(self.statement_time_max);
         match self.connection.prepare_cached(sql) {
             Ok(statement) if !statement.readonly() => None,
@@ -134,7 +126,7 @@ impl Session {
         &self,
         statement: &mut Statement<'_>,
         params: &[Value],
-    ) -> Result<Done, Failure> {
+    ) -> Result<Rows, Failure> {
         let writes = !statement.readonly();
         let columns: Arc<[String]> = statement
             .column_names()
@@ -163,13 +155,9 @@ impl Session {
             found.push(row);
         }
         drop(rows);
-        Ok(Done {
-            rows: Rows {
-                columns,
-                rows: found,
-            },
-            changes: self.connection.changes(),
-            last_insert_rowid: self.connection.last_insert_rowid(),
+        Ok(Rows {
+            columns,
+            rows: found,
         })
     }
 }

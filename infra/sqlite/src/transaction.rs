@@ -1,8 +1,8 @@
 //! An explicit transaction: one connection has the writer for itself for a while.
 
-use crate::session::{Done, Failure, Session};
+use crate::session::{Failure, Session};
 use crate::writer::Write;
-use crate::{SqliteError, Value};
+use crate::{Rows, SqliteError, Value};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ fn run_whole(
     time: Duration,
     sql: &str,
     params: &[Value],
-) -> Result<Done, Failure> {
+) -> Result<Rows, Failure> {
     if !session.may_fail_late(sql) {
         return session.run_within(time, sql, params);
     }

@@ -1,10 +1,10 @@
 //! The one thread that changes the database. It commits what waits together.
 
 use crate::queue::{Queue, Weigh};
-use crate::session::{Done, Session};
+use crate::session::Session;
 use crate::stats::Counters;
 use crate::transaction::Transaction;
-use crate::{Options, SqliteError, Value};
+use crate::{Options, Rows, SqliteError, Value};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use trawl_core::limits::sqlite::{
 pub(crate) struct Write {
     pub(crate) sql: Arc<str>,
     pub(crate) params: Vec<Value>,
-    pub(crate) reply: oneshot::Sender<Result<Done, SqliteError>>,
+    pub(crate) reply: oneshot::Sender<Result<Rows, SqliteError>>,
 }
 
 impl Write {
     /// Answers. Nobody to tell means that the guest went away; the statement stands as it is.
-    pub(crate) fn answer(self, outcome: Result<Done, SqliteError>) {
+    pub(crate) fn answer(self, outcome: Result<Rows, SqliteError>) {
         let _ = self.reply.send(outcome);
     }
 }
@@ -106,8 +106,9 @@ impl Writer {
     /// Adds what waits to the backlog, after a moment for those who were answered last and are about to come back.
     ///
     /// Without it the callers split into two halves that commit in turn, each waiting for the other's commit. Measured
-    /// turn by turn (`examples/throughput.rs`, 2 busy cores): 1.6 times the statements with 16 and with 256 tasks. The wait ends as soon as as many are there as were before,
-    /// is a fraction of what a commit takes, and does not happen for a lone caller.
+    /// turn by turn (`examples/throughput.rs`, 2 busy cores): 1.6 times the statements, with 16 as with 256 tasks. The
+    /// wait ends as soon as as many are there as were before, is at most a fraction of what a commit takes, and does not
+    /// happen for a lone caller.
     fn top_up(&mut self, batch_max: usize) {
         let expected = self
             .expected
@@ -201,13 +202,13 @@ impl Writer {
 
     /// The outcome of each statement, or `None` when one undid the others: it has been answered and taken out.
     /// Statements beyond the time of a batch go back to the backlog.
-    fn execute(&mut self, batch: &mut VecDeque<Write>) -> Option<Vec<Result<Done, SqliteError>>> {
+    fn execute(&mut self, batch: &mut VecDeque<Write>) -> Option<Vec<Result<Rows, SqliteError>>> {
         let begun = Instant::now();
         let time_max = Duration::from_millis(BATCH_EXECUTION_MS_MAX);
         let mut outcomes = Vec::with_capacity(batch.len());
         for (index, write) in batch.iter().enumerate() {
             match self.session.run(&write.sql, &write.params) {
-                Ok(done) => outcomes.push(Ok(done)),
+                Ok(rows) => outcomes.push(Ok(rows)),
                 Err(failure) if failure.took_effect || !self.session.in_transaction() => {
                     self.session.roll_back();
                     if let Some(culprit) = batch.remove(index) {

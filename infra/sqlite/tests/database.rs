@@ -7,7 +7,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trawl_sqlite::{Connection, Database, Faults, Options, Rows, SqliteError, Value};
@@ -536,19 +535,4 @@ async fn closing_writes_what_waits_and_folds_the_log() {
 
 fn wal_bytes(path: &Path) -> u64 {
     std::fs::metadata(path.with_extension("db-wal")).map_or(0, |file| file.len())
-}
-
-#[tokio::test]
-async fn changes_and_row_ids_belong_to_their_connection() {
-    let (_directory, database, connection) = table(Options::default()).await;
-    let other = database.connection();
-    insert(&connection, 1).await.unwrap();
-    insert(&other, 2).await.unwrap();
-    let sql: Arc<str> = Arc::from("UPDATE t SET v = v + 10");
-    connection.execute(sql, vec![]).await.unwrap();
-    assert_eq!(
-        (connection.changes(), connection.last_insert_rowid()),
-        (2, 2)
-    );
-    assert_eq!((other.changes(), other.last_insert_rowid()), (1, 2));
 }
