@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::workspace_root;
 
+/// How long a host may take until it listens; a first start compiles the components, on machines that are shared.
+const ADDRESS_MAX: Duration = Duration::from_secs(180);
+
 /// How to start a host.
 #[derive(Debug, Clone, Default)]
 pub struct HostOptions {
@@ -71,7 +74,7 @@ impl Host {
     /// Starts a host and waits until it says where it listens.
     ///
     /// # Panics
-    /// With the host's output when it does not come up within 60 s (a first start compiles the components).
+    /// With the host's output when it does not come up within 3 minutes (a first start compiles the components).
     pub async fn start_with(options: HostOptions) -> Self {
         tokio::task::spawn_blocking(move || Self::start_blocking(options))
             .await
@@ -88,6 +91,7 @@ impl Host {
             .clone()
             .or_else(|| temporary.as_ref().map(|t| t.path().to_owned()))
             .expect("one of both");
+        warm_code_cache();
         let mut child = Self::command(&state, &options)
             .stdout(Stdio::piped())
             .spawn()
@@ -198,6 +202,24 @@ pub fn signal(pid: u32, number: i32) {
     unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), number) };
 }
 
+/// Starts and stops one host while no other does, so that the components are compiled once and not by every test at once.
+fn warm_code_cache() {
+    static WARM: std::sync::Once = std::sync::Once::new();
+    WARM.call_once(|| {
+        let lock = std::fs::File::create(workspace_root().join("target/trawl-code-cache.lock"))
+            .expect("target/ can be written");
+        lock.lock().expect("the lock is to be had");
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut child = Host::command(state.path(), &HostOptions::default())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the host starts");
+        wait_for_address(&mut child);
+        let _ = child.kill();
+        let _ = child.wait();
+    });
+}
+
 fn wait_for_address(child: &mut Child) -> String {
     let stdout = child.stdout.take().expect("stdout is piped");
     let (found, address) = mpsc::channel();
@@ -219,9 +241,9 @@ fn wait_for_address(child: &mut Child) -> String {
         }
         let _ = found.send(Err(seen));
     });
-    match address.recv_timeout(Duration::from_secs(60)) {
+    match address.recv_timeout(ADDRESS_MAX) {
         Ok(Ok(base)) => base,
         Ok(Err(output)) => panic!("the host ended before it listened:\n{output}"),
-        Err(_) => panic!("the host did not say `listening on …` within 60 s"),
+        Err(_) => panic!("the host did not say `listening on …` within {ADDRESS_MAX:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{JsonLd, Scan, Sourced};
-use crate::dom::Document;
+use crate::dom::{Document, Tag};
 
 const SEPARATORS: [&str; 10] = [
     " | ", " - ", " – ", " — ", " » ", " :: ", " · ", " • ", " / ", " ‹ ",
@@ -22,6 +22,8 @@ pub(super) fn find(
         .title
         .map(|node| document.text_content(node))
         .filter(|title| !title.is_empty());
+    let masthead = tag.as_deref().and_then(|tag| masthead(document, scan, tag));
+    let site = masthead.as_deref().or(site);
     let meta = |name: &str| scan.meta(name).map(str::to_owned);
     let declared = [
         (meta("og:title"), "og"),
@@ -69,6 +71,16 @@ fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<String> {
         .map(|node| document.text_content(*node))
         .map(|text| text.trim_end_matches(['¶', '#', ' ']).replace('\u{ad}', ""))
         .find(|text| text.chars().any(char::is_alphabetic))
+}
+
+/// A first heading that is the site's name, as on the pages of a book: the page's title ends with it and begins with a
+/// second-level heading of the page.
+fn masthead(document: &Document<'_>, scan: &Scan<'_>, title: &str) -> Option<String> {
+    let heading = heading(document, scan)?;
+    let (page, site) = SEPARATORS.iter().find_map(|s| title.rsplit_once(s))?;
+    let page = fold(page);
+    let names_page = |node| fold(&document.text_content(node)) == page;
+    (fold(site) == fold(&heading) && document.elements(Tag::H2).any(names_page)).then_some(heading)
 }
 
 /// Letters and digits in lower case.
@@ -125,6 +137,33 @@ fn is_site(part: &str, site: &str, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::strip;
+    use crate::text::{Mode, TextOptions, extract_text};
+
+    fn title_of(html: &str) -> Option<String> {
+        let options = TextOptions {
+            mode: Mode::Fast,
+            selector: None,
+            url: Some("https://example.org/a"),
+        };
+        extract_text(html, &options).ok()?.title
+    }
+
+    #[test]
+    fn a_masthead_is_not_the_title() {
+        let page = |head: &str, h1: &str, h2: &str| {
+            format!(
+                "<title>{head}</title><h1>{h1}</h1><main><h2>{h2}</h2><p>Words of a page that goes on for a while.</p></main>"
+            )
+        };
+        let book = page(
+            "Installation - The Big Book",
+            "The Big Book",
+            "Installation",
+        );
+        assert_eq!(title_of(&book).as_deref(), Some("Installation"));
+        let article = page("Example - On Kestrels", "On Kestrels", "Flight");
+        assert_eq!(title_of(&article).as_deref(), Some("On Kestrels"));
+    }
 
     #[test]
     fn the_site_is_stripped() {
