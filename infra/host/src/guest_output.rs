@@ -1,27 +1,46 @@
 //! What components print, as lines of the host's log.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWrite;
-use trawl_core::limits::host::LOG_LINE_BYTES_MAX;
+use trawl_core::limits::host::{LOG_LINE_BYTES_MAX, REPEATED_LINE_MS};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+use crate::part::Rights;
 
 /// The standard output and error of one instance.
 #[derive(Clone)]
 pub(crate) struct GuestOutput {
-    component: Arc<str>,
-    replica: Arc<str>,
+    rights: Arc<Rights>,
     line: Vec<u8>,
+}
+
+/// The last line of a component, so that one which says the same again and again fills no disk.
+#[derive(Default)]
+pub(crate) struct LastLine(Mutex<Option<(Vec<u8>, Instant)>>);
+
+impl LastLine {
+    /// Whether this line is news: another one than the last, or the same after [`REPEATED_LINE_MS`].
+    fn is_news(&self, line: &[u8], now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_repeated = last.as_ref().is_some_and(|(same, at)| {
+            same == line && now.duration_since(*at) < Duration::from_millis(REPEATED_LINE_MS)
+        });
+        if !is_repeated {
+            *last = Some((line.to_vec(), now));
+        }
+        !is_repeated
+    }
 }
 
 impl GuestOutput {
     /// Lines are marked with the component and its replica.
-    pub(crate) fn new(component: &Arc<str>, replica: &Arc<str>) -> Self {
+    pub(crate) fn new(rights: &Arc<Rights>) -> Self {
         Self {
-            component: Arc::clone(component),
-            replica: Arc::clone(replica),
+            rights: Arc::clone(rights),
             line: Vec::new(),
         }
     }
@@ -37,8 +56,11 @@ impl GuestOutput {
     }
 
     fn log(&mut self) {
-        let line = String::from_utf8_lossy(&self.line);
-        tracing::info!(target: "component", component = &*self.component, replica = &*self.replica, "{}", line.trim_end());
+        let rights = &self.rights;
+        if rights.last_line.is_news(&self.line, Instant::now()) {
+            let line = String::from_utf8_lossy(&self.line);
+            tracing::info!(target: "component", component = &*rights.component, replica = &*rights.replica, "{}", line.trim_end());
+        }
         self.line.clear();
     }
 }
@@ -59,7 +81,7 @@ impl IsTerminal for GuestOutput {
 
 impl StdoutStream for GuestOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Self::new(&self.component, &self.replica))
+        Box::new(Self::new(&self.rights))
     }
 }
 
@@ -79,5 +101,22 @@ impl AsyncWrite for GuestOutput {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_line_again_is_no_news_for_a_while() {
+        let last = LastLine::default();
+        let start = Instant::now();
+        let later = start + Duration::from_millis(REPEATED_LINE_MS);
+        assert!(last.is_news(b"a", start));
+        assert!(!last.is_news(b"a", start));
+        assert!(last.is_news(b"b", start));
+        assert!(last.is_news(b"a", start));
+        assert!(last.is_news(b"a", later));
     }
 }

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use crate::allowed_hosts::AllowedHosts;
 use crate::doorbell::Doorbell;
 use crate::figures::PartFigures;
+use crate::guest_output::LastLine;
 use crate::links::bindings::ComponentPre;
 use crate::manifest::Local;
 use crate::state::Guest;
@@ -70,6 +71,8 @@ pub(crate) struct Rights {
     pub(crate) class: Class,
     /// Memory of one instance.
     pub(crate) memory_bytes_max: usize,
+    /// What it printed last.
+    pub(crate) last_line: LastLine,
 }
 
 impl Rights {

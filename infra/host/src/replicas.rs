@@ -13,6 +13,7 @@ use trawl_outbound::{AddressCheck, Class, Client};
 use crate::allowed_hosts::AllowedHosts;
 use crate::application::Application;
 use crate::cli::{Networks, Up};
+use crate::guest_output::LastLine;
 use crate::http_trigger::Instances;
 use crate::manifest::{Component, Manifest};
 use crate::networks::policy;
@@ -82,6 +83,7 @@ fn rights(
         doorbell: Arc::clone(&application.doorbell),
         client: application.client.clone(),
         class: Class::new(&part.id),
+        last_line: LastLine::default(),
         memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {
             (mib << 20).min(application.memory_bytes_max)
         }),

@@ -26,7 +26,7 @@ pub(crate) struct Guest {
 impl Guest {
     /// A store for one instance.
     pub(crate) fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<Self> {
-        let output = GuestOutput::new(&rights.component, &rights.replica);
+        let output = GuestOutput::new(rights);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output.clone())
             .stderr(output)

@@ -31,12 +31,15 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         precompile(&options)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let options = Arc::new(options);
     let stop = Stop::new();
     stop.at_signals()?;
     let balance = balance(&options)?;
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
-    let application = Arc::new(Application::load(&options, address, stop.clone())?);
+    let Some(application) = load(&options, address, &stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let front_door = Arc::new(OnceLock::new());
     let locals = Locals {
         application: Arc::clone(&application),
@@ -75,7 +78,24 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     stop.ask();
     drain(&application).await;
     let _ = watching.await;
+    application.database.clone().close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the application, which takes seconds when there is something to compile; `None` when the end was asked for meanwhile.
+async fn load(
+    options: &Arc<Up>,
+    own: SocketAddr,
+    stop: &Stop,
+) -> anyhow::Result<Option<Arc<Application>>> {
+    let loading = {
+        let (options, stop) = (Arc::clone(options), stop.clone());
+        tokio::task::spawn_blocking(move || Application::load(&options, own, stop))
+    };
+    tokio::select! {
+        loaded = loading => Ok(Some(Arc::new(loaded??))),
+        () = stop.asked() => Ok(None),
+    }
 }
 
 fn log_to_stderr(options: &Up) -> anyhow::Result<()> {

@@ -261,7 +261,10 @@ pub mod callback {
     /// What a long text is cut to when the body would be too long. JSON makes at most six bytes of one; the label has 100 characters.
     pub const CUT_BYTES_MAX: usize = 1_400;
 
-    const _: () = assert!(2 * 6 * CUT_BYTES_MAX + 2_000 < BODY_BYTES_MAX, "two cut texts fit");
+    const _: () = assert!(
+        2 * 6 * CUT_BYTES_MAX + 2_000 < BODY_BYTES_MAX,
+        "two cut texts fit"
+    );
 }
 
 /// The clock's work.
@@ -363,7 +366,10 @@ pub mod queue {
     /// The secret before a rotation signs beside the new one for this long.
     pub const SECRET_OVERLAP_MS: i64 = 24 * 3_600_000;
 
-    const _: () = assert!(JOB_MS_MAX > super::scrape::LEASE_S as i64 * 1_000, "a lease fits into a job's time");
+    const _: () = assert!(
+        JOB_MS_MAX > super::scrape::LEASE_S as i64 * 1_000,
+        "a lease fits into a job's time"
+    );
 }
 
 /// The outbox: tries and endpoints.
@@ -455,6 +461,8 @@ pub mod host {
     pub const DRAIN_MS: u64 = 10_000;
     /// A line that a component prints is cut after this.
     pub const LOG_LINE_BYTES_MAX: usize = 4_096;
+    /// A line that a component prints again and again is logged once in this time.
+    pub const REPEATED_LINE_MS: u64 = 60_000;
 
     const _: () = assert!(
         super::scrape::INVOCATION_MS_MAX < INVOCATION_MS_MAX,
@@ -527,7 +535,10 @@ pub mod api {
     /// When a client that met too many password hashes should come again.
     pub const HASHES_RETRY_S: u64 = 2;
 
-    const _: () = assert!(PAGE_MAX < super::queue::LIST_MAX, "the row that tells of another page is read");
+    const _: () = assert!(
+        PAGE_MAX < super::queue::LIST_MAX,
+        "the row that tells of another page is read"
+    );
 }
 
 /// Redis producers.
