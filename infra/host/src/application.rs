@@ -17,7 +17,7 @@ use crate::doorbell::{Doorbell, Subscription, Wire};
 use crate::engine::{EngineOptions, engine};
 use crate::http_trigger::Reuse;
 use crate::manifest::Manifest;
-use crate::part::Part;
+use crate::part::{PageOnFile, Part};
 use crate::parts::parts;
 use crate::routes::Routes;
 use crate::stop::Stop;
@@ -43,6 +43,8 @@ pub(crate) struct Application {
     pub(crate) database: Database,
     /// The way out.
     pub(crate) client: Client,
+    /// What components find on the web, when they are not to reach it.
+    pub(crate) page: Option<Arc<PageOnFile>>,
     /// Who is called for which message.
     pub(crate) doorbell: Arc<Doorbell>,
     /// What the doorbell listens to.
@@ -95,6 +97,7 @@ impl Application {
             parts,
             database,
             client,
+            page: None,
             doorbell,
             subscriptions,
             crew,

@@ -199,7 +199,7 @@ pub(crate) struct Extract {
     #[arg(long, env = "TRAWL_MODE", value_enum, default_value_t = Mode::Best)]
     pub(crate) mode: Mode,
     /// The address that the page was fetched from; links are resolved against it
-    #[arg(long, env = "TRAWL_URL", default_value = "http://localhost/")]
+    #[arg(long, env = "TRAWL_URL", default_value = "http://page.example/")]
     pub(crate) url: url::Url,
     /// What the server said that the files are
     #[arg(
@@ -209,6 +209,26 @@ pub(crate) struct Extract {
         value_name = "TYPE"
     )]
     pub(crate) content_type: String,
+    /// Run the scraper's component instead of the same code as part of this program
+    #[arg(long, env = "TRAWL_WASM")]
+    pub(crate) wasm: bool,
+    /// With --wasm: the application's manifest
+    #[arg(
+        long,
+        short,
+        env = "TRAWL_FROM",
+        default_value = "spin.toml",
+        value_name = "FILE"
+    )]
+    pub(crate) from: PathBuf,
+    /// With --wasm: where compiled code is kept
+    #[arg(
+        long,
+        env = "TRAWL_CODE_CACHE_DIR",
+        default_value = ".trawl/code",
+        value_name = "DIR"
+    )]
+    pub(crate) code_cache_dir: PathBuf,
     /// The files; `-` is the standard input, and a `.gz` is unpacked
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -251,7 +271,7 @@ fn memory(text: &str) -> Result<usize, String> {
 }
 
 fn strategy(text: &str) -> Result<trawl_balance::StrategyKind, String> {
-    text.parse().map_err(|error| format!("{error}"))
+    text.parse()
 }
 
 #[cfg(test)]

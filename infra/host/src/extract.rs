@@ -2,6 +2,7 @@
 
 mod input;
 mod native;
+mod wasm;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -61,7 +62,11 @@ fn extract(options: &Extract, file: &Path) -> anyhow::Result<Value> {
         content_type: &options.content_type,
         bytes: read(file)?,
     };
-    native::extract(&page)
+    if options.wasm {
+        wasm::extract(options, page)
+    } else {
+        native::extract(&page)
+    }
 }
 
 /// The same with the file's name in front.

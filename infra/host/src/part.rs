@@ -43,6 +43,14 @@ impl Part {
     }
 }
 
+/// A page that stands for the whole web.
+pub(crate) struct PageOnFile {
+    /// What the server would say that it is.
+    pub(crate) content_type: http::HeaderValue,
+    /// Its bytes.
+    pub(crate) bytes: bytes::Bytes,
+}
+
 /// What a component may do in one replica.
 pub(crate) struct Rights {
     /// The component's id.
@@ -67,6 +75,8 @@ pub(crate) struct Rights {
     pub(crate) doorbell: Arc<Doorbell>,
     /// How it reaches the web.
     pub(crate) client: Client,
+    /// What it finds there instead, when it is not to reach the web at all.
+    pub(crate) page: Option<Arc<PageOnFile>>,
     /// Under which policy.
     pub(crate) class: Class,
     /// Memory of one instance.

@@ -82,6 +82,7 @@ fn rights(
         database_names: component.sqlite_databases.clone(),
         doorbell: Arc::clone(&application.doorbell),
         client: application.client.clone(),
+        page: application.page.clone(),
         class: Class::new(&part.id),
         last_line: LastLine::default(),
         memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {

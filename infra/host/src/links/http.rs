@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use trawl_outbound::{OutboundError, Timeouts};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::allowed_hosts::default_port;
-use crate::part::Rights;
+use crate::part::{PageOnFile, Rights};
 
 /// Sends an instance's requests.
 pub(crate) struct Outbound {
@@ -46,6 +46,9 @@ impl WasiHttpHooks for Outbound {
         if !self.permits(request.uri()) {
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         }
+        if let Some(page) = &self.rights.page {
+            return Box::new(std::future::ready(Ok(from_file(page))));
+        }
         let rights = Arc::clone(&self.rights);
         let timeouts = timeouts(options);
         Box::new(async move {
@@ -61,6 +64,18 @@ impl WasiHttpHooks for Outbound {
             ))
         })
     }
+}
+
+/// Every address has the same page.
+fn from_file(page: &PageOnFile) -> (http::Response<WasiBody>, Io) {
+    let body = Full::new(page.bytes.clone())
+        .map_err(|never| match never {})
+        .boxed_unsync();
+    let mut response = http::Response::new(body);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, page.content_type.clone());
+    (response, Box::new(std::future::ready(Ok(()))))
 }
 
 /// A component may ask for less time than the default, and for more.
