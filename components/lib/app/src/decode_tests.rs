@@ -26,7 +26,9 @@ fn bare_deflate(data: &[u8]) -> Vec<u8> {
 
 fn br(data: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
-    brotli::CompressorWriter::new(&mut packed, 4096, 5, 22).write_all(data).unwrap();
+    brotli::CompressorWriter::new(&mut packed, 4096, 5, 22)
+        .write_all(data)
+        .unwrap();
     packed
 }
 
@@ -45,7 +47,9 @@ fn unpacked(fields: &[&str], body: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
 }
 
 fn page() -> Vec<u8> {
-    (0..3_000).flat_map(|line| format!("<p>Line {line} of a page, with some words.</p>\n").into_bytes()).collect()
+    (0..3_000)
+        .flat_map(|line| format!("<p>Line {line} of a page, with some words.</p>\n").into_bytes())
+        .collect()
 }
 
 #[test]
@@ -76,23 +80,49 @@ fn empty_bodies_are_empty_in_every_encoding() {
 #[test]
 fn members_and_frames_follow_each_other_and_rubbish_after_gzip_is_ignored() {
     let (one, other) = (b"one ".as_slice(), b"other".as_slice());
-    assert_eq!(unpacked(&["gzip"], [gzip(one), gzip(other), b"rubbish".to_vec()].concat()), Ok(b"one other".to_vec()));
+    assert_eq!(
+        unpacked(
+            &["gzip"],
+            [gzip(one), gzip(other), b"rubbish".to_vec()].concat()
+        ),
+        Ok(b"one other".to_vec())
+    );
     let skipped = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
-    assert_eq!(unpacked(&["zstd"], [&zstd(one)[..], &skipped, &zstd(other)].concat()), Ok(b"one other".to_vec()));
+    assert_eq!(
+        unpacked(&["zstd"], [&zstd(one)[..], &skipped, &zstd(other)].concat()),
+        Ok(b"one other".to_vec())
+    );
 }
 
 #[test]
 fn unknown_and_piled_encodings_are_refused() {
-    assert!(matches!(unpacked(&["compress"], page()), Err(DecodeError::Unsupported(_))));
-    assert!(matches!(unpacked(&["gzip, gzip", "gzip"], page()), Err(DecodeError::TooMany)));
+    assert!(matches!(
+        unpacked(&["compress"], page()),
+        Err(DecodeError::Unsupported(_))
+    ));
+    assert!(matches!(
+        unpacked(&["gzip, gzip", "gzip"], page()),
+        Err(DecodeError::TooMany)
+    ));
 }
 
 #[test]
 fn damage_is_told_from_bombs() {
-    for (name, mut body) in [("gzip", gzip(&page())), ("br", br(&page())), ("zstd", zstd(&page())), ("deflate", zlib(&page()))] {
+    for (name, mut body) in [
+        ("gzip", gzip(&page())),
+        ("br", br(&page())),
+        ("zstd", zstd(&page())),
+        ("deflate", zlib(&page())),
+    ] {
         body.truncate(body.len() / 2);
-        assert!(matches!(unpacked(&[name], body), Err(DecodeError::Damaged(_))), "{name} cut off");
-        assert!(unpacked(&[name], b"<html>not packed at all</html>".to_vec()).is_err(), "{name} not packed");
+        assert!(
+            matches!(unpacked(&[name], body), Err(DecodeError::Damaged(_))),
+            "{name} cut off"
+        );
+        assert!(
+            unpacked(&[name], b"<html>not packed at all</html>".to_vec()).is_err(),
+            "{name} not packed"
+        );
     }
 }
 
@@ -102,7 +132,10 @@ fn bombs_end_at_the_first_limit() {
     let once = gzip(&zeros);
     assert_eq!(unpacked(&["gzip"], once.clone()), Err(DecodeError::Bomb));
     assert_eq!(unpacked(&["br"], br(&zeros)), Err(DecodeError::Bomb));
-    assert_eq!(unpacked(&["gzip, gzip"], gzip(&once)), Err(DecodeError::Bomb));
+    assert_eq!(
+        unpacked(&["gzip, gzip"], gzip(&once)),
+        Err(DecodeError::Bomb)
+    );
     // Honest growth, but too much of it.
     let mut state = 7_u32;
     let words: Vec<u8> = std::iter::repeat_with(|| {
@@ -111,18 +144,29 @@ fn bombs_end_at_the_first_limit() {
     })
     .take(21 << 20)
     .collect();
-    assert_eq!(unpacked(&["gzip"], gzip(&words)), Err(DecodeError::TooLarge));
+    assert_eq!(
+        unpacked(&["gzip"], gzip(&words)),
+        Err(DecodeError::TooLarge)
+    );
 }
 
 #[test]
 fn a_window_that_would_eat_memory_is_refused_before_it_is_reserved() {
     // Magic, descriptor without single segment, window exponent 31.
-    assert_eq!(unpacked(&["zstd"], vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0]), Err(DecodeError::TooLarge));
+    assert_eq!(
+        unpacked(&["zstd"], vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0xf8, 1, 0, 0]),
+        Err(DecodeError::TooLarge)
+    );
     // A single segment of 2^40 bytes.
-    let segment = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0];
+    let segment = vec![
+        0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0,
+    ];
     assert_eq!(unpacked(&["zstd"], segment), Err(DecodeError::TooLarge));
     for length in 0..12 {
         let cut = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0][..length].to_vec();
-        assert!(unpacked(&["zstd"], cut).is_ok() == (length == 0), "{length}");
+        assert!(
+            unpacked(&["zstd"], cut).is_ok() == (length == 0),
+            "{length}"
+        );
     }
 }

@@ -132,7 +132,11 @@ mod tests {
         world.run(dispatch(&world.ports)).unwrap();
         let statements = world.ports.sql.statements();
         assert!(statements.len() <= 6, "{statements:?}");
-        assert!(statements.iter().all(|statement| statement.contains("SELECT") && !statement.contains("UPDATE")));
+        assert!(
+            statements
+                .iter()
+                .all(|statement| statement.contains("SELECT") && !statement.contains("UPDATE"))
+        );
         assert_eq!(world.ports.bell.rings_in_all(), 0);
     }
 
@@ -141,7 +145,13 @@ mod tests {
         let world = World::without_robots(|_| Reply::html("x"));
         world.submit_url(Kind::Html, "https://a.example/");
         world.run(dispatch(&world.ports)).unwrap();
-        assert_eq!((world.ports.bell.rings(TYPE_2_QUEUE), world.ports.bell.rings_in_all()), (1, 1));
+        assert_eq!(
+            (
+                world.ports.bell.rings(TYPE_2_QUEUE),
+                world.ports.bell.rings_in_all()
+            ),
+            (1, 1)
+        );
     }
 
     #[test]
@@ -150,7 +160,9 @@ mod tests {
         let retried = world.submit_url(Kind::Html, "https://a.example/");
         world.run(drain(&world.ports, &Html)).unwrap();
         let orphan = world.submit_url(Kind::Html, "https://b.example/");
-        world.run(world.store().claim(Kind::Html, 1, "dies", 60)).unwrap();
+        world
+            .run(world.store().claim(Kind::Html, 1, "dies", 60))
+            .unwrap();
         let mut sum = Dispatched::default();
         for _ in 0..75 {
             world.elapse(Duration::from_secs(1));
@@ -159,7 +171,10 @@ mod tests {
             sum.rescued.requeued += dispatched.rescued.requeued;
         }
         assert_eq!((sum.woken, sum.rescued.requeued), (1, 1));
-        assert_eq!((world.state(retried).0, world.state(orphan).0), (State::Queued, State::Queued));
+        assert_eq!(
+            (world.state(retried).0, world.state(orphan).0),
+            (State::Queued, State::Queued)
+        );
         assert!(world.ports.bell.rings(TYPE_2_QUEUE) > 1);
     }
 

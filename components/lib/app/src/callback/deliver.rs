@@ -35,7 +35,9 @@ pub struct Delivered {
 /// # Errors
 /// When the database fails. What was being sent is sent again when its lease has expired, with the same `webhook-id`.
 pub async fn deliver<P: Ports>(ports: &P) -> Result<Delivered, StoreError> {
-    if stop_was_asked(ports.variables()).await || !Store::new(ports.sql()).callbacks_waiting().await? {
+    if stop_was_asked(ports.variables()).await
+        || !Store::new(ports.sql()).callbacks_waiting().await?
+    {
         return Ok(Delivered::default());
     }
     let sender = Sender {

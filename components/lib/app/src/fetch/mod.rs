@@ -67,7 +67,7 @@ impl Page {
 #[derive(Debug)]
 pub enum Fetched {
     /// A page.
-    Page(Page),
+    Page(Box<Page>),
     /// The page is still what the validators stand for.
     NotModified,
 }
@@ -108,7 +108,9 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let mut jar = Jar::default();
         let (response, conditional) = loop {
             let url = redirects.current();
-            self.robots.check(url, (url.origin() == origin).then_some(pace_key)).await?;
+            self.robots
+                .check(url, (url.origin() == origin).then_some(pace_key))
+                .await?;
             let conditional = validators.filter(|validators| validators.stands_for(url));
             let response = self.ask(url, &jar, conditional).await?;
             let now_ms = self.ports.clock().now_ms();
@@ -132,7 +134,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             StatusClass::Success => self
                 .read(kind, &redirects, response)
                 .await
-                .map(Fetched::Page),
+                .map(|page| Fetched::Page(Box::new(page))),
             StatusClass::NotModified if conditional => Ok(Fetched::NotModified),
             _ => Err(self.refusal(status, response.headers())),
         }

@@ -95,7 +95,12 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         Rc::clone(remembered.entry(key).or_insert_with(new))
     }
 
-    async fn ask_once(&self, authority: &Authority, url: &Url, pace_key: Option<&str>) -> Result<Rc<Answer>, FetchError> {
+    async fn ask_once(
+        &self,
+        authority: &Authority,
+        url: &Url,
+        pace_key: Option<&str>,
+    ) -> Result<Rc<Answer>, FetchError> {
         let _turn = authority.asking.take().await;
         let answered = authority.answer.borrow().clone();
         if let Some(answer) = answered {
@@ -189,8 +194,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     }
 
     /// A host that asks for pauses gets them, from every replica: the queue keeps the pace.
-    async fn set_pace(&self, pace_key: Option<&str>, state: &RobotsState) -> Result<(), StoreError> {
-        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), pace_key) else { return Ok(()) };
+    async fn set_pace(
+        &self,
+        pace_key: Option<&str>,
+        state: &RobotsState,
+    ) -> Result<(), StoreError> {
+        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), pace_key) else {
+            return Ok(());
+        };
         self.store().set_host_pace(host, gap_ms, 1, "robots").await
     }
 
@@ -324,8 +335,7 @@ impl Known {
         let since_ms = self.unreachable_since_ms.unwrap_or(now_ms);
         let wait_ms = now_ms
             .saturating_sub(since_ms)
-            .max(ASKED_AGAIN_MS_MIN)
-            .min(UNREACHABLE_RETRY_MS);
+            .clamp(ASKED_AGAIN_MS_MIN, UNREACHABLE_RETRY_MS);
         (
             Self {
                 unreachable_since_ms: Some(since_ms),

@@ -123,7 +123,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             .page(job.kind, &job.host, target.url, validators.as_ref())
             .await?
         {
-            Fetched::Page(page) => self.parse(job, page).await,
+            Fetched::Page(page) => self.parse(job, *page).await,
             Fetched::NotModified => previous
                 .map(|previous| repeated(job, &previous))
                 .ok_or_else(|| FetchError::from(FetchCode::Http(304)).into()),

@@ -89,7 +89,10 @@ enum Event {
     Attempted(MessageId, Result<Outcome, Aborted>),
     Finished(Result<Recorded, StoreError>),
     Failed(Result<Recorded, StoreError>),
-    Looked { at_once: bool, waiting: Result<Vec<Kind>, StoreError> },
+    Looked {
+        at_once: bool,
+        waiting: Result<Vec<Kind>, StoreError>,
+    },
     Renewed {
         asked: Vec<(MessageId, i64)>,
         granted: Result<Vec<MessageId>, StoreError>,
@@ -283,7 +286,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     }
 
     fn on_looked(&mut self, waiting: Result<Vec<Kind>, StoreError>) {
-        let Some(waiting) = self.unless_broken(waiting) else { return };
+        let Some(waiting) = self.unless_broken(waiting) else {
+            return;
+        };
         if waiting.contains(&self.scraper.extractor.kind()) {
             self.dry = false;
         }
@@ -418,7 +423,10 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         let scraper = self.scraper;
         self.start(async move {
             scraper.sleep_ms(after_ms).await;
-            Event::Looked { at_once: after_ms == 0, waiting: scraper.store().waiting().await }
+            Event::Looked {
+                at_once: after_ms == 0,
+                waiting: scraper.store().waiting().await,
+            }
         });
     }
 

@@ -18,7 +18,12 @@ const PAGE: &str = "<html><head><title>A page</title></head><body><main><p>Some 
 
 /// The state and error of one page scraped as HTML.
 #[track_caller]
-fn check(url: &str, serve: impl Fn(&Sent) -> Reply + 'static, state: State, code: Option<&str>) -> (World, MessageId) {
+fn check(
+    url: &str,
+    serve: impl Fn(&Sent) -> Reply + 'static,
+    state: State,
+    code: Option<&str>,
+) -> (World, MessageId) {
     let world = World::without_robots(serve);
     let id = world.submit_url(Kind::Html, url);
     world.run(drain(&world.ports, &Html)).unwrap();
@@ -28,7 +33,12 @@ fn check(url: &str, serve: impl Fn(&Sent) -> Reply + 'static, state: State, code
 
 #[track_caller]
 fn fails(reply: Reply, state: State, code: &str) -> (World, MessageId) {
-    check("https://a.example/", move |_| reply.clone(), state, Some(code))
+    check(
+        "https://a.example/",
+        move |_| reply.clone(),
+        state,
+        Some(code),
+    )
 }
 
 fn html(world: &World, id: MessageId) -> String {
@@ -39,21 +49,39 @@ fn html(world: &World, id: MessageId) -> String {
 fn the_three_types_make_their_results() {
     let world = World::without_robots(|_| Reply::html(PAGE));
     let [text, page, domains] = Kind::ALL.map(|kind| world.submit_url(kind, "https://a.example/x"));
-    for (kind, id) in [(Kind::Text, text), (Kind::Html, page), (Kind::Domains, domains)] {
+    for (kind, id) in [
+        (Kind::Text, text),
+        (Kind::Html, page),
+        (Kind::Domains, domains),
+    ] {
         let drained = match kind {
             Kind::Text => world.run(drain(&world.ports, &Text)),
             Kind::Html => world.run(drain(&world.ports, &Html)),
             Kind::Domains => world.run(drain(&world.ports, &Domains)),
         };
-        assert_eq!(drained.unwrap(), Drained { claimed: 1, finished: 1, ..Drained::default() });
+        assert_eq!(
+            drained.unwrap(),
+            Drained {
+                claimed: 1,
+                finished: 1,
+                ..Drained::default()
+            }
+        );
         assert_eq!(world.state(id), (State::Done, None));
     }
     let text = world.result(text);
     let parts: TextParts<'_> = serde_json::from_slice(&text.body).unwrap();
-    assert!(parts.text.contains("words that make a paragraph"), "{}", parts.text);
+    assert!(
+        parts.text.contains("words that make a paragraph"),
+        "{}",
+        parts.text
+    );
     assert_eq!(html(&world, page), PAGE);
     let related: serde_json::Value = serde_json::from_slice(&world.result(domains).body).unwrap();
-    assert_eq!((&related["url"], &related["domain"]), (&"https://a.example/x".into(), &"a.example".into()));
+    assert_eq!(
+        (&related["url"], &related["domain"]),
+        (&"https://a.example/x".into(), &"a.example".into())
+    );
     assert!(world.ports.bell.rings(CALLBACK_QUEUE) >= 3);
 }
 
@@ -63,12 +91,20 @@ fn pages_are_decoded_and_their_head_is_kept() {
         .header("content-type", "text/html; charset=iso-8859-1")
         .header("x-robots-tag", "noindex")
         .body(b"<p>caf\xe9".to_vec());
-    let (world, id) = check("http://a.example/", move |_| reply.clone(), State::Done, None);
+    let (world, id) = check(
+        "http://a.example/",
+        move |_| reply.clone(),
+        State::Done,
+        None,
+    );
     let result = world.result(id);
     assert_eq!(result.body, "<p>café".as_bytes());
     let meta: HtmlMeta<'_> = serde_json::from_str(&result.meta).unwrap();
     assert_eq!(meta.charset, "windows-1252");
-    assert!(meta.headers.contains(&("x-robots-tag".into(), "noindex".into())));
+    assert!(
+        meta.headers
+            .contains(&("x-robots-tag".into(), "noindex".into()))
+    );
 }
 
 #[test]
@@ -83,8 +119,18 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
     let result = world.result(id);
     assert_eq!(result.final_url, "https://b.example/c");
     let meta: HtmlMeta<'_> = serde_json::from_str(&result.meta).unwrap();
-    assert_eq!(meta.redirects, ["https://a.example/", "https://a.example/b"]);
-    assert!(world.ports.http.urls().contains(&"https://b.example/robots.txt".to_owned()), "each host has its say");
+    assert_eq!(
+        meta.redirects,
+        ["https://a.example/", "https://a.example/b"]
+    );
+    assert!(
+        world
+            .ports
+            .http
+            .urls()
+            .contains(&"https://b.example/robots.txt".to_owned()),
+        "each host has its say"
+    );
 
     for (location, code) in [
         ("http://a.example/", "redirect_downgrade"),
@@ -95,14 +141,23 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
         ("/", "redirect_loop"),
     ] {
         let (world, _) = fails(Reply::redirect(302, location), State::Failed, code);
-        assert_eq!(world.ports.http.urls().len(), 2, "robots.txt and the page: {location}");
+        assert_eq!(
+            world.ports.http.urls().len(),
+            2,
+            "robots.txt and the page: {location}"
+        );
     }
     let step = Rc::new(Cell::new(0));
     let endless = move |_: &Sent| {
         step.set(step.get() + 1);
         Reply::redirect(302, &format!("/{}", step.get()))
     };
-    let (world, _) = check("https://a.example/", endless, State::Failed, Some("too_many_redirects"));
+    let (world, _) = check(
+        "https://a.example/",
+        endless,
+        State::Failed,
+        Some("too_many_redirects"),
+    );
     assert_eq!(world.ports.http.urls().len(), 1 + 11);
 }
 
@@ -111,26 +166,77 @@ fn what_goes_wrong_has_a_code_and_is_tried_again_when_that_can_help() {
     use State::{Failed, Queued};
     fails(Reply::status(404), Failed, "http_404");
     fails(Reply::status(503), Queued, "http_503");
-    fails(Reply::failure(SendError::Tls("x".to_owned())), Failed, "tls");
-    fails(Reply::status(200).header("content-type", "image/png"), Failed, "unsupported_content_type");
-    fails(Reply::html("x").header("content-length", "99999999999"), Failed, "too_large");
-    fails(Reply::html("x").header("content-length", "2"), Queued, "connection_lost");
-    fails(Reply::html("x").broken(SendError::Protocol("x".to_owned())), Queued, "connection_lost");
-    fails(Reply::html("x").header("content-encoding", "gzip"), Queued, "bad_encoding");
-    fails(Reply::html("x").header("content-encoding", "lzma"), Failed, "unsupported_encoding");
-    fails(Reply::status(200).after(Duration::from_secs(16)), Queued, "timeout_first_byte");
-    fails(Reply::html("x").body_after(Duration::from_secs(11), "y"), Queued, "timeout_between_bytes");
+    fails(
+        Reply::failure(SendError::Tls("x".to_owned())),
+        Failed,
+        "tls",
+    );
+    fails(
+        Reply::status(200).header("content-type", "image/png"),
+        Failed,
+        "unsupported_content_type",
+    );
+    fails(
+        Reply::html("x").header("content-length", "99999999999"),
+        Failed,
+        "too_large",
+    );
+    fails(
+        Reply::html("x").header("content-length", "2"),
+        Queued,
+        "connection_lost",
+    );
+    fails(
+        Reply::html("x").broken(SendError::Protocol("x".to_owned())),
+        Queued,
+        "connection_lost",
+    );
+    fails(
+        Reply::html("x").header("content-encoding", "gzip"),
+        Queued,
+        "bad_encoding",
+    );
+    fails(
+        Reply::html("x").header("content-encoding", "lzma"),
+        Failed,
+        "unsupported_encoding",
+    );
+    fails(
+        Reply::status(200).after(Duration::from_secs(16)),
+        Queued,
+        "timeout_first_byte",
+    );
+    fails(
+        Reply::html("x").body_after(Duration::from_secs(11), "y"),
+        Queued,
+        "timeout_between_bytes",
+    );
     let huge = (0..11).fold(Reply::html(""), |reply, _| reply.body(vec![b'x'; 1 << 20]));
     fails(huge, Failed, "too_large");
-    let drip = (0..20).fold(Reply::html(""), |reply, _| reply.body_after(Duration::from_secs(9), "x"));
+    let drip = (0..20).fold(Reply::html(""), |reply, _| {
+        reply.body_after(Duration::from_secs(9), "x")
+    });
     let (world, _) = fails(drip, Queued, "timeout_total");
-    assert!((45_000..47_000).contains(&world.ports.clock.elapsed_ms()), "{}", world.ports.clock.elapsed_ms());
-    check("http://127.0.0.1/", |_| Reply::html("x"), Failed, Some("address_not_allowed"));
+    assert!(
+        (45_000..47_000).contains(&world.ports.clock.elapsed_ms()),
+        "{}",
+        world.ports.clock.elapsed_ms()
+    );
+    check(
+        "http://127.0.0.1/",
+        |_| Reply::html("x"),
+        Failed,
+        Some("address_not_allowed"),
+    );
 }
 
 #[test]
 fn retries_wait_as_the_server_asks_and_end_after_six() {
-    let (world, id) = fails(Reply::status(429).header("retry-after", "90"), State::Queued, "http_429");
+    let (world, id) = fails(
+        Reply::status(429).header("retry-after", "90"),
+        State::Queued,
+        "http_429",
+    );
     let next_ms = world.message(id).next_try_at.unwrap();
     assert!((89_000..=90_000).contains(&(next_ms - world.ports.clock.now_ms())));
     for _ in 0..10 {
@@ -138,7 +244,10 @@ fn retries_wait_as_the_server_asks_and_end_after_six() {
         world.run(world.store().wake()).unwrap();
         world.run(drain(&world.ports, &Html)).unwrap();
     }
-    assert_eq!(world.state(id), (State::Failed, Some("http_429".to_owned())));
+    assert_eq!(
+        world.state(id),
+        (State::Failed, Some("http_429".to_owned()))
+    );
     assert_eq!(world.message(id).attempts, 6);
 }
 
@@ -157,10 +266,25 @@ fn robots_txt_is_asked_once_and_obeyed() {
         world.run(drain(&world.ports, &Html)).unwrap();
     }
     assert_eq!(world.state(open).0, State::Done);
-    assert_eq!(world.state(secret), (State::Failed, Some("robots_disallowed".to_owned())));
-    let asked = world.ports.http.urls().iter().filter(|url| url.ends_with("/robots.txt")).count();
+    assert_eq!(
+        world.state(secret),
+        (State::Failed, Some("robots_disallowed".to_owned()))
+    );
+    let asked = world
+        .ports
+        .http
+        .urls()
+        .iter()
+        .filter(|url| url.ends_with("/robots.txt"))
+        .count();
     assert_eq!(asked, 1, "the answer is kept in the database");
-    assert_eq!(world.ports.sql.number("SELECT gap_ms FROM hosts WHERE host = 'a.example'"), 7_000);
+    assert_eq!(
+        world
+            .ports
+            .sql
+            .number("SELECT gap_ms FROM hosts WHERE host = 'a.example'"),
+        7_000
+    );
 }
 
 #[test]
@@ -174,9 +298,15 @@ fn an_unreachable_robots_txt_forbids_until_it_answers() {
     });
     let id = world.submit_url(Kind::Html, "https://a.example/");
     world.run(drain(&world.ports, &Html)).unwrap();
-    assert_eq!(world.state(id), (State::Queued, Some("robots_unreachable".to_owned())));
+    assert_eq!(
+        world.state(id),
+        (State::Queued, Some("robots_unreachable".to_owned()))
+    );
     assert_eq!(world.ports.http.urls(), ["https://a.example/robots.txt"]);
-    assert!(world.message(id).next_try_at.unwrap() >= world.ports.clock.now_ms() + 29_000, "asked again then, not before");
+    assert!(
+        world.message(id).next_try_at.unwrap() >= world.ports.clock.now_ms() + 29_000,
+        "asked again then, not before"
+    );
     now_answers.set(true);
     world.elapse(Duration::from_secs(31));
     world.run(world.store().wake()).unwrap();
@@ -186,13 +316,28 @@ fn an_unreachable_robots_txt_forbids_until_it_answers() {
 
 #[test]
 fn the_operator_may_switch_robots_off_per_host() {
-    let world = World::new(|sent| if sent.path() == "/robots.txt" { Reply::text("User-agent: *\nDisallow: /") } else { Reply::html(PAGE) });
+    let world = World::new(|sent| {
+        if sent.path() == "/robots.txt" {
+            Reply::text("User-agent: *\nDisallow: /")
+        } else {
+            Reply::html(PAGE)
+        }
+    });
     world.ports.variables.set("robots", "off:own.example");
     let own = world.submit_url(Kind::Html, "https://www.own.example/");
     let other = world.submit_url(Kind::Html, "https://other.example/");
     world.run(drain(&world.ports, &Html)).unwrap();
-    assert_eq!((world.state(own).0, world.state(other).0), (State::Done, State::Failed));
-    assert!(!world.ports.http.urls().contains(&"https://www.own.example/robots.txt".to_owned()));
+    assert_eq!(
+        (world.state(own).0, world.state(other).0),
+        (State::Done, State::Failed)
+    );
+    assert!(
+        !world
+            .ports
+            .http
+            .urls()
+            .contains(&"https://www.own.example/robots.txt".to_owned())
+    );
 }
 
 #[test]
@@ -223,24 +368,50 @@ fn an_earlier_result_serves_while_it_is_young_and_by_its_validators_afterwards()
         bodies.push(html(&world, id));
     }
     assert!(bodies.iter().all(|body| body == PAGE));
-    let pages = world.ports.http.sent().into_iter().filter(|sent| sent.path() == "/").collect::<Vec<_>>();
+    let pages = world
+        .ports
+        .http
+        .sent()
+        .into_iter()
+        .filter(|sent| sent.path() == "/")
+        .collect::<Vec<_>>();
     assert_eq!(pages.len(), 2, "the second needed no request");
-    assert_eq!((pages[0].header("if-none-match"), pages[1].header("if-none-match")), (None, Some("\"v1\"")));
+    assert_eq!(
+        (
+            pages[0].header("if-none-match"),
+            pages[1].header("if-none-match")
+        ),
+        (None, Some("\"v1\""))
+    );
 }
 
 #[test]
 fn a_result_made_with_other_options_does_not_serve() {
-    let world = World::without_robots(|_| Reply::html("<p id=a>one one one</p><p id=b>two two two</p>"));
+    let world =
+        World::without_robots(|_| Reply::html("<p id=a>one one one</p><p id=b>two two two</p>"));
     let texts = ["#a", "#b", "#b"].map(|selector| {
         let mut request = world.request(Kind::Text, "https://a.example/");
         (request.max_age_s, request.selector) = (Some(1_000), Some(selector.to_owned()));
         let id = world.submit(&request);
         world.run(drain(&world.ports, &Text)).unwrap();
         let body = world.result(id).body;
-        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["text"].as_str().unwrap().trim().to_owned()
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["text"]
+            .as_str()
+            .unwrap()
+            .trim()
+            .to_owned()
     });
     assert_eq!(texts, ["one one one", "two two two", "two two two"]);
-    assert_eq!(world.ports.http.urls().iter().filter(|url| !url.ends_with("robots.txt")).count(), 2);
+    assert_eq!(
+        world
+            .ports
+            .http
+            .urls()
+            .iter()
+            .filter(|url| !url.ends_with("robots.txt"))
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -251,12 +422,26 @@ fn many_jobs_run_at_once_within_the_bound_and_share_statements() {
     }
     let _ = world.ports.sql.statements();
     let drained = world.run(drain(&world.ports, &Html)).unwrap();
-    assert_eq!((drained.claimed, drained.finished, drained.stale), (200, 200, 0));
-    assert!((20..=32).contains(&world.ports.http.open_max()), "{}", world.ports.http.open_max());
+    assert_eq!(
+        (drained.claimed, drained.finished, drained.stale),
+        (200, 200, 0)
+    );
+    assert!(
+        (20..=32).contains(&world.ports.http.open_max()),
+        "{}",
+        world.ports.http.open_max()
+    );
     let statements = world.ports.sql.statements();
-    let finishing = statements.iter().filter(|statement| statement.contains("INTO results")).count();
+    let finishing = statements
+        .iter()
+        .filter(|statement| statement.contains("INTO results"))
+        .count();
     assert!((13..=60).contains(&finishing), "{finishing}");
-    assert!(world.ports.clock.elapsed_ms() < 5_000, "{}", world.ports.clock.elapsed_ms());
+    assert!(
+        world.ports.clock.elapsed_ms() < 5_000,
+        "{}",
+        world.ports.clock.elapsed_ms()
+    );
 }
 
 #[test]
@@ -264,7 +449,10 @@ fn nothing_to_do_costs_one_read() {
     let world = World::without_robots(|_| Reply::html(PAGE));
     world.submit_url(Kind::Text, "https://a.example/");
     let _ = world.ports.sql.statements();
-    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap(), Drained::default());
+    assert_eq!(
+        world.run(drain(&world.ports, &Html)).unwrap(),
+        Drained::default()
+    );
     assert_eq!(world.ports.sql.statements().len(), 1);
     assert_eq!(world.ports.bell.rings_in_all(), 0);
 }
@@ -274,7 +462,12 @@ fn work_that_arrives_while_lingering_is_taken() {
     let world = World::without_robots(|_| Reply::html(PAGE));
     let first = world.submit_url(Kind::Html, "https://a.example/");
     let request = world.request(Kind::Html, "https://b.example/");
-    let limits = trawl_store::QueueLimits { tenant_max: 10, total_max: 10, host_in_flight_max: 4, host_gap_ms: 0 };
+    let limits = trawl_store::QueueLimits {
+        tenant_max: 10,
+        total_max: 10,
+        host_in_flight_max: 4,
+        host_gap_ms: 0,
+    };
     let late = async {
         world.ports.clock.sleep(Duration::from_millis(100)).await;
         world.store().submit(&request, &limits).await.unwrap();
@@ -293,7 +486,14 @@ fn a_cancelled_job_is_thrown_away_and_tells_nobody() {
         world.store().cancel(world.account, id).await.unwrap();
     };
     let (drained, _) = world.run(async { futures::join!(drain(&world.ports, &Html), cancel) });
-    assert_eq!(drained.unwrap(), Drained { claimed: 1, stale: 1, ..Drained::default() });
+    assert_eq!(
+        drained.unwrap(),
+        Drained {
+            claimed: 1,
+            stale: 1,
+            ..Drained::default()
+        }
+    );
     assert_eq!(world.state(id).0, State::Cancelled);
     assert_eq!(world.ports.bell.rings(CALLBACK_QUEUE), 0);
 }
@@ -310,23 +510,49 @@ fn a_short_lease_is_renewed_while_the_page_is_slow() {
         }
     };
     let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), sweeps) });
-    assert_eq!(drained.unwrap(), Drained { claimed: 1, finished: 1, ..Drained::default() });
-    assert_eq!((world.state(id).0, world.message(id).crash_count), (State::Done, 0));
+    assert_eq!(
+        drained.unwrap(),
+        Drained {
+            claimed: 1,
+            finished: 1,
+            ..Drained::default()
+        }
+    );
+    assert_eq!(
+        (world.state(id).0, world.message(id).crash_count),
+        (State::Done, 0)
+    );
 }
 
 #[test]
 fn what_was_in_flight_in_a_crash_runs_alone_and_first() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_millis(100)));
-    let crashed = [0, 1, 2].map(|n| world.submit_url(Kind::Html, &format!("https://c{n}.example/")));
-    assert_eq!(world.run(world.store().claim(Kind::Html, 10, "dies", 60)).unwrap().len(), 3);
+    let crashed =
+        [0, 1, 2].map(|n| world.submit_url(Kind::Html, &format!("https://c{n}.example/")));
+    assert_eq!(
+        world
+            .run(world.store().claim(Kind::Html, 10, "dies", 60))
+            .unwrap()
+            .len(),
+        3
+    );
     world.elapse(Duration::from_secs(61));
     assert_eq!(world.run(world.store().rescue()).unwrap().requeued, 3);
     for n in 0..5 {
         world.submit_url(Kind::Html, &format!("https://n{n}.example/"));
     }
     world.run(drain(&world.ports, &Html)).unwrap();
-    let urls: Vec<_> = world.ports.http.urls().into_iter().filter(|url| !url.ends_with("robots.txt")).collect();
-    assert!(urls[..3].iter().all(|url| url.starts_with("https://c")), "{urls:?}");
+    let urls: Vec<_> = world
+        .ports
+        .http
+        .urls()
+        .into_iter()
+        .filter(|url| !url.ends_with("robots.txt"))
+        .collect();
+    assert!(
+        urls[..3].iter().all(|url| url.starts_with("https://c")),
+        "{urls:?}"
+    );
     assert_eq!(urls.len(), 8);
     assert!(crashed.iter().all(|id| world.state(*id).0 == State::Done));
 }
@@ -340,12 +566,29 @@ fn a_stop_gives_unfinished_jobs_back_without_counting_the_attempt() {
         world.ports.variables.set("stopping", "1");
     };
     let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), stop) });
-    assert_eq!(drained.unwrap(), Drained { claimed: 2, released: 2, ..Drained::default() });
+    assert_eq!(
+        drained.unwrap(),
+        Drained {
+            claimed: 2,
+            released: 2,
+            ..Drained::default()
+        }
+    );
     for id in ids {
-        assert_eq!((world.state(id).0, world.message(id).attempts), (State::Queued, 0));
+        assert_eq!(
+            (world.state(id).0, world.message(id).attempts),
+            (State::Queued, 0)
+        );
     }
-    assert!(world.ports.clock.elapsed_ms() < 10_000, "the host waits ten seconds");
-    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap(), Drained::default(), "nothing is claimed any more");
+    assert!(
+        world.ports.clock.elapsed_ms() < 10_000,
+        "the host waits ten seconds"
+    );
+    assert_eq!(
+        world.run(drain(&world.ports, &Html)).unwrap(),
+        Drained::default(),
+        "nothing is claimed any more"
+    );
 }
 
 #[test]
@@ -359,7 +602,11 @@ fn results_outlast_a_locked_database() {
     let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), lock) });
     drop(drained);
     assert_eq!(world.state(id), (State::Done, None));
-    assert_eq!(world.ports.http.urls().len(), 2, "the page was fetched once");
+    assert_eq!(
+        world.ports.http.urls().len(),
+        2,
+        "the page was fetched once"
+    );
 }
 
 #[test]
@@ -369,7 +616,11 @@ fn an_invocation_hands_over_when_its_time_is_used() {
         world.submit_url(Kind::Html, &format!("https://h{n}.example/"));
     }
     let drained = world.run(drain(&world.ports, &Html)).unwrap();
-    assert!((64..150).contains(&drained.finished), "{}", drained.finished);
+    assert!(
+        (64..150).contains(&drained.finished),
+        "{}",
+        drained.finished
+    );
     assert_eq!(drained.finished, drained.claimed);
     assert!(world.ports.clock.elapsed_ms() < 31_000);
     assert_eq!(world.ports.bell.rings(TYPE_2_QUEUE), 1);

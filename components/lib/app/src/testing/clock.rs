@@ -34,7 +34,6 @@ impl VirtualClock {
     }
 
     /// The time of day for whoever can't hold the clock itself, such as a function of a database.
-    #[must_use]
     pub fn reader(&self) -> impl Fn() -> i64 + Send + Sync + 'static {
         let elapsed_ms = Arc::clone(&self.0.elapsed_ms);
         move || epoch_ms(&elapsed_ms)

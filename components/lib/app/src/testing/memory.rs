@@ -21,13 +21,23 @@ impl Memory {
         let connection = Connection::open_in_memory().unwrap();
         let now_ms = clock.reader();
         connection
-            .create_scalar_function("unixepoch", 1, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS, move |_| {
-                // Half a millisecond up, so that cutting to milliseconds gives back the same number.
-                #[expect(clippy::cast_precision_loss, reason = "times of this century fit")]
-                Ok((now_ms() as f64 + 0.5) / 1_000.0)
-            })
+            .create_scalar_function(
+                "unixepoch",
+                1,
+                FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS,
+                move |_| {
+                    // Half a millisecond up, so that cutting to milliseconds gives back the same number.
+                    #[expect(clippy::cast_precision_loss, reason = "times of this century fit")]
+                    Ok((now_ms() as f64 + 0.5) / 1_000.0)
+                },
+            )
             .unwrap();
-        Self { connection, clock: clock.clone(), statements: RefCell::default(), failures: Cell::new(0) }
+        Self {
+            connection,
+            clock: clock.clone(),
+            statements: RefCell::default(),
+            failures: Cell::new(0),
+        }
     }
 
     /// The statements run since the last call.
@@ -42,16 +52,27 @@ impl Memory {
 
     /// One number out of the database.
     pub(crate) fn number(&self, statement: &str) -> i64 {
-        self.connection.query_row(statement, [], |row| row.get(0)).unwrap()
+        self.connection
+            .query_row(statement, [], |row| row.get(0))
+            .unwrap()
     }
 
     fn execute(&self, statement: &str, params: Vec<Value>) -> rusqlite::Result<Rows> {
         let mut prepared = self.connection.prepare_cached(statement)?;
-        let columns: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
-        let mut found = prepared.query(rusqlite::params_from_iter(params.into_iter().map(stored)))?;
+        let columns: Vec<String> = prepared
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let mut found =
+            prepared.query(rusqlite::params_from_iter(params.into_iter().map(stored)))?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {
-            rows.push((0..columns.len()).map(|at| row.get_ref(at).map(value)).collect::<Result<_, _>>()?);
+            rows.push(
+                (0..columns.len())
+                    .map(|at| row.get_ref(at).map(value))
+                    .collect::<Result<_, _>>()?,
+            );
         }
         Ok(Rows { columns, rows })
     }
@@ -66,7 +87,8 @@ impl Sql for Memory {
             self.failures.set(left);
             return Err(SqlError::Busy("database is locked".to_owned()));
         }
-        self.execute(statement, params).map_err(|error| SqlError::classify(&error.to_string()))
+        self.execute(statement, params)
+            .map_err(|error| SqlError::classify(&error.to_string()))
     }
 }
 

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, Mode, State};
-use trawl_store::{Created, Message, NewMessage, QueueLimits, Registration, ResultLookup, Store, StoredResult, Submitted};
+use trawl_store::{
+    Created, Message, NewMessage, QueueLimits, Registration, ResultLookup, Store, StoredResult,
+    Submitted,
+};
 use url::Url;
 
 use super::{FakePorts, Memory, Reply, Sent, VirtualClock, run};
@@ -23,7 +26,11 @@ impl World {
         let store = Store::new(&ports.sql);
         let account = run(&ports.clock, async {
             store.migrate().await.unwrap();
-            match store.create_account("a@example.org", "a@example.org", "hash", Registration::Open).await.unwrap() {
+            match store
+                .create_account("a@example.org", "a@example.org", "hash", Registration::Open)
+                .await
+                .unwrap()
+            {
                 Created::Account(account) => account,
                 other => panic!("{other:?}"),
             }
@@ -34,7 +41,13 @@ impl World {
 
     /// A world where robots.txt is missing everywhere.
     pub(crate) fn without_robots(serve: impl Fn(&Sent) -> Reply + 'static) -> Self {
-        Self::new(move |sent| if sent.path() == "/robots.txt" { Reply::status(404) } else { serve(sent) })
+        Self::new(move |sent| {
+            if sent.path() == "/robots.txt" {
+                Reply::status(404)
+            } else {
+                serve(sent)
+            }
+        })
     }
 
     pub(crate) fn store(&self) -> Store<'_, Memory> {
@@ -69,7 +82,12 @@ impl World {
     }
 
     pub(crate) fn submit(&self, message: &NewMessage) -> MessageId {
-        let limits = QueueLimits { tenant_max: 10_000, total_max: 10_000, host_in_flight_max: 4, host_gap_ms: 0 };
+        let limits = QueueLimits {
+            tenant_max: 10_000,
+            total_max: 10_000,
+            host_in_flight_max: 4,
+            host_gap_ms: 0,
+        };
         match self.run(self.store().submit(message, &limits)).unwrap() {
             Submitted::Accepted(id) => id,
             other => panic!("{other:?}"),
@@ -81,7 +99,9 @@ impl World {
     }
 
     pub(crate) fn message(&self, id: MessageId) -> Message {
-        self.run(self.store().message(self.account, id)).unwrap().unwrap()
+        self.run(self.store().message(self.account, id))
+            .unwrap()
+            .unwrap()
     }
 
     /// The state, and the code of the last error.

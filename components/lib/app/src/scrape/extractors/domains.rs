@@ -29,9 +29,13 @@ impl Extractor for Domains {
     fn extract(&self, job: &Job, page: Page) -> Result<Extracted, JobError> {
         let form = form(Kind::Domains, &page)?;
         let decoded = decode(&page, form);
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers: Vec<_> =
-            page.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers: Vec<_> = page
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+            .collect();
         let result = related_domains(&decoded.text, &page.final_url, &page.redirects, &headers);
         // The URL as the owner wrote it, and the limit that cut the list if one did.
         let document = Document {
@@ -43,7 +47,10 @@ impl Extractor for Domains {
             },
             truncated: result.truncated,
         };
-        Ok(Extracted { body: json(&document)?, meta: "{}".to_owned() })
+        Ok(Extracted {
+            body: json(&document)?,
+            meta: "{}".to_owned(),
+        })
     }
 }
 

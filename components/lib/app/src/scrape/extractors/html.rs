@@ -41,7 +41,12 @@ impl Extractor for Html {
         };
         let body = changed.unwrap_or_else(|| std::mem::take(&mut page.body));
         let headers = page.headers.iter();
-        let headers = headers.map(|(name, value)| (name.as_str().into(), String::from_utf8_lossy(value.as_bytes())));
+        let headers = headers.map(|(name, value)| {
+            (
+                name.as_str().into(),
+                String::from_utf8_lossy(value.as_bytes()),
+            )
+        });
         let meta = HtmlMeta {
             url: job.request_url.as_str().into(),
             charset: charset.into(),

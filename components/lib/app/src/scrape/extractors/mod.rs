@@ -28,7 +28,11 @@ fn declared_charset(page: &Page) -> Option<String> {
 
 /// What is known about the page's encoding beside its bytes.
 fn hints<'a>(page: &'a Page, http_charset: Option<&'a str>, form: Form) -> Hints<'a> {
-    Hints { http_charset, tld: charset::tld(&page.final_url), form }
+    Hints {
+        http_charset,
+        tld: charset::tld(&page.final_url),
+        form,
+    }
 }
 
 /// The page's bytes as text, as a browser would read them.
