@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use futures::future::join;
 use http::StatusCode;
 use trawl_core::email::Email;
+use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{PASSWORD_BYTES_MAX, TOKEN_LIFE_S};
 use trawl_core::problem::{Code, Problem};
 use trawl_wire::account::TokenAnswer;
@@ -63,18 +64,7 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         .await
         .map_err(unavailable)?;
     if is_outdated {
-        let hash = exchange
-            .hashes
-            .hash(
-                exchange.ports.clock(),
-                exchange.ports.random(),
-                &credentials.password,
-            )
-            .await?;
-        store
-            .set_password_hash(account.id, &hash)
-            .await
-            .map_err(unavailable)?;
+        rehash(exchange, account.id, &credentials.password).await;
     }
     let token = keys.signing.issue(
         account.id.0,
@@ -86,6 +76,16 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         expires_in: i64::from(TOKEN_LIFE_S),
     };
     Ok(json(StatusCode::OK, &answer).private())
+}
+
+/// Brings an old hash to today's parameters. The login stands whether or not it works; the next one tries again.
+async fn rehash<P: Ports>(exchange: &Exchange<'_, P>, account: AccountId, password: &str) {
+    let (clock, random) = (exchange.ports.clock(), exchange.ports.random());
+    if let Ok(hash) = exchange.hashes.hash(clock, random, password).await
+        && let Err(error) = exchange.store().set_password_hash(account, &hash).await
+    {
+        eprintln!("a password hash could not be brought up to date: {error}");
+    }
 }
 
 /// Keyed on the name as sent, whether or not it exists, and on the address: neither tells who has an account.

@@ -260,3 +260,36 @@ fn webhook_secrets_stay_until_they_are_rotated() {
     assert_ne!(secret(), first);
     assert_eq!(rotated.json()["secret"], secret());
 }
+
+#[test]
+fn an_old_hash_is_brought_up_to_date_at_the_next_login() {
+    use argon2::password_hash::{PasswordHasher, SaltString};
+    let server = Server::new();
+    let weak = argon2::Argon2::new(
+        argon2::Algorithm::Argon2id,
+        argon2::Version::V0x13,
+        argon2::Params::new(8, 1, 1, None).unwrap(),
+    );
+    let salt = SaltString::encode_b64(b"0123456789abcdef").unwrap();
+    let hash = weak
+        .hash_password(PASSWORD.as_bytes(), &salt)
+        .unwrap()
+        .to_string();
+    let stored = || {
+        let found = server
+            .world
+            .run(server.world.store().account_by_email_key("a@example.org"));
+        found.unwrap().unwrap().password_hash
+    };
+    let account = server.world.account;
+    let set = server.world.store();
+    server
+        .world
+        .run(set.set_password_hash(account, &hash))
+        .unwrap();
+    assert_eq!(server.log_in("a@example.org", PASSWORD).status, 200);
+    assert!(stored().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    let fresh = stored();
+    assert_eq!(server.log_in("a@example.org", PASSWORD).status, 200);
+    assert_eq!(stored(), fresh, "a hash of today stays");
+}
