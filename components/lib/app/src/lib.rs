@@ -4,8 +4,8 @@
     reason = "a component is one thread; the futures need not be Send"
 )]
 
-pub mod callback;
 pub mod api;
+pub mod callback;
 pub mod channels;
 pub mod decode;
 pub mod dispatch;
