@@ -33,10 +33,12 @@ up: build ## build all that is needed and serve on 127.0.0.1:3000
 	exec $(TRAWL) up $(RUN_ARGS)
 
 setup-tests: setup
-	@.ci/install redis-server redis-server
+	@[ -d "$$(rustc --print sysroot)/share/doc/rust/html/book" ] || rustup component add rust-docs
+	.ci/install redis-server redis-server
 
 test: build setup-tests ## set up everything and pass every test
 	@cargo test --locked --release --no-fail-fast
+	if [ -n "$${SPIN:-}" ]; then cargo test --locked --release -p trawl-e2e --test flow -- --ignored; else echo "SKIPPED under_spin_up: set SPIN to a spin 4.1 binary to run the flow under it"; fi
 
 setup-check: setup
 	@rustup component list --installed | grep -q '^clippy' || rustup component add clippy
