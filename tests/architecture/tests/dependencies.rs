@@ -31,7 +31,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         }
         "trawl-app" => &["trawl-core", "trawl-extract", "trawl-wire", "trawl-store"],
         "trawl-spin" => &["trawl-core", "trawl-wire", "trawl-store", "trawl-app"],
-        "trawl-sqlite" => &[],
+        "trawl-sqlite" => &["trawl-core"],
         "trawl-nodes" => &["trawl-wire"],
         "trawl" => &[
             "trawl-core",

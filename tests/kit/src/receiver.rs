@@ -150,11 +150,14 @@ impl Drop for Receiver {
 async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    let body = body
+    // A sender that was killed in the middle has called nobody: only a whole request is a callback.
+    let Ok(body) = body
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    else {
+        return plain(400);
+    };
     let reply = {
         let mut inner = inner.lock().unwrap();
         let slot = inner.in_flight.entry(path.clone()).or_default();
@@ -204,6 +207,11 @@ async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Respons
     response
         .body(Full::new(Bytes::new()).map_err(|e| match e {}).boxed())
         .unwrap()
+}
+
+fn plain(status: u16) -> Response<Body> {
+    let body = Full::new(Bytes::new()).map_err(|e| match e {}).boxed();
+    Response::builder().status(status).body(body).unwrap()
 }
 
 fn verifies(secret: &str, headers: &http::HeaderMap, body: &[u8]) -> bool {
