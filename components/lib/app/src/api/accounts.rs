@@ -8,7 +8,7 @@ use trawl_core::limits::account::{KEY_NAME_CHARS_MAX, KEYS_MAX};
 use trawl_core::password_policy;
 use trawl_core::problem::{Code, Problem};
 use trawl_core::webhook_signature::{SECRET_BYTES, show_secret};
-use trawl_store::{ApiKey, Created, Registration};
+use trawl_store::{ApiKey, Created, Registration, Secrets};
 use trawl_wire::Timestamp;
 use trawl_wire::account::{KeyView, NewKey, Said, SecretAnswer};
 use trawl_wire::message::List;
@@ -18,7 +18,7 @@ use super::answer::{json, no_content, unavailable};
 use super::body::bad_field;
 use super::caller::{KEY_PREFIX, digest};
 use super::route::Route;
-use super::{Exchange, Handled, login, nothing_here};
+use super::{Answer, Exchange, Handled, login, nothing_here};
 use crate::ports::{Ports, Random as _};
 
 pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_>) -> Handled {
@@ -174,13 +174,7 @@ async fn webhook_secret<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         .webhook_secrets(account, &fresh_secret(exchange))
         .await
         .map_err(unavailable)?;
-    Ok(json(
-        StatusCode::OK,
-        &SecretAnswer {
-            secret: &show_secret(&secrets.current),
-        },
-    )
-    .private())
+    Ok(shown(&secrets))
 }
 
 async fn rotate_webhook_secret<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
@@ -190,13 +184,12 @@ async fn rotate_webhook_secret<P: Ports>(exchange: &Exchange<'_, P>) -> Handled 
         .rotate_webhook_secret(account, &fresh_secret(exchange))
         .await
         .map_err(unavailable)?;
-    Ok(json(
-        StatusCode::OK,
-        &SecretAnswer {
-            secret: &show_secret(&secrets.current),
-        },
-    )
-    .private())
+    Ok(shown(&secrets))
+}
+
+fn shown(secrets: &Secrets) -> Answer {
+    let secret = &show_secret(&secrets.current);
+    json(StatusCode::OK, &SecretAnswer { secret }).private()
 }
 
 fn fresh_secret<P: Ports>(exchange: &Exchange<'_, P>) -> [u8; SECRET_BYTES] {
