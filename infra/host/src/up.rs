@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use trawl_balance::{Balancer, Body, Handler, Operator, ServerLimits, serve};
 use trawl_core::limits::host as limits;
 
@@ -104,12 +106,14 @@ fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
     } else {
         &options.tuning.log
     };
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+    let filter: Targets = filter
+        .parse()
         .map_err(|error| anyhow::anyhow!("--log {filter}: {error}"))?;
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let to_stderr = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::io::stderr);
+    let _ = tracing_subscriber::registry()
+        .with(to_stderr.with_filter(filter))
         .try_init();
     Ok(())
 }
