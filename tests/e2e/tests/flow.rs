@@ -111,15 +111,18 @@ async fn redis_producers() {
 }
 
 fn dead_requests(host: &Host) -> i64 {
-    let output = std::process::Command::new("python3")
-        .args(["-c", "import sqlite3,sys;print(sqlite3.connect(sys.argv[1]).execute('select count(*) from dead_requests where reason<>\"\"').fetchone()[0])"])
-        .arg(host.state_directory().join("trawl.db"))
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .unwrap_or(-1)
+    let database = rusqlite::Connection::open_with_flags(
+        host.state_directory().join("trawl.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )
+    .expect("the host's database");
+    database
+        .query_row(
+            "SELECT count(*) FROM dead_requests WHERE reason <> ''",
+            [],
+            |row| row.get(0),
+        )
+        .expect("the table of the contract")
 }
 
 /// What was accepted before a kill is finished after a start on the same state directory.
