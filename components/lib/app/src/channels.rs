@@ -1,5 +1,7 @@
 //! Names of the doorbell's channels, as in the contract.
 
+use trawl_core::state::Kind;
+
 /// Requests from Redis producers.
 pub const DATA_QUEUE: &str = "data_queue";
 /// Rings the dispatcher.
@@ -14,3 +16,13 @@ pub const TYPE_3_QUEUE: &str = "type_3_queue";
 pub const CALLBACK_QUEUE: &str = "callback_queue";
 /// The clock, once a second.
 pub const TICK: &str = "tick";
+
+/// The channel of the scraper for `kind`.
+#[must_use]
+pub const fn channel_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => TYPE_1_QUEUE,
+        Kind::Html => TYPE_2_QUEUE,
+        Kind::Domains => TYPE_3_QUEUE,
+    }
+}

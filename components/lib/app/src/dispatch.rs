@@ -6,10 +6,9 @@ use trawl_core::limits::sweep::{
     CHORES_EVERY_MS, PURGE_EVERY_MS, PURGE_ROWS_MAX, RESCUE_EVERY_MS, RESCUE_SPREAD_PERCENT,
     TICK_LATE_MS,
 };
-use trawl_core::state::Kind;
 use trawl_store::{Rescued, Store, StoreError};
 
-use crate::channels::{CALLBACK_QUEUE, TYPE_1_QUEUE, TYPE_2_QUEUE, TYPE_3_QUEUE};
+use crate::channels::{CALLBACK_QUEUE, channel_of};
 use crate::ports::{Bell as _, Clock as _, Ports, Variables as _};
 use crate::settings::KeepingSettings;
 
@@ -24,16 +23,6 @@ pub struct Dispatched {
     pub callbacks_rescued: Rescued,
     /// Old rows removed.
     pub purged: u64,
-}
-
-/// The channel of the scraper for `kind`.
-#[must_use]
-pub const fn channel_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => TYPE_1_QUEUE,
-        Kind::Html => TYPE_2_QUEUE,
-        Kind::Domains => TYPE_3_QUEUE,
-    }
 }
 
 thread_local! {
@@ -119,9 +108,10 @@ const fn mix(value: u64) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use trawl_core::state::State;
+    use trawl_core::state::{Kind, State};
 
     use super::*;
+    use crate::channels::TYPE_2_QUEUE;
     use crate::scrape::{Html, drain};
     use crate::testing::{Reply, World};
 

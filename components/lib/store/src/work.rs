@@ -40,6 +40,15 @@ pub struct Job {
     pub deadline_ms: i64,
 }
 
+/// Work that can be claimed and that nobody is known to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unattended {
+    /// Kinds with claimable messages of which none is being worked on.
+    pub kinds: Vec<Kind>,
+    /// A callback can be claimed.
+    pub callbacks: bool,
+}
+
 /// The result of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -216,6 +225,22 @@ impl<S: Sql> Store<'_, S> {
             .iter()
             .map(|row| kind(row, 0))
             .collect()
+    }
+
+    /// What waits for a worker that nobody has woken: for whoever ends a job to ring for.
+    pub async fn unattended(&self) -> Result<Unattended, StoreError> {
+        const CALLBACKS: i64 = 4;
+        let rows = self
+            .run(include_str!("../sql/unattended.sql"), vec![])
+            .await?;
+        let mut unattended = Unattended::default();
+        for row in rows.iter() {
+            match row.get::<i64>(0)? {
+                CALLBACKS => unattended.callbacks = true,
+                _ => unattended.kinds.push(kind(row, 0)?),
+            }
+        }
+        Ok(unattended)
     }
 
     pub(crate) async fn due(&self) -> Result<Due, StoreError> {

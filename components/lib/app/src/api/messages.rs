@@ -172,7 +172,11 @@ pub(super) fn view(message: &Message) -> MessageView<'_> {
         kind: message.kind as u8,
         priority: message.priority,
         status: message.state.as_str(),
-        is_processed: matches!(message.state, State::Done | State::Failed),
+        // As the column says: nothing more will be done with it, unless its owner asks.
+        is_processed: matches!(
+            message.state,
+            State::Done | State::Failed | State::Cancelled
+        ),
         is_processing: message.state == State::Processing,
         date_added: Timestamp(message.date_added),
         date_process_complete: message.date_process_complete.map(Timestamp),

@@ -19,7 +19,7 @@ use super::attempt::{Outcome, Scraper};
 use super::extractor::Extractor;
 use super::leases::Leases;
 use super::record::{Recorded, record_failure, record_results};
-use crate::channels::CALLBACK_QUEUE;
+use crate::channels::{CALLBACK_QUEUE, channel_of};
 use crate::ports::{Bell as _, Clock as _, Ports};
 use crate::settings::{ScraperSettings, stop_was_asked};
 
@@ -64,17 +64,24 @@ pub async fn drain<P: Ports, E: Extractor>(
     let mut drain = Drain::new(&scraper);
     drain.run().await;
     if drain.leaves_work() {
-        ports.bell().ring(extractor.channel()).await;
+        ports.bell().ring(channel_of(extractor.kind())).await;
     }
     drain.ended()
 }
 
-/// Rings when a callback waits. A ring starts an instance, so it is worth a read to know.
-async fn ring_callbacks<P: Ports, E: Extractor>(
+/// Rings for callbacks, and for other kinds whose turn came: a host's slots are shared, so what ends here may let another
+/// kind's row start, and without a ring that row would wait for the clock. A ring starts an instance, so it is worth a
+/// read to know.
+async fn ring_others<P: Ports, E: Extractor>(
     scraper: &Scraper<'_, P, E>,
 ) -> Result<(), StoreError> {
-    if scraper.store().callbacks_waiting().await? {
+    let unattended = scraper.store().unattended().await?;
+    if unattended.callbacks {
         scraper.ports.bell().ring(CALLBACK_QUEUE).await;
+    }
+    let own = scraper.extractor.kind();
+    for kind in unattended.kinds.into_iter().filter(|kind| *kind != own) {
+        scraper.ports.bell().ring(channel_of(kind)).await;
     }
     Ok(())
 }
@@ -289,9 +296,12 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         let Some(waiting) = self.unless_broken(waiting) else {
             return;
         };
-        if waiting.contains(&self.scraper.extractor.kind()) {
+        let own = self.scraper.extractor.kind();
+        if waiting.contains(&own) {
             self.dry = false;
         }
+        // A row of a host that keeps a pace becomes ready by time alone, with nothing ending at that moment.
+        self.ring_due |= waiting.iter().any(|kind| *kind != own);
         if self.is_idle() {
             self.looks_in_vain += 1;
         }
@@ -486,7 +496,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         let scraper = self.scraper;
         self.start(async move {
             // A ring that fails is made up for by the clock.
-            let _ = ring_callbacks(scraper).await;
+            let _ = ring_others(scraper).await;
             // Rings are coalesced: asking again sooner would be a read for nothing.
             scraper.sleep_ms(RING_EVERY_MS).await;
             Event::Rung

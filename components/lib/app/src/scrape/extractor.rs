@@ -10,9 +10,6 @@ pub trait Extractor {
     /// Which jobs it takes.
     fn kind(&self) -> Kind;
 
-    /// The channel that rings for such jobs.
-    fn channel(&self) -> &'static str;
-
     /// Whether a stored result with this `meta` was made with the options of `job`, so that it can serve again.
     fn is_same_request(&self, job: &Job, meta: &str) -> bool;
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use trawl_core::ids::MessageId;
 use trawl_core::state::{Kind, State};
+use trawl_store::{QueueLimits, Submitted};
 use trawl_wire::result::{HtmlMeta, TextParts};
 
 use super::{Domains, Drained, Html, Text, drain};
-use crate::channels::{CALLBACK_QUEUE, TYPE_2_QUEUE};
+use crate::channels::{CALLBACK_QUEUE, TYPE_1_QUEUE, TYPE_2_QUEUE};
 use crate::ports::{Clock as _, SendError};
 use crate::testing::{Reply, Sent, World};
 
@@ -444,6 +445,29 @@ fn many_jobs_run_at_once_within_the_bound_and_share_statements() {
     );
 }
 
+/// A host's slots are shared by the types, and with a gap only one row is armed at a time: the worker of one type rings for
+/// the other when its turn comes, since the clock would make of ten pages a second one.
+#[test]
+fn a_hosts_next_page_of_another_type_is_rung_for() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    let paced = QueueLimits {
+        tenant_max: 10_000,
+        total_max: 10_000,
+        host_in_flight_max: 4,
+        host_gap_ms: 100,
+    };
+    for kind in [Kind::Html, Kind::Text, Kind::Html] {
+        let message = world.request(kind, "https://a.example/");
+        let submitted = world.run(world.store().submit(&message, &paced)).unwrap();
+        assert!(matches!(submitted, Submitted::Accepted(_)), "{submitted:?}");
+    }
+    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap().finished, 1);
+    assert!(world.ports.bell.rings(TYPE_1_QUEUE) >= 1);
+    let rings = world.ports.bell.rings(TYPE_2_QUEUE);
+    assert_eq!(world.run(drain(&world.ports, &Text)).unwrap().finished, 1);
+    assert!(world.ports.bell.rings(TYPE_2_QUEUE) > rings);
+}
+
 #[test]
 fn nothing_to_do_costs_one_read() {
     let world = World::without_robots(|_| Reply::html(PAGE));
@@ -462,7 +486,7 @@ fn work_that_arrives_while_lingering_is_taken() {
     let world = World::without_robots(|_| Reply::html(PAGE));
     let first = world.submit_url(Kind::Html, "https://a.example/");
     let request = world.request(Kind::Html, "https://b.example/");
-    let limits = trawl_store::QueueLimits {
+    let limits = QueueLimits {
         tenant_max: 10,
         total_max: 10,
         host_in_flight_max: 4,

@@ -17,10 +17,6 @@ impl Extractor for Domains {
         Kind::Domains
     }
 
-    fn channel(&self) -> &'static str {
-        crate::channels::TYPE_3_QUEUE
-    }
-
     /// Mode and selector mean nothing to a list of domains.
     fn is_same_request(&self, _job: &Job, _meta: &str) -> bool {
         true

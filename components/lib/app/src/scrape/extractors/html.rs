@@ -20,10 +20,6 @@ impl Extractor for Html {
         Kind::Html
     }
 
-    fn channel(&self) -> &'static str {
-        crate::channels::TYPE_2_QUEUE
-    }
-
     /// Mode and selector mean nothing to a whole page.
     fn is_same_request(&self, _job: &Job, _meta: &str) -> bool {
         true

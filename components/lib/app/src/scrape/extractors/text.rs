@@ -47,10 +47,6 @@ impl Extractor for Text {
         Kind::Text
     }
 
-    fn channel(&self) -> &'static str {
-        crate::channels::TYPE_1_QUEUE
-    }
-
     fn is_same_request(&self, job: &Job, meta: &str) -> bool {
         serde_json::from_str::<Options<'_>>(meta).is_ok_and(|options| options == Options::of(job))
     }
