@@ -24,7 +24,8 @@ pub(crate) fn parts(
 ) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
     let cache = cache(options);
     let codes = locate(&cache, manifest, engine)?;
-    if codes.iter().any(|(_, code)| !code.is_kept()) {
+    // A process that was started to compile must never start another one to do it.
+    if !options.tuning.precompile && codes.iter().any(|(_, code)| !code.is_kept()) {
         compile_apart();
     }
     let linker = links::linker(engine)?;
