@@ -38,7 +38,9 @@ setup-tests: setup
 
 test: build setup-tests ## set up everything and pass every test
 	@cargo test --locked --release --no-fail-fast
-	if [ -n "$${SPIN:-}" ]; then cargo test --locked --release -p trawl-e2e --test flow -- --ignored; else echo "SKIPPED under_spin_up: set SPIN to a spin 4.1 binary to run the flow under it"; fi
+	if [ -z "$${SPIN:-}" ]; then echo "SKIPPED under_spin: set SPIN to a spin 4.1 binary to run the end-to-end suite under it"; exit 0; fi
+	cargo test --locked --release -p trawl-e2e --test flow -- --ignored under_spin
+	TRAWL_TESTS_UNDER_SPIN=1 cargo test --locked --release -p trawl-e2e --test pages --test wrong_input
 
 setup-check: setup
 	@rustup component list --installed | grep -q '^clippy' || rustup component add clippy

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
 use trawl_kit::origin::Origin;
-use trawl_kit::receiver::{Received, Receiver};
+use trawl_kit::receiver::{Received, Receiver, Reply};
 
 /// How long a job may take in a test; the machines are shared and slow.
 pub const DEADLINE: Duration = Duration::from_secs(40);
@@ -97,6 +97,65 @@ pub async fn whole_flow(base: &str) {
             deliveries.text()
         );
     }
+}
+
+/// What a node may want later: a page once more, a page no longer, and a receiver that was down for a moment.
+pub async fn second_thoughts(base: &str) {
+    let scene = Scene::set(base).await;
+    let message = scene.scrape(2, "/odd/plain").await;
+    let id = message["id"].as_i64().unwrap();
+    let first = scene.callback(id).await;
+    let asked = scene
+        .node
+        .post(&format!("/messages/{id}/retry"), &json!({}))
+        .await;
+    assert_eq!(asked.status, 202, "{}", asked.text());
+    let again = eventually("the page was fetched once more", DEADLINE, || async {
+        scene.receiver.for_message(id).into_iter().nth(1)
+    })
+    .await;
+    assert_eq!(again.verified, Some(true), "{again:?}");
+    assert_ne!(
+        first.webhook_id, again.webhook_id,
+        "a retry is another event"
+    );
+    assert_eq!(scene.origin.hits("/odd/plain"), 2);
+
+    let path = "/odd/stall";
+    let unwanted = scene
+        .node
+        .submit(&json!({"request_url": scene.origin.url(path), "type": 2, "callback_url": scene.receiver.url("/hook")}))
+        .await;
+    eventually("the page is being fetched", DEADLINE, || async {
+        (scene.origin.hits(path) > 0).then_some(())
+    })
+    .await;
+    let cancelled = scene
+        .node
+        .send("DELETE", &format!("/messages/{unwanted}"), &[], "")
+        .await;
+    assert_eq!(cancelled.status, 204, "{}", cancelled.text());
+    let message = scene.node.message(unwanted).await;
+    assert_eq!(message["status"], "cancelled", "{message}");
+
+    scene.receiver.script("/moody", [Reply::status(500)]);
+    let body = json!({"request_url": scene.origin.url("/odd/gzip"), "type": 1, "callback_url": scene.receiver.url("/moody")});
+    let id = scene.node.submit(&body).await;
+    let calls = eventually("the callback came a second time", DEADLINE, || async {
+        let calls = scene.receiver.for_message(id);
+        (calls.len() == 2).then_some(calls)
+    })
+    .await;
+    assert_eq!(
+        (calls[0].answered, calls[1].answered),
+        (500, 204),
+        "{calls:?}"
+    );
+    assert_eq!(
+        calls[0].webhook_id, calls[1].webhook_id,
+        "one event keeps its id"
+    );
+    assert_eq!(scene.receiver.for_message(unwanted).len(), 0);
 }
 
 fn check_message(scene: &Scene, kind: u8, message: &Value) {

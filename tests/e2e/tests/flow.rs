@@ -7,11 +7,12 @@
     reason = "a test that cannot go on fails with a sentence"
 )]
 
+mod under_spin;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
-use trawl_e2e::{DEADLINE, Scene, whole_flow};
+use trawl_e2e::{DEADLINE, Scene, second_thoughts, whole_flow};
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
@@ -22,6 +23,7 @@ use trawl_kit::redis::RedisServer;
 async fn embedded() {
     let host = Host::start().await;
     whole_flow(host.base()).await;
+    second_thoughts(host.base()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,8 +61,12 @@ async fn replicas_share_the_requests_and_say_who_they_are() {
 /// A durable producer pushes to the list and then publishes an empty message; a plain one publishes the body.
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_producers() {
+    producers(HostOptions::default()).await;
+}
+
+async fn producers(options: HostOptions) {
     let redis = RedisServer::start().await;
-    let host = Host::start_with(HostOptions::default().with(&["--redis", &redis.url()])).await;
+    let host = Host::start_with(options.with(&["--redis", &redis.url()])).await;
     let node = Node::log_in(host.base(), "node@example.org").await;
     let origin = Origin::start().await;
     let request = |path: &str, label: &str| {
@@ -112,7 +118,7 @@ async fn redis_producers() {
 
 fn dead_requests(host: &Host) -> i64 {
     let database = rusqlite::Connection::open_with_flags(
-        host.state_directory().join("trawl.db"),
+        host.database(),
         rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
     )
     .expect("the host's database");
@@ -128,11 +134,15 @@ fn dead_requests(host: &Host) -> i64 {
 /// What was accepted before a kill is finished after a start on the same state directory.
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_work_survives_kill_and_restart() {
+    kill_and_restart(HostOptions::default()).await;
+}
+
+async fn kill_and_restart(options: HostOptions) {
     let directory = tempfile::tempdir().unwrap();
     let options = || {
         HostOptions {
             state_directory: Some(directory.path().to_owned()),
-            ..HostOptions::default()
+            ..options.clone()
         }
         .variable("lease_seconds", "2")
     };
@@ -144,10 +154,7 @@ async fn accepted_work_survives_kill_and_restart() {
     }
     host.kill();
     let host = Host::start_with(options()).await;
-    let node = Node {
-        base: host.base().to_owned(),
-        ..scene.node.clone()
-    };
+    let node = scene.node.at(host.base());
     for id in ids {
         let message = node.wait_finished(id, Duration::from_secs(60)).await;
         assert_eq!(message["status"], "done", "{message}");
@@ -178,63 +185,6 @@ async fn sigterm_finishes_running_work_and_exits_zero() {
         ..HostOptions::default()
     })
     .await;
-    let node = Node {
-        base: again.base().to_owned(),
-        ..scene.node.clone()
-    };
+    let node = scene.node.at(again.base());
     assert_eq!(node.wait_finished(id, DEADLINE).await["status"], "done");
-}
-
-/// The same flow under the real Spin, where the machine has one: `SPIN=/path/to/spin make test`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs SPIN=/path/to/spin (4.1 or newer); make test runs it where SPIN is set"]
-async fn under_spin_up() {
-    let spin = std::env::var_os("SPIN").expect("SPIN names a spin 4.1 binary");
-    let redis = RedisServer::start().await;
-    let state = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let base = format!("http://127.0.0.1:{port}");
-    let mut child = tokio::process::Command::new(spin)
-        .current_dir(trawl_kit::workspace_root())
-        .args([
-            "up",
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-            "--state-dir",
-        ])
-        .arg(state.path())
-        .args(["--variable", &format!("redis_url={}", redis.url())])
-        .args([
-            "--variable",
-            "jwt_secret=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-        ])
-        .args(["--variable", "allow_private=127.0.0.0/8"])
-        .stdout(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("SPIN names a program");
-    let http = trawl_kit::http_client::HttpClient::default();
-    eventually("spin up is ready", Duration::from_secs(60), || async {
-        let request = http::Request::get(format!("{base}/readyz"))
-            .body(Bytes::new())
-            .unwrap();
-        http.send(request).await.ok().filter(|a| a.status == 200)
-    })
-    .await;
-    // Spin has no clock of its own; outside, a cron job or a sidecar publishes `tick`.
-    let ticking = async {
-        loop {
-            let _ = redis.command(&[b"PUBLISH", b"tick", b""]).await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    };
-    tokio::select! {
-        () = whole_flow(&base) => {}
-        () = ticking => {}
-    }
-    let _ = child.kill().await;
 }

@@ -63,6 +63,15 @@ impl Node {
         }
     }
 
+    /// The same node, of a service that moved to another address.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Sends a request with the token; `body` empty sends none.
     pub async fn send(
         &self,

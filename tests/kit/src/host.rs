@@ -6,7 +6,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::workspace_root;
+use tokio::sync::OnceCell;
+
+use crate::{spin, workspace_root};
 
 /// How long a host may take until it listens; a first start compiles the components, on machines that are shared.
 const ADDRESS_MAX: Duration = Duration::from_secs(180);
@@ -24,9 +26,27 @@ pub struct HostOptions {
     pub listen: Option<String>,
     /// Leave out `--allow-private 127.0.0.0/8`.
     pub no_private: bool,
+    /// Run the application under the real `spin up` instead; see [`crate::spin`].
+    pub under_spin: bool,
+    /// Under Spin, let no clock tick beside it.
+    pub no_clock: bool,
 }
 
 impl HostOptions {
+    /// The defaults, for a host under the real `spin up`.
+    #[must_use]
+    pub fn under_spin() -> Self {
+        Self {
+            under_spin: true,
+            ..Self::default()
+        }
+    }
+
+    /// Asked for here, or by the environment for the whole test program.
+    fn is_under_spin(&self) -> bool {
+        self.under_spin || std::env::var(spin::UNDER_SPIN).is_ok_and(|value| value == "1")
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn with(mut self, arguments: &[&str]) -> Self {
@@ -47,6 +67,7 @@ pub struct Host {
     child: Child,
     base: String,
     state: PathBuf,
+    beside_spin: Option<spin::Beside>,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -76,12 +97,13 @@ impl Host {
     /// # Panics
     /// With the host's output when it does not come up within 3 minutes (a first start compiles the components).
     pub async fn start_with(options: HostOptions) -> Self {
-        tokio::task::spawn_blocking(move || Self::start_blocking(options))
-            .await
-            .expect("the starter does not panic")
+        static WARM: OnceCell<()> = OnceCell::const_new();
+        WARM.get_or_init(|| warm_code_cache(options.is_under_spin()))
+            .await;
+        Self::start_now(options).await
     }
 
-    fn start_blocking(options: HostOptions) -> Self {
+    async fn start_now(options: HostOptions) -> Self {
         let temporary = options
             .state_directory
             .is_none()
@@ -91,18 +113,33 @@ impl Host {
             .clone()
             .or_else(|| temporary.as_ref().map(|t| t.path().to_owned()))
             .expect("one of both");
-        warm_code_cache();
-        let mut child = Self::command(&state, &options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the host starts");
-        let base = wait_for_address(&mut child);
-        Self {
+        let (mut command, beside_spin) = if options.is_under_spin() {
+            let (command, beside) = spin::prepare(&state, &options).await;
+            (command, Some(beside))
+        } else {
+            (Self::command(&state, &options), None)
+        };
+        let (child, base) = tokio::task::spawn_blocking(move || {
+            let mut child = command
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("the host starts");
+            let base = wait_for_address(&mut child);
+            (child, base)
+        })
+        .await
+        .expect("the starter does not panic");
+        let host = Self {
             child,
             base,
             state,
+            beside_spin,
             _temporary: temporary,
+        };
+        if let Some(beside) = &host.beside_spin {
+            beside.wait_for_lanes().await;
         }
+        host
     }
 
     /// The command that starts a host, for tests of its output.
@@ -150,8 +187,22 @@ impl Host {
         self.child.id()
     }
 
+    /// The file that holds the database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        let name = if self.beside_spin.is_some() {
+            "sqlite_db.db"
+        } else {
+            "trawl.db"
+        };
+        self.state.join(name)
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
+        if self.beside_spin.is_some() {
+            signal_group(self.child.id(), libc::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -159,6 +210,11 @@ impl Host {
     /// SIGTERM; gives back the exit status, or `None` when it still runs after `deadline`.
     pub async fn terminate(&mut self, deadline: Duration) -> Option<ExitStatus> {
         signal(self.child.id(), libc::SIGTERM);
+        self.ended(deadline).await
+    }
+
+    /// Waits until the process ends by itself; `None` when it still runs after `deadline`.
+    pub async fn ended(&mut self, deadline: Duration) -> Option<ExitStatus> {
         let started = Instant::now();
         while started.elapsed() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -169,7 +225,7 @@ impl Host {
         None
     }
 
-    /// Resident memory in bytes, from `/proc`.
+    /// Resident memory in bytes, from `/proc`; under Spin, of the first of its processes only.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
@@ -193,31 +249,49 @@ impl Drop for Host {
 }
 
 /// Sends `number` to `pid`.
+pub fn signal(pid: u32, number: i32) {
+    // 0 would mean the group of whoever calls.
+    if let Ok(pid @ 1..) = i32::try_from(pid) {
+        send_signal(pid, number);
+    }
+}
+
 #[allow(
     unsafe_code,
     reason = "kill(2) has no safe form in the standard library; it only takes numbers"
 )]
-pub fn signal(pid: u32, number: i32) {
+fn send_signal(target: i32, number: i32) {
     // SAFETY: plain integers go in, no memory is shared.
-    unsafe { libc::kill(i32::try_from(pid).unwrap_or(0), number) };
+    unsafe { libc::kill(target, number) };
+}
+
+/// Sends `number` to the process group that `pid` leads.
+fn signal_group(pid: u32, number: i32) {
+    let Ok(pid) = i32::try_from(pid) else { return };
+    // 0 and 1 would mean other groups than the one meant.
+    if pid > 1 {
+        send_signal(-pid, number);
+    }
 }
 
 /// Starts and stops one host while no other does, so that the components are compiled once and not by every test at once.
-fn warm_code_cache() {
-    static WARM: std::sync::Once = std::sync::Once::new();
-    WARM.call_once(|| {
+async fn warm_code_cache(under_spin: bool) {
+    let lock = tokio::task::spawn_blocking(|| {
         let lock = std::fs::File::create(workspace_root().join("target/trawl-code-cache.lock"))
             .expect("target/ can be written");
         lock.lock().expect("the lock is to be had");
-        let state = tempfile::tempdir().expect("a temporary directory");
-        let mut child = Host::command(state.path(), &HostOptions::default())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the host starts");
-        wait_for_address(&mut child);
-        let _ = child.kill();
-        let _ = child.wait();
-    });
+        lock
+    })
+    .await
+    .expect("locking does not panic");
+    drop(
+        Host::start_now(HostOptions {
+            under_spin,
+            ..HostOptions::default()
+        })
+        .await,
+    );
+    drop(lock);
 }
 
 fn wait_for_address(child: &mut Child) -> String {
@@ -226,13 +300,8 @@ fn wait_for_address(child: &mut Child) -> String {
     std::thread::spawn(move || {
         let mut seen = String::new();
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                let _ = found.send(Ok(rest
-                    .split_whitespace()
-                    .next()
-                    .unwrap_or_default()
-                    .trim_end_matches('/')
-                    .to_owned()));
+            if let Some(address) = address_in(&line) {
+                let _ = found.send(Ok(address));
             }
             if seen.len() < 65536 {
                 seen.push_str(&line);
@@ -246,4 +315,13 @@ fn wait_for_address(child: &mut Child) -> String {
         Ok(Err(output)) => panic!("the host ended before it listened:\n{output}"),
         Err(_) => panic!("the host did not say `listening on …` within {ADDRESS_MAX:?}"),
     }
+}
+
+/// What stands after our own host's `listening on`, or after Spin's `Serving`.
+fn address_in(line: &str) -> Option<String> {
+    let (_, rest) = line
+        .split_once("listening on ")
+        .or_else(|| line.split_once("Serving "))?;
+    let address = rest.split_whitespace().next()?.trim_end_matches('/');
+    address.starts_with("http://").then(|| address.to_owned())
 }

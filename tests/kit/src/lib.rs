@@ -19,6 +19,7 @@ pub mod pages;
 pub mod receiver;
 pub mod redis;
 mod serve;
+pub mod spin;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -109,6 +109,8 @@ fn odd_page(odd: &str, request: &Request<Incoming>) -> Response<Body> {
         "redirect-2" => redirect(301, "../odd/plain"),
         "redirect-loop" => redirect(302, "/odd/redirect-loop"),
         "redirect-private" => redirect(302, "http://169.254.169.254/latest/meta-data/"),
+        "redirect-spin" => redirect(302, "http://nope.spin.internal/"),
+        "redirect-self" => redirect(307, "//self.alt/readyz"),
         "redirect-file" => redirect(302, "file:///etc/passwd"),
         "plain" => text(200, "text/html; charset=utf-8", &article()),
         "echo-agent" => text(200, "text/html; charset=utf-8", &format!("<html><body><main><p>agent: {}</p></main></body></html>", request.headers().get("user-agent").and_then(|v| v.to_str().ok()).unwrap_or("none"))),

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::eventually;
@@ -55,18 +56,7 @@ impl RedisServer {
 
     /// Sends one command and gives back the raw RESP answer (up to 64 KiB).
     pub async fn command(&self, words: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        stream.write_all(&request).await?;
-        let mut answer = vec![0; 65536];
-        let n = stream.read(&mut answer).await?;
-        answer.truncate(n);
-        Ok(answer)
+        command_at(&self.url(), words).await
     }
 
     async fn wait_until_up(&self) {
@@ -82,6 +72,27 @@ impl RedisServer {
         )
         .await;
     }
+}
+
+/// Sends one command to the server at `redis://[user:password@]host:port` and gives back the raw RESP answer (up to 64 KiB).
+///
+/// # Errors
+/// When the server can't be reached or breaks off.
+pub async fn command_at(url: &str, words: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
+    let (_, rest) = url.split_once("://").context("no redis:// address")?;
+    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+    let mut stream = tokio::net::TcpStream::connect(address.trim_end_matches('/')).await?;
+    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        request.extend_from_slice(word);
+        request.extend_from_slice(b"\r\n");
+    }
+    stream.write_all(&request).await?;
+    let mut answer = vec![0; 65536];
+    let n = stream.read(&mut answer).await?;
+    answer.truncate(n);
+    Ok(answer)
 }
 
 impl Drop for RedisServer {
