@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use trawl_core::address::is_public;
+use trawl_core::limits::host::INSTANCE_MEMORY_MB_MAX;
 use yaml_rust2::{Yaml, YamlLoader};
 
 const CONTAINERFILE: &str = "infra/deploy/Containerfile";
@@ -115,10 +116,22 @@ fn runtime_configs_hold_only_what_spin_reads() {
         let config = table(path);
         for key in config.keys() {
             assert!(
-                ["state_dir", "sqlite_database", "outbound_networking"].contains(&key.as_str()),
+                [
+                    "state_dir",
+                    "max_instance_memory",
+                    "sqlite_database",
+                    "outbound_networking"
+                ]
+                .contains(&key.as_str()),
                 "{path}: is {key} a key of Spin? Then list it here"
             );
         }
+        // An instance has no more room under Spin than in our own host.
+        assert_eq!(
+            config["max_instance_memory"].as_integer(),
+            i64::try_from(INSTANCE_MEMORY_MB_MAX << 20).ok(),
+            "{path}"
+        );
         let networking: Vec<&String> = config["outbound_networking"]
             .as_table()
             .unwrap()
