@@ -170,15 +170,12 @@ pub(crate) struct Tuning {
     )]
     pub(crate) log: String,
     /// Only compile the components, so that the first start takes no time
-    #[arg(long, env = PRECOMPILE)]
+    #[arg(long, env = "TRAWL_PRECOMPILE")]
     pub(crate) precompile: bool,
     /// `off` loses every ring but the clock's, for tests
     #[arg(long, env = "TRAWL_DOORBELL", value_enum, default_value_t = Switch::On, hide = true)]
     pub(crate) doorbell: Switch,
 }
-
-/// Set for the process that only compiles.
-pub(crate) const PRECOMPILE: &str = "TRAWL_PRECOMPILE";
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

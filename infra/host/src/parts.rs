@@ -1,13 +1,15 @@
 //! The code of all components, compiled before if possible.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use clap::ValueEnum as _;
 use wasmtime::Engine;
 
 use crate::application::engine_options;
-use crate::cli::{PRECOMPILE, Up};
+use crate::cli::Up;
 use crate::engine::{Code, CodeCache, engine};
 use crate::links;
 use crate::manifest::Manifest;
@@ -24,9 +26,8 @@ pub(crate) fn parts(
 ) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
     let cache = cache(options);
     let codes = locate(&cache, manifest, engine)?;
-    // A process that was started to compile must never start another one to do it.
-    if !options.tuning.precompile && codes.iter().any(|(_, code)| !code.is_kept()) {
-        compile_apart();
+    if codes.iter().any(|(_, code)| !code.is_kept()) {
+        compile_apart(options);
     }
     let linker = links::linker(engine)?;
     let load = |id: &str, code: &Code| -> anyhow::Result<Part> {
@@ -61,12 +62,14 @@ pub(crate) fn precompile(options: &Up) -> anyhow::Result<()> {
 }
 
 fn cache(options: &Up) -> CodeCache {
-    CodeCache::new(
-        options
-            .code_cache_dir
-            .clone()
-            .unwrap_or_else(|| options.state_dir.join("code")),
-    )
+    CodeCache::new(cache_directory(options))
+}
+
+fn cache_directory(options: &Up) -> PathBuf {
+    options
+        .code_cache_dir
+        .clone()
+        .unwrap_or_else(|| options.state_dir.join("code"))
 }
 
 fn locate<'a>(
@@ -85,15 +88,31 @@ fn locate<'a>(
 
 /// Has a process of its own compile. The compiler leaves well over 100 MB behind, which would stay with a host that runs for
 /// months. If this fails in any way the code is compiled in here.
-fn compile_apart() {
+///
+/// Its command line is written out rather than our own repeated: another command that loads components, such as `extract`,
+/// would otherwise start itself, and that one itself, without end.
+fn compile_apart(options: &Up) {
     let Ok(program) = std::env::current_exe() else {
         return;
     };
+    let tuning = &options.tuning;
+    let profile = tuning.profile.to_possible_value();
     let mut command = Command::new(program);
     command
-        .args(std::env::args_os().skip(1))
-        .env(PRECOMPILE, "true");
-    command
+        .args(["up", "--precompile", "--from"])
+        .arg(&options.from)
+        .arg("--code-cache-dir")
+        .arg(cache_directory(options))
+        .args(["--instances-max", &tuning.instances_max.to_string()])
+        .args([
+            "--instance-memory-mb",
+            &tuning.instance_memory_mb.to_string(),
+        ])
+        .args(
+            profile
+                .iter()
+                .flat_map(|value| ["--profile", value.get_name()]),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());

@@ -21,7 +21,6 @@ use crate::application::Application;
 use crate::cli::{Cli, Command, Extract, Up};
 use crate::doorbell::ticker;
 use crate::part::PageOnFile;
-use crate::parts::precompile;
 use crate::replicas::Locals;
 use crate::stop::Stop;
 
@@ -46,11 +45,6 @@ pub(super) fn extract(options: &Extract, page: Page<'_>) -> anyhow::Result<Value
 async fn through_the_service(options: &Extract, page: Page<'_>) -> anyhow::Result<Value> {
     let state = tempfile::tempdir().context("can't make a temporary directory")?;
     let up = up(options, state.path())?;
-    if up.tuning.precompile {
-        // Started by another one to compile; the page is its business.
-        precompile(&up)?;
-        return Ok(Value::Null);
-    }
     let stop = Stop::new();
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut application = Application::load(&up, nowhere, stop.clone())?;
