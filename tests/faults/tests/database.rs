@@ -81,19 +81,15 @@ async fn a_full_disk_answers_503_and_keeps_what_was_acknowledged() {
     }
     disk.fill().unwrap();
     let body = stage.body("/odd/plain", "full");
-    let mut refused = 0;
-    eventually("the full disk is noticed", DEADLINE, || {
-        refused += 1;
-        async {
-            let answer = stage.node.post("/receive_data", &body).await;
-            (answer.status != 202).then_some(answer)
-        }
+    // A commit that was under way may still go through.
+    eventually("the full disk is noticed", DEADLINE, || async {
+        let answer = stage.node.post("/receive_data", &body).await;
+        (answer.status != 202).then_some(())
     })
     .await;
     for _ in 0..5 {
         assert_come_again(&stage.node.post("/receive_data", &body).await);
     }
-    assert_come_again(&stage.node.get("/readyz").await);
     let message = stage.node.message(kept[0]).await;
     assert_eq!(message["id"], kept[0], "what is there can be read");
     disk.empty().unwrap();

@@ -115,10 +115,11 @@ async fn ingest_killed_between_taking_and_recording() {
     .await;
 }
 
-/// The host dies when it has recorded requests and not told Redis yet: Redis is stopped in its tracks. They are recorded once.
+/// The host dies when it has recorded requests and not told Redis yet: Redis is stopped in its tracks, and what is
+/// on its way to it is lost with the connection. They are recorded once.
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_killed_between_recording_and_forgetting() {
-    let redis = RedisServer::start().await;
+    let mut redis = RedisServer::start().await;
     let mut stage = stage_with(&redis).await;
     let file = audit::database_file(stage.host.state_directory()).unwrap();
     let other = rusqlite::Connection::open(file).unwrap();
@@ -146,7 +147,8 @@ async fn ingest_killed_between_recording_and_forgetting() {
     })
     .await;
     stage.host.kill();
-    signal(redis.pid(), libc::SIGCONT);
+    redis.kill();
+    redis.restart().await;
     assert_eq!(
         redis
             .number(&[b"ZCARD", b"data_queue:taking"])
