@@ -46,6 +46,7 @@ pub fn finished(id: MessageId, lease: i64) -> Finished {
         body: vec![0, 159, 146, 150, 255],
         etag: Some("\"v1\"".into()),
         last_modified: None,
+        is_copy: false,
     }
 }
 

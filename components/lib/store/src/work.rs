@@ -74,6 +74,9 @@ pub struct Finished {
     pub etag: Option<String>,
     /// The page's `Last-Modified`.
     pub last_modified: Option<String>,
+    /// An earlier result once more, without asking the server: no later job takes it for the last result of its URL, or
+    /// a page that is handed on would never grow old.
+    pub is_copy: bool,
 }
 
 /// A job that did not succeed.
@@ -387,6 +390,7 @@ fn finish_one_params(one: &Finished) -> Vec<Value> {
         one.last_modified.as_deref().into(),
         one.meta.as_str().into(),
         one.body.as_slice().into(),
+        one.is_copy.into(),
     ]
 }
 
@@ -396,7 +400,7 @@ fn finish_params(finished: &[Finished]) -> Vec<Value> {
     for one in finished {
         heads.push(json!({
             "i": one.id.0, "l": one.lease, "s": one.http_status, "u": one.final_url, "c": one.content_type,
-            "e": one.encoding, "t": one.etag, "m": one.last_modified, "j": one.meta,
+            "e": one.encoding, "t": one.etag, "m": one.last_modified, "j": one.meta, "r": one.is_copy,
             "o": bodies.len(), "n": one.body.len(),
         }));
         bodies.extend_from_slice(&one.body);

@@ -96,6 +96,7 @@ fn finished(database: &Memory, count: u32) -> Vec<Finished> {
             body: vec![0x5a; 20 * 1024],
             etag: Some("\"abc\"".into()),
             last_modified: None,
+            is_copy: false,
         })
         .collect()
 }

@@ -115,7 +115,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         if let (Some(previous), Some(max_age_s)) = (&previous, job.max_age_s)
             && previous.age_s <= max_age_s
         {
-            return Ok(repeated(job, previous));
+            return Ok(repeated(job, previous, true));
         }
         let validators = previous.as_ref().and_then(Validators::of);
         match self
@@ -125,7 +125,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         {
             Fetched::Page(page) => self.parse(job, *page).await,
             Fetched::NotModified => previous
-                .map(|previous| repeated(job, &previous))
+                .map(|previous| repeated(job, &previous, false))
                 .ok_or_else(|| FetchError::from(FetchCode::Http(304)).into()),
         }
     }
@@ -167,6 +167,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             body,
             etag,
             last_modified,
+            is_copy: false,
         })
     }
 
@@ -180,8 +181,8 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
     }
 }
 
-/// An earlier result as the result of this job, byte for byte.
-fn repeated(job: &Job, previous: &Previous) -> Finished {
+/// An earlier result as the result of this job, byte for byte; `is_copy` when the server did not say that it still holds.
+fn repeated(job: &Job, previous: &Previous, is_copy: bool) -> Finished {
     Finished {
         id: job.id,
         lease: job.lease,
@@ -193,5 +194,6 @@ fn repeated(job: &Job, previous: &Previous) -> Finished {
         body: previous.body.clone(),
         etag: previous.etag.clone(),
         last_modified: previous.last_modified.clone(),
+        is_copy,
     }
 }

@@ -387,6 +387,31 @@ fn an_earlier_result_serves_while_it_is_young_and_by_its_validators_afterwards()
 }
 
 #[test]
+fn handing_a_result_on_does_not_make_it_young_again() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    let mut request = world.request(Kind::Html, "https://a.example/");
+    request.max_age_s = Some(60);
+    // One alone, and several that finish in one statement: the two are written by different ones.
+    for (wait_s, together) in [(0, 1), (40, 3), (40, 1)] {
+        world.elapse(Duration::from_secs(wait_s));
+        let ids: Vec<_> = (0..together).map(|_| world.submit(&request)).collect();
+        world.run(drain(&world.ports, &Html)).unwrap();
+        for id in ids {
+            assert_eq!(world.state(id), (State::Done, None));
+        }
+    }
+    let pages = world.ports.http.urls();
+    assert_eq!(
+        pages
+            .iter()
+            .filter(|url| !url.ends_with("robots.txt"))
+            .count(),
+        2,
+        "after 80 s the page is asked for again, though a copy was made of it after 40 s"
+    );
+}
+
+#[test]
 fn a_result_made_with_other_options_does_not_serve() {
     let world =
         World::without_robots(|_| Reply::html("<p id=a>one one one</p><p id=b>two two two</p>"));

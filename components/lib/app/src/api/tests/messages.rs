@@ -28,6 +28,7 @@ fn finish(server: &Server, kind: Kind, body: &str, meta: &str) {
                 body: body.into(),
                 etag: None,
                 last_modified: None,
+                is_copy: false,
             })
             .collect();
         assert_eq!(store.finish(&finished).await.unwrap().len(), jobs.len());
