@@ -31,6 +31,9 @@ pub enum SendError {
     /// Nothing listens there, or the network refused.
     #[error("the connection failed: {0}")]
     Connect(String),
+    /// The connection ended before the answer did.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
     /// TLS failed.
     #[error("TLS failed: {0}")]
     Tls(String),
@@ -43,7 +46,7 @@ pub enum SendError {
     /// Too many connections at once; try later.
     #[error("too many connections")]
     Busy,
-    /// The peer broke the protocol, or closed in the middle.
+    /// The peer broke the protocol.
     #[error("the answer could not be read: {0}")]
     Protocol(String),
 }

@@ -174,8 +174,8 @@ fn into_send_error(error: ErrorCode, phase: Phase) -> SendError {
         ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => {
             SendError::Dns
         }
+        ErrorCode::ConnectionTerminated => SendError::Lost(error.to_string()),
         ErrorCode::ConnectionRefused
-        | ErrorCode::ConnectionTerminated
         | ErrorCode::DestinationUnavailable
         | ErrorCode::DestinationIpUnroutable => SendError::Connect(error.to_string()),
         ErrorCode::TlsProtocolError

@@ -17,12 +17,15 @@ pub struct FetchError {
 }
 
 impl FetchError {
-    /// What a broken exchange means. In the body a broken protocol is a lost connection: the head was fine.
+    /// What a broken exchange means. In the body a broken protocol, or a connection that fails, is a lost one: the head
+    /// was fine.
     #[must_use]
     pub fn of_exchange(error: &SendError, in_body: bool) -> Self {
         Self::from(match error {
             SendError::AddressNotAllowed => FetchCode::AddressNotAllowed,
             SendError::Dns => FetchCode::Dns,
+            SendError::Lost(_) => FetchCode::ConnectionLost,
+            SendError::Connect(_) if in_body => FetchCode::ConnectionLost,
             SendError::Connect(_) | SendError::Busy => FetchCode::Connect,
             SendError::Tls(_) => FetchCode::Tls,
             SendError::HeadersTooLarge => FetchCode::HeadersTooLarge,
