@@ -45,7 +45,7 @@ pub struct RelatedDomain {
     /// The hosts, sorted.
     pub hosts: Vec<String>,
     /// Where the references stand: element names, and `opengraph`, `json-ld`, `same-as`, `style`, `refresh`, `csp`,
-    /// `link-header`, `redirect`.
+    /// `link-header`, `redirect`, and `other` for an attribute of an element that has none in HTML.
     pub sources: Vec<&'static str>,
     /// Parts of the page that they stand in: `head`, `header`, `nav`, `main`, `aside`, `footer`, `body`.
     pub regions: Vec<&'static str>,

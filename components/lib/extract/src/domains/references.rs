@@ -85,6 +85,7 @@ const SINGLE: &[(&[u8], &str, &str)] = &[
     (b"link", "href", "link"),
     (b"script", "src", "script"),
     (b"img", "src", "img"),
+    (b"image", "src", "img"), // parsers read `<image>` as `<img>`
     (b"img", "data-src", "img"),
     (b"img", "data-original", "img"),
     (b"img", "data-lazy-src", "img"),
@@ -121,6 +122,12 @@ const CANDIDATES: &[(&[u8], &str, &str)] = &[
     (b"source", "data-srcset", "source"),
     (b"link", "imagesrcset", "link"),
 ];
+
+/// Attributes that hold a URL on any other element: custom elements and broken markup relate to a domain like the rest.
+const ELSEWHERE: &[&str] = &["href", "src", "data-src", "action"];
+const ELSEWHERE_CANDIDATES: &[&str] = &["srcset", "data-srcset"];
+/// Where those stand.
+const OTHER: &str = "other";
 
 impl Walk<'_> {
     fn place<'a>(&self, source: &'static str, rel: &'a str) -> Place<'a> {
@@ -174,6 +181,10 @@ impl Walk<'_> {
                 urls::srcset(text, |url| self.hosts.add_written(url, place));
             }
         }
+        // `<base href>` was taken already.
+        if element != b"base" {
+            self.elsewhere(element, rel, tag);
+        }
         if element == b"a"
             && let Some(targets) = tag.attribute("ping")
         {
@@ -181,6 +192,29 @@ impl Walk<'_> {
             targets
                 .split_ascii_whitespace()
                 .for_each(|url| self.hosts.add_written(url, place));
+        }
+    }
+
+    fn elsewhere(&mut self, element: &[u8], rel: &str, tag: &Scanner<'_>) {
+        let is_known = |table: &[(&[u8], &str, &str)], attribute: &str| {
+            table
+                .iter()
+                .any(|row| row.0 == element && row.1 == attribute)
+        };
+        for attribute in ELSEWHERE {
+            if let Some(url) = tag.attribute(attribute)
+                && !is_known(SINGLE, attribute)
+            {
+                self.hosts.add_written(url, self.place(OTHER, rel));
+            }
+        }
+        for attribute in ELSEWHERE_CANDIDATES {
+            if let Some(text) = tag.attribute(attribute)
+                && !is_known(CANDIDATES, attribute)
+            {
+                let place = self.place(OTHER, rel);
+                urls::srcset(text, |url| self.hosts.add_written(url, place));
+            }
         }
     }
 
@@ -239,7 +273,7 @@ impl Walk<'_> {
                 let place = self.place("csp", "");
                 urls::csp(&content, |url| self.hosts.add(url, place));
             }
-        } else if urls::is_absolute(content) {
+        } else if urls::is_absolute(content) && !urls::is_vocabulary(content) {
             let name = tag
                 .attribute("property")
                 .or_else(|| tag.attribute("name"))

@@ -40,6 +40,10 @@ impl Name {
         &self.bytes[..usize::from(self.length)]
     }
 
+    fn is_noscript(&self) -> bool {
+        self.as_bytes() == b"noscript"
+    }
+
     /// Elements whose content is text up to their own end tag (scripting off, as we run none).
     fn is_raw(&self) -> bool {
         matches!(
@@ -63,6 +67,7 @@ pub(super) struct Scanner<'a> {
     attributes: Vec<(Range<usize>, Range<usize>)>,
     raw: Range<usize>,
     pending: Option<Name>,
+    in_noscript: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -73,6 +78,7 @@ impl<'a> Scanner<'a> {
             attributes: Vec::with_capacity(16),
             raw: 0..0,
             pending: None,
+            in_noscript: false,
         }
     }
 
@@ -109,12 +115,14 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     let name = self.name()?;
                     self.skip_past(b">")?;
+                    self.in_noscript &= !name.is_noscript();
                     return Some(Event::End(name));
                 }
                 b'/' => self.skip_past(b">")?,
                 byte if byte.is_ascii_alphabetic() => {
                     let name = self.name()?;
                     self.read_attributes()?;
+                    self.in_noscript |= name.is_noscript();
                     if name.is_raw() {
                         self.pending = Some(name);
                     }
@@ -213,12 +221,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Everything up to the element's own end tag, or the end of the page.
+    /// Everything up to the element's own end tag, or the end of the page. A `noscript` around it ends it too: browsers
+    /// that run scripts take the inside of that for text, so pages with an `<iframe/>` there are common and look right.
     fn take_raw(&mut self, name: Name) {
         let bytes = self.page.as_bytes();
         let start = self.at;
-        let name = name.as_bytes();
-        let is_end = |at: usize| {
+        let ends = |name: &[u8], at: usize| {
             bytes
                 .get(at + 2..at + 2 + name.len())
                 .is_some_and(|found| found.eq_ignore_ascii_case(name))
@@ -226,6 +234,8 @@ impl<'a> Scanner<'a> {
                     .get(at + 2 + name.len())
                     .is_none_or(|&b| is_blank(b) || b == b'/' || b == b'>')
         };
+        let is_end =
+            |at: usize| ends(name.as_bytes(), at) || (self.in_noscript && ends(b"noscript", at));
         let end = memchr::memmem::find_iter(&bytes[start..], b"</")
             .map(|at| start + at)
             .find(|&at| is_end(at));
@@ -292,6 +302,26 @@ mod tests {
                     "/title",
                     "style a=None",
                     "raw ",
+                    "/style",
+                ],
+            ),
+            (
+                "<noscript><iframe a=1/></noscript><p>",
+                &[
+                    "noscript a=None",
+                    "iframe a=Some(\"1/\")",
+                    "raw ",
+                    "/noscript",
+                    "p a=None",
+                ],
+            ),
+            (
+                "<noscript></noscript><style></noscript></style>",
+                &[
+                    "noscript a=None",
+                    "/noscript",
+                    "style a=None",
+                    "raw </noscript>",
                     "/style",
                 ],
             ),

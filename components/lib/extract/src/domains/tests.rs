@@ -101,6 +101,15 @@ const PLACES: &[(&str, &str)] = &[
         "<noscript><img src=https://e.org/pixel></noscript>",
         "e.org img",
     ),
+    (
+        "<noscript><iframe /></noscript><a href=https://e.org/>",
+        "e.org a",
+    ),
+    ("<svg></svg><image src=https://e.org/i>", "e.org img"),
+    ("<div href=https://e.org/>", "e.org other"),
+    ("<my-card href=https://e.org/>", "e.org other"),
+    ("<lite-video data-src=https://e.org/>", "e.org other"),
+    ("<amp-img srcset='https://e.org/x 1x'>", "e.org other"),
     ("<a href='https&#58;//e.org/?a=1&amp;b=2'>", "e.org a"),
     ("<a href='\n https://E.ORG:8443/x '>", "e.org a"),
     ("<a href='ht\ntps://e.org/x'>", "e.org a"),
@@ -135,6 +144,8 @@ fn what_is_no_reference_does_not_count() {
         "<script type=application/ld+json>{broken</script>",
         "<meta property=og:title content=x>",
         "<p cite=https://e.org/>",
+        "<meta itemprop=availability content=https://schema.org/InStock>",
+        "<script type=application/ld+json>{\"availability\":\"http://schema.org/InStock\"}</script>",
     ] {
         let found = find(html).domains;
         assert!(found.is_empty(), "{html}: {found:?}");
@@ -374,6 +385,19 @@ fn the_fast_look_agrees_with_the_parser() {
     }
 }
 
+/// What this thread has used of a processor, so that a busy machine does not count; where that can't be asked, the time.
+fn cpu_ms() -> u64 {
+    static STARTED: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    let used_ns = std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    used_ns.map_or_else(
+        || STARTED.elapsed().as_millis() as u64,
+        |used_ns| used_ns / 1_000_000,
+    )
+}
+
 #[test]
 fn hostile_pages_take_bounded_time_and_memory() {
     let many_hosts: String = (0..50_000)
@@ -402,13 +426,9 @@ fn hostile_pages_take_bounded_time_and_memory() {
         format!("<style>{}", "url('(".repeat(size / 6)),
         "<a href=a&amp;b>".repeat(size / 16),
     ] {
-        let started = std::time::Instant::now();
+        let started_ms = cpu_ms();
         let _ = find(&hostile);
-        assert!(
-            started.elapsed().as_millis() < 2_000,
-            "{:?} for {}…",
-            started.elapsed(),
-            &hostile[..30]
-        );
+        let took_ms = cpu_ms() - started_ms;
+        assert!(took_ms < 2_000, "{took_ms} ms for {}…", &hostile[..30]);
     }
 }

@@ -137,7 +137,11 @@ pub(super) fn refresh(text: &str) -> Option<&str> {
 /// vocabularies (`@context`, `@type`) are no relation of the page.
 pub(super) fn json_ld(value: &serde_json::Value, same_as: bool, keep: &mut impl FnMut(&str, bool)) {
     match value {
-        serde_json::Value::String(text) if is_absolute(text) => keep(text, same_as),
+        serde_json::Value::String(text) if is_absolute(text) => {
+            if same_as || !is_vocabulary(text) {
+                keep(text, same_as);
+            }
+        }
         serde_json::Value::Array(items) => {
             items.iter().for_each(|item| json_ld(item, same_as, keep))
         }
@@ -152,6 +156,15 @@ pub(super) fn json_ld(value: &serde_json::Value, same_as: bool, keep: &mut impl 
         }
         _ => {}
     }
+}
+
+/// A term of schema.org's vocabulary (`https://schema.org/InStock`): a word that is spelt as a URL.
+pub(super) fn is_vocabulary(url: &str) -> bool {
+    let url = url.trim_start();
+    let host = url
+        .split_once("//")
+        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    host.eq_ignore_ascii_case("schema.org") || host.eq_ignore_ascii_case("www.schema.org")
 }
 
 /// Begins with `http://`, `https://` or `//`.
