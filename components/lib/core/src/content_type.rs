@@ -29,10 +29,24 @@ pub struct ContentType {
 }
 
 impl ContentType {
-    /// Reads the field; `None` when it holds no type. Follows WHATWG MIME Sniffing (4.4) as far as it matters here.
+    /// Reads the field; `None` when it holds no type. Of several types in one field, which proxies make of several
+    /// fields, the last counts, and keeps the charset of one before that is the same (Fetch, "extract a MIME type").
     #[must_use]
     pub fn parse(field: &str) -> Option<Self> {
-        let mut parts = field.split(';');
+        unquoted_parts(field, ',')
+            .filter_map(Self::parse_one)
+            .reduce(|before, last| {
+                if before.essence == last.essence && last.charset.is_none() {
+                    before
+                } else {
+                    last
+                }
+            })
+    }
+
+    /// WHATWG MIME Sniffing (4.4) as far as it matters here.
+    fn parse_one(text: &str) -> Option<Self> {
+        let mut parts = unquoted_parts(text, ';');
         let essence = parts.next()?.trim().to_ascii_lowercase();
         let (kind, subtype) = essence.split_once('/')?;
         let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
@@ -41,9 +55,10 @@ impl ContentType {
         }
         let charset = parts.find_map(|part| {
             let (name, value) = part.split_once('=')?;
-            let value = value.trim().trim_matches('"').trim();
-            (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty())
-                .then(|| value.to_owned())
+            // A blank before the equals sign is part of the name, which is then another one.
+            let value = unquoted(value.trim());
+            (name.trim_start().eq_ignore_ascii_case("charset") && !value.is_empty())
+                .then_some(value)
         });
         Some(Self { essence, charset })
     }
@@ -62,6 +77,37 @@ impl ContentType {
             _ => Declared::Other,
         }
     }
+}
+
+/// The parts between separators that do not stand in a quoted string.
+fn unquoted_parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut in_quotes, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let is_escaped = std::mem::replace(&mut escaped, false);
+        match c {
+            '\\' if in_quotes && !is_escaped => escaped = true,
+            '"' if !is_escaped => in_quotes = !in_quotes,
+            _ => return c == separator && !in_quotes,
+        }
+        false
+    })
+}
+
+/// The content of a quoted string, which may lack its end; anything else as it is.
+fn unquoted(value: &str) -> String {
+    let Some(quoted) = value.strip_prefix('"') else {
+        return value.to_owned();
+    };
+    let mut content = String::new();
+    let mut letters = quoted.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            '\\' => content.extend(letters.next()),
+            letter => content.push(letter),
+        }
+    }
+    content.trim().to_owned()
 }
 
 const fn is_token_byte(byte: u8) -> bool {
@@ -211,6 +257,19 @@ mod tests {
             ),
             ("text/html; charset=", "text/html", None),
             ("text/html;charset=x;charset=y", "text/html", Some("x")),
+            ("text/html; charset=\"x", "text/html", Some("x")),
+            ("text/html; charset=\"a\\b\"c", "text/html", Some("ab")),
+            (
+                "text/html; a=\";charset=x\"; charset=y",
+                "text/html",
+                Some("y"),
+            ),
+            ("text/html; charset =x", "text/html", None),
+            ("text/html; charset= x ", "text/html", Some("x")),
+            ("text/html, text/html;charset=x", "text/html", Some("x")),
+            ("text/html;charset=x, text/html", "text/html", Some("x")),
+            ("text/html;charset=x, text/plain", "text/plain", None),
+            ("text/html;charset=x, nonsense", "text/html", Some("x")),
             ("application/ld+json", "application/ld+json", None),
         ] {
             let parsed = ContentType::parse(field).unwrap();
