@@ -1,41 +1,7 @@
-//! How a fetch may fail, and whether trying again can help.
+//! How a fetch may fail, and whether trying again can help. The one table of codes is kept beside the code, where users
+//! read it; a test keeps it and [`TABLE`] the same.
 //!
-//! The one table of codes. `http_NNN` stands for every status that is not a success; its row is decided by
-//! [`classify_status`]. A test keeps this text and [`TABLE`] the same.
-//!
-//! | code | again? | meaning |
-//! | --- | --- | --- |
-//! | `invalid_url` | permanent | the URL can't be read |
-//! | `url_too_long` | permanent | the URL is longer than 8,000 bytes |
-//! | `scheme_not_allowed` | permanent | neither http nor https |
-//! | `userinfo_not_allowed` | permanent | a user name or password stands in the URL |
-//! | `port_not_allowed` | permanent | the port is not one of the open ones |
-//! | `address_not_allowed` | permanent | the address is not served |
-//! | `dns` | transient | the name could not be resolved |
-//! | `connect` | transient | no connection could be made |
-//! | `connection_lost` | transient | the connection ended before the answer did |
-//! | `tls` | permanent | no secure connection could be made, or the certificate is not valid |
-//! | `protocol` | transient | the answer is not HTTP |
-//! | `timeout_connect` | transient | connecting took longer than 5 s |
-//! | `timeout_first_byte` | transient | the answer did not begin within 15 s |
-//! | `timeout_between_bytes` | transient | the answer paused for longer than 10 s |
-//! | `timeout_total` | transient | the whole fetch took longer than 45 s |
-//! | `headers_too_large` | permanent | the answer's headers are larger than 64 KiB or more than 100 |
-//! | `too_large` | permanent | the body is larger than 10 MiB, or than 20 MiB once decoded |
-//! | `decode_bomb` | permanent | the body grows more than a hundredfold when decoded |
-//! | `bad_encoding` | transient | the body does not decode as its Content-Encoding says |
-//! | `unsupported_encoding` | permanent | an unknown Content-Encoding, or more than two |
-//! | `unsupported_content_type` | permanent | the content is not of a type that this scraper reads |
-//! | `too_many_redirects` | permanent | more redirects than allowed |
-//! | `redirect_loop` | permanent | the redirects lead back to a URL that was visited |
-//! | `redirect_downgrade` | permanent | a redirect leads from https to http |
-//! | `redirect_invalid` | permanent | a redirect leads to something that is not a URL |
-//! | `robots_disallowed` | permanent | robots.txt does not allow the URL |
-//! | `robots_unreachable` | transient | robots.txt could not be fetched, which means that nothing is allowed |
-//! | `page_too_deep` | permanent | elements are nested deeper than allowed |
-//! | `page_too_complex` | permanent | the page has more elements than allowed, or takes too long to read |
-//! | `invalid_selector` | permanent | the CSS selector can't be read |
-//! | `internal` | transient | a fault of this service |
+#![doc = include_str!("../ERRORS.md")]
 
 use std::borrow::Cow;
 
@@ -66,7 +32,7 @@ codes! {
     SchemeNotAllowed = "scheme_not_allowed", permanent, "neither http nor https";
     UserinfoNotAllowed = "userinfo_not_allowed", permanent, "a user name or password stands in the URL";
     PortNotAllowed = "port_not_allowed", permanent, "the port is not one of the open ones";
-    AddressNotAllowed = "address_not_allowed", permanent, "the address is not served";
+    AddressNotAllowed = "address_not_allowed", permanent, "the address is not allowed";
     Dns = "dns", transient, "the name could not be resolved";
     Connect = "connect", transient, "no connection could be made";
     ConnectionLost = "connection_lost", transient, "the connection ended before the answer did";

@@ -1,17 +1,16 @@
 use super::*;
 
 #[test]
-fn the_text_of_this_module_holds_the_table() {
-    let source = include_str!("fetch_policy.rs");
-    let documented: Vec<&str> = source
+fn the_documented_table_is_that_of_the_code() {
+    let documented: Vec<&str> = include_str!("../ERRORS.md")
         .lines()
-        .filter(|line| line.starts_with("//! | `"))
+        .filter(|line| line.starts_with("| `"))
         .collect();
     let expected: Vec<String> = TABLE
         .iter()
         .map(|(_, code, permanent, meaning)| {
             let again = if *permanent { "permanent" } else { "transient" };
-            format!("//! | `{code}` | {again} | {meaning} |")
+            format!("| `{code}` | {again} | {meaning} |")
         })
         .collect();
     assert_eq!(documented, expected);
