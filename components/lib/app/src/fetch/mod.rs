@@ -47,6 +47,8 @@ pub struct Page {
     pub body: Vec<u8>,
     /// The URLs that redirected, in order.
     pub redirects: Vec<Url>,
+    /// The directives of `X-Robots-Tag` that are for everybody, or for us by the name in our User-Agent.
+    pub robots_tags: Vec<String>,
 }
 
 impl Page {
@@ -181,6 +183,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         Ok(Page {
             final_url: redirects.current().clone(),
             status: parts.status.as_u16(),
+            robots_tags: self.robots.tags(&parts.headers),
             headers: parts.headers,
             body,
             redirects: redirects

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{BODY_BYTES_MAX, UNREACHABLE_RETRY_MS};
 use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
-use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable};
+use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
 use trawl_core::url_guard::authority;
 use trawl_store::{CachedRobots, Store, StoreError};
 use url::Url;
@@ -79,6 +79,15 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
             RobotsVerdict::Unreachable => Err(answer.unreachable.clone()),
         }
+    }
+
+    /// What an answer's `X-Robots-Tag` says to us.
+    pub(super) fn tags(&self, headers: &http::HeaderMap) -> Vec<String> {
+        let fields = headers.get_all("x-robots-tag").iter();
+        x_robots_tag(
+            fields.filter_map(|value| value.to_str().ok()),
+            self.product_token,
+        )
     }
 
     fn authority(&self, key: String) -> Rc<Authority> {

@@ -41,6 +41,7 @@ impl Extractor for Domains {
                 domain: result.domain.as_deref(),
                 domains: &result.domains,
             },
+            x_robots_tag: &page.robots_tags,
             truncated: result.truncated,
         };
         Ok(Extracted {
@@ -50,11 +51,13 @@ impl Extractor for Domains {
     }
 }
 
-/// The document of the API with what the limits did to it.
+/// The document of the API with what the site asks of robots, and what the limits did to it.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     found: DomainsDocument<'a, &'a Vec<RelatedDomain>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    x_robots_tag: &'a [String],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }

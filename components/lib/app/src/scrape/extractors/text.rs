@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
 use trawl_core::content_type::Form;
 use trawl_core::fetch_policy::FetchCode;
-use trawl_core::robots::x_robots_tag;
 use trawl_core::state::{JobError, Kind, Mode};
 use trawl_extract::text::{self, Metadata, TextError, TextOptions, TextResult, extract_text};
 use trawl_store::Job;
@@ -36,8 +35,8 @@ impl<'a> Options<'a> {
 struct Extended<'a> {
     #[serde(flatten)]
     metadata: &'a Metadata,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    x_robots_tag: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    x_robots_tag: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<&'static str>,
 }
@@ -63,14 +62,9 @@ impl Extractor for Text {
             },
             Form::Html | Form::Xhtml | Form::Xml | Form::Json => read(job, &page, &decoded.text)?,
         };
-        let tags = page
-            .headers
-            .get_all("x-robots-tag")
-            .iter()
-            .filter_map(|value| value.to_str().ok());
         let metadata = Extended {
             metadata: &result.metadata,
-            x_robots_tag: x_robots_tag(tags, "trawl"),
+            x_robots_tag: &page.robots_tags,
             truncated: result.truncated,
         };
         let document = TextDocument {
