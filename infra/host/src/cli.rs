@@ -196,7 +196,7 @@ pub(crate) struct Extract {
     #[arg(long, env = "TRAWL_MODE", value_enum, default_value_t = Mode::Best)]
     pub(crate) mode: Mode,
     /// The address that the page was fetched from; links are resolved against it
-    #[arg(long, env = "TRAWL_URL", default_value = "http://page.example/")]
+    #[arg(long, env = "TRAWL_URL", default_value = NO_URL, value_parser = page_url)]
     pub(crate) url: url::Url,
     /// What the server said that the files are
     #[arg(
@@ -229,6 +229,21 @@ pub(crate) struct Extract {
     /// The files; `-` is the standard input, and a `.gz` is unpacked
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// Stands for an address that is not known.
+const NO_URL: &str = "http://page.example/";
+
+/// Lists of pages have gaps, so an empty address is one that is not known; without a scheme it is https, as in the API.
+fn page_url(text: &str) -> Result<url::Url, url::ParseError> {
+    let text = match text.trim() {
+        "" => NO_URL,
+        text => text,
+    };
+    url::Url::parse(text).or_else(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => url::Url::parse(&format!("https://{text}")),
+        error => Err(error),
+    })
 }
 
 /// Which of the two ways to find a page's text.
@@ -295,6 +310,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_address_of_a_page_may_be_empty_or_bare() {
+        let url = |text| page_url(text).map(|url| url.to_string());
+        assert_eq!(url(" ").as_deref(), Ok(NO_URL));
+        assert_eq!(url("e.org/x").as_deref(), Ok("https://e.org/x"));
+        assert_eq!(url("http://e.org").as_deref(), Ok("http://e.org/"));
+        assert!(url("http://[").is_err());
     }
 
     #[test]
