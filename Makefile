@@ -35,6 +35,7 @@ up: build ## build all that is needed and serve on 127.0.0.1:3000
 setup-tests: setup
 	@[ -d "$$(rustc --print sysroot)/share/doc/rust/html/book" ] || rustup component add rust-docs
 	.ci/install redis-server redis-server
+	.ci/install ip iproute2
 
 test: build setup-tests ## set up everything and pass every test
 	@cargo test --locked --release --no-fail-fast

@@ -12,8 +12,11 @@
 )]
 
 pub mod api;
+pub mod dns;
 pub mod host;
+pub mod hostile;
 pub mod http_client;
+pub mod network;
 pub mod origin;
 pub mod pages;
 pub mod receiver;

@@ -1,0 +1,214 @@
+//! Origins that mean harm: each costs its own job at most, ends with its code in bounded time, and the service goes on.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use trawl_e2e::Scene;
+use trawl_kit::eventually;
+use trawl_kit::host::Host;
+use trawl_kit::hostile::Hostile;
+
+/// The longest attempt takes 45 s; machines are shared and slow.
+const DEADLINE: Duration = Duration::from_secs(150);
+
+/// How a job is to end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// With a result that holds these words.
+    Done(&'static str),
+    /// For good, with one of these codes.
+    Failed(&'static [&'static str]),
+    /// For now, with one of these codes.
+    Again(&'static [&'static str]),
+    /// With a result, or with one of these codes for good.
+    Cut(&'static [&'static str]),
+}
+use End::{Again, Cut, Done, Failed};
+
+const BOMB: End = Failed(&["decode_bomb", "too_large"]);
+const PAGE: End = Cut(&["page_too_deep", "page_too_complex"]);
+
+/// Path, type, end.
+const CASES: &[(&str, u8, End)] = &[
+    ("bomb/gzip", 1, BOMB),
+    ("bomb/deflate", 2, BOMB),
+    ("bomb/raw-deflate", 3, BOMB),
+    ("bomb/br", 1, BOMB),
+    ("bomb/zstd", 2, BOMB),
+    ("bomb/gzip,gzip", 3, BOMB),
+    ("bomb/gzip,gzip,gzip", 1, Failed(&["unsupported_encoding"])),
+    ("headers/many", 1, Failed(&["headers_too_large"])),
+    ("headers/large", 2, Failed(&["headers_too_large"])),
+    ("headers/cookies", 3, Failed(&["headers_too_large"])),
+    ("headers/endless", 1, Failed(&["headers_too_large"])),
+    ("headers/large-cookies", 2, Done("fine")),
+    ("endless/plain", 1, Failed(&["too_large"])),
+    ("endless/chunks", 2, Failed(&["too_large"])),
+    ("length/long", 1, Again(&["connection_lost"])),
+    ("length/short", 2, Done("<p>fine</p>.")),
+    ("length/huge", 3, Failed(&["too_large"])),
+    ("length/negative", 1, Again(&["protocol"])),
+    ("length/twice", 2, Again(&["protocol"])),
+    ("length/both", 3, Again(&["connection_lost", "protocol"])),
+    ("redirect/endless/0", 1, Failed(&["too_many_redirects"])),
+    ("redirect/cookies/0", 2, Failed(&["too_many_redirects"])),
+    ("redirect/two/0", 3, Failed(&["redirect_loop"])),
+    ("redirect/long/0", 1, Failed(&["url_too_long"])),
+    ("redirect/fragment/0", 2, Failed(&["redirect_loop"])),
+    ("redirect/empty/0", 3, Failed(&["redirect_loop"])),
+    ("broken/closed", 1, Again(&["connection_lost"])),
+    ("broken/reset", 2, Again(&["connection_lost"])),
+    ("broken/garbage", 3, Again(&["protocol"])),
+    ("broken/status", 1, Again(&["protocol"])),
+    // What a page says it is, it is read as, like in a browser.
+    ("broken/binary", 2, Done("")),
+    ("broken/packed", 3, Again(&["bad_encoding"])),
+    ("broken/cut", 1, Again(&["bad_encoding"])),
+    ("broken/unknown", 2, Failed(&["unsupported_encoding"])),
+];
+
+const PAGES: &[&str] = &[
+    "deep",
+    "deep-mixed",
+    "deep-svg",
+    "wide",
+    "attributes",
+    "one-tag",
+    "opened",
+    "comments",
+    "entities",
+    "formatting",
+    "tables",
+    "nul",
+];
+
+async fn submit(scene: &Scene, origin: &Hostile, path: &str, kind: u8) -> i64 {
+    let body = json!({"request_url": origin.url(&format!("/{path}")), "type": kind});
+    scene.node.submit(&body).await
+}
+
+/// The message once its first attempt is over.
+async fn tried(scene: &Scene, what: &str, id: i64) -> Value {
+    eventually(what, DEADLINE, || async {
+        let message = scene.node.message(id).await;
+        let is_over = match message["status"].as_str() {
+            Some("done" | "failed") => true,
+            Some("queued") => message["attempts"].as_i64() >= Some(1),
+            _ => false,
+        };
+        is_over.then_some(message)
+    })
+    .await
+}
+
+async fn check(scene: &Scene, what: &str, id: i64, end: End) {
+    let message = tried(scene, what, id).await;
+    let code = message["error"]["code"].as_str().unwrap_or_default();
+    let (status, codes) = match end {
+        Done(words) => {
+            assert_eq!(message["status"], "done", "{what}: {message}");
+            let result = scene.node.get(&format!("/messages/{id}/result")).await;
+            assert!(result.text().contains(words), "{what}: {}", result.text());
+            return;
+        }
+        Cut(_) if message["status"] == "done" => return,
+        Failed(codes) | Cut(codes) => ("failed", codes),
+        Again(codes) => ("queued", codes),
+    };
+    assert_eq!(message["status"], status, "{what}: {message}");
+    assert!(codes.contains(&code), "{what}: {message}");
+    if status == "queued" {
+        scene
+            .node
+            .send("DELETE", &format!("/messages/{id}"), &[], "")
+            .await;
+    }
+}
+
+/// The service answers and scrapes as before.
+async fn goes_on(scene: &Scene) {
+    let started = Instant::now();
+    assert_eq!(scene.scrape(1, "/odd/plain").await["status"], "done");
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "a good page took {:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_harm_ends_with_its_code() {
+    let host = Host::start().await;
+    let scene = Scene::set(host.base()).await;
+    let origin = Hostile::start().await;
+    let mut jobs = Vec::new();
+    for (path, kind, end) in CASES {
+        jobs.push((*path, submit(&scene, &origin, path, *kind).await, *end));
+    }
+    goes_on(&scene).await;
+    for (what, id, end) in jobs {
+        check(&scene, what, id, end).await;
+    }
+    goes_on(&scene).await;
+}
+
+/// For each type: markup that makes careless parsers recurse, copy, or search without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shape_of_page_ends_in_bounded_time() {
+    let host = Host::start().await;
+    let scene = Scene::set(host.base()).await;
+    let origin = Hostile::start().await;
+    for page in PAGES {
+        let mut jobs = Vec::new();
+        for kind in 1..=3 {
+            jobs.push((
+                kind,
+                submit(&scene, &origin, &format!("page/{page}"), kind).await,
+            ));
+        }
+        for (kind, id) in jobs {
+            let what = format!("{page} as type {kind}");
+            check(&scene, &what, id, PAGE).await;
+            let message = scene.node.message(id).await;
+            assert_eq!(
+                message["attempts"], 1,
+                "no instance died of {what}: {message}"
+            );
+        }
+    }
+    goes_on(&scene).await;
+}
+
+/// A head or a body that trickles keeps its slot for a bounded time, and nobody else waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_trickles_is_given_up() {
+    let host = Host::start().await;
+    let scene = Scene::set(host.base()).await;
+    let mut jobs = Vec::new();
+    for (path, end, least_s, most_s) in [
+        ("slow/head", Again(&["timeout_first_byte"]), 14, 40),
+        ("slow/body", Again(&["timeout_total"]), 44, 90),
+    ] {
+        // Each on an origin of its own: jobs of one host share four slots.
+        let origin = Hostile::start().await;
+        let id = submit(&scene, &origin, path, 1).await;
+        jobs.push((origin, path, id, end, least_s..most_s));
+    }
+    let started = Instant::now();
+    goes_on(&scene).await;
+    for (_origin, what, id, end, seconds) in jobs {
+        check(&scene, what, id, end).await;
+        assert!(
+            seconds.contains(&started.elapsed().as_secs()),
+            "{what} took {:?}",
+            started.elapsed()
+        );
+    }
+}
