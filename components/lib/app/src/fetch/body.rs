@@ -14,7 +14,7 @@ pub(super) async fn read_body(
     large: &Slots,
 ) -> Result<Vec<u8>, FetchError> {
     let stated = stated_length(headers);
-    if stated.is_some_and(|length| length > WIRE_BYTES_MAX) {
+    if stated.is_some_and(|length| length > WIRE_BYTES_MAX as u64) {
         return Err(FetchCode::TooLarge.into());
     }
     let mut whole = Vec::new();
@@ -29,9 +29,7 @@ pub(super) async fn read_body(
             whole = Vec::from(piece);
             // What the server states is only a hint, so it reserves no more than everybody may have.
             whole.reserve(
-                stated
-                    .unwrap_or_default()
-                    .min(BODY_BYTES_FREE)
+                (stated.unwrap_or_default().min(BODY_BYTES_FREE as u64) as usize)
                     .saturating_sub(whole.len()),
             );
         } else {
@@ -41,7 +39,7 @@ pub(super) async fn read_body(
             slot = Some(large.take().await);
         }
     }
-    if stated.is_some_and(|length| length > whole.len()) {
+    if stated.is_some_and(|length| length > whole.len() as u64) {
         return Err(FetchCode::ConnectionLost.into());
     }
     Ok(whole)
@@ -64,7 +62,8 @@ pub(super) async fn read_beginning(
     Ok(whole)
 }
 
-fn stated_length(headers: &HeaderMap) -> Option<usize> {
+/// Of 64 bits also where we run, on 32: a length that does not fit would else count as not stated.
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(CONTENT_LENGTH)?
         .to_str()
