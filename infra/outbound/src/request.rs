@@ -2,7 +2,7 @@
 
 use crate::OutboundError;
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -70,7 +70,8 @@ impl Outgoing {
         B::Error: Into<BodyError>,
     {
         let (parts, body) = request.into_parts();
-        let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
+        let sends_none = body.is_end_stream() || has_none(&parts.method, &parts.headers);
+        let body = (!sends_none).then(|| body.map_err(Into::into).boxed_unsync());
         Self {
             method: parts.method,
             uri: parts.uri,
@@ -134,6 +135,14 @@ impl Outgoing {
     }
 }
 
+/// A component's request has a body whose end is only known once it was waited for, also where it sends none. Like hyper,
+/// take a GET or HEAD that states no body for one without: such a request can be sent again when its connection has died.
+fn has_none(method: &Method, headers: &HeaderMap) -> bool {
+    (method == Method::GET || method == Method::HEAD)
+        && !headers.contains_key(CONTENT_LENGTH)
+        && !headers.contains_key(TRANSFER_ENCODING)
+}
+
 fn denied(reason: &str) -> OutboundError {
     OutboundError::HttpRequestDenied(reason.to_owned())
 }
@@ -141,6 +150,26 @@ fn denied(reason: &str) -> OutboundError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_get_with_a_body_that_has_not_ended_can_be_sent_again() {
+        let unended = || {
+            let nothing_yet =
+                futures::stream::pending::<Result<http_body::Frame<Bytes>, BodyError>>();
+            http_body_util::StreamBody::new(nothing_yet)
+        };
+        let request = |method: Method, length: Option<u32>| {
+            let mut request = Request::new(unended());
+            *request.method_mut() = method;
+            if let Some(length) = length {
+                request.headers_mut().insert(CONTENT_LENGTH, length.into());
+            }
+            Outgoing::new(request)
+        };
+        assert!(request(Method::GET, None).spare().is_some());
+        assert!(request(Method::GET, Some(3)).spare().is_none());
+        assert!(request(Method::POST, None).spare().is_none());
+    }
 
     #[test]
     fn the_origin_is_bare_and_in_lower_case() {
