@@ -22,12 +22,22 @@ shift
 exec "$@"
 "#;
 
-/// Runs the test `name` once more inside such a network, and says whether this process is that one already.
+/// Runs `test` in such a network: the test program starts its test `name` once more in there.
 ///
 /// # Panics
 /// With a sentence when there can be no such network here, or when the test fails inside.
-#[must_use]
-pub fn is_inside(name: &str) -> bool {
+pub fn run_inside<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
+    if is_inside(name) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(test());
+    }
+}
+
+/// Whether this process is the one inside; if not, that one has run, without a fault, when this returns.
+fn is_inside(name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         assert_alone();
         return true;

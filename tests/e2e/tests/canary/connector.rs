@@ -14,13 +14,7 @@ use super::{ADDRESSES, resolve};
 
 #[test]
 fn the_connector_alone_reaches_no_canary() {
-    if trawl_kit::network::is_inside("connector::the_connector_alone_reaches_no_canary") {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(inside());
-    }
+    trawl_kit::network::run_inside("connector::the_connector_alone_reaches_no_canary", inside);
 }
 
 async fn inside() {

@@ -91,13 +91,7 @@ fn resolve(name: &str) -> Vec<IpAddr> {
 
 #[test]
 fn no_spelling_reaches_the_canary() {
-    if trawl_kit::network::is_inside("no_spelling_reaches_the_canary") {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(inside());
-    }
+    trawl_kit::network::run_inside("no_spelling_reaches_the_canary", inside);
 }
 
 async fn inside() {
