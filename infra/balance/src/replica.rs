@@ -68,7 +68,8 @@ pub(crate) enum Admission {
     Shed,
 }
 
-/// Peak EWMA of the latency: a slower answer is believed at once, a faster one bit by bit.
+/// Peak EWMA of the latency: a slower answer is believed at once, a faster one bit by bit. What was observed long ago is
+/// forgotten as well, so that a replica that was slow once is asked again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Peak {
     us: f64,
@@ -77,17 +78,18 @@ pub(crate) struct Peak {
 
 impl Peak {
     pub(crate) fn observe(&mut self, us: f64, now_ms: u64) {
-        if us >= self.us {
-            self.us = us;
-        } else {
-            let old = self.remaining(now_ms);
-            self.us = self.us * old + us * (1.0 - old);
-        }
+        let old = self.remaining(now_ms);
+        self.us = us.max(self.us * old + us * (1.0 - old));
         self.at_ms = now_ms;
     }
 
-    pub(crate) const fn us(&self) -> f64 {
-        self.us
+    /// The latency as it is to be believed at `now_ms`.
+    pub(crate) fn us(&self, now_ms: u64) -> f64 {
+        if now_ms <= self.at_ms {
+            self.us
+        } else {
+            self.us * self.remaining(now_ms)
+        }
     }
 
     #[expect(
@@ -202,8 +204,8 @@ impl Lease {
         let now_ms = self.clock.now_ms();
         let benched = {
             let mut state = self.replica.state();
-            let us = state.peak.us();
             // A failure must never make a replica look fast.
+            let us = state.peak.us(now_ms);
             state.peak.observe(us, now_ms);
             state.health.failed(now_ms, &self.rules.health)
         };

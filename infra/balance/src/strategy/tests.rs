@@ -1,9 +1,12 @@
 //! The sequences that nginx 1.22.1 produced, and the properties that every strategy has.
 
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::*;
+use crate::replica::Peak;
 
 fn candidates(weights: &[u32]) -> Vec<Candidate> {
     weights
@@ -133,28 +136,137 @@ fn a_slow_replica_gets_less_by_load_and_by_latency() {
     assert_eq!(shares(StrategyKind::PeakEwma, &by_latency, 1_000)[2], 0);
 }
 
+/// So many requests in all, `parallel` of them always under way; each takes `service_us` of its replica, give or take a
+/// fifth. How often each replica was chosen.
+fn closed_loop(
+    kind: StrategyKind,
+    weights: &[u32],
+    service_us: impl Fn(usize) -> u64,
+    parallel: usize,
+) -> Vec<u32> {
+    let mut strategy = strategy(kind);
+    let mut random = SmallRng::seed_from_u64(11);
+    let mut candidates = candidates(weights);
+    let mut peaks = vec![Peak::default(); weights.len()];
+    let mut shares = vec![0; weights.len()];
+    // When each request that is under way ends, the earliest first; the second number makes the order total.
+    let mut under_way = BinaryHeap::<Reverse<(u64, u32, usize, u64)>>::new();
+    let mut now_us = 0;
+    for number in 0..REQUESTS {
+        if under_way.len() == parallel {
+            let Reverse((ends_us, _, index, began_us)) = under_way.pop().unwrap();
+            now_us = ends_us;
+            candidates[index].in_flight -= 1;
+            peaks[index].observe((ends_us - began_us) as f64, now_us / 1_000);
+        }
+        for (candidate, peak) in candidates.iter_mut().zip(&peaks) {
+            candidate.latency_us = peak.us(now_us / 1_000);
+        }
+        let draw = Draw {
+            random: random.random(),
+            key: random.random(),
+        };
+        let index = strategy.pick(&candidates, draw).unwrap();
+        shares[index] += 1;
+        candidates[index].in_flight += 1;
+        let service_us = service_us(index) * random.random_range(80..120) / 100;
+        under_way.push(Reverse((now_us + service_us, number, index, now_us)));
+    }
+    shares
+}
+
+const REQUESTS: u32 = 10_000;
+const WEIGHTS: [&[u32]; 6] = [
+    &[1, 1, 1],
+    &[8, 1, 1],
+    &[5, 3, 2],
+    &[1, 10],
+    &[4, 3, 2, 1],
+    &[7],
+];
+
+/// What a share may be off: five standard deviations of a binomial distribution, as if each choice were a draw of its own,
+/// and `skew` of it for what the strategy itself adds.
+#[track_caller]
+fn is_near(shares: &[u32], weights: &[u32], skew: f64, what: &str) {
+    let total: u32 = weights.iter().sum();
+    let requests = f64::from(REQUESTS);
+    for (share, weight) in shares.iter().zip(weights) {
+        let expected = f64::from(*weight) / f64::from(total);
+        let deviation = (requests * expected * (1.0 - expected)).sqrt();
+        let bound = 5.0 * deviation + skew * requests * expected + 1.0;
+        let off = (f64::from(*share) - requests * expected).abs();
+        assert!(off <= bound, "{what} {weights:?}: {shares:?}");
+    }
+}
+
 #[test]
 fn shares_follow_the_weights_within_statistical_bounds() {
-    for weights in [&[1, 1, 1][..], &[8, 1, 1], &[5, 3, 2], &[1, 10], &[7]] {
-        let candidates = candidates(weights);
-        let total: u32 = weights.iter().sum();
-        for kind in [
-            StrategyKind::Weighted,
-            StrategyKind::Hash,
-            StrategyKind::LeastConn,
-        ] {
-            for (share, weight) in shares(kind, &candidates, 10_000).iter().zip(weights) {
-                let expected = f64::from(*weight) / f64::from(total);
-                // Five standard deviations of a binomial distribution.
-                let bound = 5.0 * (10_000.0 * expected * (1.0 - expected)).sqrt() + 1.0;
-                let off = (f64::from(*share) - 10_000.0 * expected).abs();
-                assert!(off <= bound, "{kind:?} {weights:?}: {share}");
+    for weights in WEIGHTS {
+        for parallel in [1, 64] {
+            for (kind, skew) in [
+                (StrategyKind::Weighted, 0.0),
+                (StrategyKind::Hash, 0.0),
+                (StrategyKind::LeastConn, 0.02),
+                (StrategyKind::PeakEwma, 0.05),
+            ] {
+                let shares = closed_loop(kind, weights, |_| 5_000, parallel);
+                is_near(
+                    &shares,
+                    weights,
+                    skew,
+                    &format!("{kind:?}, {parallel} at once,"),
+                );
             }
+            let shares = closed_loop(StrategyKind::RoundRobin, weights, |_| 5_000, parallel);
+            assert!(
+                shares
+                    .iter()
+                    .all(|share| share.abs_diff(REQUESTS / weights.len() as u32) <= 1),
+                "{weights:?}: {shares:?}"
+            );
         }
     }
-    for share in shares(StrategyKind::PeakEwma, &candidates(&[1, 1, 1]), 9_000) {
-        assert!((2_700..=3_300).contains(&share), "{share}");
+}
+
+#[test]
+fn whoever_is_slower_gets_less_in_proportion() {
+    // Four times as slow: the loads even out when it gets a quarter of what another one gets.
+    let slow_third = |index| if index == 2 { 20_000 } else { 5_000 };
+    for kind in [StrategyKind::LeastConn, StrategyKind::PeakEwma] {
+        let shares = closed_loop(kind, &[1, 1, 1], slow_third, 64);
+        let others = shares[0].min(shares[1]);
+        assert!(shares[2] * 3 < others, "{kind:?}: {shares:?}");
+        assert!(shares[2] > 0, "{kind:?}: {shares:?}");
     }
+    let blind = closed_loop(StrategyKind::RoundRobin, &[1, 1, 1], slow_third, 64);
+    assert!(blind[2] * 10 > blind[0] * 9, "{blind:?}");
+}
+
+#[test]
+fn a_replica_that_was_slow_once_is_asked_again() {
+    // Of two replicas both are always drawn: what was observed has to fade by itself.
+    let mut strategy = strategy(StrategyKind::PeakEwma);
+    let mut candidates = candidates(&[1, 1]);
+    let (mut slow, mut quick) = (Peak::default(), Peak::default());
+    slow.observe(500_000.0, 0);
+    let mut random = SmallRng::seed_from_u64(3);
+    let mut asked_ms = None;
+    for now_ms in (0..300_000).step_by(10) {
+        quick.observe(1_000.0, now_ms);
+        candidates[0].latency_us = slow.us(now_ms);
+        candidates[1].latency_us = quick.us(now_ms);
+        let draw = Draw {
+            random: random.random(),
+            key: 0,
+        };
+        if strategy.pick(&candidates, draw) == Some(0) {
+            asked_ms = Some(now_ms);
+            break;
+        }
+    }
+    let asked_ms = asked_ms.expect("it is asked again");
+    assert!((5_000..120_000).contains(&asked_ms), "{asked_ms}");
 }
 
 #[test]
