@@ -12,6 +12,7 @@ use serde_json::Value;
 use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::http_client::HttpClient;
+use trawl_kit::relay::Relay;
 
 use crate::DEADLINE;
 
@@ -31,6 +32,8 @@ pub struct Balance {
     pub fail_timeout: &'static str,
     /// The ramp after that.
     pub slow_start: &'static str,
+    /// What one try may take.
+    pub try_timeout: &'static str,
 }
 
 impl Balance {
@@ -43,6 +46,7 @@ impl Balance {
             drained: None,
             fail_timeout: "10s",
             slow_start: "0s",
+            try_timeout: "10s",
         }
     }
 }
@@ -54,6 +58,8 @@ pub struct Fleet {
     /// The fourth.
     pub front: Host,
     options: [HostOptions; 3],
+    relays: [Option<Relay>; 3],
+    balance: Balance,
     file: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -99,8 +105,7 @@ impl Fleet {
             *place = Some(host);
         }
         let file = folder.path().join("front.toml");
-        let fleet_file = text(&options, balance);
-        std::fs::write(&file, fleet_file).expect("a file is written");
+        std::fs::write(&file, text(&addresses(&options), balance)).expect("a file is written");
         let front_options = HostOptions {
             state_directory: Some(folder.path().join("front")),
             ..HostOptions::default()
@@ -111,15 +116,24 @@ impl Fleet {
             replicas,
             front,
             options,
+            relays: [None, None, None],
+            balance,
             file,
             _folder: folder,
         }
     }
 
     /// Changes the front's balance file, and waits until it is in force.
-    pub async fn apply(&self, balance: Balance) {
+    pub async fn apply(&mut self, balance: Balance) {
         let before = self.balance().await["reloads"].as_u64();
-        std::fs::write(&self.file, text(&self.options, balance)).expect("a file is written");
+        self.balance = balance;
+        let mut addresses = addresses(&self.options);
+        for (address, relay) in addresses.iter_mut().zip(&self.relays) {
+            if let Some(relay) = relay {
+                *address = relay.authority();
+            }
+        }
+        std::fs::write(&self.file, text(&addresses, balance)).expect("a file is written");
         eventually("the balance file is applied", DEADLINE, || async {
             (self.balance().await["reloads"].as_u64() > before).then_some(())
         })
@@ -143,6 +157,19 @@ impl Fleet {
             .as_str()
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// Puts a relay in front of one, by which each of its answers takes so much longer.
+    pub async fn slow_down(&mut self, index: usize, delay: Duration) {
+        let target = addresses(&self.options)[index].clone();
+        self.relays[index] = Some(Relay::start(&target, delay).await);
+        self.apply(self.balance).await;
+    }
+
+    /// What the front has counted as served for each.
+    pub async fn served(&self) -> [u64; 3] {
+        let balance = self.balance().await;
+        [0, 1, 2].map(|index| balance["replicas"][index]["served"].as_u64().unwrap_or(0))
     }
 
     /// Kills one with SIGKILL.
@@ -194,9 +221,12 @@ impl Load {
                     // A client each: a connection each.
                     let http = HttpClient::default();
                     let mut spread = Spread::default();
-                    while taken.fetch_add(1, Ordering::Relaxed) < stop_after.load(Ordering::Relaxed)
-                    {
-                        call(&http, &url, &mut spread).await;
+                    loop {
+                        let number = taken.fetch_add(1, Ordering::Relaxed);
+                        if number >= stop_after.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        call(&http, &url, number, &mut spread).await;
                         done.fetch_add(1, Ordering::Relaxed);
                     }
                     spread
@@ -234,8 +264,9 @@ impl Load {
     }
 }
 
-async fn call(http: &HttpClient, url: &str, spread: &mut Spread) {
+async fn call(http: &HttpClient, url: &str, number: u64, spread: &mut Spread) {
     let request = http::Request::get(url)
+        .header(KEY, number)
         .body(Bytes::new())
         .expect("a request");
     match tokio::time::timeout(Duration::from_secs(35), http.send(request)).await {
@@ -254,17 +285,24 @@ async fn call(http: &HttpClient, url: &str, spread: &mut Spread) {
     }
 }
 
-fn text(options: &[HostOptions; 3], balance: Balance) -> String {
+/// What `hash` goes by: another value in each call.
+const KEY: &str = "x-call";
+
+fn addresses(options: &[HostOptions; 3]) -> [String; 3] {
+    [0, 1, 2].map(|index| options[index].listen.clone().unwrap_or_default())
+}
+
+fn text(addresses: &[String; 3], balance: Balance) -> String {
     let mut text = format!(
-        "strategy = \"{}\"\n[check]\ninterval = \"500ms\"\n",
-        balance.strategy
+        "strategy = \"{}\"\ntry_timeout = \"{}\"\nhash_header = \"{KEY}\"\n[check]\ninterval = \"500ms\"\n",
+        balance.strategy, balance.try_timeout
     );
-    for (index, options) in options.iter().enumerate() {
+    for (index, address) in addresses.iter().enumerate() {
         let _ = write!(
             text,
             "[[replica]]\nid = \"{}\"\nurl = \"http://{}\"\nweight = {}\ndrain = {}\nfail_timeout = \"{}\"\nslow_start = \"{}\"\n",
             IDS[index],
-            options.listen.as_deref().unwrap_or_default(),
+            address,
             balance.weights[index],
             balance.drained == Some(index),
             balance.fail_timeout,

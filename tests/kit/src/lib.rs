@@ -17,10 +17,13 @@ pub mod host;
 pub mod hostile;
 pub mod http_client;
 pub mod network;
+pub mod open_files;
 pub mod origin;
 pub mod pages;
+pub mod prometheus;
 pub mod receiver;
 pub mod redis;
+pub mod relay;
 mod serve;
 pub mod spin;
 
