@@ -17,9 +17,10 @@ impl Handler for Front {
         request: http::Request<Body>,
         peer: std::net::SocketAddr,
     ) -> http::Response<Body> {
-        match self.operator.answer(&request, peer) {
-            Some(response) => response,
-            None => self.balancer.handle(request, peer).await,
+        if Operator::is_asked(&request) {
+            self.operator.answer(request, peer).await
+        } else {
+            self.balancer.handle(request, peer).await
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     backend::LocalReplicas,
     body::{Body, BoxError},
     budget::RetryBudget,
-    clients::{ClientRules, Clients, TooMany},
+    clients::{ClientRules, Clients, THIS_MACHINE, TooMany},
     clock::Clock,
     config::{BalanceConfig, ReplicaConfig},
     fleet::Fleet,
@@ -133,19 +133,13 @@ impl Balancer {
         self.fleet.load().usable()
     }
 
-    /// Counts a request of `address`, until the ticket is dropped. Loopback and trusted proxies are not counted.
+    /// Counts a request of `address`, until the ticket is dropped. This machine and trusted proxies are not counted.
     pub(crate) fn admit_client(
         &self,
         fleet: &Fleet,
         address: IpAddr,
     ) -> Result<Option<Ticket<'_>>, TooMany> {
-        let is_exempt = address.is_loopback()
-            || fleet
-                .config
-                .trusted_proxies
-                .iter()
-                .any(|net| net.contains(&address));
-        if is_exempt {
+        if THIS_MACHINE.contains(&address) || fleet.trusts(address) {
             return Ok(None);
         }
         let rules = ClientRules {
@@ -176,6 +170,10 @@ impl Balancer {
 impl Handler for Balancer {
     async fn handle(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         Self::handle(self, request, peer).await
+    }
+
+    fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        self.fleet.load().trusts(peer)
     }
 }
 

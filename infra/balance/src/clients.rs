@@ -2,8 +2,15 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
+
+/// Where people and proxies on this machine come from: not one client, so no limit per client counts them. The other
+/// addresses of 127.0.0.0/8 are ordinary clients; nobody has them without asking for them.
+pub const THIS_MACHINE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
 /// What one client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! The replicas of one configuration, and the choice among them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::oneshot;
@@ -146,6 +149,14 @@ impl Fleet {
         self.refuse(&mut chooser, tried, now_ms)
     }
 
+    /// Is it the address of a proxy whose word is taken?
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.config
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
     /// A replica failed: strategies may lower its share.
     pub(crate) fn failed(&self, index: usize) {
         let config = &self.slots[index].config;
@@ -167,6 +178,18 @@ impl Fleet {
         self.slots.iter().filter(usable).count()
     }
 
+    /// Is there a replica that a request has not tried and that may be chosen now?
+    pub(crate) fn has_other(&self, tried: Tried) -> bool {
+        let now_ms = self.clock.now_ms();
+        self.slots.iter().enumerate().any(|(index, slot)| {
+            !tried.has(index)
+                && !slot.config.drain
+                && self
+                    .ramp(slot, &slot.replica.state().health, now_ms)
+                    .is_some()
+        })
+    }
+
     fn candidate(&self, index: usize, tried: Tried, round: Round, now_ms: u64) -> Candidate {
         let slot = &self.slots[index];
         let state = slot.replica.state();
@@ -186,7 +209,7 @@ impl Fleet {
             ramp: ramp.unwrap_or(RAMP_FULL),
             in_flight: u32::try_from(state.gate.running() + state.gate.waiting())
                 .unwrap_or(u32::MAX),
-            latency_us: state.peak.us(),
+            latency_us: state.peak.us(now_ms),
             seed: slot.replica.seed,
         }
     }

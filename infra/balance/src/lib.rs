@@ -7,6 +7,7 @@ pub mod budget;
 pub mod clients;
 mod clock;
 pub mod config;
+pub mod exposition;
 mod fleet;
 pub mod gate;
 mod headers;
@@ -28,8 +29,9 @@ pub use backend::{BackendError, FailureKind, LocalBackend, LocalReplicas, Remote
 pub use balancer::{ApplyError, Balancer};
 pub use body::{Body, BoxError};
 pub use config::{BalanceConfig, ConfigError, ReplicaConfig, StrategyKind};
+pub use exposition::Exposition;
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};
 pub use problem::Problem;
 pub use proxy::ClientAddress;
-pub use server::{Handler, ServerLimits, serve};
+pub use server::{ConnectionCounts, Handler, ServerLimits, serve};

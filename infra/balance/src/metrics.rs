@@ -1,15 +1,13 @@
 //! The balancer's figures, as JSON and in the Prometheus text format (version 0.0.4).
 
-use std::{
-    fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
 
 use crate::{
     balancer::Balancer,
     clock::Clock,
+    exposition::{Exposition, Kind, number},
     fleet::{Fleet, Slot},
     health::Standing,
     histogram::Histogram,
@@ -226,108 +224,101 @@ const TOTALS: [Total; 8] = [
 ];
 
 /// Name, help, kind, and the figure of one replica.
-type PerReplica = (
-    &'static str,
-    &'static str,
-    &'static str,
-    fn(&ReplicaFigures) -> f64,
-);
+type PerReplica = (&'static str, &'static str, Kind, fn(&ReplicaFigures) -> f64);
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "the text format has floating point numbers only"
 )]
 const PER_REPLICA: [PerReplica; 10] = [
-    ("up", "Whether the replica may be chosen.", "gauge", |it| {
-        f64::from(u8::from(it.weight_now > 0.0))
-    }),
-    ("weight", "Weight of the replica now.", "gauge", |it| {
+    (
+        "up",
+        "Whether the replica may be chosen.",
+        Kind::Gauge,
+        |it| f64::from(u8::from(it.weight_now > 0.0)),
+    ),
+    ("weight", "Weight of the replica now.", Kind::Gauge, |it| {
         it.weight_now
     }),
     (
         "in_flight",
         "Requests that run in the replica.",
-        "gauge",
+        Kind::Gauge,
         |it| it.in_flight as f64,
     ),
     (
         "queued",
         "Requests that wait for the replica.",
-        "gauge",
+        Kind::Gauge,
         |it| it.queued as f64,
     ),
     (
         "served_total",
         "Requests that the replica answered.",
-        "counter",
+        Kind::Counter,
         |it| it.served as f64,
     ),
     (
         "failed_total",
         "Requests that the replica failed.",
-        "counter",
+        Kind::Counter,
         |it| it.failed as f64,
     ),
     (
         "trapped_total",
         "Requests that killed their instance.",
-        "counter",
+        Kind::Counter,
         |it| it.trapped as f64,
     ),
     (
         "shed_total",
         "Requests that the replica refused or shed.",
-        "counter",
+        Kind::Counter,
         |it| it.shed as f64,
     ),
     (
         "abandoned_total",
         "Requests whose client left first.",
-        "counter",
+        Kind::Counter,
         |it| it.abandoned as f64,
     ),
     (
         "benched_total",
         "How often the replica was benched.",
-        "counter",
+        Kind::Counter,
         |it| it.benched as f64,
     ),
 ];
 
 impl Snapshot {
     /// Appends the figures in the Prometheus text format.
-    pub fn prometheus(&self, out: &mut String) {
+    pub fn prometheus(&self, out: &mut Exposition) {
         for (name, help, value) in TOTALS {
-            head(out, &format!("balance_{name}_total"), help, "counter");
-            let _ = writeln!(out, "trawl_balance_{name}_total {}", value(self));
+            out.family(&format!("balance_{name}_total"), Kind::Counter, help)
+                .sample(&[], number(value(self)));
         }
-        head(
-            out,
+        #[expect(clippy::cast_precision_loss, reason = "there are 64 at most")]
+        out.family(
             "balance_replicas_usable",
+            Kind::Gauge,
             "Replicas that may be chosen now.",
-            "gauge",
-        );
-        let _ = writeln!(out, "trawl_balance_replicas_usable {}", self.usable);
+        )
+        .sample(&[], self.usable as f64);
         for (name, help, kind, value) in PER_REPLICA {
-            head(out, &format!("replica_{name}"), help, kind);
+            let name = format!("replica_{name}");
+            let mut family = out.family(&name, kind, help);
             for figures in &self.replicas {
-                let _ = writeln!(
-                    out,
-                    "trawl_replica_{name}{{replica=\"{}\"}} {}",
-                    figures.id,
-                    value(figures)
-                );
+                family.sample(&[("replica", figures.id.as_str())], value(figures));
             }
         }
         self.latencies(out);
     }
 
-    fn latencies(&self, out: &mut String) {
-        head(
-            out,
+    fn latencies(&self, out: &mut Exposition) {
+        let mut family = out.family(
             "replica_latency_seconds",
+            Kind::Summary,
             "Time to the head of the answer.",
-            "summary",
         );
         for figures in &self.replicas {
             let latency = &figures.latency_ms;
@@ -337,33 +328,14 @@ impl Snapshot {
                 ("0.99", latency.p99),
                 ("0.999", latency.p999),
             ];
+            let replica = ("replica", figures.id.as_str());
             for (quantile, value) in quantiles {
                 let seconds = value.map_or(f64::NAN, |ms| ms / 1_000.0);
-                let _ = writeln!(
-                    out,
-                    "trawl_replica_latency_seconds{{replica=\"{}\",quantile=\"{quantile}\"}} {seconds}",
-                    figures.id
-                );
+                family.sample(&[replica, ("quantile", quantile)], seconds);
             }
-            #[expect(clippy::cast_precision_loss, reason = "a sum for a rate")]
-            let sum = latency.mean.unwrap_or(0.0) * figures.served as f64 / 1_000.0;
-            let _ = writeln!(
-                out,
-                "trawl_replica_latency_seconds_sum{{replica=\"{}\"}} {sum}",
-                figures.id
-            );
-            let _ = writeln!(
-                out,
-                "trawl_replica_latency_seconds_count{{replica=\"{}\"}} {}",
-                figures.id, figures.served
-            );
+            let sum_s = latency.mean.unwrap_or(0.0) * number(figures.served) / 1_000.0;
+            family.suffixed("_sum", &[replica], sum_s);
+            family.suffixed("_count", &[replica], number(figures.served));
         }
     }
-}
-
-fn head(out: &mut String, name: &str, help: &str, kind: &str) {
-    let _ = writeln!(
-        out,
-        "# HELP trawl_{name} {help}\n# TYPE trawl_{name} {kind}"
-    );
 }

@@ -1,28 +1,36 @@
 //! `GET /balance` and `GET /metrics`, for operators only.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
+use futures::future::BoxFuture;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, FORWARDED},
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST},
+    request::Parts,
 };
 
 use crate::{
     balancer::Balancer,
     body::{Body, full},
+    exposition::{Exposition, Kind, number},
     problem::Problem,
+    server::ConnectionCounts,
 };
 
-/// The host's other figures, shown beside the balancer's.
+/// The host's other figures, shown beside the balancer's. They may have to be asked for, so both take their time.
 pub trait Figures: Send + Sync + 'static {
     /// What `GET /balance` shows under `host`.
-    fn json(&self) -> serde_json::Value {
-        serde_json::Value::Null
+    fn json(&self) -> BoxFuture<'_, serde_json::Value> {
+        Box::pin(async { serde_json::Value::Null })
     }
 
-    /// Lines of the Prometheus text format, appended to `out`.
-    fn prometheus(&self, out: &mut String) {
+    /// Further families of `GET /metrics`.
+    fn prometheus<'a>(&'a self, out: &'a mut Exposition) -> BoxFuture<'a, ()> {
         let _ = out;
+        Box::pin(async {})
     }
 }
 
@@ -34,12 +42,23 @@ pub struct Operator {
     balancer: Arc<Balancer>,
     token: Option<String>,
     figures: Arc<dyn Figures>,
+    connections: Arc<ConnectionCounts>,
 }
+
+/// Fields that proxies add, each by its own habit.
+const TRACES_OF_PROXIES: [&str; 6] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+];
 
 const FORBIDDEN: Problem = Problem::new(
     StatusCode::FORBIDDEN,
     "operators_only",
-    "This page is for operators: ask from the machine itself, or with the admin token.",
+    "This page is for operators: ask from the machine itself by its loopback address, or with the admin token.",
 );
 const BAD_METHOD: Problem = Problem::new(
     StatusCode::METHOD_NOT_ALLOWED,
@@ -56,53 +75,91 @@ impl Operator {
             balancer,
             token,
             figures,
+            connections: Arc::default(),
         }
     }
 
-    /// The answer, when the request is for one of the two routes; `None` for every other request.
-    pub fn answer<B>(&self, request: &Request<B>, peer: SocketAddr) -> Option<Response<Body>> {
-        let route = request.uri().path();
-        if !matches!(route, "/balance" | "/metrics") {
-            return None;
+    /// The counts that it shows of connections: the handler in front gives them to the server.
+    #[must_use]
+    pub fn connection_counts(&self) -> Arc<ConnectionCounts> {
+        Arc::clone(&self.connections)
+    }
+
+    /// Is the request for one of the two routes?
+    #[must_use]
+    pub fn is_asked<B>(request: &Request<B>) -> bool {
+        matches!(request.uri().path(), "/balance" | "/metrics")
+    }
+
+    /// The answer to a request for which `is_asked` is true.
+    pub async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        if !self.may_see(&parts, peer) {
+            return FORBIDDEN.response();
         }
-        if !self.may_see(request.headers(), peer) {
-            return Some(FORBIDDEN.response());
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return BAD_METHOD.response();
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some(BAD_METHOD.response());
-        }
-        Some(if route == "/balance" {
-            text("application/json", self.json())
+        if parts.uri.path() == "/balance" {
+            text("application/json", self.json().await)
         } else {
             text(
                 "text/plain; version=0.0.4; charset=utf-8",
-                self.prometheus(),
+                self.prometheus().await,
             )
-        })
+        }
     }
 
     /// The text of `GET /balance`.
-    #[must_use]
-    pub fn json(&self) -> String {
+    pub async fn json(&self) -> String {
         let mut value = serde_json::to_value(self.balancer.snapshot()).unwrap_or_default();
-        value["host"] = self.figures.json();
+        value["connections"] = serde_json::json!({
+            "open": self.connections.open.load(Relaxed),
+            "accepted": self.connections.accepted.load(Relaxed),
+            "refused": self.connections.refused.load(Relaxed),
+        });
+        value["host"] = self.figures.json().await;
         value.to_string()
     }
 
     /// The text of `GET /metrics`.
-    #[must_use]
-    pub fn prometheus(&self) -> String {
-        let mut out = String::with_capacity(8 * 1024);
+    pub async fn prometheus(&self) -> String {
+        let mut out = Exposition::default();
         self.balancer.snapshot().prometheus(&mut out);
-        self.figures.prometheus(&mut out);
-        out
+        for (name, kind, help, count) in [
+            (
+                "connections",
+                Kind::Gauge,
+                "Connections of clients that are open now.",
+                &self.connections.open,
+            ),
+            (
+                "connections_accepted_total",
+                Kind::Counter,
+                "Connections of clients that were accepted.",
+                &self.connections.accepted,
+            ),
+            (
+                "connections_refused_total",
+                Kind::Counter,
+                "Connections of clients that were too many.",
+                &self.connections.refused,
+            ),
+        ] {
+            out.family(name, kind, help)
+                .sample(&[], number(count.load(Relaxed)));
+        }
+        self.figures.prometheus(&mut out).await;
+        out.into_text()
     }
 
     /// The machine itself, unless the request came through a proxy that runs on it; else the holder of the token.
-    fn may_see(&self, headers: &HeaderMap, peer: SocketAddr) -> bool {
-        let came_through =
-            headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for");
-        if peer.ip().to_canonical().is_loopback() && !came_through {
+    fn may_see(&self, parts: &Parts, peer: SocketAddr) -> bool {
+        let headers = &parts.headers;
+        let came_through = TRACES_OF_PROXIES
+            .iter()
+            .any(|name| headers.contains_key(*name));
+        if peer.ip().to_canonical().is_loopback() && !came_through && names_this_machine(parts) {
             return true;
         }
         let offered = headers
@@ -114,6 +171,28 @@ impl Operator {
             _ => false,
         }
     }
+}
+
+/// Is the request addressed to this machine itself? A page from elsewhere, whose name was made to point here, can make its
+/// reader's browser ask; and a proxy that adds no field often passes on the name that it was asked by.
+fn names_this_machine(parts: &Parts) -> bool {
+    let host = match (parts.uri.host(), parts.headers.get(HOST)) {
+        (Some(host), _) => host,
+        (None, Some(field)) => {
+            let field = field.to_str().unwrap_or_default();
+            match field.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+                _ => field,
+            }
+        }
+        // HTTP/1.0 knows no host.
+        (None, None) => return true,
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Takes the same time wherever the two differ, so that a token can't be found byte by byte.
@@ -137,12 +216,15 @@ mod tests {
     struct Extra;
 
     impl Figures for Extra {
-        fn json(&self) -> serde_json::Value {
-            serde_json::json!({"instances": 3})
+        fn json(&self) -> BoxFuture<'_, serde_json::Value> {
+            Box::pin(async { serde_json::json!({"instances": 3}) })
         }
 
-        fn prometheus(&self, out: &mut String) {
-            out.push_str("trawl_instances 3\n");
+        fn prometheus<'a>(&'a self, out: &'a mut Exposition) -> BoxFuture<'a, ()> {
+            Box::pin(async {
+                out.family("instances", Kind::Gauge, "Instances.")
+                    .sample(&[], 3.0);
+            })
         }
     }
 
@@ -156,62 +238,68 @@ mod tests {
         Operator::new(balancer, token.map(ToOwned::to_owned), Arc::new(Extra))
     }
 
-    fn status(
+    async fn status(
         operator: &Operator,
         peer: &str,
         fields: &[(&'static str, &'static str)],
-    ) -> Option<u16> {
-        let mut request = Request::new(());
+    ) -> u16 {
+        let mut request = Request::new(crate::body::empty());
         *request.uri_mut() = "/balance".parse().unwrap();
         for (name, value) in fields {
             request
                 .headers_mut()
                 .insert(*name, HeaderValue::from_static(value));
         }
-        operator
-            .answer(&request, peer.parse().unwrap())
-            .map(|response| response.status().as_u16())
+        let answer = operator.answer(request, peer.parse().unwrap()).await;
+        answer.status().as_u16()
     }
 
-    #[test]
-    fn only_operators_see_the_figures() {
+    #[tokio::test]
+    async fn only_operators_see_the_figures() {
         let (open, closed) = (operator(Some("secret")), operator(None));
-        assert_eq!(status(&open, "127.0.0.1:9", &[]), Some(200));
-        assert_eq!(status(&open, "[::1]:9", &[]), Some(200));
-        assert_eq!(
-            status(&open, "127.0.0.1:9", &[("x-forwarded-for", "1.2.3.4")]),
-            Some(403)
-        );
-        assert_eq!(status(&open, "192.0.2.1:9", &[]), Some(403));
-        assert_eq!(
-            status(&open, "192.0.2.1:9", &[("authorization", "Bearer secret")]),
-            Some(200)
-        );
-        assert_eq!(
-            status(&open, "192.0.2.1:9", &[("authorization", "Bearer secreT")]),
-            Some(403)
-        );
-        assert_eq!(
-            status(&closed, "192.0.2.1:9", &[("authorization", "Bearer ")]),
-            Some(403)
-        );
+        let local = "127.0.0.1:9";
+        assert_eq!(status(&open, local, &[]).await, 200);
+        assert_eq!(status(&open, "[::1]:9", &[]).await, 200);
+        for host in [
+            "localhost",
+            "LOCALHOST:3000",
+            "127.0.0.1:3000",
+            "[::1]:3000",
+            "[::1]",
+        ] {
+            assert_eq!(status(&open, local, &[("host", host)]).await, 200, "{host}");
+        }
+        for (name, value) in [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("via", "1.1 proxy"),
+            ("x-real-ip", "1.2.3.4"),
+            ("host", "trawl.example:3000"),
+            ("host", "127.0.0.1.trawl.example"),
+        ] {
+            assert_eq!(status(&open, local, &[(name, value)]).await, 403, "{name}");
+        }
+        let far = "192.0.2.1:9";
+        assert_eq!(status(&open, far, &[]).await, 403);
+        let token = |value| [("authorization", value), ("host", "trawl.example")];
+        assert_eq!(status(&open, far, &token("Bearer secret")).await, 200);
+        assert_eq!(status(&open, far, &token("Bearer secreT")).await, 403);
+        assert_eq!(status(&closed, far, &token("Bearer ")).await, 403);
     }
 
     #[test]
     fn other_routes_are_not_answered() {
-        let mut request = Request::new(());
-        *request.uri_mut() = "/balances".parse().unwrap();
-        assert!(
-            operator(None)
-                .answer(&request, "127.0.0.1:9".parse().unwrap())
-                .is_none()
-        );
+        for (path, expected) in [("/balance", true), ("/metrics", true), ("/balances", false)] {
+            let mut request = Request::new(());
+            *request.uri_mut() = path.parse().unwrap();
+            assert_eq!(Operator::is_asked(&request), expected, "{path}");
+        }
     }
 
-    #[test]
-    fn both_texts_show_the_balancer_and_the_host() {
+    #[tokio::test]
+    async fn both_texts_show_the_balancer_and_the_host() {
         let operator = operator(None);
-        let json: serde_json::Value = serde_json::from_str(&operator.json()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&operator.json().await).unwrap();
         assert_eq!(json["strategy"], "weighted");
         assert_eq!(json["replicas"][0]["state"], "up");
         assert_eq!(
@@ -219,7 +307,7 @@ mod tests {
             serde_json::Value::Null
         );
         assert_eq!(json["host"]["instances"], 3);
-        let text = operator.prometheus();
+        let text = operator.prometheus().await;
         assert!(text.contains("trawl_replica_up{replica=\"a\"} 1\n"));
         assert!(text.ends_with("trawl_instances 3\n"));
         // Each line is a comment or a sample with a number.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use trawl_core::limits::host as limits;
+use trawl_core::limits::{host as limits, inbound};
 
 use crate::engine::Profile;
 
@@ -81,12 +81,44 @@ pub(crate) struct Up {
     )]
     pub(crate) balance_file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) front: FrontDoor,
+    #[command(flatten)]
     pub(crate) networks: Networks,
     #[command(flatten)]
     pub(crate) tuning: Tuning,
     /// Print nothing but warnings and errors
     #[arg(long, short, env = "TRAWL_QUIET")]
     pub(crate) quiet: bool,
+}
+
+/// What clients may do.
+#[derive(Debug, Args)]
+pub(crate) struct FrontDoor {
+    /// Connections that clients may have open in all
+    #[arg(long, env = "TRAWL_CONNECTIONS_MAX", value_name = "N", default_value_t = inbound::CONNECTIONS_MAX, value_parser = count)]
+    pub(crate) connections_max: usize,
+    /// Connections of one client address; 127.0.0.1, ::1 and trusted proxies are not counted
+    #[arg(long, env = "TRAWL_CONNECTIONS_PER_ADDRESS_MAX", value_name = "N", default_value_t = inbound::CONNECTIONS_PER_ADDRESS_MAX, value_parser = count)]
+    pub(crate) connections_per_address_max: usize,
+    /// Milliseconds that the head of a request may take
+    #[arg(long, env = "TRAWL_HEADER_READ_MS", value_name = "MS", default_value_t = inbound::HEADER_READ_MS, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) header_read_ms: u64,
+    /// Milliseconds that the body of a request may take
+    #[arg(long, env = "TRAWL_BODY_READ_MS", value_name = "MS", default_value_t = inbound::BODY_READ_MS, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) body_read_ms: u64,
+    /// Milliseconds after which a connection without a request is closed
+    #[arg(long, env = "TRAWL_CONNECTION_IDLE_MS", value_name = "MS", default_value_t = inbound::IDLE_MS, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(crate) connection_idle_ms: u64,
+    /// Believe what the proxies on this network say of their clients, and do not count their connections (repeatable); a
+    /// balance file says it as `trusted_proxies`
+    #[arg(
+        long,
+        env = "TRAWL_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        conflicts_with = "balance_file"
+    )]
+    pub(crate) trusted_proxy: Vec<IpNet>,
 }
 
 /// Which addresses may be dialled, and who may see figures.
@@ -172,6 +204,9 @@ pub(crate) struct Tuning {
     /// Only compile the components, so that the first start takes no time
     #[arg(long, env = "TRAWL_PRECOMPILE")]
     pub(crate) precompile: bool,
+    /// Hand requests straight to the one local replica, to measure what the balancer costs
+    #[arg(long, env = "TRAWL_WITHOUT_BALANCER", hide = true)]
+    pub(crate) without_balancer: bool,
     /// `off` loses every ring but the clock's, for tests
     #[arg(long, env = "TRAWL_DOORBELL", value_enum, default_value_t = Switch::On, hide = true)]
     pub(crate) doorbell: Switch,
@@ -272,6 +307,13 @@ fn workers(text: &str) -> Result<(String, usize), String> {
     match count.parse() {
         Ok(count) if count > 0 => Ok((component.to_owned(), count)),
         _ => Err("the number of workers must be at least 1".to_owned()),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err("it must be a number from 1 to 1000000".to_owned()),
     }
 }
 

@@ -56,7 +56,6 @@ impl HandlerState for Instances {
         };
         let mut store = Guest::store(&self.engine, &self.rights);
         let proxy = Proxy::P3(component.instantiate_async(&mut store).await?);
-        self.part.figures.instances.fetch_add(1, Relaxed);
         Ok(Instance {
             store,
             proxy,
@@ -170,7 +169,7 @@ impl WorkerState for Work {
         if let Err(error) = result
             && !rights.stopping.load(Relaxed)
         {
-            self.part.figures.failures.fetch_add(1, Relaxed);
+            self.part.figures.failed(&error);
             failure::log(&self.part.id, &rights.replica, &error);
         }
     }

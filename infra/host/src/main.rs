@@ -14,6 +14,7 @@ mod http_trigger;
 mod links;
 mod manifest;
 mod networks;
+mod open_files;
 mod part;
 mod parts;
 mod replica;

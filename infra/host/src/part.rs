@@ -27,7 +27,7 @@ pub(crate) struct Part {
     /// Set when the doorbell can call it.
     pub(crate) inbound: Option<ComponentPre<Guest>>,
     /// What it has done.
-    pub(crate) figures: PartFigures,
+    pub(crate) figures: Arc<PartFigures>,
 }
 
 impl Part {
@@ -38,7 +38,7 @@ impl Part {
             local,
             http: ServicePre::new(code.clone()).ok(),
             inbound: ComponentPre::new(code.clone()).ok(),
-            figures: PartFigures::default(),
+            figures: Arc::default(),
         }
     }
 }
@@ -83,6 +83,8 @@ pub(crate) struct Rights {
     pub(crate) memory_bytes_max: usize,
     /// What it printed last.
     pub(crate) last_line: LastLine,
+    /// Where its instances are counted.
+    pub(crate) figures: Arc<PartFigures>,
 }
 
 impl Rights {

@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock, Weak};
 
 use futures::future::BoxFuture;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
-use trawl_balance::{BackendError, Balancer, Body, FailureKind, LocalBackend, Problem};
-use wasmtime::{Engine, Trap};
-use wasmtime_wasi_http::handler::{
-    ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError,
-};
+use trawl_balance::{BackendError, Body, ClientAddress, FailureKind, LocalBackend, Problem};
+use wasmtime::Engine;
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
+use crate::failure;
 use crate::http_trigger::Instances;
 use crate::part::Rights;
 use crate::routes::{Match, Routes};
@@ -31,26 +30,17 @@ const FAILED: Problem = Problem::new(
     "The service failed on this request.",
 );
 
-/// The balancer, once it is there: replicas are made before it.
-pub(crate) type FrontDoor = Arc<OnceLock<Weak<Balancer>>>;
-
 /// One local replica.
 pub(crate) struct Replica {
     engine: Engine,
     routes: Arc<Routes>,
     handlers: HashMap<String, ProxyHandler<Instances>>,
     rights: HashMap<String, Arc<Rights>>,
-    front_door: FrontDoor,
 }
 
 impl Replica {
     /// A replica over the instances of each component.
-    pub(crate) fn new(
-        engine: Engine,
-        routes: Arc<Routes>,
-        instances: Vec<Instances>,
-        front_door: FrontDoor,
-    ) -> Arc<Self> {
+    pub(crate) fn new(engine: Engine, routes: Arc<Routes>, instances: Vec<Instances>) -> Arc<Self> {
         let rights = instances
             .iter()
             .map(|one| (one.part.id.to_string(), Arc::clone(&one.rights)))
@@ -64,7 +54,6 @@ impl Replica {
             routes,
             handlers,
             rights,
-            front_door,
         })
     }
 
@@ -88,7 +77,11 @@ impl Replica {
         };
         let original = request.uri().clone();
         let host = request.headers().get(HOST).cloned();
-        let client = self.client(request.headers());
+        // The front door has found out who asks: the peer, or whom a trusted proxy names.
+        let client = request
+            .extensions()
+            .get::<ClientAddress>()
+            .map(|client| client.0);
         if describe(&mut request, &found, client).is_none() {
             return Ok(NOT_FOUND.response());
         }
@@ -99,41 +92,12 @@ impl Replica {
             Err(error) => failed(error, original, host),
         }
     }
-
-    /// Who asks: the nearest address that is no trusted proxy. The front door has written the list, so it is to be believed.
-    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let trusted = self
-            .front_door
-            .get()
-            .and_then(Weak::upgrade)
-            .map(|balancer| balancer.config().trusted_proxies);
-        client_of(headers, &trusted.unwrap_or_default())
-    }
 }
 
 impl LocalBackend for Replica {
     fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
         Box::pin(self.answer(request))
     }
-}
-
-fn client_of(headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> Option<IpAddr> {
-    let mut farthest = None;
-    let fields: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
-    for text in fields.iter().rev().flat_map(|field| field.rsplit(',')) {
-        let Ok(address) = text.trim().parse::<IpAddr>() else {
-            break;
-        };
-        farthest = Some(address);
-        if !trusted.iter().any(|network| network.contains(&address)) {
-            break;
-        }
-    }
-    farthest
 }
 
 /// Puts the request into the form that components get on Spin: an absolute target and the `spin-` fields, of which nobody
@@ -193,7 +157,7 @@ fn failed(
     uri: Uri,
     host: Option<HeaderValue>,
 ) -> Result<Response<Body>, BackendError> {
-    if error.is::<TrapOrPanicError>() || error.is::<Trap>() {
+    if failure::is_trap(&error) {
         return Err(BackendError::new(FailureKind::Trapped, error.to_string()));
     }
     if error.is::<ExpirationError>() {
@@ -260,21 +224,5 @@ mod tests {
         assert_eq!(headers["spin-path-info"], "/1");
         assert_eq!(headers["spin-component-route"], "/users");
         assert!(!headers.contains_key("spin-path-match-x"));
-    }
-
-    #[test]
-    fn the_client_is_the_nearest_stranger() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let check = |field: &'static str, client: &str| {
-            let request = request(&[("x-forwarded-for", field)]);
-            assert_eq!(
-                client_of(request.headers(), &trusted),
-                Some(client.parse().unwrap()),
-                "{field}"
-            );
-        };
-        check("192.0.2.1", "192.0.2.1");
-        check("1.1.1.1, 192.0.2.1, 10.0.0.1", "192.0.2.1");
-        check("nonsense, 10.0.0.1", "10.0.0.1");
     }
 }

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use trawl_balance::{
-    BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind,
-};
+use trawl_balance::{BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig};
 use trawl_core::address::AddressPolicy;
 use trawl_outbound::{AddressCheck, Class, Client};
 
@@ -18,15 +16,13 @@ use crate::http_trigger::Instances;
 use crate::manifest::{Component, Manifest};
 use crate::networks::policy;
 use crate::part::{Part, Rights};
-use crate::replica::{FrontDoor, Replica};
+use crate::replica::Replica;
 use crate::variables::Variables;
 
 /// Opens the replicas that the balancer asks for.
 pub(crate) struct Locals {
     /// What they run.
     pub(crate) application: Arc<Application>,
-    /// Who sends them requests.
-    pub(crate) front_door: FrontDoor,
 }
 
 impl LocalReplicas for Locals {
@@ -43,12 +39,7 @@ impl LocalReplicas for Locals {
         });
         let instances = instances.collect::<anyhow::Result<Vec<_>>>()?;
         let routes = Arc::clone(&application.routes);
-        let made = Replica::new(
-            application.engine.clone(),
-            routes,
-            instances,
-            Arc::clone(&self.front_door),
-        );
+        let made = Replica::new(application.engine.clone(), routes, instances);
         application.crew.join(&made);
         Ok(made)
     }
@@ -85,6 +76,7 @@ fn rights(
         page: application.page.clone(),
         class: Class::new(&part.id),
         last_line: LastLine::default(),
+        figures: Arc::clone(&part.figures),
         memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {
             (mib << 20).min(application.memory_bytes_max)
         }),
@@ -98,13 +90,16 @@ fn rights(
 pub(crate) fn balance(options: &Up) -> anyhow::Result<BalanceConfig> {
     match &options.balance_file {
         Some(file) => Ok(BalanceConfig::read(file)?),
-        None => Ok(of_count(options.balance, options.replicas)),
+        None => Ok(of_flags(options)),
     }
 }
 
-fn of_count(strategy: StrategyKind, count: u16) -> BalanceConfig {
-    let replicas = (1..=count).map(|number| ReplicaConfig::new(format!("trawl-{number}"), None));
-    BalanceConfig::new(strategy, replicas.collect())
+fn of_flags(options: &Up) -> BalanceConfig {
+    let replicas =
+        (1..=options.replicas).map(|number| ReplicaConfig::new(format!("trawl-{number}"), None));
+    let mut config = BalanceConfig::new(options.balance, replicas.collect());
+    config.trusted_proxies = options.front.trusted_proxy.clone();
+    config
 }
 
 /// Asks the policy of the component that wants to connect.

@@ -7,6 +7,7 @@ use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::figures::Alive;
 use crate::guest_output::GuestOutput;
 use crate::links::http::Outbound;
 use crate::part::Rights;
@@ -21,6 +22,7 @@ pub(crate) struct Guest {
     http: WasiHttpCtx,
     outbound: Outbound,
     memory: MemoryLimit,
+    _alive: Alive,
 }
 
 impl Guest {
@@ -44,6 +46,7 @@ impl Guest {
             memory: MemoryLimit {
                 bytes_max: rights.memory_bytes_max,
             },
+            _alive: Alive::new(&rights.figures),
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);

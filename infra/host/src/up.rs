@@ -1,23 +1,28 @@
 //! `trawl up`: from the command line to the last request.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-use trawl_balance::{Balancer, Body, Handler, Operator, ServerLimits, serve};
+use trawl_balance::{
+    BalanceConfig, Balancer, Body, ClientAddress, ConnectionCounts, Handler, LocalBackend,
+    LocalReplicas as _, Operator, Problem, ServerLimits, serve,
+};
 use trawl_core::limits::host as limits;
 
 use crate::application::Application;
 use crate::cli::Up;
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
+use crate::open_files;
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
 use crate::startup;
@@ -42,13 +47,11 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     let Some(application) = load(&options, address, &stop).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let front_door = Arc::new(OnceLock::new());
     let locals = Locals {
         application: Arc::clone(&application),
-        front_door: Arc::clone(&front_door),
     };
+    let direct = straight_to(&options, &balance, &locals)?;
     let balancer = Balancer::new(balance, Arc::new(locals))?;
-    let _ = front_door.set(Arc::downgrade(&balancer));
     ring(&application);
     let watching =
         tokio::spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
@@ -69,11 +72,12 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     let front = Front {
         operator: operator(&options, &application, &balancer),
         balancer,
+        direct,
     };
     serve(
         listener,
         Arc::new(front),
-        ServerLimits::default(),
+        server_limits(&options),
         stop.asked(),
     )
     .await;
@@ -142,6 +146,7 @@ fn operator(options: &Up, application: &Application, balancer: &Arc<Balancer>) -
         parts: application.parts.values().map(Arc::clone).collect(),
         lanes: application.doorbell.lanes(),
         client: application.client.clone(),
+        database: application.database.clone(),
     };
     Operator::new(
         Arc::clone(balancer),
@@ -150,18 +155,74 @@ fn operator(options: &Up, application: &Application, balancer: &Arc<Balancer>) -
     )
 }
 
+/// What the command line allows clients, and files enough for all their connections.
+fn server_limits(options: &Up) -> ServerLimits {
+    let front = &options.front;
+    let wanted = front.connections_max + limits::OPEN_FILES_BESIDE_CONNECTIONS;
+    let allowed = open_files::allow(wanted as u64);
+    if allowed < wanted as u64 {
+        tracing::warn!(
+            "this process may open {allowed} files, which is too few for {} connections: raise the limit (ulimit -n {wanted}) or lower --connections-max",
+            front.connections_max
+        );
+    }
+    ServerLimits {
+        connections_max: front.connections_max,
+        connections_per_address_max: front.connections_per_address_max,
+        header_read: Duration::from_millis(front.header_read_ms),
+        body_read: Duration::from_millis(front.body_read_ms),
+        idle: Duration::from_millis(front.connection_idle_ms),
+        ..ServerLimits::default()
+    }
+}
+
+/// For measurements: the local replica, to be called without a balancer.
+fn straight_to(
+    options: &Up,
+    balance: &BalanceConfig,
+    locals: &Locals,
+) -> anyhow::Result<Option<Arc<dyn LocalBackend>>> {
+    if !options.tuning.without_balancer {
+        return Ok(None);
+    }
+    let [only] = balance.replicas.as_slice() else {
+        anyhow::bail!("--without-balancer is for one local replica");
+    };
+    let replica = locals
+        .open(only)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(Some(replica))
+}
+
 /// The front door: operators' pages, then the balancer.
 struct Front {
     operator: Operator,
     balancer: Arc<Balancer>,
+    /// Set only to measure what the balancer costs.
+    direct: Option<Arc<dyn LocalBackend>>,
 }
 
 impl Handler for Front {
     async fn handle(&self, request: http::Request<Body>, peer: SocketAddr) -> http::Response<Body> {
-        match self.operator.answer(&request, peer) {
-            Some(answer) => answer,
-            None => self.balancer.handle(request, peer).await,
+        if Operator::is_asked(&request) {
+            return self.operator.answer(request, peer).await;
         }
+        let Some(direct) = &self.direct else {
+            return self.balancer.handle(request, peer).await;
+        };
+        let mut request = request;
+        request.extensions_mut().insert(ClientAddress(peer.ip()));
+        direct.call(request).await.unwrap_or_else(|_| {
+            Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", "No answer.").response()
+        })
+    }
+
+    fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        self.balancer.is_trusted_proxy(peer)
+    }
+
+    fn connection_counts(&self) -> Arc<ConnectionCounts> {
+        self.operator.connection_counts()
     }
 }
 

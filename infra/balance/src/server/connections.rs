@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -25,10 +28,22 @@ const ADDRESS_FULL: Problem = Problem::new(
 )
 .retry_after(Duration::from_secs(1));
 
+/// Counts of connections, for operators.
+#[derive(Debug, Default)]
+pub struct ConnectionCounts {
+    /// Open now.
+    pub open: AtomicU64,
+    /// Accepted so far.
+    pub accepted: AtomicU64,
+    /// Refused so far, because there were too many in all or of their address.
+    pub refused: AtomicU64,
+}
+
 /// The open connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     open: Mutex<Open>,
+    counts: Arc<ConnectionCounts>,
 }
 
 #[derive(Debug, Default)]
@@ -45,17 +60,41 @@ pub(super) struct Admitted {
 }
 
 impl Connections {
-    /// Counts a connection in.
+    /// None is open yet.
+    pub(super) fn new(counts: Arc<ConnectionCounts>) -> Self {
+        Self {
+            open: Mutex::default(),
+            counts,
+        }
+    }
+
+    /// Counts a connection in; an exempt one in all, but not for its address.
     ///
     /// # Errors
     /// The answer to one too many.
     pub(super) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
+        is_exempt: bool,
         limits: &ServerLimits,
     ) -> Result<Admitted, Problem> {
-        let address = address.to_canonical();
-        let is_exempt = limits.exempt.iter().any(|net| net.contains(&address));
+        let admitted = self.count_in(address, is_exempt, limits);
+        let counts = &self.counts;
+        if admitted.is_ok() {
+            counts.open.fetch_add(1, Relaxed);
+            counts.accepted.fetch_add(1, Relaxed);
+        } else {
+            counts.refused.fetch_add(1, Relaxed);
+        }
+        admitted
+    }
+
+    fn count_in(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_exempt: bool,
+        limits: &ServerLimits,
+    ) -> Result<Admitted, Problem> {
         let mut open = self.open();
         if open.total >= limits.connections_max {
             return Err(FULL);
@@ -82,6 +121,7 @@ impl Connections {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
+        self.connections.counts.open.fetch_sub(1, Relaxed);
         let mut open = self.connections.open();
         open.total = open.total.saturating_sub(1);
         let Some(address) = self.counted else {
@@ -108,13 +148,15 @@ mod tests {
             ..ServerLimits::default()
         };
         let connections = Arc::new(Connections::default());
-        let admit = |address: &str| connections.admit(address.parse().unwrap(), &limits);
+        let admit = |address: &str| {
+            connections.admit(address.parse().unwrap(), address == "127.0.0.1", &limits)
+        };
         let first = admit("192.0.2.1").unwrap();
         let _second = admit("192.0.2.1").unwrap();
         assert_eq!(admit("192.0.2.1").unwrap_err(), ADDRESS_FULL);
         drop(first);
         let _again = admit("192.0.2.1").unwrap();
-        // Loopback counts in all, not for its address.
+        // An exempt one counts in all, not for its address.
         let _local: Vec<_> = (0..3).map(|_| admit("127.0.0.1").unwrap()).collect();
         assert_eq!(admit("192.0.2.9").unwrap_err(), FULL);
         assert_eq!(

@@ -4,17 +4,25 @@
 //! past a front door. hyper takes one and drops the other before anybody sees it (which RFC 9112 allows); we refuse the
 //! request and close the connection. The pass over the bytes costs a fraction of hyper's own.
 
-use trawl_core::limits::inbound::HEADER_BYTES_MAX;
+use super::ServerLimits;
 
 /// Where in the stream of requests the connection is.
 #[derive(Debug)]
 pub(super) struct Framing {
     phase: Phase,
+    sizes: Sizes,
     /// The start of a line whose end has not been read yet.
     line: Vec<u8>,
     facts: Facts,
     heads: u64,
     refused: Option<u64>,
+}
+
+/// What a head may measure.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    bytes_max: usize,
+    fields_max: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,31 +39,43 @@ enum Phase {
     Trailer,
     /// HTTP/2: not ours to follow.
     Http2,
+    /// The head is larger than it may be: nothing more is looked at.
+    TooLarge,
     /// Refused: nothing more is looked at.
     Lost,
 }
 
-/// What a head says of its body.
+/// What is known of a head so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
+    bytes: usize,
+    fields: usize,
     length: Option<u64>,
     chunked: bool,
     wrong: bool,
 }
 
-impl Default for Framing {
-    fn default() -> Self {
+impl Framing {
+    /// A connection at its start.
+    pub(super) fn new(limits: &ServerLimits) -> Self {
         Self {
             phase: Phase::Start,
+            sizes: Sizes {
+                bytes_max: limits.header_bytes_max,
+                fields_max: limits.headers_max,
+            },
             line: Vec::new(),
             facts: Facts::default(),
             heads: 0,
             refused: None,
         }
     }
-}
 
-impl Framing {
+    /// Is the head that is being read larger than it may be?
+    pub(super) fn is_head_too_large(&self) -> bool {
+        self.phase == Phase::TooLarge
+    }
+
     /// Has a head begun that has not ended?
     pub(super) fn is_in_head(&self) -> bool {
         match self.phase {
@@ -79,7 +99,7 @@ impl Framing {
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.phase {
-                Phase::Http2 | Phase::Lost => return,
+                Phase::Http2 | Phase::TooLarge | Phase::Lost => return,
                 Phase::Data { left, chunked } => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &bytes[taken..];
@@ -100,10 +120,9 @@ impl Framing {
     /// Takes one line, or what there is of it, and gives back the rest.
     fn feed_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-            // hyper refuses a head of this size; there is nothing to follow any more.
-            if self.line.len() + bytes.len() > HEADER_BYTES_MAX {
-                self.phase = Phase::Lost;
-                self.line = Vec::new();
+            let so_far = self.facts.bytes + self.line.len() + bytes.len();
+            if so_far > self.sizes.bytes_max {
+                self.give_up_line();
             } else {
                 self.line.extend_from_slice(bytes);
             }
@@ -119,18 +138,41 @@ impl Framing {
         &bytes[end + 1..]
     }
 
+    /// A line that does not end. In a head it is the head that is too large; hyper refuses such a line of a chunk itself.
+    fn give_up_line(&mut self) {
+        self.phase = match self.phase {
+            Phase::Start | Phase::Fields => Phase::TooLarge,
+            _ => Phase::Lost,
+        };
+        self.line = Vec::new();
+    }
+
     fn line(&mut self, line: &[u8]) {
+        let size = line.len() + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match (self.phase, line.is_empty()) {
             (Phase::Start, false) => {
-                self.facts = Facts::default();
+                self.facts = Facts {
+                    bytes: size,
+                    ..Facts::default()
+                };
                 self.phase = if line == b"PRI * HTTP/2.0" {
                     Phase::Http2
                 } else {
                     Phase::Fields
                 };
             }
-            (Phase::Fields, false) => self.field(line),
+            (Phase::Fields, false) => {
+                self.facts.bytes += size;
+                self.facts.fields += 1;
+                if self.facts.bytes > self.sizes.bytes_max
+                    || self.facts.fields > self.sizes.fields_max
+                {
+                    self.phase = Phase::TooLarge;
+                } else {
+                    self.field(line);
+                }
+            }
             (Phase::Fields, true) => self.end_head(),
             (Phase::ChunkSize, _) => self.phase = self.chunk(line),
             (Phase::Trailer, true) => self.phase = Phase::Start,
@@ -162,7 +204,7 @@ impl Framing {
 
     fn end_head(&mut self) {
         self.heads += 1;
-        let facts = self.facts;
+        let facts = std::mem::take(&mut self.facts);
         if facts.wrong || (facts.chunked && facts.length.is_some()) {
             self.refused = Some(self.heads);
             self.phase = Phase::Lost;
@@ -230,7 +272,7 @@ mod tests {
     use super::*;
 
     fn refused(stream: &str) -> Option<u64> {
-        let mut framing = Framing::default();
+        let mut framing = Framing::new(&ServerLimits::default());
         framing.feed(stream.as_bytes());
         framing.refused()
     }
@@ -303,7 +345,7 @@ mod tests {
 
     #[test]
     fn it_knows_when_a_head_has_begun_and_not_ended() {
-        let mut framing = Framing::default();
+        let mut framing = Framing::new(&ServerLimits::default());
         assert!(!framing.is_in_head());
         for (bytes, expected) in [
             ("G", true),
@@ -326,9 +368,9 @@ mod tests {
             cuts in prop::collection::vec(1_usize..9, 1..9),
         ) {
             let stream = pieces.concat();
-            let mut whole = Framing::default();
+            let mut whole = Framing::new(&ServerLimits::default());
             whole.feed(stream.as_bytes());
-            let mut cut = Framing::default();
+            let mut cut = Framing::new(&ServerLimits::default());
             let (mut rest, mut sizes) = (stream.as_bytes(), cuts.iter().cycle());
             while !rest.is_empty() {
                 let (now, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));

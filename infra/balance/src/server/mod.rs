@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io::Write as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -31,10 +31,11 @@ use tokio::{
 };
 use trawl_core::limits::inbound as limits;
 
+pub use self::connections::ConnectionCounts;
 use self::{
     connections::{Admitted, Connections},
     inbound_body::{Answering, Guarded, TOO_LARGE},
-    watched::{Times, Watch, Watched},
+    watched::{Watch, Watched},
 };
 use crate::{
     body::{Body, empty},
@@ -49,6 +50,17 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Body>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Is `peer` a proxy that speaks for many clients? Its connections are then not counted for its address.
+    fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
+        let _ = peer;
+        false
+    }
+
+    /// Where the connections are counted, if anybody wants to know.
+    fn connection_counts(&self) -> Arc<ConnectionCounts> {
+        Arc::default()
+    }
 }
 
 /// What one listener allows.
@@ -70,7 +82,7 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Connections of one address.
     pub connections_per_address_max: usize,
-    /// Addresses that `connections_per_address_max` does not count: loopback, and whatever proxy stands in front.
+    /// Addresses that `connections_per_address_max` does not count, besides the proxies that the handler trusts.
     pub exempt: Vec<IpNet>,
     /// HTTP/2 streams of one connection.
     pub h2_streams_max: u32,
@@ -89,10 +101,7 @@ impl Default for ServerLimits {
             body_bytes_max: limits::BODY_BYTES_MAX,
             connections_max: limits::CONNECTIONS_MAX,
             connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
-            exempt: vec![
-                IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
-                IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-            ],
+            exempt: crate::clients::THIS_MACHINE.map(IpNet::from).to_vec(),
             h2_streams_max: limits::H2_STREAMS_MAX,
             drain: Duration::from_millis(limits::DRAIN_MS),
         }
@@ -127,8 +136,8 @@ pub async fn serve<H: Handler>(
     // Each connection holds a sender; when all are gone, `recv` ends.
     let (alive, mut ended) = mpsc::channel::<()>(1);
     let door = Arc::new(Door {
+        connections: Arc::new(Connections::new(handler.connection_counts())),
         handler,
-        connections: Arc::default(),
         limits,
         phase: phase.subscribe(),
         alive,
@@ -156,10 +165,19 @@ struct Door<H> {
     alive: mpsc::Sender<()>,
 }
 
+impl<H: Handler> Door<H> {
+    fn admit(&self, peer: IpAddr) -> Result<Admitted, Problem> {
+        let peer = peer.to_canonical();
+        let is_exempt = self.limits.exempt.iter().any(|net| net.contains(&peer))
+            || self.handler.is_trusted_proxy(peer);
+        self.connections.admit(peer, is_exempt, &self.limits)
+    }
+}
+
 async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match door.connections.admit(peer.ip(), &door.limits) {
+            Ok((stream, peer)) => match door.admit(peer.ip()) {
                 Ok(admitted) => {
                     tokio::spawn(connection(stream, peer, admitted, Arc::clone(door)));
                 }
@@ -190,12 +208,7 @@ async fn connection<H: Handler>(
     let mut phase = door.phase.clone();
     let _ = stream.set_nodelay(true);
     let watch = Watch::new();
-    let times = Times {
-        header_read: door.limits.header_read,
-        idle: door.limits.idle,
-        write_stall: door.limits.body_read,
-    };
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&watch), times));
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&watch), &door.limits));
     let builder = protocol(&door.limits);
     // Only the handler and the limits: a connection that held the door would keep `recv` from ending.
     let (handler, limits) = (Arc::clone(&door.handler), door.limits.clone());
@@ -240,10 +253,13 @@ fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut http1 = builder.http1();
     http1
         .timer(TokioTimer::new())
+        // Answers are small, mostly: one copy costs less than a vectored write.
+        .writev(false)
         // `Watched` tells a slow head from an idle connection, which one timeout can't.
         .header_read_timeout(None)
         // Not `pipeline_flush`: it would lose answers to requests that are refused before they were read to their end.
-        .max_buf_size(limits.header_bytes_max.max(8 * 1024));
+        // A little more than a head may have: `Watched` then sees it grow too large before hyper does, and says why.
+        .max_buf_size(limits.header_bytes_max + 8 * 1024);
     if limits.headers_max != HYPER_HEADERS_MAX {
         http1.max_headers(limits.headers_max);
     }

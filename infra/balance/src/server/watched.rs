@@ -19,22 +19,29 @@ use tokio::{
 
 use trawl_core::limits::inbound as limits;
 
-use super::framing::Framing;
+use super::{ServerLimits, framing::Framing};
 use crate::problem::Problem;
 
 /// The answer to a head that took too long.
-pub(super) const SLOW_HEAD: Problem = Problem::new(
+const SLOW_HEAD: Problem = Problem::new(
     StatusCode::REQUEST_TIMEOUT,
     "request_timeout",
     "The request did not arrive in time.",
 );
 
+/// The answer to a head that is too large.
+const HEAD_TOO_LARGE: Problem = Problem::new(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers_too_large",
+    "The head of the request is too large.",
+);
+
 /// The times of one connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
-    pub(super) header_read: Duration,
-    pub(super) idle: Duration,
-    pub(super) write_stall: Duration,
+struct Times {
+    header_read: Duration,
+    idle: Duration,
+    write_stall: Duration,
 }
 
 /// What the connection and its requests tell each other.
@@ -100,7 +107,10 @@ pub(super) struct Watched {
     alarm: Pin<Box<Sleep>>,
     write_alarm: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
-    expired: bool,
+    /// Nothing more is read for hyper.
+    ended: bool,
+    /// We have answered what hyper will never see.
+    answered: bool,
 }
 
 /// The rest of a request that nobody reads any more. Closing over it would reset the connection, and the client would lose
@@ -111,17 +121,23 @@ struct Linger {
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, times: Times) -> Self {
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, limits: &ServerLimits) -> Self {
+        let times = Times {
+            header_read: limits.header_read,
+            idle: limits.idle,
+            write_stall: limits.body_read,
+        };
         Self {
             stream,
             watch,
             alarm: Box::pin(sleep_until(Instant::now() + times.idle)),
             times,
-            framing: Framing::default(),
+            framing: Framing::new(limits),
             head_since: None,
             write_alarm: None,
             linger: None,
-            expired: false,
+            ended: false,
+            answered: false,
         }
     }
 
@@ -166,7 +182,7 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.expired {
+        if this.ended {
             return this.poll_end(context).map(Ok);
         }
         let before = buffer.filled().len();
@@ -175,24 +191,37 @@ impl AsyncRead for Watched {
             if !bytes.is_empty() {
                 this.read(bytes);
             }
+            // While an answer is being written, ours would end up in the middle of it: then hyper's own has to do.
+            if this.framing.is_head_too_large() && this.watch.active.load(Relaxed) == 0 {
+                buffer.set_filled(before);
+                this.end_with(&HEAD_TOO_LARGE);
+                return this.poll_end(context).map(Ok);
+            }
             return Poll::Ready(outcome);
         }
         ready!(this.poll_expired(context));
-        this.expired = true;
+        this.ended = true;
         if this.head_since.is_some() {
-            // hyper would close without a word. Whatever does not fit into the socket's buffer is lost with the rest.
-            let _ = this.stream.try_write(SLOW_HEAD.wire().as_bytes());
+            this.end_with(&SLOW_HEAD);
         }
         this.poll_end(context).map(Ok)
     }
 }
 
 impl Watched {
-    /// The end of the stream, as hyper sees it. After half a head the client's answer has to get through first.
+    /// Answers in hyper's place, which would close without a word or with a bare status. Whatever does not fit into the
+    /// socket's buffer is lost with the rest.
+    fn end_with(&mut self, problem: &Problem) {
+        let _ = self.stream.try_write(problem.wire().as_bytes());
+        (self.ended, self.answered) = (true, true);
+    }
+
+    /// The end of the stream, as hyper sees it. An answer of ours has to get through to the client first.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match self.head_since {
-            Some(_) => self.poll_linger(context),
-            None => Poll::Ready(()),
+        if self.answered {
+            self.poll_linger(context)
+        } else {
+            Poll::Ready(())
         }
     }
 

@@ -96,6 +96,16 @@ impl Lane {
         }
     }
 
+    /// The component's id.
+    pub(crate) fn component(&self) -> &str {
+        &self.part.id
+    }
+
+    /// Messages that wait for a worker.
+    pub(crate) fn queued(&self) -> usize {
+        self.waiting().payloads.len()
+    }
+
     /// Invocations that run now.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Relaxed)
@@ -137,7 +147,7 @@ impl Lane {
             };
             self.running.fetch_add(1, Relaxed);
             if let Err(error) = self.session(replica.engine(), &rights, first).await {
-                self.part.figures.failures.fetch_add(1, Relaxed);
+                self.part.figures.failed(&error);
                 failure::log(&self.part.id, &rights.replica, &error);
             }
             self.running.fetch_sub(1, Relaxed);

@@ -2,7 +2,7 @@
 //! is asked for. The file stands in the place of the web, and a directory that is thrown away in that of the state.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -55,7 +55,6 @@ async fn through_the_service(options: &Extract, page: Page<'_>) -> anyhow::Resul
     let application = Arc::new(application);
     let locals = Locals {
         application: Arc::clone(&application),
-        front_door: Arc::new(OnceLock::new()),
     };
     let replica = locals
         .open(&ReplicaConfig::new("extract", None))

@@ -1,0 +1,209 @@
+//! Figures of the database, and of the queues in it.
+
+use serde_json::{Value, json};
+use trawl_balance::exposition::{Exposition, Kind, number};
+use trawl_sqlite::{Database, Stats};
+use trawl_store::sql::{Rows, Sql, SqlError};
+use trawl_store::{QueueFigures, Store};
+
+/// One reading statement at a time over a connection of the host's own.
+struct Connection(trawl_sqlite::Connection);
+
+impl Sql for Connection {
+    async fn run(
+        &self,
+        statement: &'static str,
+        params: Vec<trawl_store::sql::Value>,
+    ) -> Result<Rows, SqlError> {
+        let params = params.into_iter().map(into_sqlite).collect();
+        let found = self
+            .0
+            .execute(statement, params)
+            .await
+            .map_err(|error| SqlError::classify(&error.to_string()))?;
+        Ok(Rows {
+            columns: found.columns.to_vec(),
+            rows: found
+                .rows
+                .into_iter()
+                .map(|row| row.into_iter().map(from_sqlite).collect())
+                .collect(),
+        })
+    }
+}
+
+fn into_sqlite(value: trawl_store::sql::Value) -> trawl_sqlite::Value {
+    use trawl_store::sql::Value as V;
+    match value {
+        V::Integer(number) => trawl_sqlite::Value::Integer(number),
+        V::Real(number) => trawl_sqlite::Value::Real(number),
+        V::Text(text) => trawl_sqlite::Value::Text(text),
+        V::Blob(bytes) => trawl_sqlite::Value::Blob(bytes),
+        V::Null => trawl_sqlite::Value::Null,
+    }
+}
+
+fn from_sqlite(value: trawl_sqlite::Value) -> trawl_store::sql::Value {
+    use trawl_sqlite::Value as V;
+    match value {
+        V::Integer(number) => trawl_store::sql::Value::Integer(number),
+        V::Real(number) => trawl_store::sql::Value::Real(number),
+        V::Text(text) => trawl_store::sql::Value::Text(text),
+        V::Blob(bytes) => trawl_store::sql::Value::Blob(bytes),
+        V::Null => trawl_store::sql::Value::Null,
+    }
+}
+
+/// The queues of everybody. None before a component has made the tables, and for an application that has others.
+async fn queues(database: &Database) -> Vec<QueueFigures> {
+    let connection = Connection(database.connection());
+    Store::new(&connection)
+        .queues(None)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::debug!("the queues have no figures: {error}");
+            Vec::new()
+        })
+}
+
+/// The database as `GET /balance` shows it.
+pub(super) fn json(database: &Database) -> Value {
+    let stats = database.stats();
+    json!({
+        "batches": stats.batches,
+        "statements": stats.statements,
+        "statements_per_batch": stats.statements.checked_div(stats.batches),
+        "commit_us_mean": stats.commit_us_total.checked_div(stats.batches),
+        "commit_us_max": stats.commit_us_max,
+        "reads": stats.reads,
+        "reads_waiting": stats.reads_waiting,
+        "writes_waiting": stats.writes_waiting,
+        "wal_bytes": stats.wal_bytes,
+    })
+}
+
+/// The queues as `GET /balance` shows them.
+pub(super) async fn queues_json(database: &Database) -> Value {
+    let queues = queues(database).await;
+    let shown = queues.iter().map(|queue| {
+        let figures = json!({
+            "ready": queue.ready, "leased": queue.leased, "delayed": queue.delayed, "dead": queue.dead,
+            "oldest_age_s": queue.oldest_age_s,
+        });
+        (queue.name.clone(), figures)
+    });
+    Value::Object(shown.collect())
+}
+
+/// All of it for `GET /metrics`.
+pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
+    writer(&database.stats(), out);
+    let queues = queues(database).await;
+    if queues.is_empty() {
+        return;
+    }
+    let mut depth = out.family(
+        "queue_messages",
+        Kind::Gauge,
+        "Messages and callbacks by where they stand.",
+    );
+    for queue in &queues {
+        for (state, count) in [
+            ("ready", queue.ready),
+            ("leased", queue.leased),
+            ("delayed", queue.delayed),
+            ("dead", queue.dead),
+        ] {
+            depth.sample(
+                &[("queue", queue.name.as_str()), ("state", state)],
+                number(count),
+            );
+        }
+    }
+    let mut age = out.family(
+        "queue_oldest_age_seconds",
+        Kind::Gauge,
+        "Age of the oldest one that waits.",
+    );
+    for queue in &queues {
+        age.sample(
+            &[("queue", queue.name.as_str())],
+            number(queue.oldest_age_s),
+        );
+    }
+}
+
+fn writer(stats: &Stats, out: &mut Exposition) {
+    let mut sizes = out.family(
+        "sqlite_batch_statements",
+        Kind::Histogram,
+        "Statements that the writer committed together.",
+    );
+    let mut cumulative = 0;
+    let last = stats.batch_sizes.len() - 1;
+    for (place, count) in stats.batch_sizes.iter().enumerate() {
+        cumulative += count;
+        let bound = if place == last {
+            "+Inf".to_owned()
+        } else {
+            (1_u64 << place).to_string()
+        };
+        sizes.suffixed("_bucket", &[("le", bound.as_str())], number(cumulative));
+    }
+    sizes.suffixed("_sum", &[], number(stats.statements));
+    sizes.suffixed("_count", &[], number(cumulative));
+    let figures = [
+        (
+            "commit_seconds_total",
+            Kind::Counter,
+            "Time that commits took.",
+            number(stats.commit_us_total) / 1e6,
+        ),
+        (
+            "commit_seconds_max",
+            Kind::Gauge,
+            "The longest commit so far.",
+            number(stats.commit_us_max) / 1e6,
+        ),
+        (
+            "statements_repeated_total",
+            Kind::Counter,
+            "Statements run again because another one rolled their batch back.",
+            number(stats.statements_repeated),
+        ),
+        (
+            "transactions_total",
+            Kind::Counter,
+            "Explicit transactions.",
+            number(stats.transactions),
+        ),
+        (
+            "reads_total",
+            Kind::Counter,
+            "Statements done by readers.",
+            number(stats.reads),
+        ),
+        (
+            "writes_waiting",
+            Kind::Gauge,
+            "Statements that wait for the writer now.",
+            number(stats.writes_waiting as u64),
+        ),
+        (
+            "reads_waiting",
+            Kind::Gauge,
+            "Statements that wait for a reader now.",
+            number(stats.reads_waiting as u64),
+        ),
+        (
+            "wal_bytes",
+            Kind::Gauge,
+            "Size of the write-ahead log now.",
+            number(stats.wal_bytes),
+        ),
+    ];
+    for (name, kind, help, value) in figures {
+        out.family(&format!("sqlite_{name}"), kind, help)
+            .sample(&[], value);
+    }
+}

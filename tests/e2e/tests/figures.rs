@@ -1,0 +1,150 @@
+//! What operators see: `/balance` and `/metrics` of the real host, and who sees it.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
+use bytes::Bytes;
+use serde_json::json;
+use trawl_e2e::{DEADLINE, Scene};
+use trawl_kit::api::Node;
+use trawl_kit::eventually;
+use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::http_client::HttpClient;
+use trawl_kit::prometheus::Metrics;
+
+async fn metrics(node: &Node) -> Metrics {
+    let answer = node.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    Metrics::parse(&answer.text())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_follow_what_the_host_does() {
+    let options = HostOptions::default().with(&["--replicas", "2"]);
+    let host = Host::start_with(options).await;
+    let scene = Scene::set(host.base()).await;
+    let before = metrics(&scene.node).await;
+    let message = scene.scrape(1, "/doc/book/ch01-01-installation.html").await;
+    assert_eq!(message["status"], "done", "{message}");
+    scene.callback(message["id"].as_i64().unwrap()).await;
+    let after = metrics(&scene.node).await;
+    for grown in [
+        "trawl_balance_requests_total",
+        "trawl_replica_served_total",
+        "trawl_connections_accepted_total",
+        "trawl_component_requests_total",
+        "trawl_component_invocations_total",
+        "trawl_component_instances_total",
+        "trawl_sqlite_batch_statements_count",
+        "trawl_sqlite_batch_statements_sum",
+        "trawl_sqlite_commit_seconds_total",
+        "trawl_sqlite_reads_total",
+        "trawl_outbound_requests_total",
+        "trawl_outbound_connections_opened_total",
+    ] {
+        assert!(
+            after.sum(grown) > before.sum(grown),
+            "{grown} has not grown"
+        );
+    }
+    assert!(after.sum("trawl_component_instances") >= 1.0);
+    assert!(after.sum("trawl_connections") >= 1.0);
+    let batches = "trawl_sqlite_batch_statements";
+    assert_eq!(after.kind(batches), Some("histogram"));
+    assert_eq!(
+        after.get(&format!("{batches}_bucket{{le=\"+Inf\"}}")),
+        after.get(&format!("{batches}_count"))
+    );
+    assert_eq!(after.kind("trawl_replica_latency_seconds"), Some("summary"));
+    for there in [
+        "trawl_component_traps_total",
+        "trawl_component_messages_queued",
+        "trawl_replica_queued",
+        "trawl_sqlite_writes_waiting",
+        "trawl_sqlite_wal_bytes",
+        "trawl_outbound_connections_idle",
+        "trawl_queue_oldest_age_seconds",
+    ] {
+        assert!(after.kind(there).is_some(), "{there} is missing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_depths_are_those_of_the_database() {
+    // Nothing is rung for, so what is accepted stays in the queue.
+    let options = HostOptions::default()
+        .variable("stopping", "1")
+        .with(&["--doorbell", "off"]);
+    let host = Host::start_with(options).await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    for (kind, count) in [(1, 3), (2, 2)] {
+        for number in 0..count {
+            // A host each: of one host only so many are ready at once.
+            let url = format!("http://127.3.{kind}.{number}:9/");
+            node.submit(&json!({"request_url": url, "type": kind}))
+                .await;
+        }
+    }
+    let depth = |metrics: &Metrics, queue: &str| {
+        metrics.get(&format!(
+            "trawl_queue_messages{{queue=\"{queue}\",state=\"ready\"}}"
+        ))
+    };
+    eventually("the depths are shown", DEADLINE, || async {
+        let metrics = metrics(&node).await;
+        let depths = [
+            depth(&metrics, "type_1_queue"),
+            depth(&metrics, "type_2_queue"),
+            depth(&metrics, "type_3_queue"),
+        ];
+        (depths == [Some(3.0), Some(2.0), Some(0.0)]).then_some(())
+    })
+    .await;
+    let balance = node.get("/balance").await.json();
+    assert_eq!(balance["host"]["queues"]["type_1_queue"]["ready"], 3);
+    assert!(balance["host"]["database"]["batches"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_come_from_this_machine_or_with_the_token() {
+    let options = HostOptions::default().with(&["--admin-token", "correct horse battery"]);
+    let host = Host::start_with(options).await;
+    let http = HttpClient::default();
+    let status = async |fields: &[(&str, &str)]| {
+        let mut of_both = Vec::new();
+        for path in ["/balance", "/metrics"] {
+            let mut request = http::Request::get(format!("{}{path}", host.base()));
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            let answer = http
+                .send(request.body(Bytes::new()).unwrap())
+                .await
+                .unwrap();
+            of_both.push(answer.status);
+        }
+        assert_eq!(of_both[0], of_both[1]);
+        of_both[0]
+    };
+    assert_eq!(status(&[]).await, 200);
+    for through_a_proxy in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1"),
+        ("via", "1.1 front"),
+        ("host", "trawl.example"),
+    ] {
+        assert_eq!(status(&[through_a_proxy]).await, 403, "{through_a_proxy:?}");
+        let token = ("authorization", "Bearer correct horse battery");
+        assert_eq!(status(&[through_a_proxy, token]).await, 200);
+        let wrong = ("authorization", "Bearer correct horse batterz");
+        assert_eq!(status(&[through_a_proxy, wrong]).await, 403);
+    }
+}
