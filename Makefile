@@ -73,8 +73,8 @@ quality: setup ## scores of the extraction over PAGES=dir
 	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
 	cargo run --locked --release -p trawl-quality -- "$(PAGES)" $(RUN_ARGS)
 
-experiments: build setup-tests ## the six load-balancing experiments, expected beside measured
-	cargo run --locked --release -p trawl-e2e --bin experiments
+experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)
+	cargo run --locked --release -p trawl-e2e --bin experiments -- $(RUN_ARGS)
 
 clean: ## remove what was built and the state kept in .trawl
 	rm -rf target .trawl

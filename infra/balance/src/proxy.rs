@@ -3,7 +3,10 @@
 use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -68,10 +71,16 @@ const BAD_BODY: Problem = Problem::new(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Marks a request whose `Forwarded` fields are written.
+#[derive(Clone, Copy)]
+struct Travelled;
+
 /// A request between its tries.
 struct Journey<'a> {
     balancer: &'a Balancer,
     fleet: &'a Arc<Fleet>,
+    /// Who sent it to us: the client, or a proxy.
+    peer: IpAddr,
     key: u64,
     deadline: Instant,
     tried: Tried,
@@ -80,6 +89,8 @@ struct Journey<'a> {
     /// The head, until it was sent for the last time.
     parts: Option<Parts>,
     upload: Upload,
+    /// Is a body still on its way from the client?
+    arriving: Arc<AtomicBool>,
     /// The answer if nothing better comes.
     last: Option<Response<Body>>,
 }
@@ -91,8 +102,8 @@ enum Step {
 }
 
 impl Balancer {
-    /// Answers one request from the client at `peer`. The request reaches the replica with its target as a path, its
-    /// `Host`, and the `Forwarded` fields set.
+    /// Answers one request from the client at `peer`. The request reaches the replica with its target as a path and its
+    /// `Host`; a local one finds the [`ClientAddress`] in its extensions, a remote one the `Forwarded` fields.
     pub async fn handle(&self, mut request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         self.totals.requests.fetch_add(1, Relaxed);
         let fleet = self.fleet.load_full();
@@ -111,14 +122,14 @@ impl Balancer {
             }
         };
         self.budget().request(self.clock.now_ms());
-        self.pass_on(&fleet, request, client).await
+        self.pass_on(&fleet, request, (client, peer.ip())).await
     }
 
     async fn pass_on(
         &self,
         fleet: &Arc<Fleet>,
         request: Request<Body>,
-        client: IpAddr,
+        (client, peer): (IpAddr, IpAddr),
     ) -> Response<Body> {
         let key = key(fleet, &request, client);
         let (parts, body) = request.into_parts();
@@ -133,9 +144,12 @@ impl Balancer {
         } else {
             Upload::Once(body)
         };
+        let arriving = Arc::new(AtomicBool::new(false));
+        let upload = upload.watched(&arriving);
         let mut journey = Journey {
             balancer: self,
             fleet,
+            peer,
             key,
             deadline: Instant::now() + fleet.config.deadline,
             tried: Tried::default(),
@@ -143,6 +157,7 @@ impl Balancer {
             repeatable: repeatable && upload.is_kept(),
             parts: Some(parts),
             upload,
+            arriving,
             last: None,
         };
         loop {
@@ -173,16 +188,34 @@ impl Journey<'_> {
         let Some(request) = self.request() else {
             return Step::Done(self.give_up(BAD_GATEWAY));
         };
-        let outcome = match timeout_at(self.deadline, call(&lease, request)).await {
+        let until = self.try_until();
+        let outcome = match timeout_at(until, call(&lease, request, self.peer)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(BackendError::new(
-                FailureKind::TimedOut,
-                "the deadline has passed",
-            )),
+            Err(_) => Err(self.timed_out()),
         };
         match outcome {
             Ok(response) => self.answered(index, lease, response),
             Err(error) => self.failed(index, &mut lease, error),
+        }
+    }
+
+    /// A replica can't answer what the client has not sent: half a body is not its failure, however long it lasts.
+    fn timed_out(&self) -> BackendError {
+        let kind = if self.arriving.load(Relaxed) {
+            FailureKind::ClientBody
+        } else {
+            FailureKind::TimedOut
+        };
+        BackendError::new(kind, "there was no answer in time")
+    }
+
+    /// How long this try may take. The last one, and one that can't be repeated, has all that is left.
+    fn try_until(&self) -> Instant {
+        let config = &self.fleet.config;
+        if self.repeatable && self.tries < config.tries_max && self.fleet.has_other(self.tried) {
+            self.deadline.min(Instant::now() + config.try_timeout)
+        } else {
+            self.deadline
         }
     }
 
@@ -290,10 +323,18 @@ impl Journey<'_> {
     }
 }
 
-async fn call(lease: &Lease, request: Request<Body>) -> Result<Response<Body>, BackendError> {
+async fn call(
+    lease: &Lease,
+    mut request: Request<Body>,
+    peer: IpAddr,
+) -> Result<Response<Body>, BackendError> {
     match &lease.replica.backend {
         Backend::Local(local) => local.call(request).await,
         Backend::Remote(remote) => {
+            // A request that comes back unsent and goes elsewhere has them already.
+            if request.extensions_mut().insert(Travelled).is_none() {
+                headers::add_forwarded(request.headers_mut(), peer);
+            }
             let mut response = remote.send(request).await?;
             *response.version_mut() = Version::HTTP_11;
             headers::strip_hop_by_hop(response.headers_mut());

@@ -1,8 +1,17 @@
 //! What may be sent a second time.
 
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use trawl_core::limits::balance::REPEATABLE_BODY_BYTES_MAX;
 
@@ -61,6 +70,18 @@ impl Upload {
         Ok(Self::Kept(kept.freeze()))
     }
 
+    /// The same, setting `arriving` as long as a body streams that has not come to its end.
+    pub(crate) fn watched(self, arriving: &Arc<AtomicBool>) -> Self {
+        match self {
+            Self::Once(body) if !body.is_end_stream() => {
+                arriving.store(true, Relaxed);
+                let arriving = Arc::clone(arriving);
+                Self::Once(Arriving { body, arriving }.boxed_unsync())
+            }
+            other => other,
+        }
+    }
+
     pub(crate) const fn is_kept(&self) -> bool {
         matches!(self, Self::Kept(_))
     }
@@ -83,8 +104,38 @@ impl Upload {
     }
 }
 
+/// A body that says when it has come to its end.
+struct Arriving {
+    body: Body,
+    arriving: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.arriving.store(false, Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 fn prefixed(start: Bytes, rest: Body) -> Body {
-    let start = futures::stream::once(async { Ok::<_, BoxError>(http_body::Frame::data(start)) });
+    let start = futures::stream::once(async { Ok::<_, BoxError>(Frame::data(start)) });
     let rest = http_body_util::BodyStream::new(rest);
     http_body_util::StreamBody::new(futures::StreamExt::chain(start, rest)).boxed_unsync()
 }
@@ -94,7 +145,7 @@ mod tests {
     use super::*;
 
     fn streamed(size: usize) -> Body {
-        let chunk = |_| Ok::<_, BoxError>(http_body::Frame::data(Bytes::from(vec![7; 1_000])));
+        let chunk = |_| Ok::<_, BoxError>(Frame::data(Bytes::from(vec![7; 1_000])));
         http_body_util::StreamBody::new(futures::stream::iter((0..size / 1_000).map(chunk)))
             .boxed_unsync()
     }

@@ -9,14 +9,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use trawl_e2e::DEADLINE;
 use trawl_e2e::fleet::{Balance, Fleet};
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
-use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::host::{Host, HostOptions, signal};
 
 async fn until_state(fleet: &Fleet, index: usize, states: &[&str]) {
     eventually(
@@ -32,10 +29,10 @@ async fn until_state(fleet: &Fleet, index: usize, states: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_killed_under_load_costs_no_request_and_comes_back() {
+async fn a_replica_killed_under_load_costs_no_request_and_comes_back_slowly() {
     let balance = Balance {
         fail_timeout: "500ms",
-        slow_start: "2s",
+        slow_start: "4s",
         ..Balance::new("round-robin", [1, 1, 1])
     };
     let mut fleet = Fleet::start(balance, &[]).await;
@@ -48,15 +45,122 @@ async fn a_replica_killed_under_load_costs_no_request_and_comes_back() {
     assert_eq!(without[1], 0, "{without:?}");
     assert!(without[0] >= 20 && without[2] >= 20, "{without:?}");
     fleet.restart(1).await;
-    until_state(&fleet, 1, &["warming", "up"]).await;
+    until_state(&fleet, 1, &["warming"]).await;
+    let start = fleet.served().await;
+    until_weight(&fleet, 1, 0.5).await;
+    let middle = fleet.served().await;
     until_state(&fleet, 1, &["up"]).await;
+    let end = fleet.served().await;
     let spread = load.finish().await;
     assert_eq!(spread.failures, Vec::<String>::new());
+    // Of three equals one has a third; on a straight ramp it has 1/9 in the first half and 3/11 in the second.
+    let (early, late) = (share(start, middle, 1), share(middle, end, 1));
+    assert!(
+        early < 0.2 && early < late && late < 0.32,
+        "{early:.3}, then {late:.3}"
+    );
     let again = fleet.calls(90, 4).await.of_three();
     assert!(
         again.iter().all(|count| count.abs_diff(30) <= 3),
         "{again:?}"
     );
+}
+
+async fn until_weight(fleet: &Fleet, index: usize, weight: f64) {
+    eventually("the replica has so much weight", DEADLINE, || async {
+        let balance = fleet.balance().await;
+        (balance["replicas"][index]["weight_now"].as_f64()? >= weight).then_some(())
+    })
+    .await;
+}
+
+/// The share of one replica in what was served between two looks.
+fn share(before: [u64; 3], after: [u64; 3], index: usize) -> f64 {
+    let gained = [0, 1, 2].map(|index: usize| (after[index] - before[index]) as f64);
+    gained[index] / gained.iter().sum::<f64>()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_costs_no_idempotent_request() {
+    let balance = Balance {
+        try_timeout: "1s",
+        ..Balance::new("round-robin", [1, 1, 1])
+    };
+    let fleet = Fleet::start(balance, &[]).await;
+    let load = fleet.load(8);
+    load.more(100).await;
+    // It keeps its connections, and says nothing any more.
+    let pid = fleet.replicas[2].as_ref().unwrap().pid();
+    signal(pid, libc::SIGSTOP);
+    load.more(200).await;
+    until_state(&fleet, 2, &["benched", "trial", "down"]).await;
+    signal(pid, libc::SIGCONT);
+    until_state(&fleet, 2, &["up"]).await;
+    assert_eq!(load.finish().await.failures, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_replica_gets_less_where_the_strategy_looks() {
+    let mut fleet = Fleet::start(Balance::new("least-conn", [1, 1, 1]), &[]).await;
+    fleet.slow_down(2, Duration::from_millis(60)).await;
+    for strategy in ["peak-ewma", "least-conn"] {
+        fleet.apply(Balance::new(strategy, [1, 1, 1])).await;
+        let spread = fleet.calls(1_000, 12).await;
+        assert_eq!(spread.failures, Vec::<String>::new());
+        let [first, second, slow] = spread.of_three();
+        assert!(
+            slow * 2 < first.min(second) && slow > 0,
+            "{strategy}: {:?}",
+            spread.of_three()
+        );
+    }
+    // Without looking it would have got a third.
+    fleet.apply(Balance::new("round-robin", [1, 1, 1])).await;
+    let blind = fleet.calls(90, 12).await.of_three();
+    assert!(blind[2] >= 25, "{blind:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_calls_are_spread_as_each_strategy_promises() {
+    let mut fleet = Fleet::start(Balance::new("weighted", [1, 1, 1]), &[]).await;
+    let count = 10_000;
+    // What goes by load gives more to whoever is quicker, and on a busy machine one of three always is: `least-conn` is held
+    // to its weights one call at a time. `peak-ewma` also goes by latency: its shares are held to their bounds in the
+    // simulation beside the strategies, and here only nothing may fail.
+    for (strategy, weights, parallel) in [
+        ("round-robin", [5, 3, 2], 24),
+        ("weighted", [8, 1, 1], 24),
+        ("weighted", [5, 3, 2], 24),
+        ("least-conn", [5, 3, 2], 1),
+        ("peak-ewma", [1, 1, 1], 24),
+        ("hash", [1, 1, 1], 24),
+        ("hash", [8, 1, 1], 24),
+    ] {
+        fleet.apply(Balance::new(strategy, weights)).await;
+        let spread = fleet.calls(count, parallel).await;
+        assert_eq!(spread.failures, Vec::<String>::new());
+        if strategy == "peak-ewma" {
+            assert_eq!(spread.of_three().iter().sum::<u64>(), count);
+            continue;
+        }
+        let expected = if strategy == "round-robin" {
+            [1, 1, 1]
+        } else {
+            weights
+        };
+        let total: u32 = expected.iter().sum();
+        for (served, weight) in spread.of_three().iter().zip(expected) {
+            let share = f64::from(weight) / f64::from(total);
+            let wanted = count as f64 * share;
+            // Five standard deviations of independent choices.
+            let bound = 5.0 * (wanted * (1.0 - share)).sqrt();
+            assert!(
+                (*served as f64 - wanted).abs() <= bound,
+                "{strategy} {weights:?}: {:?}",
+                spread.of_three()
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +222,7 @@ async fn a_termination_without_draining_costs_no_idempotent_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_see_the_replicas_and_nobody_else_does() {
+async fn operators_see_the_replicas() {
     let host = Host::start_with(HostOptions::default().with(&[
         "--replicas",
         "2",
@@ -142,77 +246,4 @@ async fn operators_see_the_replicas_and_nobody_else_does() {
             "{replica}"
         );
     }
-    let metrics = node.get("/metrics").await.text();
-    assert!(
-        metrics.contains("trawl_replica_served_total{replica="),
-        "{metrics}"
-    );
-    let answer = node
-        .send("GET", "/balance", &[("x-forwarded-for", "192.0.2.1")], "")
-        .await;
-    assert_eq!(
-        answer.status, 403,
-        "it came through a proxy, so it is not from this machine"
-    );
-}
-
-async fn raw(host: &Host, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(host.base().trim_start_matches("http://"))
-        .await
-        .unwrap();
-    stream.write_all(bytes).await.unwrap();
-    let mut answer = Vec::new();
-    let reading = stream.read_to_end(&mut answer);
-    let _ = tokio::time::timeout(DEADLINE, reading)
-        .await
-        .expect("the connection is closed");
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rude_clients_are_answered_and_let_go() {
-    let host = Host::start().await;
-    let node = Node::log_in(host.base(), "node@example.org").await;
-    for (bytes, status) in [
-        (format!("GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "x".repeat(17_000)), "431"),
-        (format!("GET /livez HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(101)), "431"),
-        ("POST /receive_data HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n".to_owned(), "413"),
-        (
-            "POST /token HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
-            "400",
-        ),
-        ("GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n".to_owned(), "400"),
-        ("GET /livez HTTP/1.1\r\nHost: a\r\n".to_owned(), "408"),
-    ] {
-        let answer = raw(&host, bytes.as_bytes()).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{status}: {answer}");
-    }
-    let pipeline = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /test_endpoint HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let answer = raw(&host, pipeline.as_bytes()).await;
-    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
-    assert!(
-        answer.ends_with("\"request received.\"}"),
-        "in order: {answer}"
-    );
-    assert_eq!(node.get("/livez").await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_idle_connections_cost_little_and_disturb_nobody() {
-    let host = Host::start().await;
-    let node = Node::log_in(host.base(), "node@example.org").await;
-    let before = host.resident_bytes();
-    let mut idle = Vec::new();
-    for _ in 0..900 {
-        idle.push(
-            TcpStream::connect(host.base().trim_start_matches("http://"))
-                .await
-                .unwrap(),
-        );
-    }
-    let message = json!({"request_url": "http://127.0.0.1:9/", "type": 1});
-    assert_eq!(node.post("/receive_data", &message).await.status, 202);
-    let grown = host.resident_bytes().saturating_sub(before);
-    // A request was served meanwhile; an instance may have been made for it.
-    assert!(grown < 64 << 20, "{grown} bytes more");
 }

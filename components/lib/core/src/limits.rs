@@ -29,6 +29,9 @@ pub mod balance {
     pub const QUEUE_INTERVAL_MS: u64 = 1_000;
     /// One deadline for all tries of one request, up to the head of the answer.
     pub const DEADLINE_MS: u64 = 30_000;
+    /// One try of a request that may be sent again, while there is another replica to send it to: a replica that hangs must
+    /// not use up the whole deadline. Three tries fit into it.
+    pub const TRY_MS: u64 = 10_000;
     /// Replicas that one request may try. A request that kills its server must not walk through all of them.
     pub const TRIES_MAX: u32 = 3;
     /// Retries as a share of the requests in the budget's window: a dying fleet is not asked for more than this on top.
@@ -44,6 +47,8 @@ pub mod balance {
     pub const REPEATABLE_BODY_BYTES_MAX: usize = 64 * 1024;
     /// Connecting to a remote replica on the same network takes milliseconds; one lost packet takes a second.
     pub const CONNECT_MS: u64 = 2_000;
+    /// The longest silence inside the body of a remote replica's answer: one that hangs must not hold its request for ever.
+    pub const REMOTE_STALL_MS: u64 = 30_000;
     /// Idle connections kept to one remote replica.
     pub const REMOTE_IDLE_MAX: usize = 256;
     /// An idle connection to a replica is not used after this: well inside the 60 s after which the other side closes it.
@@ -64,9 +69,14 @@ pub mod balance {
     pub const BALANCE_FILE_BYTES_MAX: u64 = 256 * 1024;
     /// Addresses of clients that are kept at once; the quietest ones are forgotten first.
     pub const CLIENTS_MAX: usize = 16_384;
-    /// Requests of one client address that are in flight at once (loopback and trusted proxies are exempt).
+    /// Requests of one client address that are in flight at once (127.0.0.1, ::1 and trusted proxies are exempt).
     pub const CLIENT_IN_FLIGHT_MAX: u32 = 256;
 }
+
+const _: () = assert!(
+    balance::TRY_MS * balance::TRIES_MAX as u64 <= balance::DEADLINE_MS,
+    "the deadline has room for every try"
+);
 
 /// Inbound HTTP.
 pub mod inbound {
@@ -82,7 +92,7 @@ pub mod inbound {
     pub const HEADERS_MAX: usize = 100;
     /// A request body: a URL, a callback and a label are far less.
     pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
-    /// Connections of one address (loopback and exempt networks are not counted).
+    /// Connections of one address (127.0.0.1, ::1 and trusted proxies are exempt).
     pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
     /// Connections in all.
     pub const CONNECTIONS_MAX: usize = 1_024;
@@ -461,6 +471,9 @@ pub mod host {
     pub const PAYLOADS_WAITING_MAX: usize = 65_536;
     /// Bytes of those payloads.
     pub const PAYLOAD_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+    /// Files that are open beside the clients' connections: those to replicas and to the web, the database, Redis.
+    pub const OPEN_FILES_BESIDE_CONNECTIONS: usize =
+        super::outbound::CONNECTIONS_MAX + 4 * super::balance::REMOTE_CONCURRENCY_MAX + 256;
     /// The clock rings this often.
     pub const TICK_MS: u64 = 1_000;
     /// Connecting to Redis.

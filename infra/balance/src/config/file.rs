@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{
     StrategyKind,
-    value::{Count, Header, Id, Origin, Percent, Span, Weight},
+    value::{CheckPath, Count, Header, Id, Origin, Percent, Span, Weight},
 };
 
 #[derive(Debug, Deserialize)]
@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) strategy: StrategyKind,
     pub(super) hash_header: Option<Header>,
     pub(super) deadline: Option<Span>,
+    pub(super) try_timeout: Option<Span>,
     pub(super) tries_max: Option<Count>,
     pub(super) retry_percent: Option<Percent>,
     pub(super) queue_target: Option<Span>,
@@ -34,7 +35,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckTable {
     pub(super) enabled: Option<bool>,
-    pub(super) path: Option<String>,
+    pub(super) path: Option<CheckPath>,
     pub(super) interval: Option<Span>,
     pub(super) timeout: Option<Span>,
     pub(super) fails: Option<Count>,

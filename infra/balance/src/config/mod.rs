@@ -131,6 +131,8 @@ pub struct BalanceConfig {
     pub hash_header: Option<HeaderName>,
     /// One deadline for all tries of a request.
     pub deadline: Duration,
+    /// What one try may take of it, while the request can be repeated on another replica.
+    pub try_timeout: Duration,
     /// Replicas that one request may try.
     pub tries_max: u32,
     /// Retries as a share of requests, in percent.
@@ -169,6 +171,7 @@ impl BalanceConfig {
             strategy,
             hash_header: None,
             deadline: Duration::from_millis(limits::DEADLINE_MS),
+            try_timeout: Duration::from_millis(limits::TRY_MS),
             tries_max: limits::TRIES_MAX,
             retry_percent: limits::RETRY_PERCENT,
             queue_target: Duration::from_millis(limits::QUEUE_TARGET_MS),
@@ -284,6 +287,7 @@ impl BalanceConfig {
             .client_requests_per_second
             .map(|count| bounded(count.0));
         set(&mut config.deadline, file.deadline.map(|span| span.0));
+        set(&mut config.try_timeout, file.try_timeout.map(|span| span.0));
         set(
             &mut config.tries_max,
             file.tries_max.map(|count| bounded(count.0)),
@@ -305,7 +309,7 @@ impl BalanceConfig {
             file.client_in_flight_max.map(|count| bounded(count.0)),
         );
         set(&mut config.check.enabled, file.check.enabled);
-        set(&mut config.check.path, file.check.path);
+        set(&mut config.check.path, file.check.path.map(|path| path.0));
         set(
             &mut config.check.interval,
             file.check.interval.map(|span| span.0),

@@ -67,6 +67,7 @@ fn errors_name_file_line_and_key_in_one_line() {
         ),
         ("[[replica]]\nweight = 1\n", ":1: ", "id"),
         ("[check]\nevery = \"1s\"\n", ":2: ", "every"),
+        ("[check]\npath = \"readyz\"\n", ":2: ", "path"),
         ("strategy = \"hash\"\n", ": ", "replica"),
         ("strategy = ", ":1: ", ""),
     ];

@@ -160,6 +160,26 @@ impl TryFrom<String> for Header {
     }
 }
 
+/// What an active check asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct CheckPath(pub(crate) String);
+
+impl TryFrom<String> for CheckPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // A path that makes no request would fail every check, and take every replica out.
+        if text.starts_with('/') && text.parse::<http::uri::PathAndQuery>().is_ok() {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "{text:?} is not a path; write for example \"/readyz\""
+            ))
+        }
+    }
+}
+
 /// A share in percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]

@@ -1,5 +1,5 @@
 //! The six load-balancing experiments: three hosts behind a fourth, with real kills, expected beside measured. Prints a
-//! Markdown table; ends with status 1 when something is not as expected.
+//! Markdown table, with `--record` into the balancer's README as well; ends with status 1 when something is not as expected.
 
 #![allow(
     clippy::expect_used,
@@ -18,6 +18,7 @@ use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::origin::Origin;
 use trawl_kit::redis::RedisServer;
+use trawl_kit::workspace_root;
 
 /// One row of the table.
 struct Row {
@@ -60,7 +61,11 @@ async fn main() -> ExitCode {
     rows.push(one_down(&mut fleet).await);
     drop(fleet);
     rows.push(queue_down().await);
-    print(&rows);
+    let table = table(&rows);
+    print!("{table}");
+    if std::env::args().any(|argument| argument == "--record") {
+        record(&table);
+    }
     if rows.iter().all(|row| row.is_as_expected) {
         ExitCode::SUCCESS
     } else {
@@ -157,18 +162,31 @@ async fn queue_down() -> Row {
     }
 }
 
-fn print(rows: &[Row]) {
-    println!("| experiment | expected | measured | |");
-    println!("| --- | --- | --- | --- |");
+fn table(rows: &[Row]) -> String {
+    let mut table =
+        String::from("| experiment | expected | measured | |\n| --- | --- | --- | --- |\n");
     for row in rows {
         let verdict = if row.is_as_expected {
             "as expected"
         } else {
             "**not as expected**"
         };
-        println!(
-            "| {} | {} | {} | {verdict} |",
+        table += &format!(
+            "| {} | {} | {} | {verdict} |\n",
             row.what, row.expected, row.measured
         );
     }
+    table
+}
+
+/// Puts the table into the place of the one that stands in the README.
+fn record(table: &str) {
+    const BEGIN: &str = "<!-- experiments -->\n";
+    const END: &str = "<!-- end of experiments -->";
+    let path = workspace_root().join("infra/balance/README.md");
+    let text = std::fs::read_to_string(&path).expect("the README can be read");
+    let (before, rest) = text.split_once(BEGIN).expect("the README marks the place");
+    let (_, after) = rest.split_once(END).expect("the README marks its end");
+    std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}"))
+        .expect("the README can be written");
 }
