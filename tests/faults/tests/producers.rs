@@ -65,6 +65,33 @@ async fn all_recorded_once(state: &Path, expected: &[String]) {
     assert!(twice.is_empty(), "recorded more than once: {twice:?}");
 }
 
+/// Pushes a request for each label while another process holds the database, and waits until the host has taken some of them.
+/// They are recorded when the connection that comes back lets go.
+async fn taken_and_not_recorded(
+    stage: &Stage,
+    redis: &RedisServer,
+    labels: &[String],
+) -> rusqlite::Connection {
+    let file = audit::database_file(stage.host.state_directory()).unwrap();
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for label in labels {
+        push(redis, &pushed(stage, label).to_string())
+            .await
+            .unwrap();
+    }
+    redis
+        .command(&[b"PUBLISH", b"data_queue", b""])
+        .await
+        .unwrap();
+    eventually("the host has taken a batch", DEADLINE, || async {
+        (redis.number(&[b"ZCARD", b"data_queue:taking"]).await.ok()? > 0).then_some(())
+    })
+    .await;
+    other
+}
+
 async fn restart(stage: &mut Stage, redis: &RedisServer) {
     let state = stage.host.state_directory().to_owned();
     let options = HostOptions {
@@ -81,24 +108,8 @@ async fn restart(stage: &mut Stage, redis: &RedisServer) {
 async fn ingest_killed_between_taking_and_recording() {
     let redis = RedisServer::start().await;
     let mut stage = stage_with(&redis).await;
-    let file = audit::database_file(stage.host.state_directory()).unwrap();
-    let other = rusqlite::Connection::open(file).unwrap();
-    other.busy_timeout(Duration::from_secs(10)).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let expected: Vec<String> = (0..150).map(|n| format!("pushed{n}")).collect();
-    for label in &expected {
-        push(&redis, &pushed(&stage, label).to_string())
-            .await
-            .unwrap();
-    }
-    redis
-        .command(&[b"PUBLISH", b"data_queue", b""])
-        .await
-        .unwrap();
-    eventually("the host has taken a batch", DEADLINE, || async {
-        (redis.number(&[b"ZCARD", b"data_queue:taking"]).await.ok()? > 0).then_some(())
-    })
-    .await;
+    let other = taken_and_not_recorded(&stage, &redis, &expected).await;
     stage.host.kill();
     other.execute_batch("ROLLBACK").unwrap();
     assert!(
@@ -121,24 +132,8 @@ async fn ingest_killed_between_taking_and_recording() {
 async fn ingest_killed_between_recording_and_forgetting() {
     let mut redis = RedisServer::start().await;
     let mut stage = stage_with(&redis).await;
-    let file = audit::database_file(stage.host.state_directory()).unwrap();
-    let other = rusqlite::Connection::open(file).unwrap();
-    other.busy_timeout(Duration::from_secs(10)).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let expected: Vec<String> = (0..40).map(|n| format!("once{n}")).collect();
-    for label in &expected {
-        push(&redis, &pushed(&stage, label).to_string())
-            .await
-            .unwrap();
-    }
-    redis
-        .command(&[b"PUBLISH", b"data_queue", b""])
-        .await
-        .unwrap();
-    eventually("the host has taken a batch", DEADLINE, || async {
-        (redis.number(&[b"ZCARD", b"data_queue:taking"]).await.ok()? > 0).then_some(())
-    })
-    .await;
+    let other = taken_and_not_recorded(&stage, &redis, &expected).await;
     // The host has the answer to its script before Redis answers anybody's later question.
     for _ in 0..3 {
         redis.command(&[b"PING"]).await.unwrap();

@@ -70,6 +70,18 @@ impl Auditor {
             .count()
     }
 
+    /// The tenants with at least `leased` jobs of a kind in flight.
+    pub(super) fn busy(&self, kind: Kind, leased: u32) -> Vec<AccountId> {
+        let mut count: HashMap<AccountId, u32> = HashMap::new();
+        for row in self.rows.values() {
+            if row.kind == kind && row.state == State::Processing {
+                *count.entry(row.tenant).or_default() += 1;
+            }
+        }
+        count.retain(|_, count| *count >= leased);
+        count.into_keys().collect()
+    }
+
     pub(super) fn claimed(
         &mut self,
         job: &Job,

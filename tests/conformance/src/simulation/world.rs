@@ -3,7 +3,7 @@
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use trawl_core::ids::MessageId;
-use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX};
+use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX};
 use trawl_core::state::{Kind, State};
 use trawl_store::{Attempt, Changed, Next, QueueLimits, Store};
 
@@ -146,6 +146,24 @@ impl<'a> World<'a> {
         let kind = self.rings.swap_remove(late);
         let limit = self.random.random_range(1..5);
         self.claim(kind, limit).await;
+        if self.random.random_bool(0.3) {
+            self.claim_spare(kind, limit).await;
+        }
+    }
+
+    /// The claim for the spare slots obeys the same rules, and takes nothing of who has much in flight.
+    async fn claim_spare(&mut self, kind: Kind, limit: u32) {
+        let now_ms = self.now_ms();
+        let busy = self.auditor.busy(kind, SPARE_LEASED_MAX);
+        let store = self.store;
+        let jobs = store.claim_spare(kind, limit, "worker", LEASE_S).await;
+        for job in jobs.unwrap() {
+            assert!(!busy.contains(&job.tenant), "{job:?} has slots enough");
+            self.auditor
+                .claimed(&job, kind, false, now_ms, LEASE_MS, JOB_MS_MAX);
+            self.held.push((job.id.0, job.lease));
+            self.report.claims += 1;
+        }
     }
 
     async fn claim(&mut self, kind: Kind, limit: u32) -> usize {
