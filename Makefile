@@ -10,7 +10,7 @@ ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 TRAWL := target/release/trawl
 RUN_ARGS ?=
 
-.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench faults soak quality experiments clean
+.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check profile faults soak quality experiments clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -51,7 +51,7 @@ setup-check: setup
 lint: setup-check
 	cargo fmt --all --check
 	cargo clippy --locked --release --all-targets -- -D warnings
-	cargo clippy --locked --release --target $(WASM_TARGET) -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-spin $(ROLE_PACKAGES) -- -D warnings
+	cargo clippy --locked --release --target $(WASM_TARGET) -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-spin $(ROLE_PACKAGES) -p trawl-bench-hello -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-balance -p trawl-sqlite -p trawl-outbound
 
 licences: setup-check
@@ -66,8 +66,18 @@ faults: build ## 200 kills and power loss under load, with a table
 soak: build ## the same for as long as DURATION (default 1h)
 	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
 
-bench: build ## figures against baselines in the same run (SCENARIO=… for one)
-	cargo run --locked --release -p trawl-bench -- $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
+bench-build: build setup-tests
+	cargo build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
+	cargo build --locked --release -p trawl -p trawl-bench
+
+bench: bench-build ## figures against baselines in the same run (SCENARIO=… for one)
+	target/release/trawl-bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
+
+bench-check: bench-build ## the short version: fails when a ratio fell under 0.7 of the recorded one
+	target/release/trawl-bench --check tests/bench/recorded.json $(RUN_ARGS)
+
+profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1-fast, job-1-best, job-2 or job-3)
+	target/release/trawl-bench profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
 quality: setup ## scores of the extraction over PAGES=dir
 	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }

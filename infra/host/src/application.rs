@@ -14,7 +14,8 @@ use crate::cli::{Switch, Up};
 use crate::doorbell::crew::Crew;
 use crate::doorbell::lane::Lane;
 use crate::doorbell::{Doorbell, Subscription, Wire};
-use crate::engine::{EngineOptions, engine};
+use crate::engine::{EngineOptions, Profile, engine};
+use crate::guest_stacks::GuestStacks;
 use crate::http_trigger::Reuse;
 use crate::manifest::Manifest;
 use crate::part::{PageOnFile, Part};
@@ -55,6 +56,8 @@ pub(crate) struct Application {
     pub(crate) reuse: Reuse,
     /// Memory of an instance when nothing else is said.
     pub(crate) memory_bytes_max: usize,
+    /// Where the stacks of guests are counted.
+    pub(crate) stacks: Option<Arc<GuestStacks>>,
     /// The Redis server in use.
     pub(crate) redis: Option<String>,
     /// The end.
@@ -107,6 +110,8 @@ impl Application {
                 idle: Duration::from_millis(options.tuning.instance_idle_ms),
             },
             memory_bytes_max: options.tuning.instance_memory_mb << 20,
+            stacks: (options.tuning.profile == Profile::Guests)
+                .then(|| Arc::new(GuestStacks::new(options.tuning.profile_file.clone()))),
             redis: options.redis.clone(),
             stop,
         })

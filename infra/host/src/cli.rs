@@ -193,6 +193,14 @@ pub(crate) struct Tuning {
     /// Tell a profiler about compiled code
     #[arg(long, env = "TRAWL_PROFILE", value_enum, default_value_t = Profile::Off)]
     pub(crate) profile: Profile,
+    /// With --profile guests: where the stacks go when the host ends
+    #[arg(
+        long,
+        env = "TRAWL_PROFILE_FILE",
+        default_value = "guests.folded",
+        value_name = "FILE"
+    )]
+    pub(crate) profile_file: PathBuf,
     /// What is logged to standard error: a level, or targets with levels
     #[arg(
         long,

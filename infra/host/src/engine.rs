@@ -12,6 +12,8 @@ use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy,
 };
 
+use crate::guest_stacks;
+
 /// How the engine is set up.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineOptions {
@@ -33,6 +35,8 @@ pub(crate) enum Profile {
     Perfmap,
     /// Names and code, for `perf inject`.
     Jitdump,
+    /// Nothing, but the host takes its guests' stacks by itself and writes them down at the end.
+    Guests,
 }
 
 /// An engine with its clock started.
@@ -44,7 +48,7 @@ pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
     config.profiler(match options.profile {
-        Profile::Off => ProfilingStrategy::None,
+        Profile::Off | Profile::Guests => ProfilingStrategy::None,
         Profile::Perfmap => ProfilingStrategy::PerfMap,
         Profile::Jitdump => ProfilingStrategy::JitDump,
     });
@@ -52,7 +56,11 @@ pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
     let engine = Engine::new(&config)
         .map_err(anyhow::Error::from)
         .context("the WebAssembly engine can't be set up; a smaller --instances-max needs less address space")?;
-    start_clock(&engine)?;
+    let every_ms = match options.profile {
+        Profile::Guests => guest_stacks::EVERY_MS,
+        _ => limits::YIELD_MS,
+    };
+    start_clock(&engine, Duration::from_millis(every_ms))?;
     Ok(engine)
 }
 
@@ -76,7 +84,7 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
 
 /// Raises the epoch, at which a busy guest yields. A thread of its own: the runtime's timers stand still when guests are
 /// busy on all of its threads, which is just when this is needed.
-fn start_clock(engine: &Engine) -> anyhow::Result<()> {
+fn start_clock(engine: &Engine, every: Duration) -> anyhow::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epoch".to_owned())
@@ -84,7 +92,7 @@ fn start_clock(engine: &Engine) -> anyhow::Result<()> {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(Duration::from_millis(limits::YIELD_MS));
+                std::thread::sleep(every);
             }
         })
         .context("can't start the engine's clock")?;

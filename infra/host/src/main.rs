@@ -10,6 +10,7 @@ mod extract;
 mod failure;
 mod figures;
 mod guest_output;
+mod guest_stacks;
 mod http_trigger;
 mod links;
 mod manifest;

@@ -12,6 +12,7 @@ use crate::allowed_hosts::AllowedHosts;
 use crate::doorbell::Doorbell;
 use crate::figures::PartFigures;
 use crate::guest_output::LastLine;
+use crate::guest_stacks::GuestStacks;
 use crate::links::bindings::ComponentPre;
 use crate::manifest::Local;
 use crate::state::Guest;
@@ -85,6 +86,8 @@ pub(crate) struct Rights {
     pub(crate) last_line: LastLine,
     /// Where its instances are counted.
     pub(crate) figures: Arc<PartFigures>,
+    /// Where its stacks are counted, when it is profiled.
+    pub(crate) stacks: Option<Arc<GuestStacks>>,
 }
 
 impl Rights {

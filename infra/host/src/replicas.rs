@@ -77,6 +77,7 @@ fn rights(
         class: Class::new(&part.id),
         last_line: LastLine::default(),
         figures: Arc::clone(&part.figures),
+        stacks: application.stacks.clone(),
         memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {
             (mib << 20).min(application.memory_bytes_max)
         }),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, ResourceLimiter, Store};
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -51,7 +51,13 @@ impl Guest {
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        match rights.stacks.clone() {
+            None => store.epoch_deadline_async_yield_and_update(1),
+            Some(stacks) => store.epoch_deadline_callback(move |context| {
+                stacks.note(&context.data().rights.component, &context);
+                Ok(UpdateDeadline::Yield(1))
+            }),
+        }
         store
     }
 }

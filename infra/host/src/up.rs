@@ -85,6 +85,11 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     drain(&application).await;
     let _ = watching.await;
     application.database.clone().close().await;
+    if let Some(stacks) = &application.stacks
+        && let Err(error) = stacks.write()
+    {
+        tracing::error!("the stacks of the guests can't be written: {error}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -120,6 +120,7 @@ fn is_test_crate(name: &str) -> bool {
         "trawl-e2e",
         "trawl-faults",
         "trawl-bench",
+        "trawl-bench-hello",
         "trawl-quality",
     ]
     .contains(&name)

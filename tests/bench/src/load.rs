@@ -36,9 +36,18 @@ impl Outcome {
     }
 }
 
-/// Opens one connection to `authority` (`host:port`).
-pub(crate) async fn connect(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = tokio::net::TcpStream::connect(authority).await?;
+/// Connections from one address; a server that limits each client takes more only from several.
+const PER_ADDRESS: usize = 50;
+
+/// Opens the `number`-th connection to `authority` (`address:port` on loopback).
+pub(crate) async fn connect(
+    authority: &str,
+    number: usize,
+) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let from = u8::try_from(1 + number / PER_ADDRESS)?;
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, from], 0).into())?;
+    let stream = socket.connect(authority.parse()?).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
@@ -52,11 +61,18 @@ pub(crate) async fn once(
     sender: &mut SendRequest<Full<Bytes>>,
     request: http::Request<Bytes>,
 ) -> anyhow::Result<u16> {
+    Ok(exchange(sender, request).await?.0)
+}
+
+/// Sends one request and gives back status and body.
+pub(crate) async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: http::Request<Bytes>,
+) -> anyhow::Result<(u16, Bytes)> {
     sender.ready().await?;
     let response = sender.send_request(request.map(Full::new)).await?;
     let status = response.status().as_u16();
-    response.into_body().collect().await?;
-    Ok(status)
+    Ok((status, response.into_body().collect().await?.to_bytes()))
 }
 
 /// Keeps `connections` busy for `seconds`; `make` builds the n-th request; any status but `wanted` is an error.
@@ -74,7 +90,7 @@ where
     let until = started + Duration::from_secs(seconds);
     let mut tasks = Vec::new();
     for connection in 0..connections {
-        let (make, mut sender) = (Arc::clone(&make), connect(authority).await?);
+        let (make, mut sender) = (Arc::clone(&make), connect(authority, connection).await?);
         tasks.push(tokio::spawn(async move {
             let mut latencies = Vec::new();
             let mut number = connection;

@@ -1,6 +1,6 @@
-//! Figures with median and spread, and ratios between them.
+//! Figures with median and spread, ratios between them, and what was aimed at.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// One measured figure.
 pub(crate) struct Figure {
@@ -10,6 +10,7 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// One value for each repeat.
     pub(crate) values: Vec<f64>,
+    at_most: Option<f64>,
 }
 
 impl Figure {
@@ -20,7 +21,8 @@ impl Figure {
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    fn bounds(&self) -> (f64, f64) {
+    /// The least and the most.
+    pub(crate) fn bounds(&self) -> (f64, f64) {
         self.values
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
@@ -29,46 +31,73 @@ impl Figure {
     }
 }
 
+/// The ratio of two medians of the same run.
+pub(crate) struct Ratio {
+    /// What over what.
+    pub(crate) name: String,
+    /// The ratio.
+    pub(crate) value: f64,
+    /// What was aimed at.
+    pub(crate) at_least: Option<f64>,
+}
+
 /// All figures of a run.
 #[derive(Default)]
 pub(crate) struct Table {
     figures: Vec<Figure>,
-    ratios: Vec<(String, f64)>,
+    ratios: Vec<Ratio>,
     notes: Vec<String>,
 }
 
 impl Table {
-    /// Adds a figure and gives back its median.
-    pub(crate) fn add(
-        &mut self,
-        name: impl Into<String>,
-        unit: &'static str,
-        values: Vec<f64>,
-    ) -> f64 {
+    /// Adds a figure. One without values was not measured, and is left out.
+    pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, values: Vec<f64>) {
+        if values.is_empty() {
+            return;
+        }
         let figure = Figure {
             name: name.into(),
             unit,
             values,
+            at_most: None,
         };
-        let median = figure.median();
-        eprintln!("{}: {median:.1} {unit}", figure.name);
+        eprintln!("{}: {:.1} {unit}", figure.name, figure.median());
         self.figures.push(figure);
-        median
     }
 
-    /// The median of a figure that was measured before.
-    pub(crate) fn median(&self, name: &str) -> Option<f64> {
-        self.figures
-            .iter()
-            .find(|f| f.name == name)
-            .map(Figure::median)
+    /// The same with a target that the median should stay under.
+    pub(crate) fn add_under(
+        &mut self,
+        at_most: f64,
+        name: impl Into<String>,
+        unit: &'static str,
+        values: Vec<f64>,
+    ) {
+        self.add(name, unit, values);
+        if let Some(figure) = self.figures.last_mut() {
+            figure.at_most = Some(at_most);
+        }
     }
 
-    /// Adds the ratio of two figures, when both were measured.
-    pub(crate) fn ratio(&mut self, above: &str, below: &str) {
-        if let (Some(above_value), Some(below_value)) = (self.median(above), self.median(below)) {
-            self.ratios
-                .push((format!("{above} / {below}"), above_value / below_value));
+    fn median(&self, name: &str) -> Option<f64> {
+        let figure = self.figures.iter().find(|figure| figure.name == name);
+        figure.map(Figure::median)
+    }
+
+    /// Adds the ratio of two figures, when both were measured, with what it should be at least.
+    pub(crate) fn ratio(
+        &mut self,
+        name: impl Into<String>,
+        above: &str,
+        below: &str,
+        at_least: Option<f64>,
+    ) {
+        if let (Some(above), Some(below)) = (self.median(above), self.median(below)) {
+            self.ratios.push(Ratio {
+                name: name.into(),
+                value: above / below,
+                at_least,
+            });
         }
     }
 
@@ -77,28 +106,41 @@ impl Table {
         self.notes.push(text.into());
     }
 
+    /// The figures.
+    pub(crate) fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
     /// The ratios.
-    pub(crate) fn ratios(&self) -> &[(String, f64)] {
+    pub(crate) fn ratios(&self) -> &[Ratio] {
         &self.ratios
     }
 
     /// As Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut out = String::from(
-            "| figure | median | least | most | unit |\n| --- | ---: | ---: | ---: | --- |\n",
+            "| figure | median | least | most | unit | target |\n| --- | ---: | ---: | ---: | --- | --- |\n",
         );
         for figure in &self.figures {
             let (low, high) = figure.bounds();
+            let target = figure.at_most.map_or(String::new(), |most| {
+                format!("< {most}: {}", verdict(figure.median() < most))
+            });
             out += &format!(
-                "| {} | {:.1} | {low:.1} | {high:.1} | {} |\n",
+                "| {} | {} | {} | {} | {} | {target} |\n",
                 figure.name,
-                figure.median(),
+                short(figure.median()),
+                short(low),
+                short(high),
                 figure.unit
             );
         }
-        out += "\n| ratio | value |\n| --- | ---: |\n";
-        for (name, value) in &self.ratios {
-            out += &format!("| {name} | {value:.3} |\n");
+        out += "\n| ratio of medians | value | target |\n| --- | ---: | --- |\n";
+        for ratio in &self.ratios {
+            let target = ratio.at_least.map_or(String::new(), |least| {
+                format!("at least {least}: {}", verdict(ratio.value >= least))
+            });
+            out += &format!("| {} | {:.3} | {target} |\n", ratio.name, ratio.value);
         }
         for note in &self.notes {
             out += &format!("\n{note}\n");
@@ -108,9 +150,27 @@ impl Table {
 
     /// As JSON.
     pub(crate) fn json(&self) -> Value {
+        let figures = self.figures.iter().map(|f| {
+            json!({"name": f.name, "unit": f.unit, "median": f.median(), "values": f.values, "at_most": f.at_most})
+        });
+        let ratios = self.ratios.iter().map(|r| (r.name.clone(), json!(r.value)));
         json!({
-            "figures": self.figures.iter().map(|f| json!({"name": f.name, "unit": f.unit, "median": f.median(), "values": f.values})).collect::<Vec<_>>(),
-            "ratios": self.ratios.iter().map(|(n, v)| (n.clone(), json!(v))).collect::<serde_json::Map<_, _>>(),
+            "figures": figures.collect::<Vec<_>>(),
+            "ratios": ratios.collect::<Map<_, _>>(),
+            "notes": self.notes,
         })
+    }
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
+/// As many decimals as say something.
+fn short(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
     }
 }

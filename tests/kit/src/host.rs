@@ -24,6 +24,8 @@ pub struct HostOptions {
     pub state_directory: Option<PathBuf>,
     /// The address to listen on; a free port of 127.0.0.1 when absent.
     pub listen: Option<String>,
+    /// Another application than ours: its manifest, from the root of the workspace.
+    pub manifest: Option<PathBuf>,
     /// Leave out `--allow-private 127.0.0.0/8`.
     pub no_private: bool,
     /// Run the application under the real `spin up` instead; see [`crate::spin`].
@@ -146,12 +148,14 @@ impl Host {
     #[must_use]
     pub fn command(state: &Path, options: &HostOptions) -> Command {
         let root = workspace_root();
+        let manifest = options.manifest.as_deref();
+        let manifest = manifest.unwrap_or(Path::new("spin.toml"));
         let mut command = Command::new(Self::binary());
         command
             .current_dir(&root)
             .arg("up")
             .arg("--from")
-            .arg(root.join("spin.toml"));
+            .arg(root.join(manifest));
         command
             .arg("--listen")
             .arg(options.listen.as_deref().unwrap_or("127.0.0.1:0"))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use tokio::task::JoinHandle;
 
 use crate::pages::rust_docs;
 use crate::serve::{Body, serve};
+
+/// Documents as they were sent before, packed or not, by path: packing a page anew for each request would make the origin
+/// the slowest part of a benchmark.
+type Kept = Arc<Mutex<HashMap<(String, bool), Bytes>>>;
 
 /// A running origin.
 pub struct Origin {
@@ -33,7 +37,7 @@ impl Origin {
     pub async fn start_on(address: SocketAddr) -> Self {
         let hits: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let counted = Arc::clone(&hits);
-        let docs = Arc::new(rust_docs());
+        let docs = Arc::new((rust_docs(), Kept::default()));
         let (address, task) = serve(address, move |request| {
             let docs = Arc::clone(&docs);
             *counted
@@ -41,7 +45,7 @@ impl Origin {
                 .unwrap()
                 .entry(request.uri().path().to_owned())
                 .or_default() += 1;
-            async move { answer(&docs, &request).await }
+            async move { answer(&docs.0, &docs.1, &request).await }
         })
         .await;
         Self {
@@ -82,10 +86,10 @@ impl Drop for Origin {
     }
 }
 
-async fn answer(docs: &PathBuf, request: &Request<Incoming>) -> Response<Body> {
+async fn answer(docs: &Path, kept: &Kept, request: &Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if let Some(file) = path.strip_prefix("/doc/") {
-        return document(docs, file, accepts_gzip(request)).await;
+        return document(docs, kept, file, accepts_gzip(request)).await;
     }
     match path {
         "/robots.txt" => text(200, "text/plain", "User-agent: *\nDisallow: /forbidden/\n"),
@@ -117,7 +121,7 @@ fn odd_page(odd: &str, request: &Request<Incoming>) -> Response<Body> {
         "missing" => text(404, "text/html", "<h1>Gone fishing</h1>"),
         "error" => text(500, "text/html", "<h1>Broken</h1>"),
         "unavailable" => with_header(text(503, "text/html", "later"), "retry-after", "3600"),
-        "binary" => bytes(200, &[("content-type", "application/octet-stream")], (0..65536_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        "binary" => bytes(200, &[("content-type", "application/octet-stream")], (0..65536_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<u8>>()),
         "png" => bytes(200, &[("content-type", "image/png")], b"\x89PNG\r\n\x1a\n".to_vec()),
         "json" => text(200, "application/json", "{\"a\":1}"),
         "broken" => text(200, "text/html", "<html><body><div><p>One <b>two <i>three</b> four</i><table><tr><td>five<div></table></p>six<!-- never closed"),
@@ -154,32 +158,35 @@ pub fn article() -> String {
     )
 }
 
-async fn document(docs: &PathBuf, file: &str, gzipped: bool) -> Response<Body> {
-    let wanted = docs.join(file);
-    if file.split('/').any(|part| part == "..") || !wanted.starts_with(docs) {
-        return text(404, "text/html", "<h1>Not found</h1>");
-    }
-    let Ok(page) = tokio::fs::read(&wanted).await else {
-        return text(404, "text/html", "<h1>Not found</h1>");
+async fn document(docs: &Path, kept: &Kept, file: &str, gzipped: bool) -> Response<Body> {
+    let key = (file.to_owned(), gzipped);
+    let known = kept.lock().unwrap().get(&key).cloned();
+    let body = match known {
+        Some(body) => body,
+        None => {
+            let wanted = docs.join(file);
+            if file.split('/').any(|part| part == "..") || !wanted.starts_with(docs) {
+                return text(404, "text/html", "<h1>Not found</h1>");
+            }
+            let Ok(page) = tokio::fs::read(&wanted).await else {
+                return text(404, "text/html", "<h1>Not found</h1>");
+            };
+            let body = Bytes::from(if gzipped { gzip(&page) } else { page });
+            kept.lock().unwrap().insert(key, body.clone());
+            body
+        }
     };
     let kind = if file.ends_with(".html") {
         "text/html"
     } else {
         "application/octet-stream"
     };
-    if gzipped {
-        bytes(
-            200,
-            &[
-                ("content-type", kind),
-                ("content-encoding", "gzip"),
-                ("etag", "\"doc\""),
-            ],
-            gzip(&page),
-        )
-    } else {
-        bytes(200, &[("content-type", kind), ("etag", "\"doc\"")], page)
-    }
+    let headers = [
+        ("content-type", kind),
+        ("etag", "\"doc\""),
+        ("content-encoding", "gzip"),
+    ];
+    bytes(200, &headers[..2 + usize::from(gzipped)], body)
 }
 
 fn accepts_gzip(request: &Request<Incoming>) -> bool {
@@ -190,13 +197,13 @@ fn accepts_gzip(request: &Request<Incoming>) -> bool {
         .is_some_and(|v| v.contains("gzip"))
 }
 
-fn bytes(status: u16, headers: &[(&str, &str)], body: Vec<u8>) -> Response<Body> {
+fn bytes(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
     response
-        .body(Full::new(Bytes::from(body)).map_err(|e| match e {}).boxed())
+        .body(Full::new(body.into()).map_err(|e| match e {}).boxed())
         .unwrap()
 }
 

@@ -119,6 +119,12 @@ impl Receiver {
         self.lock().received.clone()
     }
 
+    /// How many came so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().received.len()
+    }
+
     /// What came for a message.
     #[must_use]
     pub fn for_message(&self, id: i64) -> Vec<Received> {

@@ -1,0 +1,7 @@
+//! What we are compared with beside the native program and the peers, measured in the same run on the same machine.
+
+mod nginx;
+mod sqlite;
+
+pub(crate) use nginx::nginx;
+pub(crate) use sqlite::raw_sqlite;

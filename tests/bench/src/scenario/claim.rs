@@ -1,0 +1,106 @@
+//! What a claim costs against the rows that wait: the statement itself, each undone, in a file without flushes.
+
+use std::time::Instant;
+
+use anyhow::ensure;
+use futures::executor::block_on;
+use rusqlite::Connection;
+use trawl_conformance::Memory;
+use trawl_core::ids::AccountId;
+use trawl_core::state::{Kind, Mode};
+use trawl_store::{NewMessage, QueueLimits, Store};
+
+use super::Plan;
+use crate::table::Table;
+
+/// Jobs of one claim, as a scraper asks for.
+const CLAIMED: u32 = 16;
+/// A thousand rows.
+pub(crate) const FEWEST: &str = "claim of 16, fewest rows waiting (1,000)";
+const SOME: &str = "claim of 16, more rows waiting (100,000)";
+/// A million, in the short version fifty thousand.
+pub(crate) const MOST: &str = "claim of 16, most rows waiting (1,000,000; short version 50,000)";
+/// Claims measured in each repeat.
+const CLAIMS: usize = 100;
+const LIMITS: QueueLimits = QueueLimits {
+    tenant_max: u64::MAX >> 1,
+    total_max: u64::MAX >> 1,
+    host_in_flight_max: 4,
+    host_gap_ms: 0,
+};
+
+pub(crate) fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let sizes: &[(&str, u64)] = if plan.short {
+        &[(FEWEST, 1_000), (MOST, 50_000)]
+    } else {
+        &[(FEWEST, 1_000), (SOME, 100_000), (MOST, 1_000_000)]
+    };
+    let folder = tempfile::tempdir()?;
+    let connection = Connection::open(folder.path().join("claim.db"))?;
+    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY")?;
+    let database = Memory::over(connection);
+    block_on(Store::new(&database).migrate())?;
+    let mut filled = 0;
+    for &(name, rows) in sizes {
+        fill(&database, filled, rows)?;
+        filled = rows;
+        let times = (0..plan.repeats).map(|_| claim_us(&database));
+        table.add(name, "us", times.collect::<anyhow::Result<_>>()?);
+    }
+    Ok(())
+}
+
+/// Nine of ten rows are one tenant's, and nine of ten of those are on one busy host.
+fn request(index: u64) -> anyhow::Result<NewMessage> {
+    let noisy = !index.is_multiple_of(10);
+    let tenant = if noisy { 1 } else { 2 + index / 10 % 50 };
+    let host = if noisy && index % 100 < 90 {
+        "busy.example".to_owned()
+    } else {
+        format!("h{}.example", index % 5_000)
+    };
+    Ok(NewMessage {
+        tenant: AccountId(i64::try_from(tenant)?),
+        user_label: None,
+        request_url: format!("https://{host}/some/where/page-{index}.html"),
+        host,
+        kind: Kind::Text,
+        callback_url: Some("https://node.example/callback".to_owned()),
+        priority: 5,
+        mode: Mode::Best,
+        selector: None,
+        max_age_s: None,
+        idem_key: None,
+        body_digest: [7; 32],
+    })
+}
+
+fn fill(database: &Memory, from: u64, to: u64) -> anyhow::Result<()> {
+    let store = Store::new(database);
+    for block in (from..to).step_by(1_000) {
+        database.execute("BEGIN IMMEDIATE", vec![])?;
+        for index in block..(block + 1_000).min(to) {
+            block_on(store.submit(&request(index)?, &LIMITS))?;
+        }
+        database.execute("COMMIT", vec![])?;
+    }
+    Ok(())
+}
+
+fn claim_us(database: &Memory) -> anyhow::Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..CLAIMS {
+        database.execute("BEGIN IMMEDIATE", vec![])?;
+        let begun = Instant::now();
+        let claimed = block_on(Store::new(database).claim(Kind::Text, CLAIMED, "bench", 60))?;
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+        database.execute("ROLLBACK", vec![])?;
+        ensure!(
+            claimed.len() == CLAIMED as usize,
+            "claimed {}",
+            claimed.len()
+        );
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}

@@ -1,0 +1,63 @@
+//! What a request costs that does nothing: the same component in our host and in others, and what answers without one.
+
+use trawl_kit::host::{Host, HostOptions};
+
+use super::Plan;
+use crate::baseline::nginx;
+use crate::load::closed_loop;
+use crate::peers;
+use crate::requests::{authority, get};
+use crate::table::Table;
+
+/// Connections that are kept busy.
+const CONNECTIONS: usize = 64;
+
+/// The figure that accepting is compared with.
+pub(crate) const HELLO: &str = "hello through a component, 64 connections";
+/// nginx.
+pub(crate) const NGINX: &str = "nginx constant, 64 connections";
+
+/// Everybody's turn comes in each repeat, so that a slow minute of the machine is everybody's.
+pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let ours = Host::start_with(HostOptions {
+        manifest: Some("tests/bench/hello/spin.toml".into()),
+        ..HostOptions::default()
+    })
+    .await;
+    let application = Host::start().await;
+    let mut asked = vec![
+        (HELLO, authority(ours.base()), "/"),
+        (
+            "GET /test_endpoint, 64 connections",
+            authority(application.base()),
+            "/test_endpoint",
+        ),
+    ];
+    let mut others = Vec::new();
+    if !plan.short {
+        let started = [
+            (NGINX, nginx()?),
+            (peers::WASMTIME, peers::wasmtime_serve()?),
+            (peers::SPIN, peers::spin_up()?),
+        ];
+        for (name, mut other) in started.into_iter().filter_map(|(n, p)| Some((n, p?))) {
+            other.listens().await?;
+            asked.push((name, other.authority(), "/"));
+            others.push(other);
+        }
+    }
+    let mut rates = vec![Vec::new(); asked.len()];
+    for _ in 0..plan.repeats {
+        for ((_, at, path), rates) in asked.iter().zip(&mut rates) {
+            let (host, path) = (at.clone(), *path);
+            let load = closed_loop(at, CONNECTIONS, plan.seconds, 200, move |_| {
+                get(&host, path)
+            });
+            rates.push(load.await?.rate());
+        }
+    }
+    for ((name, ..), rates) in asked.into_iter().zip(rates) {
+        table.add(name, "requests/s", rates);
+    }
+    Ok(())
+}

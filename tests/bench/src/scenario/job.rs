@@ -1,0 +1,182 @@
+//! Whole jobs: accepted, fetched, extracted, stored, and called back with a signature that the receiver verified.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::json;
+use trawl_kit::api::Node;
+use trawl_kit::host::Host;
+use trawl_kit::origin::Origin;
+use trawl_kit::pages::{book_pages, rust_docs};
+use trawl_kit::receiver::Receiver;
+
+use super::Plan;
+use crate::load::{connect, once};
+use crate::native;
+use crate::peers;
+use crate::requests::{authority, log_in, post};
+use crate::table::Table;
+
+/// Connections over which jobs are posted.
+const POSTING: usize = 16;
+/// Endpoints that are called: each takes a few callbacks at once.
+const ENDPOINTS: usize = 16;
+/// What is called every job's end.
+const JOBS_MS_MAX: Duration = Duration::from_secs(180);
+
+/// Jobs of one measurement.
+const JOBS: usize = 3_000;
+/// The same in the short version.
+const SHORT_JOBS: usize = 1_500;
+
+/// A kind of job.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    /// As in the table.
+    pub(crate) name: &'static str,
+    /// `type`.
+    pub(crate) kind: u8,
+    /// `mode`.
+    pub(crate) mode: &'static str,
+}
+
+/// The kinds that are measured.
+pub(crate) const WORK: [Work; 4] = [
+    Work {
+        name: "type 1 fast",
+        kind: 1,
+        mode: "fast",
+    },
+    Work {
+        name: "type 1 best",
+        kind: 1,
+        mode: "best",
+    },
+    Work {
+        name: "type 2",
+        kind: 2,
+        mode: "best",
+    },
+    Work {
+        name: "type 3",
+        kind: 3,
+        mode: "best",
+    },
+];
+
+/// Pages to be fetched: a host of its own for each, so that politeness does not bite.
+pub(crate) struct Pages {
+    origin: Origin,
+    paths: Vec<String>,
+}
+
+impl Pages {
+    /// Serves the pages of the Rust book on every loopback address.
+    pub(crate) async fn serve() -> Self {
+        Self {
+            origin: Origin::start_on(([0, 0, 0, 0], 0).into()).await,
+            paths: book_pages(&rust_docs()),
+        }
+    }
+
+    /// The URL of the n-th page.
+    pub(crate) fn url(&self, n: usize) -> String {
+        let host = format!(
+            "127.{}.{}.{}",
+            1 + n / 62_500 % 250,
+            1 + n / 250 % 250,
+            1 + n % 250
+        );
+        let path = &self.paths[n % self.paths.len()];
+        self.origin.url_on(&host, &format!("/doc/{path}"))
+    }
+}
+
+impl Work {
+    /// The name of the figure.
+    pub(crate) fn figure(self) -> String {
+        format!("whole job, {}", self.name)
+    }
+}
+
+/// Added to the name of a figure of the native program.
+pub(crate) const NATIVE: &str = ", native";
+
+/// Ours, the native program's and the peers' turns alternate, so that a slow minute of the machine is everybody's.
+pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let pages = Pages::serve().await;
+    let total = if plan.short { SHORT_JOBS } else { JOBS };
+    for work in WORK
+        .into_iter()
+        .filter(|work| !plan.short || work.mode == "fast")
+    {
+        let (mut ours, mut native) = (Vec::new(), Vec::new());
+        for _ in 0..plan.repeats {
+            let host = Host::start().await;
+            ours.push(rate(&log_in(host.base()).await, &pages, work, total).await?);
+            drop(host);
+            let program = native::Child::start()?;
+            native.push(rate(&log_in(program.base()).await, &pages, work, total).await?);
+        }
+        table.add(work.figure(), "jobs/s", ours);
+        table.add(format!("{}{NATIVE}", work.figure()), "jobs/s", native);
+    }
+    if !plan.short {
+        peers::jobs(plan.repeats, &pages, table).await?;
+    }
+    Ok(())
+}
+
+/// Posts `total` jobs and waits until every one of them was called back.
+pub(crate) async fn rate(
+    node: &Node,
+    pages: &Pages,
+    work: Work,
+    total: usize,
+) -> anyhow::Result<f64> {
+    let receiver = Receiver::start().await;
+    receiver.add_secret(&node.webhook_secret().await);
+    let bodies: Vec<String> = (0..total)
+        .map(|n| {
+            let callback = receiver.url(&format!("/hook{}", n % ENDPOINTS));
+            json!({"user_Id": "bench", "request_url": pages.url(n), "type": work.kind, "mode": work.mode, "callback_url": callback}).to_string()
+        })
+        .collect();
+    let started = Instant::now();
+    post_all(node, &bodies).await?;
+    trawl_kit::eventually("every job is called back", JOBS_MS_MAX, || async {
+        (receiver.count() >= total).then_some(())
+    })
+    .await;
+    let elapsed = started.elapsed().as_secs_f64();
+    let received = receiver.received();
+    ensure!(
+        received.iter().all(|r| r.verified == Some(true)),
+        "a signature does not verify"
+    );
+    ensure!(
+        received.iter().all(|r| r.body["status"] == "OK"),
+        "a job failed: {:?}",
+        received.iter().find(|r| r.body["status"] != "OK")
+    );
+    Ok(total as f64 / elapsed)
+}
+
+async fn post_all(node: &Node, bodies: &[String]) -> anyhow::Result<()> {
+    let mut posting = Vec::new();
+    for lane in bodies.chunks(bodies.len().div_ceil(POSTING)) {
+        let (node, lane) = (node.clone(), lane.to_vec());
+        let mut sender = connect(&authority(&node.base), 0).await?;
+        posting.push(tokio::spawn(async move {
+            for body in lane {
+                let status = once(&mut sender, post(&node, body)).await?;
+                ensure!(status == 202, "answered {status}");
+            }
+            Ok(())
+        }));
+    }
+    for task in posting {
+        task.await??;
+    }
+    Ok(())
+}

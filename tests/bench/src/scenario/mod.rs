@@ -1,0 +1,119 @@
+//! The scenarios, a file each.
+
+mod accept;
+mod claim;
+mod hello;
+mod job;
+mod latency;
+mod memory;
+mod mixed;
+mod start;
+
+pub(crate) use job::{Pages, WORK, rate as job_rate};
+
+use crate::peers;
+use crate::table::Table;
+
+/// What to run, and how long.
+pub(crate) struct Plan {
+    /// One scenario only.
+    pub(crate) only: Option<String>,
+    /// Repeats of each measurement.
+    pub(crate) repeats: usize,
+    /// Seconds of each.
+    pub(crate) seconds: u64,
+    /// The short version for CI: without peers, and only the ratios that are recorded.
+    pub(crate) short: bool,
+}
+
+impl Plan {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == name)
+            && (!self.short || SHORT.contains(&name))
+    }
+}
+
+/// All scenarios, in the order in which they run.
+pub(crate) const ALL: [&str; 8] = [
+    "hello", "accept", "job", "latency", "mixed", "claim", "memory", "start",
+];
+/// Those of the short version: their ratios depend on no peer.
+const SHORT: [&str; 4] = ["hello", "accept", "job", "claim"];
+
+/// Runs the plan.
+pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
+    let mut table = Table::default();
+    for name in ALL.into_iter().filter(|name| plan.wants(name)) {
+        eprintln!("# {name}");
+        match name {
+            "hello" => hello::run(plan, &mut table).await?,
+            "accept" => accept::run(plan, &mut table).await?,
+            "job" => job::run(plan, &mut table).await?,
+            "latency" => latency::run(plan, &mut table).await?,
+            "mixed" => mixed::run(plan, &mut table).await?,
+            "claim" => claim::run(plan, &mut table)?,
+            "memory" => memory::run(plan, &mut table).await?,
+            _ => start::run(plan, &mut table).await?,
+        }
+    }
+    ratios(&mut table);
+    if !plan.short {
+        let absent = peers::absent();
+        if !absent.is_empty() {
+            table.note(format!("Absent on this machine: {}.", absent.join(", ")));
+        }
+    }
+    Ok(table)
+}
+
+/// Ratios between figures of several scenarios, with the targets.
+fn ratios(table: &mut Table) {
+    use {accept::ACCEPT, hello::HELLO, job::NATIVE, peers::PAGESIFT};
+    table.ratio("hello / wasmtime serve", HELLO, peers::WASMTIME, Some(0.9));
+    table.ratio("hello / spin", HELLO, peers::SPIN, Some(2.0));
+    table.ratio("hello / nginx constant", HELLO, hello::NGINX, None);
+    table.ratio("accept / hello", ACCEPT, HELLO, Some(0.35));
+    table.ratio(
+        "accept / raw SQLite, one commit a row",
+        ACCEPT,
+        accept::RAW,
+        None,
+    );
+    table.ratio(
+        "accept / pagesift jobs accepted",
+        ACCEPT,
+        peers::PAGESIFT_ACCEPTED,
+        Some(8.0),
+    );
+    for work in WORK {
+        let (ours, native) = (work.figure(), format!("{}{NATIVE}", work.figure()));
+        table.ratio(
+            format!("job / native, {}", work.name),
+            &ours,
+            &native,
+            Some(0.6),
+        );
+        let ahead = match (work.kind, work.mode) {
+            (1, "fast") => Some(1.3),
+            (1, _) => None,
+            _ => Some(2.5),
+        };
+        for (peer, figure) in peers::JOBS {
+            let aim = ahead.filter(|_| figure == PAGESIFT);
+            table.ratio(format!("job / {peer}, {}", work.name), &ours, figure, aim);
+        }
+    }
+    table.ratio(
+        "claim flatness (fewest rows / most rows)",
+        claim::FEWEST,
+        claim::MOST,
+        None,
+    );
+    // Upside down, so that more is better as everywhere.
+    table.ratio(
+        "memory idle / a minute after load",
+        memory::IDLE,
+        memory::AFTER,
+        Some(1.0 / 1.5),
+    );
+}
