@@ -147,11 +147,32 @@ fn readable(stack: &str) -> String {
     frames.collect::<Vec<_>>().join(";")
 }
 
+/// Whose work the innermost frame is: a guest's crate, the system's, the database's, or a crate of the host.
+fn part(stack: &str) -> String {
+    let thread = stack.split(';').next().unwrap_or_default();
+    let leaf = stack.rsplit(';').next().unwrap_or_default();
+    let of = |name: &str| match name.trim_start_matches(['<', '&']).split_once("::") {
+        Some((owner, _)) => owner.to_owned(),
+        None => "C".to_owned(),
+    };
+    if let Some(name) = leaf.strip_prefix(GUEST) {
+        format!("guests: {}", of(name))
+    } else if leaf.ends_with("_[k]") {
+        format!("system, for {thread}")
+    } else if thread.starts_with("sqlite") {
+        thread.to_owned()
+    } else {
+        format!("host: {}", of(leaf))
+    }
+}
+
 /// The functions that most of the time was spent in, and the threads.
 fn list(stacks: &BTreeMap<String, u64>) {
     let all: u64 = stacks.values().sum();
     let (mut selves, mut threads) = (BTreeMap::new(), BTreeMap::new());
+    let mut parts: BTreeMap<String, u64> = BTreeMap::new();
     for (stack, count) in stacks {
+        *parts.entry(part(stack)).or_insert(0) += count;
         *selves
             .entry(stack.rsplit(';').next().unwrap_or_default())
             .or_insert(0) += count;
@@ -159,7 +180,16 @@ fn list(stacks: &BTreeMap<String, u64>) {
             .entry(stack.split(';').next().unwrap_or_default())
             .or_insert(0) += count;
     }
-    for (title, costs) in [("thread", threads), ("function, itself", selves)] {
+    let parts = parts
+        .iter()
+        .map(|(name, count)| (name.as_str(), *count))
+        .collect();
+    let lists = [
+        ("thread", threads),
+        ("part", parts),
+        ("function, itself", selves),
+    ];
+    for (title, costs) in lists {
         println!("\n| share | {title} |\n| ---: | --- |");
         let mut costs: Vec<(&str, u64)> = costs.into_iter().collect();
         costs.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

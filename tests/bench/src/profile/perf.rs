@@ -97,7 +97,7 @@ fn frame(line: &str) -> Option<String> {
         .unwrap_or(symbol)
         .replace(';', ",");
     let file = file.trim_end_matches(')');
-    Some(if file.contains("/perf-") {
+    Some(if name.starts_with("wasm[") || file.contains("/perf-") {
         super::guest(&name)
     } else if file.starts_with('[') && name != UNKNOWN {
         format!("{name}_[k]")

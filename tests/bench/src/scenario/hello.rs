@@ -21,6 +21,8 @@ pub(crate) const NGINX: &str = "nginx constant, 64 connections";
 pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let ours = Host::start_with(HostOptions {
         manifest: Some("tests/bench/hello/spin.toml".into()),
+        // It knows no variables, and dials nobody.
+        no_private: true,
         ..HostOptions::default()
     })
     .await;
