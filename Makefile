@@ -10,7 +10,7 @@ ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 TRAWL := target/release/trawl
 RUN_ARGS ?=
 
-.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check profile faults soak quality experiments clean
+.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check bench-record profile faults soak quality experiments clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -75,6 +75,9 @@ bench: bench-build ## figures against baselines in the same run (SCENARIO=… fo
 
 bench-check: bench-build ## the short version: fails when a ratio fell under 0.7 of the recorded one
 	target/release/trawl-bench --check tests/bench/recorded.json $(RUN_ARGS)
+
+bench-record: bench-build ## records these ratios anew (on a machine that does nothing else)
+	target/release/trawl-bench --record tests/bench/recorded.json $(RUN_ARGS)
 
 profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1-fast, job-1-best, job-2 or job-3)
 	target/release/trawl-bench profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)

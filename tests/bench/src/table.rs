@@ -116,6 +116,12 @@ impl Table {
         &self.ratios
     }
 
+    /// A ratio's value, when it was measured.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        let ratio = self.ratios.iter().find(|ratio| ratio.name == name);
+        ratio.map(|ratio| ratio.value)
+    }
+
     /// As Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut out = String::from(

@@ -37,6 +37,8 @@ impl Plan {
 pub(crate) const ALL: [&str; 8] = [
     "hello", "accept", "job", "latency", "mixed", "claim", "memory", "start",
 ];
+/// What a claim costs with few rows waiting, over what it costs with many: 1 when their number does not matter.
+pub(crate) const FLATNESS: &str = "claim flatness (fewest rows / most rows)";
 /// Those of the short version: their ratios depend on no peer.
 const SHORT: [&str; 4] = ["hello", "accept", "job", "claim"];
 
@@ -103,12 +105,7 @@ fn ratios(table: &mut Table) {
             table.ratio(format!("job / {peer}, {}", work.name), &ours, figure, aim);
         }
     }
-    table.ratio(
-        "claim flatness (fewest rows / most rows)",
-        claim::FEWEST,
-        claim::MOST,
-        None,
-    );
+    table.ratio(FLATNESS, claim::FEWEST, claim::MOST, None);
     // Upside down, so that more is better as everywhere.
     table.ratio(
         "memory idle / a minute after load",
