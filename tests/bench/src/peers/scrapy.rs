@@ -45,6 +45,7 @@ pub(super) async fn rates(repeats: usize, urls: &[String]) -> anyhow::Result<Vec
                 ])
                 .current_dir(path)
                 .stdout(Stdio::null())
+                .stderr(Stdio::null())
                 .status()
         });
         ensure!(run.await??.success(), "the spider failed");
