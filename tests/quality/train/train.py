@@ -25,7 +25,6 @@ TYPE_MODEL = dict(COMMON, objective="multiclass", num_class=len(TYPES), learning
 BLOCK_MODEL = dict(COMMON, objective="cross_entropy", learning_rate=0.08, num_leaves=31, min_data_in_leaf=40,
                    feature_fraction=0.3, bagging_fraction=0.7, bagging_freq=1, lambda_l2=8, max_bin=63)
 BLOCK_MODELS = [dict(seed=1), dict(seed=7, feature_fraction=0.2)]
-LEAF = 0x8000
 
 
 class Data:
@@ -133,30 +132,26 @@ def cross_validate(data, rows, fold, folder):
 
 
 def write_tree(out, tree, scale):
-    splits, leaves = [], []
+    """The nodes in order; a leaf is a node that is its own child and has its value in the place of the threshold."""
+    nodes = []
 
     def add(node):
+        at = len(nodes)
         if "leaf_value" in node:
-            leaves.append(node["leaf_value"] * scale)
-            return LEAF | (len(leaves) - 1)
-        at = len(splits)
+            nodes.append((0, at, at, numpy.float32(node["leaf_value"] * scale)))
+            return at
         # Not above the double: then `<=` decides for every single-precision number as it did in training.
         threshold = numpy.float32(node["threshold"])
         if threshold > node["threshold"]:
             threshold = numpy.nextafter(threshold, numpy.float32(-numpy.inf))
-        splits.append([node["split_feature"], 0, 0, threshold])
-        splits[at][1] = add(node["left_child"])
-        splits[at][2] = add(node["right_child"])
+        nodes.append(None)
+        nodes[at] = (node["split_feature"], add(node["left_child"]), add(node["right_child"]), threshold)
         return at
 
     add(tree["tree_structure"])
-    if not splits:
-        # The engine's loop starts at a split, so a tree that is one leaf becomes a split with that leaf on both sides.
-        splits, leaves = [[0, LEAF, LEAF, numpy.float32(0)]], leaves * 2
-    out.write(struct.pack("<H", len(splits)))
-    for feature, left, right, threshold in splits:
-        out.write(struct.pack("<HHHf", feature, left, right, threshold))
-    out.write(struct.pack("<%df" % len(leaves), *leaves))
+    out.write(struct.pack("<B", len(nodes)))
+    for feature, left, right, threshold in nodes:
+        out.write(struct.pack("<BBBBf", feature, left, right, 0, threshold))
 
 
 def write_ensemble(out, models, scale):

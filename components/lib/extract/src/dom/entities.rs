@@ -79,8 +79,30 @@ fn code_point(value: u32) -> char {
     char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// The references that make up nearly all of those on real pages, which need no search in the list.
+const COMMON: [(&[u8], char); 14] = [
+    (b"amp;", '&'),
+    (b"nbsp;", '\u{a0}'),
+    (b"quot;", '"'),
+    (b"lt;", '<'),
+    (b"gt;", '>'),
+    (b"rsquo;", '\u{2019}'),
+    (b"lsquo;", '\u{2018}'),
+    (b"rdquo;", '\u{201d}'),
+    (b"ldquo;", '\u{201c}'),
+    (b"mdash;", '\u{2014}'),
+    (b"ndash;", '\u{2013}'),
+    (b"hellip;", '\u{2026}'),
+    (b"copy;", '\u{a9}'),
+    (b"middot;", '\u{b7}'),
+];
+
 /// Decodes the longest name that follows `&`; the number of bytes used.
 fn named(bytes: &[u8], in_attribute: bool, out: &mut String) -> Option<usize> {
+    if let Some((name, character)) = COMMON.iter().find(|(name, _)| bytes.starts_with(name)) {
+        out.push(*character);
+        return Some(name.len());
+    }
     let window = &bytes[..bytes.len().min(NAME_BYTES_MAX)];
     let letters = window
         .iter()
@@ -135,6 +157,11 @@ mod tests {
     fn references_decode_as_browsers_do() {
         for (source, expected) in [
             ("a &amp; b", "a & b"),
+            ("&nbsp;&quot;&lt;&gt;&rsquo;&lsquo;", "\u{a0}\"<>’‘"),
+            (
+                "&rdquo;&ldquo;&mdash;&ndash;&hellip;&copy;&middot;",
+                "”“—–…©·",
+            ),
             ("&AElig&AElig;", "ÆÆ"),
             ("&zwnj;", "\u{200c}"),
             ("&notit; &notin;", "¬it; ∉"),

@@ -42,6 +42,8 @@ pub(crate) struct Counts {
     pub(crate) ends_sentence: bool,
     /// Words that the page's title has, too.
     pub(crate) title_words: u32,
+    /// Where the first link leads, as [`super::links`] tells them apart; 0 without one.
+    pub(crate) link_kind: u8,
     /// Words of each topic of [`super::topics`], among the first ones.
     pub(crate) topics: [u8; topics::TOPICS],
 }
@@ -111,7 +113,7 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
             breaks += 1;
             counter.text(" ", false, false);
         } else if tag == Tag::A {
-            counter.counts.links += 1;
+            counter.link(super::links::kind(document, node));
         } else if tag == Tag::Text {
             let text = document.text(node);
             let is_space = text.bytes().all(|byte| byte.is_ascii_whitespace());
@@ -119,10 +121,12 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
                 .as_ref()
                 .is_some_and(|block| block.container == container[at] && (breaks < 2 || is_space));
             if !continues && !is_space {
-                let links = counter.counts.links;
+                let (links, kind) = (counter.counts.links, counter.last_link);
                 close(&mut open, &mut counter, &mut list);
                 // A link that was opened since the last text belongs to the text that follows.
-                counter.counts.links = u32::from(links > 0 && in_link[at]);
+                if links > 0 && in_link[at] {
+                    counter.link(kind);
+                }
                 open = Some(Block {
                     container: container[at],
                     first: node,
@@ -156,6 +160,19 @@ fn close(open: &mut Option<Block>, counter: &mut Counter<'_>, list: &mut Vec<Blo
     }
 }
 
+/// How many letters make a word in scripts that put no space between words, on average; elsewhere there is no limit.
+pub(crate) fn unspaced_word(character: char) -> u32 {
+    match character {
+        '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{20000}'..='\u{3ffff}' => 2,
+        // Thai, Lao, Burmese, Khmer.
+        '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' => 4,
+        _ => u32::MAX,
+    }
+}
+
 pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 pub(crate) const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
@@ -185,6 +202,7 @@ struct Counter<'t> {
     hash: u64,
     word: Word,
     last: Option<char>,
+    last_link: u8,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -206,6 +224,15 @@ impl<'t> Counter<'t> {
             hash: FNV_START,
             word: Word::default(),
             last: None,
+            last_link: 0,
+        }
+    }
+
+    fn link(&mut self, kind: u8) {
+        self.counts.links += 1;
+        self.last_link = kind;
+        if self.counts.link_kind == 0 {
+            self.counts.link_kind = kind;
         }
     }
 
@@ -235,6 +262,9 @@ impl<'t> Counter<'t> {
     }
 
     fn word_char(&mut self, character: char, is_link: bool, is_strong: bool) {
+        if self.word.chars >= unspaced_word(character) {
+            self.end_word();
+        }
         if self.word.chars == 0 {
             self.word = Word {
                 hash: FNV_START,

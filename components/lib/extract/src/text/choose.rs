@@ -3,6 +3,7 @@
 use super::analysis::Analysis;
 use super::blocks::Block;
 use super::hints::Hint;
+use super::mend;
 use super::model::{Model, PageType, TypeOdds};
 use crate::dom::Document;
 
@@ -20,12 +21,14 @@ const COMMENT_SHARE: f32 = 0.15;
 pub(crate) struct Choice {
     /// For each block, whether it is kept.
     pub(crate) kept: Vec<bool>,
+    /// Whether what is kept is little, and hardly likely to be the text.
+    pub(crate) is_doubtful: bool,
     /// The kind of page.
     pub(crate) types: TypeOdds,
 }
 
 /// Judges every block and keeps the best set.
-pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model) -> Choice {
+pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Choice {
     let page = analysis.page(document);
     let types = model.types(&page.page_row());
     let rows = page.rows(&types.0);
@@ -33,8 +36,32 @@ pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model
     for (block, odds) in analysis.blocks.list.iter().zip(&mut odds) {
         *odds *= profile(analysis, block, &types);
     }
-    let kept = best_set(&analysis.blocks.list, &odds);
-    Choice { kept, types }
+    let mut kept = best_set(&analysis.blocks.list, &odds);
+    mend::mend(document, analysis, &odds, &mut kept);
+    let is_doubtful = is_doubtful(&analysis.blocks.list, &kept, &odds);
+    Choice {
+        kept,
+        is_doubtful,
+        types,
+    }
+}
+
+/// With fewer words that are no likelier a page is taken to build its text by script.
+const WORDS_MIN: u32 = 25;
+const ODDS_MIN: f32 = 0.5;
+
+fn is_doubtful(blocks: &[Block], kept: &[bool], odds: &[f32]) -> bool {
+    let (mut words, mut right) = (0, 0.0);
+    for ((block, _), odds) in blocks
+        .iter()
+        .zip(kept)
+        .zip(odds)
+        .filter(|((_, kept), _)| **kept)
+    {
+        words += block.counts.words;
+        right += odds * block.counts.words as f32;
+    }
+    words < WORDS_MIN && right < ODDS_MIN * words.max(1) as f32
 }
 
 /// What the kind of page makes of a block's odds.

@@ -66,7 +66,7 @@ impl Page<'_> {
     fn basics(&self, block: &Block) -> [f32; 4] {
         let counts = &block.counts;
         [
-            log(counts.words as f32),
+            counts.words as f32,
             counts.link_chars as f32 / counts.chars.max(1) as f32,
             tag_code(self.document.tag(block.container)),
             f32::from(u8::from(counts.ends_sentence)),
@@ -79,7 +79,7 @@ impl Page<'_> {
         let share = |count: u32| count as f32 / words;
         values.extend(self.basics(block));
         values.extend([
-            log(counts.chars as f32),
+            counts.chars as f32,
             counts.chars as f32 / words,
             counts.links as f32 / words,
             share(counts.sentences),
@@ -92,6 +92,7 @@ impl Page<'_> {
             share(counts.marks),
             share(counts.title_words),
             counts.link_words as f32,
+            f32::from(counts.link_kind),
         ]);
         let read = counts.words.clamp(1, super::topics::WORDS_READ) as f32;
         let topics: [f32; TOPICS] = counts.topics.map(|count| f32::from(count) / read);
@@ -117,11 +118,11 @@ impl Page<'_> {
             }
             let sums = self.layout.sums_in(self.document, node);
             values.extend([
-                log(sums.words),
+                sums.words,
                 sums.link_density(),
                 sums.prose / sums.words.max(1.0),
                 sums.words / total_words,
-                log(sums.blocks),
+                sums.blocks,
             ]);
             wanted.next();
         }
@@ -139,10 +140,10 @@ impl Page<'_> {
                 .layout
                 .sums_in(self.document, self.document.parent(node));
             values.extend([
-                log(count as f32),
+                count as f32,
                 f32::from(self.document.depth(block.container))
                     - f32::from(self.document.depth(node)),
-                log(sums.words),
+                sums.words,
                 sums.link_density(),
                 list.prose / list.words.max(1.0),
                 list.words / self.facts.words.max(1.0),
@@ -190,7 +191,7 @@ impl Page<'_> {
                 .layout
                 .sums_of(index.saturating_sub(reach)..(index + reach + 1).min(count));
             values.extend([
-                log(sums.words),
+                sums.words,
                 sums.link_density(),
                 sums.prose / sums.words.max(1.0),
             ]);

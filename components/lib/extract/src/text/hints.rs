@@ -254,6 +254,7 @@ const WORDS: &[(&str, Hint)] = &[
     ("docs*", Hint::Code),
     ("api*", Hint::Code),
     ("user*", Hint::User),
+    ("creator*", Hint::User),
     ("profile*", Hint::User),
     ("avatar*", Hint::User),
     ("member*", Hint::User),

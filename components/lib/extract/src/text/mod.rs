@@ -7,6 +7,8 @@ mod choose;
 mod features;
 mod hints;
 mod layout;
+mod links;
+mod mend;
 mod metadata;
 mod model;
 mod page;
@@ -21,7 +23,7 @@ use serde::Serialize;
 use trawl_core::limits::text::TEXT_BYTES_MAX;
 use url::Url;
 
-use crate::dom::{Document, Limits, Selector, SelectorError};
+use crate::dom::{Document, Limits, Selector, SelectorError, Tag};
 use analysis::Analysis;
 pub use metadata::{ArticleData, Metadata, Sourced};
 use model::{Effort, Model};
@@ -92,8 +94,6 @@ pub struct TextResult {
 
 /// Trees that judge each block in [`Mode::Fast`]; the first ones tell the most.
 const FAST_TREES_MAX: usize = 40;
-/// With fewer words the page is taken to build its text by script, and what it says about itself stands in.
-const WORDS_MIN: usize = 25;
 
 /// The main text of a page. Pure; bounded in time and memory on any input.
 ///
@@ -106,42 +106,30 @@ pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult,
 fn extract_with(
     html: &str,
     options: &TextOptions<'_>,
-    model: &Model,
+    model: &Model<'_>,
 ) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
     let document = Document::parse(html, &Limits::default());
-    let base = options.url.and_then(|url| Url::parse(url).ok());
+    let base = base(&document, options.url);
     let analysis = Analysis::new(&document, options.url);
-    let mut kept = vec![false; document.len() as usize];
-    let types = if let Some(selector) = &selector {
-        for node in selector.select(&document) {
-            kept[node as usize..document.end(node) as usize].fill(true);
-        }
-        model.types(&analysis.page(&document).page_row())
-    } else {
-        let choice = choose::choose(&document, &analysis, model);
-        for (block, _) in analysis
-            .blocks
-            .list
-            .iter()
-            .zip(&choice.kept)
-            .filter(|(_, kept)| **kept)
-        {
-            kept[block.first as usize..block.end as usize].fill(true);
-        }
-        choice.types
+    let (kept, types, is_doubtful) = match &selector {
+        Some(selector) => (
+            selected(&document, selector),
+            model.types(&analysis.page(&document).page_row()),
+            false,
+        ),
+        None => chosen(&document, &analysis, model),
     };
-    mark_ancestors(&document, &mut kept);
     let selection = render::Selection {
         kept: &kept,
         base: base.as_ref(),
         text_bytes_max: TEXT_BYTES_MAX,
     };
     let mut rendered = render::render(&document, 0, &selection);
-    let scan = metadata::Scan::new(&document);
+    let scan = metadata::Scan::new(&document, &analysis.layout);
     let json = metadata::JsonLd::new(&document, &scan);
     let metadata = metadata::read(&document, &scan, &json, base.as_ref(), &types);
-    if selector.is_none() && rendered.text.split_whitespace().take(WORDS_MIN).count() < WORDS_MIN {
+    if is_doubtful {
         stand_in(&mut rendered, &metadata, &json);
     }
     let title = metadata.title.as_ref().map(|title| title.value.clone());
@@ -155,6 +143,58 @@ fn extract_with(
         metadata,
         truncated,
     })
+}
+
+/// What relative addresses are resolved against: the first `<base href>`, else the page's own address.
+fn base(document: &Document<'_>, url: Option<&str>) -> Option<Url> {
+    let page = url.and_then(|url| Url::parse(url).ok());
+    let href = document
+        .elements(Tag::Base)
+        .find_map(|base| document.attribute(base, "href"));
+    let Some(href) = href else { return page };
+    let declared = match &page {
+        Some(page) => page.join(href.trim()),
+        None => Url::parse(href.trim()),
+    };
+    declared
+        .ok()
+        .filter(|base| matches!(base.scheme(), "http" | "https"))
+        .or(page)
+}
+
+/// The nodes that a selector takes.
+fn selected(document: &Document<'_>, selector: &Selector) -> Vec<bool> {
+    let mut kept = vec![false; document.len() as usize];
+    for node in selector.select(document) {
+        kept[node as usize..document.end(node) as usize].fill(true);
+    }
+    mark_ancestors(document, &mut kept);
+    kept
+}
+
+/// The nodes that the engine takes, the kind of page, and whether the choice is in doubt.
+fn chosen(
+    document: &Document<'_>,
+    analysis: &Analysis,
+    model: &Model<'_>,
+) -> (Vec<bool>, model::TypeOdds, bool) {
+    let choice = choose::choose(document, analysis, model);
+    let mut kept = vec![false; document.len() as usize];
+    let mut words = vec![(0, 0); document.len() as usize + 1];
+    let (mut sums, mut next) = ((0, 0), 0);
+    for (block, is_kept) in analysis.blocks.list.iter().zip(&choice.kept) {
+        words[next..=block.first as usize].fill(sums);
+        next = block.first as usize + 1;
+        sums.0 += block.counts.words;
+        if *is_kept {
+            sums.1 += block.counts.words;
+            kept[block.first as usize..block.end as usize].fill(true);
+        }
+    }
+    words[next..].fill(sums);
+    mark_ancestors(document, &mut kept);
+    render::mark_images(document, &words, &mut kept);
+    (kept, choice.types, choice.is_doubtful)
 }
 
 /// Replaces the text of a page that has next to none by the text or the description that it carries for machines.

@@ -1,13 +1,14 @@
 //! The trained part: ensembles of decision trees over a block's or a page's numbers, read in place from a file that
 //! `tests/quality/train` writes.
 
-/// The ensembles. Little-endian: for each ensemble the number of trees (u32); for each tree the number of its inner nodes
-/// (u16), those nodes (feature u16, left u16, right u16, threshold f32), then one more leaves than nodes (f32). A child with
-/// [`LEAF`] set is a leaf.
+/// The ensembles. Little-endian: for each ensemble the number of trees (u32); for each tree the number of its nodes (u8) and
+/// those nodes: feature, left and right child and a zero (u8), threshold (f32). A leaf is a node that is its own child, with
+/// its value in the place of the threshold, so that many rows can go down a tree side by side without asking which of them
+/// have arrived.
 static FILE: &[u8] = include_bytes!("model.bin");
 
-/// Marks a child as a leaf.
-const LEAF: u16 = 0x8000;
+/// The bytes of a node.
+const NODE_BYTES: usize = 8;
 
 /// The kinds of pages, in the order of the type ensemble's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,33 +71,24 @@ impl TypeOdds {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Split {
-    feature: u16,
-    children: [u16; 2],
-    threshold: f32,
-}
-
-/// One ensemble in memory; reading it costs some microseconds, so nothing is kept between pages.
-struct Ensemble {
-    splits: Vec<Split>,
-    leaves: Vec<f32>,
-    /// Where each tree's splits and leaves start.
-    trees: Vec<(u32, u32)>,
+/// One ensemble, read where it stands in the file: only where its trees begin is worked out, so that the first page pays no
+/// more than the others.
+struct Ensemble<'f> {
+    /// The nodes of each tree.
+    trees: Vec<&'f [[u8; NODE_BYTES]]>,
 }
 
 /// The page's kind and the blocks' worth.
-pub(crate) struct Model {
-    types: Ensemble,
+pub(crate) struct Model<'f> {
+    types: Ensemble<'f>,
     /// Block models that differ by chance only; their mean counts.
-    blocks: Vec<Ensemble>,
+    blocks: Vec<Ensemble<'f>>,
 }
 
 /// The block models in the file.
 const BLOCK_MODELS: usize = 2;
-/// Rows that go through a tree together: few enough to stay in the first-level cache, enough to make up for loading the
-/// tree.
-const ROWS_AT_ONCE: usize = 16;
+/// Rows that go down a tree side by side: enough for the processor to work on some while it waits for others.
+const LANES: usize = 8;
 
 /// How much of the model judges the blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,21 +99,23 @@ pub(crate) enum Effort {
     Trees(usize),
 }
 
-impl Model {
+impl Model<'static> {
     /// Reads the engine's own file.
-    pub(crate) fn read(effort: Effort) -> Model {
+    pub(crate) fn read(effort: Effort) -> Model<'static> {
         Model::from_bytes(FILE, effort)
     }
+}
 
+impl<'f> Model<'f> {
     /// Reads another file of the same form.
-    pub(crate) fn from_bytes(file: &[u8], effort: Effort) -> Model {
-        let mut reader = Reader { rest: file };
-        let types = Ensemble::read(&mut reader, usize::MAX);
+    pub(crate) fn from_bytes(file: &'f [u8], effort: Effort) -> Model<'f> {
+        let mut at = 0;
+        let types = Ensemble::read(file, &mut at, usize::MAX);
         let blocks = match effort {
             Effort::Full => (0..BLOCK_MODELS)
-                .map(|_| Ensemble::read(&mut reader, usize::MAX))
+                .map(|_| Ensemble::read(file, &mut at, usize::MAX))
                 .collect(),
-            Effort::Trees(trees_max) => vec![Ensemble::read(&mut reader, trees_max)],
+            Effort::Trees(trees_max) => vec![Ensemble::read(file, &mut at, trees_max)],
         };
         Model { types, blocks }
     }
@@ -130,7 +124,7 @@ impl Model {
     pub(crate) fn types(&self, row: &[f32]) -> TypeOdds {
         let mut sums = [0.0f32; TYPES];
         for (at, tree) in self.types.trees.iter().enumerate() {
-            sums[at % TYPES] += self.types.leaf(*tree, row);
+            sums[at % TYPES] += leaves(tree, row, &[0])[0];
         }
         let top = sums.iter().copied().fold(f32::MIN, f32::max);
         let odds = sums.map(|sum| (sum - top).exp());
@@ -143,17 +137,27 @@ impl Model {
         let mut open: Vec<usize> = (0..rows.len() / width.max(1)).collect();
         let mut odds = vec![0.0f32; open.len()];
         let mut sums = vec![0.0f32; open.len()];
-        let row = |index: usize| &rows[index * width..(index + 1) * width];
         for (number, ensemble) in self.blocks.iter().enumerate() {
             let (first, rest) = ensemble
                 .trees
                 .split_at(ensemble.trees.len().min(FIRST_TREES));
             for (at, trees) in [first, rest].into_iter().enumerate() {
-                for group in open.chunks(ROWS_AT_ONCE) {
+                for group in open.chunks(LANES) {
+                    // The last lanes of the last group repeat its first row, for nothing.
+                    let mut starts = [group[0] * width; LANES];
+                    for (start, index) in starts.iter_mut().zip(group) {
+                        *start = index * width;
+                    }
+                    let mut found = [0.0; LANES];
                     for tree in trees {
-                        for index in group {
-                            sums[*index] += ensemble.leaf(*tree, row(*index));
-                        }
+                        let leaves = leaves(tree, rows, &starts);
+                        found
+                            .iter_mut()
+                            .zip(leaves)
+                            .for_each(|(sum, leaf)| *sum += leaf);
+                    }
+                    for (index, found) in group.iter().zip(found) {
+                        sums[*index] += found;
                     }
                 }
                 if number == 0 && at == 0 {
@@ -180,126 +184,90 @@ fn logistic(sum: f32) -> f32 {
     1.0 / (1.0 + (-sum).exp())
 }
 
-impl Ensemble {
-    fn read(reader: &mut Reader<'_>, trees_max: usize) -> Ensemble {
-        let count = u32::from_le_bytes(reader.take()) as usize;
-        let mut ensemble = Ensemble {
-            splits: Vec::new(),
-            leaves: Vec::new(),
-            trees: Vec::with_capacity(count),
-        };
-        for at in 0..count {
-            let splits = usize::from(reader.u16());
-            if at < trees_max {
-                ensemble
-                    .trees
-                    .push((ensemble.splits.len() as u32, ensemble.leaves.len() as u32));
-            }
-            for _ in 0..splits {
-                let split = Split {
-                    feature: reader.u16(),
-                    children: [reader.u16(), reader.u16()],
-                    threshold: reader.f32(),
-                };
-                if at < trees_max {
-                    ensemble.splits.push(split);
-                }
-            }
-            for _ in 0..=splits {
-                let leaf = reader.f32();
-                if at < trees_max {
-                    ensemble.leaves.push(leaf);
-                }
+impl<'f> Ensemble<'f> {
+    /// Finds the first trees of the ensemble that starts at `at`, and moves past all of them.
+    fn read(file: &'f [u8], at: &mut usize, trees_max: usize) -> Ensemble<'f> {
+        let count = u32::from_le_bytes(bytes(file, *at)) as usize;
+        *at += 4;
+        let mut trees = Vec::with_capacity(count.min(trees_max));
+        for tree in 0..count {
+            let [nodes] = bytes(file, *at);
+            let from = *at + 1;
+            *at = from + usize::from(nodes) * NODE_BYTES;
+            if tree < trees_max {
+                let (nodes, _) = file.get(from..*at).unwrap_or_default().as_chunks();
+                trees.push(nodes);
             }
         }
-        ensemble
+        Ensemble { trees }
     }
+}
 
-    fn leaf(&self, (splits, leaves): (u32, u32), row: &[f32]) -> f32 {
-        let mut at = 0;
-        loop {
-            let split = self.splits[splits as usize + usize::from(at)];
-            let is_right = row[usize::from(split.feature)] > split.threshold;
-            let child = split.children[usize::from(is_right)];
-            if child & LEAF != 0 {
-                return self.leaves[leaves as usize + usize::from(child & !LEAF)];
-            }
-            at = child;
+/// The leaves that the rows which start at these places arrive at.
+fn leaves<const N: usize>(
+    tree: &[[u8; NODE_BYTES]],
+    rows: &[f32],
+    starts: &[usize; N],
+) -> [f32; N] {
+    let mut at = [0u8; N];
+    loop {
+        let mut moved = 0;
+        for (at, start) in at.iter_mut().zip(starts) {
+            let [feature, left, right, _, t0, t1, t2, t3] = tree[usize::from(*at)];
+            let threshold = f32::from_le_bytes([t0, t1, t2, t3]);
+            let value = rows[start + usize::from(feature)];
+            let child = if value > threshold { right } else { left };
+            moved |= child ^ *at;
+            *at = child;
+        }
+        if moved == 0 {
+            return at.map(|at| {
+                let [_, _, _, _, t0, t1, t2, t3] = tree[usize::from(at)];
+                f32::from_le_bytes([t0, t1, t2, t3])
+            });
         }
     }
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    /// The next bytes; zeros past the end, which a file of the right form never reaches.
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
-            return [0; N];
-        };
-        self.rest = rest;
-        *head
-    }
-
-    fn u16(&mut self) -> u16 {
-        u16::from_le_bytes(self.take())
-    }
-
-    fn f32(&mut self) -> f32 {
-        f32::from_le_bytes(self.take())
-    }
+/// The bytes at a place in a file; zeros past its end, which a file of the right form never reaches.
+fn bytes<const N: usize>(file: &[u8], at: usize) -> [u8; N] {
+    file.get(at..)
+        .and_then(|rest| rest.first_chunk::<N>())
+        .copied()
+        .unwrap_or([0; N])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, Ensemble, FILE, LEAF, Model, Reader};
+    use super::{Effort, Ensemble, FILE, Model, TYPES};
 
     /// A child that points past its tree or back up it would read wrong numbers or never end.
-    fn check(ensemble: &Ensemble, width: usize) {
-        for (at, (splits, leaves)) in ensemble.trees.iter().enumerate() {
-            let next = ensemble.trees.get(at + 1);
-            let splits_end = next.map_or(ensemble.splits.len(), |next| next.0 as usize);
-            let leaves_end = next.map_or(ensemble.leaves.len(), |next| next.1 as usize);
-            assert_eq!(
-                splits_end - *splits as usize + 1,
-                leaves_end - *leaves as usize
-            );
-            for (index, split) in ensemble.splits[*splits as usize..splits_end]
-                .iter()
-                .enumerate()
-            {
-                assert!(usize::from(split.feature) < width);
-                for child in split.children {
-                    if child & LEAF == 0 {
-                        assert!(
-                            usize::from(child) > index
-                                && usize::from(child) < splits_end - *splits as usize
-                        );
-                    } else {
-                        assert!(usize::from(child & !LEAF) < leaves_end - *leaves as usize);
-                    }
-                }
+    fn check(ensemble: &Ensemble<'_>, width: usize) {
+        for tree in &ensemble.trees {
+            for (index, [feature, left, right, ..]) in tree.iter().enumerate() {
+                let is_leaf = usize::from(*left) == index && usize::from(*right) == index;
+                let goes_down = [left, right]
+                    .iter()
+                    .all(|child| (index + 1..tree.len()).contains(&usize::from(**child)));
+                assert!(is_leaf || goes_down);
+                assert!(usize::from(*feature) < width);
             }
         }
     }
 
     #[test]
     fn the_file_is_sound_and_read_to_its_end() {
-        let mut reader = Reader { rest: FILE };
-        let types = Ensemble::read(&mut reader, usize::MAX);
-        let blocks = [
-            Ensemble::read(&mut reader, usize::MAX),
-            Ensemble::read(&mut reader, usize::MAX),
-        ];
-        assert!(reader.rest.is_empty());
+        let mut at = 0;
+        let mut next = || Ensemble::read(FILE, &mut at, usize::MAX);
+        let (types, blocks) = (next(), [next(), next()]);
+        assert_eq!(at, FILE.len());
         let (page_width, block_width) = crate::text::analysis::row_widths();
+        assert!(page_width.max(block_width) <= usize::from(u8::MAX) + 1);
         check(&types, page_width);
         blocks
             .iter()
             .for_each(|ensemble| check(ensemble, block_width));
-        assert_eq!(types.trees.len() % super::TYPES, 0);
+        assert_eq!(types.trees.len() % TYPES, 0);
         let model = Model::read(Effort::Full);
         let odds = model.types(&vec![0.0; page_width]);
         assert!((odds.0.iter().sum::<f32>() - 1.0).abs() < 1e-3);

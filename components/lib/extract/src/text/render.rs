@@ -1,13 +1,23 @@
 //! The one renderer: kept text nodes in, text and Markdown out of the same walk, so that the two agree.
 
+mod code;
+mod escape;
+mod image;
 mod inline;
+mod lines;
+mod math;
+#[cfg(test)]
+mod round_trip_tests;
 mod table;
 
 use url::Url;
 
 use super::blocks::is_silent;
 use crate::dom::{Document, NodeId, Tag};
+pub(crate) use escape::escaped_paragraphs;
+pub(crate) use image::mark as mark_images;
 use inline::Inline;
+use lines::{Break, Lines};
 
 /// What is rendered.
 pub(crate) struct Selection<'a> {
@@ -30,55 +40,64 @@ pub(crate) struct Rendered {
 
 /// Renders the kept nodes of the subtree of `root`.
 pub(crate) fn render(document: &Document<'_>, root: NodeId, selection: &Selection<'_>) -> Rendered {
+    rendered(document, root, selection, false)
+}
+
+fn rendered(
+    document: &Document<'_>,
+    root: NodeId,
+    selection: &Selection<'_>,
+    is_cell: bool,
+) -> Rendered {
     let mut renderer = Renderer {
         document,
         selection,
-        out: Rendered::default(),
-        pending: Break::None,
+        lines: Lines::new(is_cell),
         open: Vec::new(),
-        prefixes: Vec::new(),
         inline: Inline::new(document, selection.base),
-        counters: Vec::new(),
-        quotes_before: 0,
-        marker: None,
+        lists: Vec::new(),
+        list_ended: None,
+        heading: None,
+        code_ended: None,
+        terms_ended: None,
     };
     renderer.walk(root, document.end(root));
-    renderer.out
+    renderer.end_block(Break::None);
+    renderer.lines.finish()
 }
 
-/// What has to stand before the next text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Break {
-    None,
-    Space,
-    /// A line break that the page asks for.
-    Hard,
-    Line,
-    Blank,
+/// An open list.
+struct List {
+    node: NodeId,
+    /// The number of the next item of an ordered list.
+    next: Option<u32>,
+    /// The sign of its items, another one than that of the list right before it, with which it would become one.
+    sign: char,
 }
 
-/// What every line in a quote or a list item starts with.
-#[derive(Clone, Copy, Debug)]
-enum Prefix {
-    Quote,
-    Item { indent: u8 },
+/// The open heading.
+struct Heading {
+    node: NodeId,
+    level: u8,
+    /// Whether its marker stands.
+    is_begun: bool,
 }
 
 struct Renderer<'a, 'd> {
     document: &'a Document<'d>,
     selection: &'a Selection<'a>,
-    out: Rendered,
-    pending: Break,
+    lines: Lines,
     /// Open elements that have something to undo, with their ends.
     open: Vec<(NodeId, NodeId)>,
-    prefixes: Vec<Prefix>,
     inline: Inline<'a, 'd>,
-    /// The open ordered lists and the number of their next item.
-    counters: Vec<(NodeId, u32)>,
-    /// Quotes around the line before.
-    quotes_before: usize,
-    /// The bullet or number that the next text starts with.
-    marker: Option<String>,
+    lists: Vec<List>,
+    /// The length of the Markdown and the sign of the list when the last one ended.
+    list_ended: Option<(usize, char)>,
+    heading: Option<Heading>,
+    /// The last code span.
+    code_ended: Option<code::Span>,
+    /// The length of the Markdown when the last term of a definition list ended.
+    terms_ended: Option<usize>,
 }
 
 impl Renderer<'_, '_> {
@@ -91,96 +110,121 @@ impl Renderer<'_, '_> {
                 self.open.pop();
                 self.leave(element);
             }
-            let tag = self.document.tag(node);
-            if tag == Tag::Text {
-                if self.selection.kept[node as usize] {
-                    self.text(node);
-                } else if self.pending == Break::None {
-                    self.pending = Break::Space;
-                }
-            } else if is_silent(tag)
-                || !self.selection.kept[node as usize]
-                    && !matches!(tag, Tag::Br | Tag::Img | Tag::Hr)
-            {
-                self.skip(tag);
-                node = self.document.end(node);
-                continue;
-            } else if tag == Tag::Table && table::is_data(self.document, node) {
-                self.table(node);
-                node = self.document.end(node);
-                continue;
-            } else {
-                self.enter(node, tag);
-                if self.document.end(node) > node + 1 {
-                    self.open.push((node, self.document.end(node)));
-                }
-            }
-            if self.out.text.len() > self.selection.text_bytes_max {
-                self.out.is_cut = true;
+            node = self.visit(node);
+            if self.lines.out.text.len() > self.selection.text_bytes_max {
+                self.lines.out.is_cut = true;
                 break;
             }
-            node += 1;
         }
         while let Some((element, _)) = self.open.pop() {
             self.leave(element);
         }
     }
 
-    fn skip(&mut self, tag: Tag) {
-        self.pending = self.pending.max(if tag.is_block() {
-            Break::Line
+    /// Renders a node or enters it; the node to go on with.
+    fn visit(&mut self, node: NodeId) -> NodeId {
+        let (tag, end) = (self.document.tag(node), self.document.end(node));
+        let is_kept = self.selection.kept[node as usize];
+        if tag == Tag::Text {
+            if is_kept {
+                self.text(self.document.text(node));
+            } else {
+                self.lines.want(Break::Space);
+            }
+            return end;
+        }
+        let is_shown_empty = matches!(tag, Tag::Br | Tag::Img | Tag::Hr | Tag::Input | Tag::Wbr);
+        if is_silent(tag) || !is_kept && !is_shown_empty || self.is_ornament(node, tag) {
+            self.skip(node, tag);
+            return end;
+        }
+        match tag {
+            Tag::Table if !self.is_one_line() && table::is_data(self.document, node) => {
+                self.table(node);
+            }
+            Tag::Pre | Tag::Listing | Tag::Xmp => self.code_block(node),
+            Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt if self.code(node) => {}
+            Tag::Math if self.math(node) => {}
+            Tag::Sup | Tag::Sub if self.script(node, tag) => {}
+            _ => {
+                self.enter(node, tag);
+                if end > node + 1 {
+                    self.open.push((node, end));
+                }
+                return node + 1;
+            }
+        }
+        end
+    }
+
+    fn skip(&mut self, node: NodeId, tag: Tag) {
+        if tag == Tag::Li
+            && let Some(list) = self.lists.last_mut()
+            && list.node == self.document.parent(node)
+        {
+            list.next = list.next.map(|next| next.saturating_add(1));
+        }
+        self.lines.want(if tag.is_block() {
+            Break::Blank
         } else {
             Break::Space
         });
     }
 
-    fn break_for(tag: Tag) -> Break {
+    /// The signs beside headings that link to them, and the second form of a formula.
+    fn is_ornament(&self, node: NodeId, tag: Tag) -> bool {
+        let class = || {
+            self.document
+                .raw_attribute(node, "class")
+                .unwrap_or_default()
+        };
         match tag {
-            Tag::Li | Tag::Tr | Tag::Dt | Tag::Dd | Tag::Option => Break::Line,
-            Tag::Td | Tag::Th => Break::Space,
-            _ => Break::Blank,
+            Tag::A if self.document.end(node) <= node + 4 => {
+                let text = self.document.text_content(node);
+                matches!(text.as_str(), "#" | "¶" | "§" | "🔗" | "⚓")
+                    || self.heading.is_some() && class().contains("anchor") && text.len() <= 2
+            }
+            Tag::Span => class() == "katex-html" || class() == "mw-editsection",
+            _ => false,
         }
     }
 
     fn enter(&mut self, node: NodeId, tag: Tag) {
         match tag {
-            Tag::Br => {
-                self.pending = if self.pending == Break::Hard {
-                    Break::Blank
-                } else {
-                    self.pending.max(Break::Hard)
+            Tag::Br if self.lines.pending() == Break::Hard => self.end_block(Break::Blank),
+            Tag::Br => self.lines.want(Break::Hard),
+            Tag::Img => self.image(node),
+            Tag::Hr => {
+                self.end_block(Break::Blank);
+                if self.heading.is_none() {
+                    self.lines.rule();
                 }
             }
-            Tag::Img => self.image(node),
+            Tag::Input => self.checkbox(node),
+            Tag::Q => self.glyph("“", '“'),
             Tag::Blockquote => {
                 self.end_block(Break::Blank);
-                self.prefixes.push(Prefix::Quote);
-            }
-            Tag::Li => {
-                self.end_block(Break::Line);
-                let marker = self.list_marker(node);
-                self.prefixes.push(Prefix::Item {
-                    indent: marker.len() as u8,
-                });
-                self.marker = Some(marker);
-            }
-            Tag::Ul | Tag::Ol => {
-                let start = self
-                    .document
-                    .raw_attribute(node, "start")
-                    .and_then(|start| start.trim().parse().ok());
-                if tag == Tag::Ol {
-                    self.counters.push((node, start.unwrap_or(1)));
+                if !self.is_one_line() {
+                    self.lines.open_quote();
                 }
-                self.end_block(if self.is_nested_list() {
-                    Break::Line
-                } else {
-                    Break::Blank
-                });
             }
-            Tag::Pre | Tag::Listing | Tag::Xmp => self.start_code(node),
-            _ if tag.is_block() || matches!(tag, Tag::Button | Tag::Label) => {
-                self.end_block(Self::break_for(tag));
+            Tag::Li => self.item(node),
+            Tag::Ul | Tag::Ol | Tag::Menu | Tag::Dir => self.list(node, tag),
+            Tag::Dt => {
+                let goes_on = self.terms_ended == Some(self.lines.out.markdown.len());
+                self.end_block(if goes_on { Break::Hard } else { Break::Blank });
+                self.inline.enter(node, tag);
+            }
+            Tag::Dd => self.end_block(Break::Hard),
+            _ if breaks(tag) => {
+                self.end_block(break_for(tag));
+                if let (Some(level), None) = (tag.heading_level(), &self.heading) {
+                    self.heading = Some(Heading {
+                        node,
+                        level,
+                        is_begun: false,
+                    });
+                }
             }
             _ => self.inline.enter(node, tag),
         }
@@ -189,291 +233,195 @@ impl Renderer<'_, '_> {
     fn leave(&mut self, node: NodeId) {
         let tag = self.document.tag(node);
         match tag {
+            Tag::Q => {
+                let had_space = self.lines.unwant_space();
+                self.glyph("”", '”');
+                if had_space {
+                    self.lines.want(Break::Space);
+                }
+            }
             Tag::Blockquote => {
                 self.end_block(Break::Blank);
-                self.prefixes.pop();
-            }
-            Tag::Li => {
-                self.end_block(Break::Line);
-                self.prefixes.pop();
-                self.marker = None;
-            }
-            Tag::Ul | Tag::Ol => {
-                self.counters.retain(|(list, _)| *list != node);
-                self.end_block(if self.is_nested_list() {
-                    Break::Line
-                } else {
-                    Break::Blank
-                });
-            }
-            Tag::Pre | Tag::Listing | Tag::Xmp => self.end_code(),
-            _ if tag.is_block() || matches!(tag, Tag::Button | Tag::Label) => {
-                self.end_block(Self::break_for(tag))
-            }
-            _ => self.inline.leave(node, &mut self.out.markdown),
-        }
-    }
-
-    /// `- `, or the item's number in an ordered list.
-    fn list_marker(&mut self, item: NodeId) -> String {
-        let list = self.document.parent(item);
-        match self.counters.last_mut() {
-            Some((open, next)) if *open == list => {
-                let marker = format!("{next}. ");
-                *next = next.saturating_add(1);
-                marker
-            }
-            _ => "- ".to_owned(),
-        }
-    }
-
-    fn is_nested_list(&self) -> bool {
-        self.prefixes
-            .iter()
-            .any(|prefix| matches!(prefix, Prefix::Item { .. }))
-    }
-
-    fn end_block(&mut self, separator: Break) {
-        self.inline.close_all(&mut self.out.markdown);
-        // An item's first block stands beside its marker.
-        let separator = if self.marker.is_some() {
-            separator.min(Break::Line)
-        } else {
-            separator
-        };
-        self.pending = self.pending.max(separator);
-    }
-
-    fn text(&mut self, node: NodeId) {
-        let text = self.document.text(node);
-        if self.inline.in_code_block {
-            self.flush(false);
-            self.out.text.push_str(text);
-            self.out.markdown.push_str(text);
-            return;
-        }
-        for (at, word) in text
-            .split(|character: char| character.is_whitespace())
-            .enumerate()
-        {
-            if at > 0 {
-                self.pending = self.pending.max(Break::Space);
-            }
-            if !word.is_empty() {
-                self.flush(true);
-                self.inline.open_all(&mut self.out.markdown);
-                self.out.text.push_str(word);
-                inline::push_escaped(word, self.inline.in_code(), &mut self.out.markdown);
-            }
-        }
-    }
-
-    /// Writes the pending break, the prefixes of a new line and a heading's or item's marker.
-    fn flush(&mut self, may_space: bool) {
-        let pending = std::mem::replace(&mut self.pending, Break::None);
-        let is_first = self.out.text.is_empty();
-        if pending == Break::None && !is_first && self.marker.is_none() {
-            return;
-        }
-        if pending == Break::Space && !is_first && self.marker.is_none() {
-            if may_space {
-                self.out.markdown.push(' ');
-                self.out.text.push(' ');
-            }
-            return;
-        }
-        if !is_first {
-            self.new_line(pending);
-        }
-        self.line_start();
-        if let Some(level) = self.heading_level() {
-            self.out
-                .markdown
-                .extend(std::iter::repeat_n('#', usize::from(level)));
-            self.out.markdown.push(' ');
-        }
-    }
-
-    fn new_line(&mut self, pending: Break) {
-        if pending == Break::Hard {
-            self.inline.close_all(&mut self.out.markdown);
-            self.out.markdown.push_str("  ");
-        }
-        self.out.text.push('\n');
-        self.out.markdown.push('\n');
-        if pending == Break::Blank {
-            // A blank line belongs to a quote when the lines on both sides do.
-            let quotes = self.quotes().min(self.quotes_before);
-            self.out.markdown.extend(std::iter::repeat_n('>', quotes));
-            self.out.text.push('\n');
-            self.out.markdown.push('\n');
-        }
-    }
-
-    fn quotes(&self) -> usize {
-        self.prefixes
-            .iter()
-            .filter(|prefix| matches!(prefix, Prefix::Quote))
-            .count()
-    }
-
-    fn line_start(&mut self) {
-        self.quotes_before = self.quotes();
-        let marker = self.marker.take();
-        let last = self.prefixes.len();
-        let mut indent_text = 0;
-        for (at, prefix) in self.prefixes.iter().enumerate() {
-            match (prefix, &marker) {
-                (Prefix::Quote, _) => self.out.markdown.push_str("> "),
-                (Prefix::Item { .. }, Some(marker)) if at + 1 == last => {
-                    self.out.text.extend(std::iter::repeat_n(' ', indent_text));
-                    self.out.text.push_str(marker);
-                    self.out.markdown.push_str(marker);
-                }
-                (Prefix::Item { indent }, _) => {
-                    self.out
-                        .markdown
-                        .extend(std::iter::repeat_n(' ', usize::from(*indent)));
-                    indent_text += usize::from(*indent);
+                if !self.is_one_line() {
+                    self.lines.close_prefix();
                 }
             }
+            Tag::Li => self.leave_item(),
+            Tag::Ul | Tag::Ol | Tag::Menu | Tag::Dir => self.leave_list(node),
+            Tag::Dt => {
+                self.inline.leave(node);
+                self.end_block(Break::Hard);
+                self.terms_ended = Some(self.lines.out.markdown.len());
+            }
+            Tag::Dd => self.end_block(Break::Hard),
+            _ if breaks(tag) => {
+                if self.heading.as_ref().is_some_and(|open| open.node == node) {
+                    self.heading = None;
+                }
+                self.end_block(break_for(tag));
+            }
+            _ => self.inline.leave(node),
         }
     }
 
-    fn heading_level(&self) -> Option<u8> {
-        self.open
-            .iter()
-            .rev()
-            .find_map(|(element, _)| self.document.tag(*element).heading_level())
-    }
-
-    fn start_code(&mut self, node: NodeId) {
-        self.end_block(Break::Blank);
-        self.flush(false);
-        let class = self
-            .document
-            .raw_attribute(node, "class")
-            .unwrap_or_default();
-        let inner = self
-            .document
-            .children(node)
-            .find(|child| self.document.tag(*child) == Tag::Code);
-        let inner_class = inner
-            .and_then(|code| self.document.raw_attribute(code, "class"))
-            .unwrap_or_default();
-        let language = [class, inner_class]
-            .into_iter()
-            .flat_map(str::split_ascii_whitespace)
-            .find_map(|name| {
-                name.strip_prefix("language-")
-                    .or_else(|| name.strip_prefix("lang-"))
-            });
-        self.out.markdown.push_str("```");
-        self.out.markdown.push_str(language.unwrap_or_default());
-        self.out.markdown.push('\n');
-        self.inline.in_code_block = true;
-    }
-
-    fn end_code(&mut self) {
-        self.inline.in_code_block = false;
-        self.out
-            .text
-            .truncate(self.out.text.trim_end_matches('\n').len());
-        if !self.out.markdown.ends_with('\n') {
-            self.out.markdown.push('\n');
-        }
-        self.out.markdown.push_str("```");
-        self.pending = Break::Blank;
-    }
-
-    /// Images stand in the Markdown only, where text around them was kept.
-    fn image(&mut self, node: NodeId) {
-        let parent = self.document.parent(node) as usize;
-        if !self.selection.kept[parent] || self.out.text.is_empty() || self.inline.in_code_block {
-            return;
-        }
-        let alt = self.document.attribute(node, "alt").unwrap_or_default();
-        let source = self.document.attribute(node, "src").unwrap_or_default();
-        if alt.trim().is_empty() || source.is_empty() || source.starts_with("data:") {
-            return;
-        }
-        let markdown = &mut self.out.markdown;
-        self.inline.close_all(markdown);
-        markdown.push_str(if self.pending >= Break::Line {
-            "\n\n!["
+    fn list(&mut self, node: NodeId, tag: Tag) {
+        let start = self.document.raw_attribute(node, "start");
+        let start = start.and_then(|start| start.trim().parse::<u32>().ok());
+        let next = (tag == Tag::Ol).then(|| start.unwrap_or(1).min(NUMBER_MAX));
+        let is_nested = self.lines.in_item() || self.lines.is_cell;
+        // Only a list that starts with 1 can stand right behind a paragraph.
+        self.end_block(if is_nested && matches!(next, None | Some(1)) {
+            Break::Line
         } else {
-            " !["
+            Break::Blank
         });
-        inline::push_escaped(
-            alt.split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .as_str(),
-            false,
-            markdown,
-        );
-        markdown.push_str("](");
-        inline::push_target(&source, self.selection.base, markdown);
-        markdown.push(')');
-        if self.pending == Break::None {
-            self.pending = Break::Space;
+        let signs = if tag == Tag::Ol {
+            ['.', ')']
+        } else {
+            ['-', '*']
+        };
+        let follows = self.list_ended == Some((self.lines.out.markdown.len(), signs[0]));
+        self.lists.push(List {
+            node,
+            next,
+            sign: signs[usize::from(follows)],
+        });
+    }
+
+    fn leave_list(&mut self, node: NodeId) {
+        self.end_block(if self.lines.in_item() {
+            Break::Line
+        } else {
+            Break::Blank
+        });
+        if self.lists.last().is_some_and(|list| list.node == node)
+            && let Some(list) = self.lists.pop()
+        {
+            self.list_ended = Some((self.lines.out.markdown.len(), list.sign));
         }
     }
 
-    fn table(&mut self, node: NodeId) {
-        self.end_block(Break::Blank);
-        let rows = table::rows(self.document, node);
-        let mut is_first = true;
-        for cells in rows {
-            let rendered: Vec<Rendered> = cells
-                .iter()
-                .map(|cell| render_cell(self.document, *cell, self.selection))
-                .collect();
-            if rendered.iter().all(|cell| cell.text.is_empty()) {
-                continue;
-            }
-            self.flush(false);
-            table::push_row(&rendered, is_first, &mut self.out);
-            is_first = false;
-            self.pending = Break::Line;
-            if self.out.text.len() > self.selection.text_bytes_max {
-                break;
-            }
+    fn item(&mut self, node: NodeId) {
+        self.end_block(Break::Line);
+        if self.is_one_line() {
+            return;
         }
-        self.pending = Break::Blank;
+        let value = self.document.raw_attribute(node, "value");
+        let value = value.and_then(|value| value.trim().parse::<u32>().ok());
+        let marker = match self.lists.last_mut() {
+            Some(List {
+                next: Some(next),
+                sign,
+                ..
+            }) => {
+                let number = value.unwrap_or(*next).min(NUMBER_MAX);
+                *next = number.saturating_add(1);
+                format!("{number}{sign} ")
+            }
+            Some(list) => format!("{} ", list.sign),
+            None => "- ".to_owned(),
+        };
+        self.lines.open_item(marker);
     }
-}
 
-/// A cell's text on one line.
-fn render_cell(document: &Document<'_>, cell: NodeId, selection: &Selection<'_>) -> Rendered {
-    let mut rendered = render(document, cell, selection);
-    rendered.text = rendered
-        .text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    rendered.markdown = rendered
-        .markdown
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace('|', "\\|");
-    rendered
-}
-
-/// Plain text as Markdown paragraphs.
-pub(crate) fn escaped_paragraphs(text: &str) -> String {
-    let mut markdown = String::with_capacity(text.len());
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        if !markdown.is_empty() {
-            markdown.push_str("\n\n");
+    fn leave_item(&mut self) {
+        self.end_block(Break::Line);
+        if !self.is_one_line()
+            && !self.lines.close_prefix()
+            && let Some(list) = self.lists.last_mut()
+        {
+            // An empty item does not show, and so has no number either.
+            list.next = list.next.map(|next| next.saturating_sub(1));
         }
-        for (at, word) in line.split_whitespace().enumerate() {
+    }
+
+    /// Whether all that is rendered now goes into one line: a heading or a cell.
+    fn is_one_line(&self) -> bool {
+        self.lines.is_cell || self.heading.is_some()
+    }
+
+    /// The box of a task list.
+    fn checkbox(&mut self, node: NodeId) {
+        if self.document.raw_attribute(node, "type") == Some("checkbox") {
+            let is_checked = self.document.raw_attribute(node, "checked").is_some();
+            self.lines
+                .extend_marker(if is_checked { "[x] " } else { "[ ] " });
+        }
+    }
+
+    fn end_block(&mut self, wanted: Break) {
+        if self.heading.as_ref().is_some_and(|open| open.is_begun) && wanted >= Break::Hard {
+            // A heading has one line, whatever stands in it.
+            return self.lines.want(Break::Space);
+        }
+        if wanted != Break::Hard {
+            self.inline.close_all(&mut self.lines.out.markdown);
+        }
+        self.lines.want(wanted);
+    }
+
+    fn text(&mut self, text: &str) {
+        for (at, word) in text.split(char::is_whitespace).enumerate() {
             if at > 0 {
-                markdown.push(' ');
+                self.lines.want(Break::Space);
             }
-            inline::push_escaped(word, false, &mut markdown);
+            if word.is_ascii() {
+                self.word(word);
+            } else if word.contains(escape::is_invisible) {
+                self.word(&word.replace(escape::is_invisible, ""));
+            } else {
+                self.word(word);
+            }
         }
     }
-    markdown
+
+    fn word(&mut self, word: &str) {
+        let Some(first) = word.chars().next() else {
+            return;
+        };
+        self.begin(first);
+        let is_start = self.lines.is_at_start();
+        self.lines.out.text.push_str(word);
+        let in_heading = self.heading.is_some();
+        escape::push_word(word, is_start, in_heading, &mut self.lines.out.markdown);
+    }
+
+    /// Text that is Markdown as it is.
+    fn glyph(&mut self, text: &str, first: char) {
+        self.begin(first);
+        self.lines.out.text.push_str(text);
+        self.lines.out.markdown.push_str(text);
+    }
+
+    /// Writes all that stands before a text that begins with `next`.
+    fn begin(&mut self, next: char) {
+        let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
+        self.inline
+            .settle(follows.then_some(next), &mut self.lines.out.markdown);
+        self.lines.flush();
+        if let Some(heading) = &mut self.heading
+            && !std::mem::replace(&mut heading.is_begun, true)
+            && !self.lines.is_cell
+        {
+            let markdown = &mut self.lines.out.markdown;
+            markdown.extend(std::iter::repeat_n('#', usize::from(heading.level)));
+            markdown.push(' ');
+        }
+        self.inline.open_all(next, &mut self.lines.out.markdown);
+    }
+}
+
+/// Longer numbers make no list in Markdown.
+const NUMBER_MAX: u32 = 999_999_999;
+
+/// Elements that stand on lines of their own.
+fn breaks(tag: Tag) -> bool {
+    tag.is_block() || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
+}
+
+fn break_for(tag: Tag) -> Break {
+    match tag {
+        Tag::Tr | Tag::Td | Tag::Th | Tag::Option => Break::Line,
+        _ => Break::Blank,
+    }
 }

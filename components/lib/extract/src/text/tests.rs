@@ -38,7 +38,7 @@ fn emphasis_links_and_images() {
     check(
         "<body><p>a <a href='#x'>b</a> <a href='javascript:x()'>c</a>",
         "a b c",
-        "a b c",
+        "a [b](https://example.org/a/b#x) c",
     );
     check(
         "<body><p>a <img src=/i.png alt='An image'> b",
@@ -53,7 +53,7 @@ fn emphasis_links_and_images() {
     check(
         "<body><p>1 * 2 [x] `y` <code>a`b*</code>",
         "1 * 2 [x] `y` a`b*",
-        "1 \\* 2 \\[x\\] \\`y\\` `a'b*`",
+        "1 \\* 2 \\[x\\] \\`y\\` ``a`b*``",
     );
 }
 
@@ -71,8 +71,8 @@ fn lists() {
     );
     check(
         "<body><dl><dt>a<dd>b<dt>c<dd>d</dl>",
-        "a\nb\nc\nd",
-        "a\nb\nc\nd",
+        "a\nb\n\nc\nd",
+        "**a**  \nb\n\n**c**  \nd",
     );
 }
 
@@ -95,12 +95,159 @@ fn tables() {
     check(
         "<body>x<table><tr><th>a<th>b|c<tr><td>1<td><p>2<p>3</table>y",
         "x\n\na | b|c\n1 | 2 3\n\ny",
-        "x\n\n| a | b\\|c |\n| --- | --- |\n| 1 | 2 3 |\n\ny",
+        "x\n\n| a | b\\|c |\n| --- | --- |\n| 1 | 2<br>3 |\n\ny",
     );
     check(
         "<body><table><tr><td>one cell for layout</table>",
         "one cell for layout",
         "one cell for layout",
+    );
+}
+
+#[test]
+fn lists_in_lists_and_beside_others() {
+    check(
+        "<body><ul><li>a<ol start=3><li>b</ol>c</ul>",
+        "- a\n\n  3. b\nc",
+        "- a\n\n  3. b\n\n  c",
+    );
+    check(
+        "<body><ul><li>a</ul><ul><li>b</ul>",
+        "- a\n\n* b",
+        "- a\n\n* b",
+    );
+    check("<body><ul><li><ul><li>a</ul></ul>", "- - a", "- - a");
+    check(
+        "<body><ul><li><input type=checkbox checked> a<li><input type=checkbox> b</ul>",
+        "- [x] a\n- [ ] b",
+        "- [x] a\n- [ ] b",
+    );
+}
+
+#[test]
+fn tables_with_spans_heads_and_code() {
+    check(
+        "<body><table><caption>T</caption><tr><th>a<td>1<tr><th>b<td>2</table>",
+        "T\n\na | 1\nb | 2",
+        "T\n\n|  |  |\n| --- | --- |\n| a | 1 |\n| b | 2 |",
+    );
+    check(
+        "<body><table><tr><th colspan=2>a<th align=right>b<tr><td rowspan=2>1<td>2<td>3<tr><td>4<td><code>5|6</code></table>",
+        "a |  | b\n1 | 2 | 3\n | 4 | 5|6",
+        "| a |  | b |\n| --- | --- | ---: |\n| 1 | 2 | 3 |\n|  | 4 | `5\\|6` |",
+    );
+}
+
+#[test]
+fn code_keeps_its_lines_and_its_language() {
+    check(
+        "<body><div class='highlight-python notranslate'><div class=highlight><table><tr><td class=linenos><pre>1\n2</pre><td class=code><pre>\na\n  b</pre></table></div></div>",
+        "a\n  b",
+        "```python\na\n  b\n```",
+    );
+    check(
+        "<body><ul><li>x<pre class='brush: js'>a<br>```<br><br>b</pre></ul>",
+        "- x\n\na\n```\n\nb",
+        "- x\n\n  ````js\n  a\n  ```\n\n  b\n  ````",
+    );
+    check(
+        "<body><p><code>a</code><code>`</code> <code><a href=/x>b</a></code> <code> </code>",
+        "a` b",
+        "`` a` `` [`b`](https://example.org/x)",
+    );
+}
+
+#[test]
+fn marks_that_would_not_be_read_are_left_out() {
+    check("<body><b>Note:</b>text", "Note:text", "Note:text");
+    check(
+        "<body><b>a</b><b>b</b> <b>c </b>d",
+        "ab c d",
+        "**ab** **c** d",
+    );
+    check(
+        "<body>!<a href=/x>y</a>",
+        "!y",
+        "\\![y](https://example.org/x)",
+    );
+}
+
+#[test]
+fn what_reads_as_markdown_is_escaped() {
+    for (html, markdown) in [
+        ("# a", "\\# a"),
+        ("1. a", "1\\. a"),
+        (
+            "- a<br>---<br>&gt;b<br>+ c",
+            "\\- a  \n\\---  \n\\>b  \n\\+ c",
+        ),
+        ("a_b _c_ (_d_)", "a_b \\_c\\_ (\\_d\\_)"),
+        (
+            "&amp;amp; &lt;b> a &lt; b AT&amp;T; c:\\d",
+            "\\&amp; \\<b> a \\< b AT\\&T; c:\\d",
+        ),
+        ("a~b~ ~~c~~", "a\\~b\\~ \\~\\~c\\~\\~"),
+    ] {
+        assert_eq!(
+            selected(&format!("<body><p>{html}"), "body").markdown,
+            markdown,
+            "{html}"
+        );
+    }
+}
+
+#[test]
+fn rules_quotes_figures_and_formulas() {
+    check("<body><hr>a<hr><hr>b<hr>", "a\n\nb", "a\n\n---\n\nb");
+    check(
+        "<body>10<sup>6</sup> H<sub>2</sub>O x<sup>th</sup> <q>y</q>",
+        "10⁶ H₂O xth “y”",
+        "10⁶ H₂O xth “y”",
+    );
+    check(
+        "<body>a <math><mi>x</mi><annotation encoding=application/x-tex>x_1</annotation></math> b",
+        "a $x_1$ b",
+        "a $x_1$ b",
+    );
+    check(
+        "<body><blockquote>a</blockquote><blockquote>b<ul><li>c</ul></blockquote>",
+        "a\n\nb\n\n- c",
+        "> a\n\n> b\n>\n> - c",
+    );
+    check("<body>so\u{ad}ft wo\u{200b}rd", "soft word", "soft word");
+}
+
+#[test]
+fn images_lazy_and_in_pictures() {
+    for (html, markdown) in [
+        (
+            "<img src='data:x' data-src=/a.png alt=a>",
+            "![a](https://example.org/a.png)",
+        ),
+        (
+            "<picture><source srcset='/s.webp 1x, /l.webp 2x'><img alt=a></picture>",
+            "![a](https://example.org/l.webp)",
+        ),
+        (
+            "<a href=/x><img src=/a.png alt='a [b]'></a>",
+            "[![a \\[b\\]](https://example.org/a.png)](https://example.org/x)",
+        ),
+        ("<img src=/a.png>", "![](https://example.org/a.png)"),
+        ("<img src=/a.png alt=''>", ""),
+        ("<img src=/a.png width=1 alt=a>", ""),
+    ] {
+        let result = selected(&format!("<body><p>{html}"), "body");
+        assert_eq!(result.markdown, markdown, "{html}");
+        assert_eq!(result.text, "", "{html}");
+    }
+}
+
+#[test]
+fn a_base_moves_links() {
+    check(
+        "<base href='/docs/'><body><a href=x>a</a>",
+        "a",
+        "[a](https://example.org/docs/x)",
     );
 }
 
@@ -216,4 +363,51 @@ fn a_page_built_by_script_falls_back_to_what_it_says_of_itself() {
     let result = extract_text(html, &TextOptions::default()).unwrap();
     assert_eq!(result.text, "A summary of *some* words");
     assert_eq!(result.markdown, "A summary of \\*some\\* words");
+}
+
+fn best(html: &str) -> TextResult {
+    extract_text(html, &TextOptions::default()).unwrap()
+}
+
+#[test]
+fn a_plain_page_is_kept_whole() {
+    let page = best(
+        "<title>T</title><h1>Small</h1><p>First.</p><p>Second.</p><ul><li>a<li><a href=/b>b</a></ul><p>Third.",
+    );
+    assert_eq!(
+        page.text,
+        "Small\n\nFirst.\n\nSecond.\n\n- a\n- b\n\nThird."
+    );
+    let table =
+        best("<table><tr><th>Item<th>Price<tr><td>Pear<td>1.50<tr><td>Plum<td>2.00</table>");
+    assert_eq!(table.text, "Item | Price\nPear | 1.50\nPlum | 2.00");
+}
+
+#[test]
+fn what_a_page_hides_is_left_out() {
+    let html = article().replace(
+        "<p>Paragraph 3.",
+        "<p style='display: none'>Seen by nobody, whatever it says.</p><div hidden><p>Neither is this.</p></div><p>Paragraph 3.",
+    );
+    let text = best(&html).text;
+    assert!(text.contains("Paragraph 3.") && text.contains("A fine title"));
+    assert!(!text.contains("Seen by nobody") && !text.contains("Neither is this"));
+}
+
+#[test]
+fn lists_tables_and_code_of_an_article_stay_whole() {
+    let html = article().replace(
+        "<p>Paragraph 5.",
+        "<h2>Steps</h2><ul><li>Take the plan and read it with care<li>Ok<li>Write down what you think of it</ul>
+        <pre>x = 1</pre><table><tr><th>Year<th>Members<tr><td>2022<td>12 in all<tr><td>2023<td>14</table><p>Paragraph 5.",
+    );
+    let text = best(&html).text;
+    for part in [
+        "Steps\n\n- Take the plan",
+        "- Ok\n",
+        "x = 1",
+        "Year | Members\n2022 | 12 in all\n2023 | 14",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::blocks::{FNV_PRIME, FNV_START};
 
 /// The number of topics.
-pub(crate) const TOPICS: usize = 10;
+pub(crate) const TOPICS: usize = 12;
 /// Topics are a matter of short texts; of longer ones the first words are read.
 pub(crate) const WORDS_READ: u32 = 24;
 
@@ -28,7 +28,11 @@ const WORDS: [&str; TOPICS] = [
     // Advertising and help.
     "advertisement sponsored ad ads promoted contact support help faq careers press sitemap advertise download app store google play apple chat affiliate about team locations investors jobs",
     // Running text.
-    "the of and to in is that for with was as on it by are this from at be an have not which or de la le et les des der die und das den el los que en un una il di che per een het van",
+    "the of and to in is that for with was as on it are this from at be an have not which or de la le et les des der die und das den el los que en un una il di che per een het van",
+    // Credits of pictures.
+    "photo photos photograph photographer image images credit credits getty courtesy source figure illustration caption screenshot reuters afp shutterstock unsplash pexels istock alamy picture foto bild quelle via",
+    // Bylines.
+    "by author written writer editor reporter correspondent contributor staff publisher profile bio biography editors senior columnist journalist blogger founder",
 ];
 
 const COUNT: usize = count();

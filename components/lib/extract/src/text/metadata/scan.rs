@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::super::hints::{self, Hint};
+use super::super::hints::Hint;
+use super::super::layout::Layout;
 use crate::dom::{Document, NodeId, Tag};
 
 /// Elements of each kind that are looked at; later ones say nothing new.
@@ -28,15 +29,15 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(document: &Document<'a>) -> Scan<'a> {
+    pub(crate) fn new(document: &Document<'a>, layout: &Layout) -> Scan<'a> {
         let mut scan = Scan::default();
         for node in 1..document.len() {
-            scan.read(document, node);
+            scan.read(document, layout, node);
         }
         scan
     }
 
-    fn read(&mut self, document: &Document<'a>, node: NodeId) {
+    fn read(&mut self, document: &Document<'a>, layout: &Layout, node: NodeId) {
         let keep = |list: &mut Vec<NodeId>| {
             if list.len() < FOUND_MAX {
                 list.push(node);
@@ -67,12 +68,15 @@ impl<'a> Scan<'a> {
             }
             _ => {}
         }
+        let distance = &layout.distance[node as usize];
+        let may_name_author =
+            distance[Hint::Byline as usize] == 0 || distance[Hint::User as usize] == 0;
         for (name, value) in document.attributes(node) {
             match name {
                 "itemprop" if value == "author" => keep(&mut self.authors[0]),
                 "itemprop" if value == "datePublished" => keep(&mut self.published),
                 "rel" if value == "author" => keep(&mut self.authors[1]),
-                "class" if names_author(value) => keep(&mut self.authors[2]),
+                "class" if may_name_author && names_author(value) => keep(&mut self.authors[2]),
                 _ => {}
             }
         }
@@ -102,13 +106,9 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Whether a class says outright that its element has to do with an author.
 fn names_author(classes: &str) -> bool {
     const NAMES: [&str; 4] = ["author", "byline", "username", "creator"];
-    let might = hints::of_names(classes) & ((1 << Hint::Byline as u32) | (1 << Hint::User as u32))
-        != 0
-        || classes.contains("creator");
-    might
-        && NAMES
-            .iter()
-            .any(|name| classes.to_ascii_lowercase().contains(name))
+    let classes = classes.to_ascii_lowercase();
+    NAMES.iter().any(|name| classes.contains(name))
 }

@@ -1,27 +1,52 @@
-//! Inline marks of Markdown: emphasis, code, links.
+//! Inline marks of Markdown: emphasis and links.
+//!
+//! A mark is written when the first text in it is. Its end is written when it is known what follows, since Markdown reads
+//! `**Note:**text` as no emphasis at all: a mark that would not be read as one is taken back.
 
 use url::Url;
 
+use super::escape;
 use crate::dom::{Document, NodeId, Tag};
 
 /// Addresses longer than this are data, not addresses.
 const TARGET_BYTES_MAX: usize = 2_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+enum Kind {
     Strong,
     Emphasis,
-    Code,
     Strike,
     Link,
 }
 
-/// The open inline elements; a mark is written when the first text in it is, and closed at the block's end.
+impl Kind {
+    fn sign(self) -> &'static str {
+        match self {
+            Kind::Strong => "**",
+            Kind::Emphasis => "*",
+            Kind::Strike => "~~",
+            Kind::Link => "[",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    node: NodeId,
+    kind: Kind,
+    /// Where its sign stands in the Markdown, once it is written.
+    opened: Option<usize>,
+    /// It would not be read as a mark here.
+    is_off: bool,
+}
+
+/// The open inline elements.
 pub(super) struct Inline<'a, 'd> {
     document: &'a Document<'d>,
     base: Option<&'a Url>,
-    marks: Vec<(NodeId, Mark, bool)>,
-    pub(super) in_code_block: bool,
+    marks: Vec<Mark>,
+    /// Marks whose element has ended, and whose closing sign waits for what follows; the inner ones first.
+    closing: Vec<Mark>,
 }
 
 impl<'a, 'd> Inline<'a, 'd> {
@@ -30,146 +55,137 @@ impl<'a, 'd> Inline<'a, 'd> {
             document,
             base,
             marks: Vec::new(),
-            in_code_block: false,
+            closing: Vec::new(),
         }
     }
 
     pub(super) fn enter(&mut self, node: NodeId, tag: Tag) {
-        let mark = match tag {
-            Tag::B | Tag::Strong => Mark::Strong,
-            Tag::I | Tag::Em => Mark::Emphasis,
-            Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt => Mark::Code,
-            Tag::Del | Tag::S | Tag::Strike => Mark::Strike,
-            Tag::A
-                if is_target(
-                    self.document
-                        .raw_attribute(node, "href")
-                        .unwrap_or_default(),
-                ) =>
-            {
-                Mark::Link
-            }
+        let kind = match tag {
+            Tag::B | Tag::Strong | Tag::Dt => Kind::Strong,
+            Tag::I | Tag::Em => Kind::Emphasis,
+            Tag::Del | Tag::S | Tag::Strike => Kind::Strike,
+            Tag::A if self.has_target(node) => Kind::Link,
             _ => return,
         };
-        let is_doubled = self.marks.iter().any(|(_, open, _)| *open == mark);
-        if !self.in_code_block && !self.in_code() && !is_doubled {
-            self.marks.push((node, mark, false));
+        if !self.marks.iter().any(|mark| mark.kind == kind) {
+            self.marks.push(Mark {
+                node,
+                kind,
+                opened: None,
+                is_off: false,
+            });
         }
     }
 
-    pub(super) fn leave(&mut self, node: NodeId, markdown: &mut String) {
-        if self.marks.last().is_some_and(|(open, _, _)| *open == node) {
-            self.close_from(self.marks.len() - 1, markdown);
-            self.marks.pop();
+    pub(super) fn leave(&mut self, node: NodeId) {
+        if self.marks.last().is_some_and(|mark| mark.node == node)
+            && let Some(mark) = self.marks.pop()
+            && mark.opened.is_some()
+        {
+            self.closing.push(mark);
         }
     }
 
-    pub(super) fn in_code(&self) -> bool {
-        self.marks.iter().any(|(_, mark, _)| *mark == Mark::Code)
+    /// Whether an element leads anywhere.
+    fn has_target(&self, node: NodeId) -> bool {
+        let target = self.document.raw_attribute(node, "href");
+        let target = target.unwrap_or_default().trim();
+        let is_scheme = |scheme: &str| {
+            target
+                .get(..scheme.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+        };
+        !matches!(target, "" | "#")
+            && target.len() <= TARGET_BYTES_MAX
+            && !["javascript:", "data:", "vbscript:"]
+                .into_iter()
+                .any(is_scheme)
     }
 
-    /// Writes the opening of every mark that has none yet.
-    pub(super) fn open_all(&mut self, markdown: &mut String) {
-        for (_, mark, is_open) in &mut self.marks {
-            if !*is_open {
-                *is_open = true;
-                markdown.push_str(match mark {
-                    Mark::Strong => "**",
-                    Mark::Emphasis => "*",
-                    Mark::Code => "`",
-                    Mark::Strike => "~~",
-                    Mark::Link => "[",
-                });
-            }
+    /// Whether no sign is due before the next text.
+    pub(super) fn is_settled(&self) -> bool {
+        self.closing.is_empty() && self.marks.iter().all(|mark| mark.opened.is_some())
+    }
+
+    /// Closes what has ended, knowing the character that follows, or that a break does.
+    pub(super) fn settle(&mut self, next: Option<char>, markdown: &mut String) {
+        if let ([ended], Some(_)) = (self.closing.as_slice(), next)
+            && let Some(mark) = self.marks.iter_mut().find(|mark| mark.opened.is_none())
+            && mark.kind == ended.kind
+            && mark.kind != Kind::Link
+        {
+            // One that begins where another of its kind ended goes on with it.
+            mark.opened = ended.opened;
+            self.closing.clear();
+            return;
+        }
+        let next = next.filter(|character| character.is_alphanumeric());
+        for at in 0..self.closing.len() {
+            let is_in_link = self.closing[at + 1..]
+                .iter()
+                .any(|mark| mark.kind == Kind::Link);
+            let next = if is_in_link { None } else { next };
+            self.close(self.closing[at], next, markdown);
+        }
+        self.closing.clear();
+    }
+
+    /// Writes a mark's end, or takes the mark back. `next` is the letter or digit that follows at once, if one does.
+    fn close(&self, mark: Mark, next: Option<char>, markdown: &mut String) {
+        let Some(opened) = mark.opened else { return };
+        if mark.kind == Kind::Link {
+            let href = self.document.attribute(mark.node, "href");
+            markdown.push_str("](");
+            escape::push_target(&href.unwrap_or_default(), self.base, markdown);
+            markdown.push(')');
+        } else if next.is_some() && !markdown.ends_with(char::is_alphanumeric) {
+            markdown.replace_range(opened..opened + mark.kind.sign().len(), "");
+        } else {
+            markdown.push_str(mark.kind.sign());
         }
     }
 
-    /// Closes what is open; the marks open again at the next text in them.
-    pub(super) fn close_all(&mut self, markdown: &mut String) {
-        self.close_from(0, markdown);
-    }
-
-    fn close_from(&mut self, from: usize, markdown: &mut String) {
-        for (node, mark, is_open) in self.marks[from..].iter_mut().rev() {
-            if !std::mem::take(is_open) {
+    /// Writes the opening of every mark that has none yet, knowing the character that follows.
+    pub(super) fn open_all(&mut self, next: char, markdown: &mut String) {
+        if self.marks.iter().all(|mark| mark.opened.is_some()) {
+            return;
+        }
+        let before = markdown.chars().next_back().unwrap_or(' ');
+        let follows_sign = ['*', '~']
+            .into_iter()
+            .any(|sign| escape::ends_with_sign(markdown, sign));
+        let has_link = self
+            .marks
+            .iter()
+            .any(|mark| mark.kind == Kind::Link && mark.opened.is_none());
+        let is_punctuation = has_link || !next.is_alphanumeric();
+        let opens_badly = before.is_alphanumeric() && is_punctuation || follows_sign;
+        for mark in &mut self.marks {
+            if mark.opened.is_some() || mark.is_off {
                 continue;
             }
-            match mark {
-                Mark::Strong => markdown.push_str("**"),
-                Mark::Emphasis => markdown.push('*'),
-                Mark::Code => markdown.push('`'),
-                Mark::Strike => markdown.push_str("~~"),
-                Mark::Link => {
-                    markdown.push_str("](");
-                    push_target(
-                        &self.document.attribute(*node, "href").unwrap_or_default(),
-                        self.base,
-                        markdown,
-                    );
-                    markdown.push(')');
+            if mark.kind == Kind::Link {
+                if escape::ends_with_sign(markdown, '!') {
+                    // Together they would make an image.
+                    markdown.truncate(markdown.len() - 1);
+                    markdown.push_str("\\!");
                 }
+            } else if opens_badly {
+                mark.is_off = true;
+                continue;
             }
+            mark.opened = Some(markdown.len());
+            markdown.push_str(mark.kind.sign());
         }
     }
-}
 
-/// Whether an address leads anywhere.
-fn is_target(target: &str) -> bool {
-    let target = target.trim();
-    let scheme = target.as_bytes().get(..11).unwrap_or_default();
-    !target.is_empty()
-        && target.len() <= TARGET_BYTES_MAX
-        && !target.starts_with('#')
-        && !scheme.eq_ignore_ascii_case(b"javascript:")
-}
-
-/// Writes an address, absolute when it can be made so, with what would end the link escaped.
-pub(super) fn push_target(target: &str, base: Option<&Url>, markdown: &mut String) {
-    let target = target.trim();
-    let joined = base.and_then(|base| base.join(target).ok());
-    for character in joined.as_ref().map_or(target, Url::as_str).chars() {
-        match character {
-            ' ' => markdown.push_str("%20"),
-            '(' => markdown.push_str("%28"),
-            ')' => markdown.push_str("%29"),
-            '<' => markdown.push_str("%3C"),
-            '>' => markdown.push_str("%3E"),
-            control if control.is_control() => {}
-            other => markdown.push(other),
+    /// Closes all at the end of a block; what is still open opens again at the next text in it.
+    pub(super) fn close_all(&mut self, markdown: &mut String) {
+        self.settle(None, markdown);
+        for at in (0..self.marks.len()).rev() {
+            self.close(self.marks[at], None, markdown);
+            self.marks[at].opened = None;
+            self.marks[at].is_off = false;
         }
-    }
-}
-
-/// Writes a word so that Markdown reads it as text.
-pub(super) fn push_escaped(word: &str, in_code: bool, markdown: &mut String) {
-    if in_code {
-        markdown.extend(
-            word.chars()
-                .map(|character| if character == '`' { '\'' } else { character }),
-        );
-        return;
-    }
-    if !word.bytes().any(|byte| {
-        matches!(
-            byte,
-            b'\\' | b'`' | b'*' | b'_' | b'[' | b']' | b'<' | b'#' | b'>' | b'+' | b'-' | b'~'
-        )
-    }) {
-        markdown.push_str(word);
-        return;
-    }
-    let at_line_start = markdown.is_empty() || markdown.ends_with('\n');
-    if at_line_start && matches!(word, "-" | "+" | ">" | "#" | "##" | "###") {
-        markdown.push('\\');
-    }
-    let mut characters = word.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
-        let is_edge = at == 0 || characters.peek().is_none();
-        let is_mark = matches!(character, '\\' | '`' | '*' | '[' | ']' | '<')
-            || (character == '_' && is_edge);
-        if is_mark {
-            markdown.push('\\');
-        }
-        markdown.push(character);
     }
 }

@@ -1,65 +1,197 @@
 //! Tables of data; tables for layout are walked like any other block.
 
-use super::Rendered;
+use super::lines::Break;
+use super::{Rendered, Renderer, rendered};
 use crate::dom::{Document, NodeId, Tag};
 
 /// Blocks in a cell, on average, from which on a table is taken for layout.
 const CELL_BLOCKS_MAX: usize = 4;
+/// Columns; what stands right of them is put into the last.
+const COLUMNS_MAX: usize = 100;
+/// Rows that one cell spans; pages that ask for more do so by mistake.
+const ROW_SPAN_MAX: usize = 1_000;
 
-/// Whether the table holds data: at least two rows and two columns, no table in it, and short cells.
+/// Whether the table holds data: at least two rows and two columns, no table or code in it, and short cells.
 pub(super) fn is_data(document: &Document<'_>, table: NodeId) -> bool {
     let (mut cells, mut rows, mut blocks) = (0usize, 0usize, 0usize);
     for node in table + 1..document.end(table) {
         match document.tag(node) {
-            Tag::Table => return false,
+            Tag::Table | Tag::Pre => return false,
             Tag::Tr => rows += 1,
             Tag::Td | Tag::Th => cells += 1,
-            Tag::Div
-            | Tag::P
-            | Tag::Ul
-            | Tag::Ol
-            | Tag::Blockquote
-            | Tag::Pre
-            | Tag::H2
-            | Tag::H3 => blocks += 1,
+            Tag::Div | Tag::P | Tag::Ul | Tag::Ol | Tag::Blockquote | Tag::H2 | Tag::H3 => {
+                blocks += 1
+            }
             _ => {}
         }
     }
     rows >= 2 && cells >= rows + 2 && blocks <= cells * CELL_BLOCKS_MAX
 }
 
-/// The cells of each row.
-pub(super) fn rows(document: &Document<'_>, table: NodeId) -> Vec<Vec<NodeId>> {
-    let mut rows: Vec<Vec<NodeId>> = Vec::new();
+/// One row: its cells by column, none where a cell spans several.
+struct Row {
+    cells: Vec<Option<NodeId>>,
+    is_head: bool,
+}
+
+/// The rows with every span resolved.
+fn rows(document: &Document<'_>, table: NodeId) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    // For each column, how many further rows the cell above covers.
+    let mut covered: Vec<usize> = Vec::new();
     for node in table + 1..document.end(table) {
-        match document.tag(node) {
-            Tag::Tr => rows.push(Vec::new()),
-            Tag::Caption => rows.push(vec![node]),
-            Tag::Td | Tag::Th => {
-                if let Some(row) = rows.last_mut() {
-                    row.push(node);
-                }
-            }
-            _ => {}
+        let tag = document.tag(node);
+        if tag == Tag::Tr {
+            rows.push(Row {
+                cells: Vec::new(),
+                is_head: document.tag(document.parent(node)) == Tag::Thead,
+            });
         }
+        let (Tag::Td | Tag::Th, Some(row)) = (tag, rows.last_mut()) else {
+            continue;
+        };
+        skip_covered(&mut row.cells, &mut covered);
+        let span = |name: &str, most: usize| {
+            let span = document.raw_attribute(node, name);
+            span.and_then(|span| span.trim().parse::<usize>().ok())
+                .unwrap_or(1)
+                .clamp(1, most)
+        };
+        let (columns, down) = (span("colspan", COLUMNS_MAX), span("rowspan", ROW_SPAN_MAX));
+        let from = row.cells.len();
+        if from >= COLUMNS_MAX {
+            continue;
+        }
+        let to = (from + columns).min(COLUMNS_MAX);
+        row.cells.resize(to, None);
+        row.cells[from] = Some(node);
+        covered.resize(covered.len().max(to), 0);
+        covered[from..to].fill(down);
     }
-    rows.retain(|row| !row.is_empty());
+    rows.retain(|row| row.cells.iter().any(Option::is_some));
     rows
 }
 
-/// Writes a row as `a | b` and as a row of a Markdown table, whose first row is its head.
-pub(super) fn push_row(cells: &[Rendered], is_first: bool, out: &mut Rendered) {
-    for (at, cell) in cells.iter().enumerate() {
-        if at > 0 {
-            out.text.push_str(" | ");
-        }
-        out.text.push_str(&cell.text);
-        out.markdown.push_str(if at == 0 { "| " } else { " | " });
-        out.markdown.push_str(&cell.markdown);
+/// Leaves the columns empty that cells of rows above reach down to; a row's end needs none of it.
+fn skip_covered(cells: &mut Vec<Option<NodeId>>, covered: &mut [usize]) {
+    if cells.is_empty() {
+        covered
+            .iter_mut()
+            .for_each(|left| *left = left.saturating_sub(1));
     }
-    out.markdown.push_str(" |");
-    if is_first {
-        out.markdown.push_str("\n|");
-        out.markdown.push_str(&" --- |".repeat(cells.len()));
+    while covered.get(cells.len()).is_some_and(|left| *left > 0) {
+        cells.push(None);
+    }
+}
+
+/// Whether the first row says what the columns are.
+fn has_head(document: &Document<'_>, rows: &[Row]) -> bool {
+    let is_th = |cell: &Option<NodeId>| cell.is_some_and(|cell| document.tag(cell) == Tag::Th);
+    let Some((first, rest)) = rows.split_first() else {
+        return false;
+    };
+    first.is_head
+        || first.cells.iter().skip(1).any(is_th)
+        // Without any `th` the first row mostly is the head; with one in each row the first column is.
+        || !is_th(&first.cells[0]) && !rest.iter().any(|row| row.cells.iter().any(is_th))
+}
+
+impl Renderer<'_, '_> {
+    pub(super) fn table(&mut self, node: NodeId) {
+        let document = self.document;
+        let caption = (node + 1..document.end(node))
+            .find(|inner| document.tag(*inner) == Tag::Caption)
+            .filter(|caption| self.selection.kept[*caption as usize]);
+        if let Some(caption) = caption {
+            self.end_block(Break::Blank);
+            for inner in caption..document.end(caption) {
+                if self.selection.kept[inner as usize] {
+                    self.text(document.text(inner));
+                }
+            }
+        }
+        self.end_block(Break::Blank);
+        let rows = rows(document, node);
+        let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+        let aligned = alignment(document, rows.first(), columns);
+        let mut is_first = true;
+        for (at, row) in rows.iter().enumerate() {
+            let mut cells: Vec<Rendered> = row.cells.iter().map(|cell| self.cell(*cell)).collect();
+            if cells.iter().all(|cell| cell.text.is_empty()) {
+                continue;
+            }
+            cells.resize_with(columns, Rendered::default);
+            if is_first {
+                self.lines.flush();
+                if at > 0 || !has_head(document, &rows) {
+                    self.lines.out.markdown.push('|');
+                    self.lines.out.markdown.push_str(&"  |".repeat(columns));
+                    self.lines.next_line(&aligned);
+                    self.lines.next_line("");
+                }
+            } else {
+                self.lines.out.text.push('\n');
+                self.lines.next_line("");
+            }
+            let in_text = row.cells.iter().rposition(Option::is_some).unwrap_or(0) + 1;
+            push_row(&cells, in_text, &mut self.lines.out);
+            if is_first && at == 0 && has_head(document, &rows) {
+                self.lines.next_line(&aligned);
+            }
+            is_first = false;
+            if self.lines.out.text.len() > self.selection.text_bytes_max {
+                break;
+            }
+        }
+        self.lines.want(Break::Blank);
+    }
+
+    /// A cell's text on one line.
+    fn cell(&self, cell: Option<NodeId>) -> Rendered {
+        let Some(cell) = cell.filter(|cell| self.selection.kept[*cell as usize]) else {
+            return Rendered::default();
+        };
+        let mut rendered = rendered(self.document, cell, self.selection, true);
+        if rendered.markdown.contains('|') {
+            rendered.markdown = rendered.markdown.replace('|', "\\|");
+        }
+        rendered
+    }
+}
+
+/// The row under the head, with the alignment that its cells ask for.
+fn alignment(document: &Document<'_>, first: Option<&Row>, columns: usize) -> String {
+    let mut line = "|".to_owned();
+    for column in 0..columns {
+        let cell = first.and_then(|row| row.cells.get(column).copied().flatten());
+        let of = |name: &str| cell.and_then(|cell| document.raw_attribute(cell, name));
+        let style = of("style").and_then(|style| style.split_once("text-align:"));
+        let wanted = of("align")
+            .or(style.map(|(_, rest)| rest))
+            .unwrap_or_default();
+        let wanted = wanted.trim_start();
+        line.push_str(match wanted {
+            _ if wanted.starts_with("center") => " :---: |",
+            _ if wanted.starts_with("right") => " ---: |",
+            _ if wanted.starts_with("left") => " :--- |",
+            _ => " --- |",
+        });
+    }
+    line
+}
+
+/// Writes a row as `a | b` and as a row of a Markdown table. The text has no more cells than the page has in this row.
+fn push_row(cells: &[Rendered], in_text: usize, out: &mut Rendered) {
+    out.markdown.push('|');
+    for (at, cell) in cells.iter().enumerate() {
+        if at < in_text {
+            if at > 0 {
+                out.text.push_str(" | ");
+            }
+            out.text.push_str(&cell.text);
+        }
+        out.markdown.push(' ');
+        out.markdown.push_str(&cell.markdown);
+        out.markdown.push_str(" |");
     }
 }

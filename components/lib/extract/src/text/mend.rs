@@ -1,0 +1,170 @@
+//! What a choice block by block tears apart or lets through: headings go with their text, items with their list, rows with
+//! their table, and what a page hides stays hidden.
+
+use super::analysis::Analysis;
+use super::blocks::Block;
+use super::hints::Hint;
+use super::layout::{FAR, above};
+use crate::dom::{Document, Tag};
+
+/// With so many words kept that are seen, those that are not seen are left out: elsewhere a script shows the text.
+const SEEN_WORDS_MIN: u32 = 25;
+/// A heading or code beside kept text is kept from these odds on.
+const HEADING_ODDS_MIN: f32 = 0.1;
+const CODE_ODDS_MIN: f32 = 0.05;
+/// The title stands at most so many blocks above the text.
+const TITLE_BLOCKS_MAX: usize = 4;
+/// Shorter texts in an element named after sharing or advertising are its labels.
+const SHARE_WORDS_MAX: u32 = 12;
+const ADVERT_WORDS_MAX: u32 = 6;
+/// A page with none of these above or about any block has nothing but its text.
+const FRAME: u32 =
+    above::NAV | above::HEADER | above::FOOTER | above::ASIDE | above::FORM | above::DIALOG;
+const FRAME_HINTS: [Hint; 10] = [
+    Hint::Navigation,
+    Hint::Footer,
+    Hint::Sidebar,
+    Hint::Comment,
+    Hint::Related,
+    Hint::Share,
+    Hint::Advert,
+    Hint::Consent,
+    Hint::Signup,
+    Hint::Header,
+];
+
+/// Mends the choice.
+pub(super) fn mend(document: &Document<'_>, analysis: &Analysis, odds: &[f32], kept: &mut [bool]) {
+    let page = Page { document, analysis };
+    if page.is_plain() {
+        page.keep_plain(kept);
+    }
+    page.drop_labels(kept);
+    page.keep_headings(odds, kept);
+    page.keep_code(odds, kept);
+    page.keep_whole(kept);
+    page.drop_hidden(kept);
+    page.keep_title(kept);
+}
+
+struct Page<'a> {
+    document: &'a Document<'a>,
+    analysis: &'a Analysis,
+}
+
+impl Page<'_> {
+    fn list(&self) -> &[Block] {
+        &self.analysis.blocks.list
+    }
+
+    fn flags(&self, block: &Block) -> u32 {
+        self.analysis.layout.above[self.document.parent(block.first) as usize]
+    }
+
+    fn is_hidden(&self, block: &Block) -> bool {
+        self.flags(block) & above::HIDDEN != 0
+    }
+
+    fn distance(&self, block: &Block, hint: Hint) -> u8 {
+        self.analysis.layout.distance[block.container as usize][hint as usize]
+    }
+
+    fn heading_level(&self, block: &Block) -> Option<u8> {
+        self.document.tag(block.container).heading_level()
+    }
+
+    /// Whether nothing on the page stands in a frame around the text: such pages are written by hand, and whole.
+    fn is_plain(&self) -> bool {
+        self.list().iter().all(|block| {
+            self.flags(block) & FRAME == 0
+                && FRAME_HINTS
+                    .iter()
+                    .all(|hint| self.distance(block, *hint) >= FAR)
+        })
+    }
+
+    /// Keeps all of a plain page but the links above its title.
+    fn keep_plain(&self, kept: &mut [bool]) {
+        let title = self.analysis.candidates.title_block.unwrap_or(0);
+        for (at, block) in self.list().iter().enumerate() {
+            let is_link = block.counts.link_chars == block.counts.chars;
+            kept[at] |= !self.is_hidden(block) && !(is_link && at < title);
+        }
+    }
+
+    fn drop_labels(&self, kept: &mut [bool]) {
+        for (kept, block) in kept.iter_mut().zip(self.list()) {
+            let words = block.counts.words;
+            *kept &= !(self.distance(block, Hint::Share) <= 2 && words < SHARE_WORDS_MAX
+                || self.distance(block, Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX);
+        }
+    }
+
+    fn keep_headings(&self, odds: &[f32], kept: &mut [bool]) {
+        for at in (1..kept.len()).rev() {
+            let is_heading = self.heading_level(&self.list()[at - 1]).is_some();
+            kept[at - 1] |= is_heading && kept[at] && odds[at - 1] > HEADING_ODDS_MIN;
+        }
+    }
+
+    fn keep_code(&self, odds: &[f32], kept: &mut [bool]) {
+        for (at, odds) in odds.iter().enumerate() {
+            let is_beside = at > 0 && kept[at - 1] || kept.get(at + 1).copied().unwrap_or(false);
+            let is_code = self.flags(&self.list()[at]) & above::CODE != 0;
+            kept[at] |= is_code && is_beside && *odds > CODE_ODDS_MIN;
+        }
+    }
+
+    /// Keeps a whole list of which at least half is kept, and a whole table of which a third is.
+    fn keep_whole(&self, kept: &mut [bool]) {
+        let mut words = vec![(0u32, 0u32)];
+        let mut sums = (0, 0);
+        for (block, kept) in self.list().iter().zip(kept.iter()) {
+            sums.0 += block.counts.words;
+            sums.1 += if *kept { block.counts.words } else { 0 };
+            words.push(sums);
+        }
+        for node in 1..self.document.len() {
+            let times = match self.document.tag(node) {
+                Tag::Ul | Tag::Ol | Tag::Dl => 2,
+                Tag::Table => 3,
+                _ => continue,
+            };
+            let range = self.analysis.layout.blocks_in(self.document, node);
+            let all = words[range.end].0 - words[range.start].0;
+            let chosen = words[range.end].1 - words[range.start].1;
+            if chosen < all && chosen * times >= all {
+                for at in range {
+                    kept[at] |= !self.is_hidden(&self.list()[at]);
+                }
+            }
+        }
+    }
+
+    fn drop_hidden(&self, kept: &mut [bool]) {
+        let seen: u32 = self
+            .list()
+            .iter()
+            .zip(kept.iter())
+            .filter(|(block, kept)| **kept && !self.is_hidden(block))
+            .map(|(block, _)| block.counts.words)
+            .sum();
+        if seen >= SEEN_WORDS_MIN {
+            for (kept, block) in kept.iter_mut().zip(self.list()) {
+                *kept &= !self.is_hidden(block);
+            }
+        }
+    }
+
+    /// Keeps the page's first heading where the text begins right under it.
+    fn keep_title(&self, kept: &mut [bool]) {
+        let first = kept.iter().position(|kept| *kept);
+        let (Some(title), Some(first)) = (self.analysis.candidates.title_block, first) else {
+            return;
+        };
+        let is_title = self.heading_level(&self.list()[title]) == Some(1);
+        if is_title && title < first && first - title <= TITLE_BLOCKS_MAX {
+            kept[title] = true;
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Code, in the line and in blocks.
+
+use super::Renderer;
+use super::escape;
+use super::lines::Break;
+use crate::dom::{Document, NodeId, Tag};
+
+/// Elements above a block of code whose class may name the language.
+const LEVELS: usize = 6;
+/// Longer names are no languages.
+const LANGUAGE_BYTES_MAX: usize = 24;
+/// Names of the column with the numbers of the lines.
+const GUTTERS: [&str; 5] = ["gutter", "lineno", "line-number", "linenum", "rouge-gutter"];
+
+/// Where a code span stands in both forms.
+pub(super) struct Span {
+    from: usize,
+    end: usize,
+    text_from: usize,
+}
+
+impl Renderer<'_, '_> {
+    /// Writes code that stands in a line; whether it does, and not in lines of its own.
+    pub(super) fn code(&mut self, node: NodeId) -> bool {
+        let document = self.document;
+        let inner = node + 1..document.end(node);
+        if inner.clone().any(|inner| document.tag(inner).is_block()) {
+            return false;
+        }
+        if inner.clone().any(|inner| document.tag(inner) == Tag::Br) && !self.lines.is_cell {
+            self.code_block(node);
+            return true;
+        }
+        let text = self.code_text(node);
+        let code = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.starts_with(char::is_whitespace) {
+            self.lines.want(Break::Space);
+        }
+        if !code.is_empty() {
+            // A link around the whole code goes around its signs.
+            let link = inner
+                .clone()
+                .find(|inner| document.tag(*inner) == Tag::A)
+                .filter(|link| document.text_content(*link) == code);
+            if let Some(link) = link {
+                self.inline.enter(link, Tag::A);
+            }
+            self.code_span(&code);
+            if let Some(link) = link {
+                self.inline.leave(link);
+            }
+        }
+        if text.ends_with(char::is_whitespace) {
+            self.lines.want(Break::Space);
+        }
+        true
+    }
+
+    fn code_span(&mut self, code: &str) {
+        let goes_on = self.lines.pending() == Break::None && self.inline.is_settled();
+        let last = self
+            .code_ended
+            .take()
+            .filter(|last| goes_on && last.end == self.lines.out.markdown.len());
+        // Two spans side by side would be read as one with a longer fence, so they become one.
+        let span = if let Some(last) = last {
+            self.lines.out.markdown.truncate(last.from);
+            last
+        } else {
+            self.begin('`');
+            let markdown = &mut self.lines.out.markdown;
+            if escape::ends_with_sign(markdown, '`') {
+                markdown.push(' ');
+            }
+            Span {
+                from: self.lines.out.markdown.len(),
+                end: 0,
+                text_from: self.lines.out.text.len(),
+            }
+        };
+        let out = &mut self.lines.out;
+        out.text.push_str(code);
+        escape::push_code(&out.text[span.text_from..], &mut out.markdown);
+        self.code_ended = Some(Span {
+            end: out.markdown.len(),
+            ..span
+        });
+    }
+
+    /// The kept text of a piece of code, with its line breaks.
+    fn code_text(&self, node: NodeId) -> String {
+        let document = self.document;
+        let mut code = String::new();
+        let mut inner = node + 1;
+        let mut line_due = false;
+        let mut line_ends: Vec<NodeId> = Vec::new();
+        while inner < document.end(node) {
+            while line_ends.last().is_some_and(|end| *end <= inner) {
+                line_ends.pop();
+                line_due = true;
+            }
+            let tag = document.tag(inner);
+            if matches!(tag, Tag::Button | Tag::Svg | Tag::Style | Tag::Script)
+                || is_gutter(document, inner)
+            {
+                inner = document.end(inner);
+                continue;
+            }
+            if tag == Tag::Br {
+                code.push('\n');
+            } else if tag.is_block() && tag != Tag::Td {
+                line_due = true;
+                line_ends.push(document.end(inner));
+            } else if tag == Tag::Text {
+                let text = document.text(inner);
+                if std::mem::take(&mut line_due)
+                    && !code.is_empty()
+                    && !code.ends_with('\n')
+                    && !text.starts_with('\n')
+                {
+                    code.push('\n');
+                }
+                code.push_str(text);
+            }
+            inner += 1;
+        }
+        if code.contains('\r') {
+            code = code.replace("\r\n", "\n").replace('\r', "\n");
+        }
+        code
+    }
+
+    /// Writes lines of code.
+    pub(super) fn code_block(&mut self, node: NodeId) {
+        if is_numbers(self.document, node) {
+            return;
+        }
+        let text = self.code_text(node);
+        let code = text.strip_prefix('\n').unwrap_or(&text).trim_end();
+        if code.trim().is_empty() {
+            return self.end_block(Break::Blank);
+        }
+        if self.is_one_line() {
+            let line = code.split_whitespace().collect::<Vec<_>>().join(" ");
+            return self.code_span(&line);
+        }
+        self.end_block(Break::Blank);
+        self.lines.flush();
+        let fence = "`".repeat(escape::longest_run(code).max(2) + 1);
+        self.lines.out.markdown.push_str(&fence);
+        let language = language(self.document, node).unwrap_or_default();
+        self.lines.out.markdown.push_str(language);
+        for line in code.split('\n') {
+            if line.is_empty() {
+                self.lines.empty_line();
+            } else {
+                self.lines.next_line(line);
+            }
+        }
+        self.lines.next_line(&fence);
+        self.lines.out.text.push_str(code);
+        self.lines.want(Break::Blank);
+    }
+}
+
+/// Whether an element holds the numbers of lines, by its name.
+fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
+    document
+        .raw_attribute(node, "class")
+        .is_some_and(|class| GUTTERS.iter().any(|name| class.contains(name)))
+        && document
+            .text_content(node)
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace())
+}
+
+/// Whether a block of code is nothing but the numbers of another one's lines.
+fn is_numbers(document: &Document<'_>, node: NodeId) -> bool {
+    std::iter::once(node)
+        .chain(document.ancestors(node).take(2))
+        .any(|above| is_gutter(document, above))
+}
+
+/// The language that names around a block of code say it is in.
+fn language<'d>(document: &Document<'d>, node: NodeId) -> Option<&'d str> {
+    let inner = document
+        .children(node)
+        .find(|child| document.tag(*child) == Tag::Code);
+    let around = document.ancestors(node).take(LEVELS).take_while(|above| {
+        matches!(
+            document.tag(*above),
+            Tag::Div | Tag::Figure | Tag::Td | Tag::Tr | Tag::Tbody | Tag::Table
+        )
+    });
+    let elements = inner.into_iter().chain(std::iter::once(node)).chain(around);
+    elements
+        .filter_map(|element| language_of(document, element))
+        .next()
+}
+
+fn language_of<'d>(document: &Document<'d>, element: NodeId) -> Option<&'d str> {
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && name.len() <= LANGUAGE_BYTES_MAX
+            && !matches!(
+                *name,
+                "none" | "plain" | "plaintext" | "default" | "highlight"
+            )
+            && name.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'#' | b'-' | b'_' | b'.')
+            })
+    };
+    for name in ["data-lang", "data-language"] {
+        if let Some(found) = document.raw_attribute(element, name).filter(is_name) {
+            return Some(found);
+        }
+    }
+    let class = document.raw_attribute(element, "class")?;
+    if class.contains("rust-example-rendered") {
+        return Some("rust");
+    }
+    let mut names = class.split([' ', '\t', '\n', ';', ',']);
+    while let Some(name) = names.next() {
+        let after = [
+            "language-",
+            "lang-",
+            "highlight-source-",
+            "highlight-text-",
+            "brush:",
+        ]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix));
+        let found = match (after, name) {
+            (Some(""), _) | (None, "sourceCode" | "hljs" | "src") => names.next(),
+            (Some(after), _) => Some(after),
+            // As Sphinx has it: `highlight-python notranslate`.
+            (None, _) if class.contains("notranslate") => name.strip_prefix("highlight-"),
+            _ => None,
+        };
+        if let Some(found) = found
+            .map(|name| name.strip_prefix("src-").unwrap_or(name))
+            .filter(is_name)
+        {
+            return Some(found);
+        }
+    }
+    None
+}

@@ -1,0 +1,162 @@
+//! Text written so that Markdown reads it as text.
+
+use url::Url;
+
+/// Characters that show nothing: soft hyphens, marks of where a word may break, and the private ones of icon fonts.
+pub(super) fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}'
+    )
+}
+
+/// Writes a word. `is_line_start` says that it is the first on its line, `in_heading` that it stands in a heading.
+pub(super) fn push_word(word: &str, is_line_start: bool, in_heading: bool, markdown: &mut String) {
+    let is_plain =
+        |byte: u8| !matches!(byte, b'!'..=b'/' | b':'..=b'@' | b'['..=b'`' | b'{'..=b'~');
+    if word.bytes().all(is_plain) {
+        markdown.push_str(word);
+        return;
+    }
+    let word = if is_line_start {
+        line_start(word, markdown)
+    } else {
+        word
+    };
+    if in_heading && word.bytes().all(|byte| byte == b'#') {
+        // Behind a heading's text they would be taken for its end.
+        markdown.push('\\');
+    }
+    let mut before = markdown.chars().next_back().unwrap_or(' ');
+    for (at, character) in word.char_indices() {
+        let after = word[at + character.len_utf8()..].chars().next();
+        let is_mark = match character {
+            '`' | '*' | '[' | ']' => true,
+            '\\' => after.is_none_or(|after| after.is_ascii_punctuation()),
+            '_' => !(before.is_alphanumeric() && after.is_some_and(char::is_alphanumeric)),
+            '<' => after.is_none_or(|after| {
+                after.is_ascii_alphabetic() || matches!(after, '/' | '!' | '?')
+            }),
+            // Two of them strike text through, where the second follows a text.
+            '~' => !before.is_whitespace() || !after.is_some_and(char::is_alphanumeric),
+            '&' => is_reference(&word[at..]),
+            _ => false,
+        };
+        if is_mark {
+            markdown.push('\\');
+        }
+        markdown.push(character);
+        before = character;
+    }
+}
+
+/// Writes what makes a line a heading, a quote, an item or a rule as text; the rest of the word.
+fn line_start<'w>(word: &'w str, markdown: &mut String) -> &'w str {
+    let bytes = word.as_bytes();
+    let only = |byte: u8| bytes.iter().all(|found| *found == byte);
+    let digits = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if (1..10).contains(&digits) && matches!(&bytes[digits..], b"." | b")") {
+        markdown.push_str(&word[..digits]);
+        markdown.push('\\');
+        markdown.push_str(&word[digits..]);
+        return "";
+    }
+    let is_marker = bytes.starts_with(b">")
+        || word == "+"
+        || only(b'-')
+        || only(b'=')
+        || only(b'#') && word.len() <= 6
+        || bytes.starts_with(b"|-")
+        || bytes.starts_with(b":-");
+    if is_marker {
+        markdown.push('\\');
+        markdown.push_str(&word[..1]);
+        return &word[1..];
+    }
+    word
+}
+
+/// The longest name of a reference and its signs; no more is looked at, since a word may be as long as the page.
+const REFERENCE_BYTES_MAX: usize = 36;
+
+/// Whether a text starts with what reads as a character reference.
+fn is_reference(text: &str) -> bool {
+    let bytes = &text.as_bytes()[1..text.len().min(REFERENCE_BYTES_MAX)];
+    let name = bytes.strip_prefix(b"#").unwrap_or(bytes);
+    let length = name
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
+    length > 0 && name.get(length) == Some(&b';')
+}
+
+/// Whether a text ends with a sign that no backslash takes its meaning from.
+pub(super) fn ends_with_sign(text: &str, sign: char) -> bool {
+    text.strip_suffix(sign).is_some_and(|before| {
+        let slashes = before.bytes().rev().take_while(|byte| *byte == b'\\');
+        slashes.count() % 2 == 0
+    })
+}
+
+/// Writes an address, absolute when it can be made so, with what would end the link escaped.
+pub(super) fn push_target(target: &str, base: Option<&Url>, markdown: &mut String) {
+    let target = target.trim();
+    let joined = base.and_then(|base| base.join(target).ok());
+    let target = joined.as_ref().map_or(target, Url::as_str);
+    for (at, character) in target.char_indices() {
+        match character {
+            ' ' => markdown.push_str("%20"),
+            '(' => markdown.push_str("%28"),
+            ')' => markdown.push_str("%29"),
+            '<' => markdown.push_str("%3C"),
+            '>' => markdown.push_str("%3E"),
+            '\\' => markdown.push_str("%5C"),
+            '|' => markdown.push_str("%7C"),
+            '&' if is_reference(&target[at..]) => markdown.push_str("&amp;"),
+            control if control.is_control() => {}
+            other => markdown.push(other),
+        }
+    }
+}
+
+/// Writes a code span; its fence is longer than any run of backticks in it.
+pub(super) fn push_code(code: &str, markdown: &mut String) {
+    let fence = "`".repeat(longest_run(code) + 1);
+    let pad = if code.starts_with('`') || code.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    for part in [&fence, pad, code, pad, &fence] {
+        markdown.push_str(part);
+    }
+}
+
+/// The longest run of backticks in a text.
+pub(super) fn longest_run(code: &str) -> usize {
+    let runs = code.as_bytes().chunk_by(|one, other| one == other);
+    runs.filter(|run| run[0] == b'`')
+        .map(<[u8]>::len)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Plain text as Markdown paragraphs.
+pub(crate) fn escaped_paragraphs(text: &str) -> String {
+    let mut markdown = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if !markdown.is_empty() {
+            markdown.push_str("\n\n");
+        }
+        for (at, word) in line.split_whitespace().enumerate() {
+            if at > 0 {
+                markdown.push(' ');
+            }
+            push_word(word, at == 0, false, &mut markdown);
+        }
+    }
+    markdown
+}

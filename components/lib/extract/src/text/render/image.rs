@@ -1,0 +1,178 @@
+//! Images: which of them belong to the kept text, and how they are written.
+
+use super::Renderer;
+use super::escape;
+use super::lines::Break;
+use crate::dom::{Document, NodeId, Tag};
+
+/// Attributes that lazy pages keep the address in, before the one that may hold a placeholder.
+const SOURCES: [&str; 6] = [
+    "data-src",
+    "data-original",
+    "data-lazy-src",
+    "data-full-src",
+    "data-hi-res-src",
+    "src",
+];
+/// Addresses longer than this are data, not addresses.
+const SOURCE_BYTES_MAX: usize = 2_000;
+/// An image this small on one side is a spacer, a counter or a sign.
+const SIDE_MIN: u32 = 8;
+/// Elements around an image that hold nothing else.
+const WRAPPERS_MAX: usize = 12;
+/// Words beside an image that make a caption and not a text of its own.
+const CAPTION_WORDS_MAX: u32 = 40;
+
+/// Marks the images that stand among kept text, each with the elements around it that hold nothing else. `words` has, for
+/// each node, the words before it: all of them and the kept ones.
+pub(crate) fn mark(document: &Document<'_>, words: &[(u32, u32)], kept: &mut [bool]) {
+    let is_text = |(node, kept): (usize, &bool)| *kept && document.tag(node as NodeId) == Tag::Text;
+    let Some(first) = kept.iter().enumerate().position(is_text) else {
+        return;
+    };
+    let last = kept.iter().rposition(|kept| *kept).unwrap_or(first);
+    for node in first as NodeId..last as NodeId {
+        if document.tag(node) == Tag::Img
+            && !kept[node as usize]
+            && is_among(document, words, kept, node)
+        {
+            let mut at = node;
+            while !kept[at as usize] {
+                kept[at as usize] = true;
+                at = document.parent(at);
+            }
+        }
+    }
+}
+
+/// Whether an image stands among kept text: what holds it and no kept text has a caption at most, and around that more is
+/// kept than not.
+fn is_among(document: &Document<'_>, words: &[(u32, u32)], kept: &[bool], image: NodeId) -> bool {
+    let in_subtree = |node: NodeId| {
+        let (from, to) = (words[node as usize], words[document.end(node) as usize]);
+        (to.0 - from.0, to.1 - from.1)
+    };
+    let mut inner = image;
+    for _ in 0..WRAPPERS_MAX {
+        let is_apart = matches!(
+            document.tag(inner),
+            Tag::Nav
+                | Tag::Aside
+                | Tag::Footer
+                | Tag::Header
+                | Tag::Noscript
+                | Tag::Button
+                | Tag::Form
+        );
+        if is_apart || in_subtree(inner).0 > CAPTION_WORDS_MAX {
+            return false;
+        }
+        let parent = document.parent(inner);
+        if kept[parent as usize] {
+            let (all, chosen) = in_subtree(parent);
+            return chosen * 2 > all;
+        }
+        inner = parent;
+    }
+    false
+}
+
+impl Renderer<'_, '_> {
+    /// Images stand in the Markdown only.
+    pub(super) fn image(&mut self, node: NodeId) {
+        let document = self.document;
+        let parent = document.parent(node) as usize;
+        if !self.selection.kept[parent] || self.heading.as_ref().is_some_and(|open| !open.is_begun)
+        {
+            return;
+        }
+        let alt = document.attribute(node, "alt");
+        let is_decoration = alt.as_ref().is_some_and(|alt| alt.trim().is_empty())
+            && !document
+                .ancestors(node)
+                .take(4)
+                .any(|above| document.tag(above) == Tag::Figure);
+        let Some(source) = self
+            .source(node)
+            .filter(|_| !is_decoration && !is_tiny(document, node))
+        else {
+            return;
+        };
+        let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
+        self.inline
+            .settle(follows.then_some('!'), &mut self.lines.out.markdown);
+        self.lines.flush_markdown();
+        self.inline.open_all('!', &mut self.lines.out.markdown);
+        let markdown = &mut self.lines.out.markdown;
+        markdown.push_str("![");
+        for (at, word) in alt.unwrap_or_default().split_whitespace().enumerate() {
+            if at > 0 {
+                markdown.push(' ');
+            }
+            escape::push_word(word, false, false, markdown);
+        }
+        markdown.push_str("](");
+        escape::push_target(&source, self.selection.base, markdown);
+        markdown.push(')');
+    }
+
+    /// The address of an image: the one that a lazy page keeps for later before the one that may be a placeholder.
+    fn source(&self, node: NodeId) -> Option<String> {
+        let document = self.document;
+        let is_address = |source: &str| {
+            let source = source.trim();
+            !source.is_empty()
+                && source.len() <= SOURCE_BYTES_MAX
+                && !["data:", "blob:", "about:", "javascript:"]
+                    .iter()
+                    .any(|scheme| source.starts_with(scheme))
+                && !source.contains(['{', '\n'])
+        };
+        let named = SOURCES.iter().find_map(|name| {
+            let source = document.attribute(node, name)?;
+            is_address(&source).then(|| source.into_owned())
+        });
+        let of_set = |element: NodeId| {
+            ["srcset", "data-srcset", "data-lazy-srcset"]
+                .iter()
+                .find_map(|name| {
+                    let set = document.attribute(element, name)?;
+                    let largest = largest(&set)?.to_owned();
+                    is_address(&largest).then_some(largest)
+                })
+        };
+        named.or_else(|| of_set(node)).or_else(|| {
+            let parent = document.parent(node);
+            (document.tag(parent) == Tag::Picture)
+                .then(|| document.children(parent).find_map(of_set))?
+        })
+    }
+}
+
+/// The address in a source set with the greatest width or density.
+fn largest(set: &str) -> Option<&str> {
+    let mut best = (f32::MIN, None);
+    let mut rest = set.trim();
+    while !rest.is_empty() {
+        // An address ends at white space, and may itself contain commas.
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (address, after) = rest.split_at(end);
+        let (size, next) = after.split_once(',').unwrap_or((after, ""));
+        let size = size.trim();
+        let number = size.get(..size.len().saturating_sub(1)).unwrap_or_default();
+        let width = number.parse::<f32>().unwrap_or(1.0);
+        if width > best.0 {
+            best = (width, Some(address.trim_end_matches(',')));
+        }
+        rest = next.trim_start();
+    }
+    best.1
+}
+
+fn is_tiny(document: &Document<'_>, node: NodeId) -> bool {
+    ["width", "height"].iter().any(|name| {
+        let side = document.raw_attribute(node, name);
+        side.and_then(|side| side.trim().trim_end_matches("px").parse::<u32>().ok())
+            .is_some_and(|side| side < SIDE_MIN)
+    })
+}

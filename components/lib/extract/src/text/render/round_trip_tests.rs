@@ -1,0 +1,212 @@
+//! What a CommonMark parser reads in the Markdown is what stands in the text.
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use crate::text::{TextOptions, extract_text};
+
+/// The text that a reader of the Markdown sees, with the signs that the plain form gives items and cells.
+fn read(markdown: &str) -> String {
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let mut text = String::new();
+    let mut lists: Vec<Option<u64>> = Vec::new();
+    let mut images = 0;
+    let mut cells = 0;
+    for event in Parser::new_ext(markdown, options) {
+        match event {
+            Event::Start(Tag::Image { .. }) => images += 1,
+            Event::End(TagEnd::Image) => images -= 1,
+            _ if images > 0 => {}
+            Event::Text(part) | Event::Code(part) => text.push_str(&part),
+            Event::Html(part) | Event::InlineHtml(part) if part.trim() == "<br>" => text.push(' '),
+            Event::Html(part) | Event::InlineHtml(part) => text.push_str(&format!("HTML[{part}]")),
+            Event::Start(Tag::List(start)) => lists.push(start),
+            Event::End(TagEnd::List(_)) => {
+                lists.pop();
+            }
+            Event::Start(Tag::Item) => match lists.last_mut() {
+                Some(Some(number)) => {
+                    text.push_str(&format!("\n{number}. "));
+                    *number += 1;
+                }
+                _ => text.push_str("\n- "),
+            },
+            Event::TaskListMarker(is_checked) => {
+                text.push_str(if is_checked { "[x] " } else { "[ ] " })
+            }
+            Event::Start(Tag::TableRow | Tag::TableHead) => cells = 0,
+            Event::Start(Tag::TableCell) => {
+                if cells > 0 {
+                    text.push_str(" | ");
+                }
+                cells += 1;
+            }
+            Event::SoftBreak | Event::HardBreak => text.push(' '),
+            Event::Start(
+                Tag::Paragraph | Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::BlockQuote(_),
+            )
+            | Event::End(
+                TagEnd::Paragraph
+                | TagEnd::Heading(_)
+                | TagEnd::CodeBlock
+                | TagEnd::TableRow
+                | TagEnd::TableHead
+                | TagEnd::Item,
+            ) => {
+                text.push('\n');
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Words, without the cells that are empty and the other signs of items that keep two lists apart.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace()
+        .filter(|word| *word != "|")
+        .map(|word| match word.strip_suffix(')') {
+            Some(number)
+                if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                format!("{number}.")
+            }
+            _ if word == "*" => "-".to_owned(),
+            _ => word.to_owned(),
+        })
+        .collect()
+}
+
+fn agrees(html: &str) -> Result<(), TestCaseError> {
+    let options = TextOptions {
+        selector: Some("body"),
+        url: Some("https://example.org/a/b"),
+        ..TextOptions::default()
+    };
+    let result =
+        extract_text(html, &options).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    prop_assert_eq!(
+        words(&read(&result.markdown)),
+        words(&result.text),
+        "\nhtml: {}\nmarkdown: {}\n",
+        html,
+        result.markdown
+    );
+    Ok(())
+}
+
+const TEXTS: [&str; 42] = [
+    "a",
+    "b ",
+    " c",
+    "word",
+    " two words ",
+    "*",
+    "**",
+    "_",
+    "__x__",
+    "a_b",
+    "`",
+    "``",
+    "#",
+    "## ",
+    "1.",
+    "2) ",
+    "-",
+    "+ ",
+    "> ",
+    "[x]",
+    "](y)",
+    "![i]",
+    "&lt;b&gt;",
+    "&amp;amp;",
+    "&amp;copy;",
+    "\\",
+    "\\*",
+    "~",
+    "~~",
+    "!",
+    "|",
+    "---",
+    "===",
+    ".",
+    ",",
+    ":",
+    "é",
+    "。",
+    "中文",
+    "\n",
+    "&nbsp;",
+    "()",
+];
+const TAGS: [(&str, &str); 24] = [
+    ("<p>", "</p>"),
+    ("<div>", "</div>"),
+    ("<b>", "</b>"),
+    ("<i>", "</i>"),
+    ("<a href=/x(y)>", "</a>"),
+    ("<code>", "</code>"),
+    ("<h2>", "</h2>"),
+    ("<ul><li>", "</ul>"),
+    ("<ol><li>", "</ol>"),
+    ("<ol start=7><li>", "</ol>"),
+    ("<li>", "</li>"),
+    ("<blockquote>", "</blockquote>"),
+    ("<pre>", "</pre>"),
+    ("<del>", "</del>"),
+    ("<table><tr><td>a<td>", "<tr><td>c<td>d</table>"),
+    ("<dl><dt>t<dd>", "</dl>"),
+    ("<span>", "</span>"),
+    ("<sup>", "</sup>"),
+    ("<img src=i alt='x y'>", ""),
+    ("<br>", ""),
+    ("<hr>", ""),
+    ("<section>", "</section>"),
+    ("<kbd>", "</kbd>"),
+    ("<em>", "</em>"),
+];
+
+/// A page of elements in each other, with texts that Markdown would read as signs.
+fn soup() -> impl Strategy<Value = String> {
+    let leaf = (0..TEXTS.len()).prop_map(|at| TEXTS[at].to_owned());
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        (0..TAGS.len(), proptest::collection::vec(inner, 1..6)).prop_map(|(tag, parts)| {
+            let (open, close) = TAGS[tag];
+            format!("{open}{}{close}", parts.concat())
+        })
+    })
+}
+
+proptest! {
+    // The same pages each time: what a new page shows is for the one who looks for it, not for who changes something else.
+    #![proptest_config(ProptestConfig { cases: 1_000, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_markdown_reads_as_the_text(parts in proptest::collection::vec(soup(), 1..6)) {
+        agrees(&format!("<body>{}", parts.concat()))?;
+    }
+}
+
+#[test]
+fn hard_cases_agree() {
+    for html in [
+        "<b>Note:</b>text",
+        "a<b>\"x\"</b>",
+        "<b>a</b><b>b</b><i>c</i>",
+        "<code>a</code><code>b`</code>",
+        "<pre>```\ncode\n```</pre>",
+        "<ul><li><pre>a\n\nb</pre><p>c</ul>",
+        "<blockquote>a</blockquote><blockquote>b</blockquote>",
+        "<ul><li>a</ul><ul><li>b</ul><ol><li>c</ol><ol><li>d</ol>",
+        "<ul><li>a<ol start=3><li>b</ol>c</ul>",
+        "<ul><li><ul><li>a</ul></ul>",
+        "<h2>a<br>b <div>c</div></h2>d",
+        "<p>1. a<br>2. b<br>- c<br># d<br>=== <br>---",
+        "!<a href=x>y</a>",
+        "<del>\\!</del><a href=x>y</a>",
+    ] {
+        agrees(&format!("<body>{html}")).unwrap();
+    }
+}
