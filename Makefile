@@ -82,9 +82,11 @@ bench-record: bench-build ## records these ratios anew (on a machine that does n
 profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1-fast, job-1-best, job-2 or job-3)
 	target/release/trawl-bench profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
-quality: setup ## scores of the extraction over PAGES=dir
+quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM
 	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
-	cargo run --locked --release -p trawl-quality -- "$(PAGES)" $(RUN_ARGS)
+	cargo build --locked --release -p trawl -p trawl-quality
+	cargo build --locked --release --target $(WASM_TARGET) -p trawl-quality
+	target/release/quality "$(PAGES)" --wasm target/$(WASM_TARGET)/release/quality.wasm $(RUN_ARGS)
 
 experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)
 	cargo run --locked --release -p trawl-e2e --bin experiments -- $(RUN_ARGS)

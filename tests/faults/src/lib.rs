@@ -9,8 +9,5 @@
 )]
 
 pub mod audit;
-pub mod disk;
 pub mod harness;
 pub mod power;
-pub mod shim;
-pub mod stage;

@@ -1,13 +1,20 @@
-//! `quality PAGES_DIR [--mode fast|best] [--json FILE] [--check FILE]`: how well and how fast the text engine does on pages
-//! whose text is known. `PAGES_DIR` holds `truth.jsonl` and `html/ID.html.gz`.
+//! `quality PAGES_DIR [--mode fast|best] [--json FILE] [--check FILE] [--details] [--wasm FILE] [--hostile]`: how well and how
+//! fast the text engine does on pages whose text is known. `PAGES_DIR` holds `truth.jsonl` and `html/ID.html.gz`.
+//! `--wasm` names this program built for WASM, to measure the speed there, too; `--hostile` adds the time that pages made to
+//! hurt take.
 //!
-//! `quality PAGES_DIR --blocks FILE` writes what the block model is trained on instead (see `train/README.md`).
+//! `quality PAGES_DIR --blocks FILE` writes what the block model is trained on instead (see `train/README.md`), and
+//! `quality PAGES_DIR --speed` prints the speed alone, as JSON.
 
 mod blocks;
 mod corpus;
+mod hostile;
 mod report;
 mod score;
+mod speed;
 mod unseen;
+#[cfg(not(target_family = "wasm"))]
+mod wasm;
 
 use std::path::PathBuf;
 
@@ -20,7 +27,10 @@ struct Arguments {
     json: Option<PathBuf>,
     check: Option<PathBuf>,
     blocks: Option<PathBuf>,
+    wasm: Option<PathBuf>,
     details: bool,
+    with_hostile: bool,
+    only_speed: bool,
 }
 
 fn arguments() -> Result<Arguments> {
@@ -31,7 +41,10 @@ fn arguments() -> Result<Arguments> {
         json: None,
         check: None,
         blocks: None,
+        wasm: None,
         details: false,
+        with_hostile: false,
+        only_speed: false,
     };
     while let Some(argument) = arguments.next() {
         let mut value = || {
@@ -50,14 +63,17 @@ fn arguments() -> Result<Arguments> {
             "--json" => parsed.json = Some(value()?.into()),
             "--check" => parsed.check = Some(value()?.into()),
             "--blocks" => parsed.blocks = Some(value()?.into()),
+            "--wasm" => parsed.wasm = Some(value()?.into()),
             "--details" => parsed.details = true,
+            "--hostile" => parsed.with_hostile = true,
+            "--speed" => parsed.only_speed = true,
             _ if argument.starts_with('-') => bail!("unknown option {argument}"),
             _ => parsed.pages = argument.into(),
         }
     }
     if parsed.pages.as_os_str().is_empty() {
         bail!(
-            "usage: quality PAGES_DIR [--mode fast|best] [--json FILE] [--check FILE] [--details] [--blocks FILE]"
+            "usage: quality PAGES_DIR [--mode fast|best] [--json FILE] [--check FILE] [--details] [--wasm FILE] [--hostile] [--blocks FILE] [--speed]"
         );
     }
     Ok(parsed)
@@ -69,6 +85,12 @@ fn main() -> Result<()> {
     if let Some(file) = &arguments.blocks {
         return blocks::write(&pages, file);
     }
+    let native = speed::measure(&pages, &arguments.modes, arguments.with_hostile);
+    if arguments.only_speed {
+        println!("{}", serde_json::to_string(&native)?);
+        return Ok(());
+    }
+    let in_wasm = in_wasm(&arguments)?;
     let unseen = unseen::Unseen::load()?;
     let figures: Vec<score::Figures> = arguments
         .modes
@@ -76,6 +98,7 @@ fn main() -> Result<()> {
         .map(|(mode, name)| score::run(&pages, &unseen, *mode, name, arguments.details))
         .collect();
     report::print(&figures, pages.len());
+    report::print_speed(&native, in_wasm.as_ref());
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")
             .with_context(|| file.display().to_string())?;
@@ -84,4 +107,20 @@ fn main() -> Result<()> {
         report::check(&figures, file)?;
     }
     Ok(())
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn in_wasm(arguments: &Arguments) -> Result<Option<speed::Speed>> {
+    let program = arguments.wasm.as_deref();
+    program
+        .map(|program| wasm::measure(program, &arguments.pages, arguments.with_hostile))
+        .transpose()
+}
+
+#[cfg(target_family = "wasm")]
+fn in_wasm(arguments: &Arguments) -> Result<Option<speed::Speed>> {
+    match &arguments.wasm {
+        Some(_) => bail!("--wasm is for the native program"),
+        None => Ok(None),
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::score::Figures;
+use crate::speed::Speed;
 
 /// How much a figure may fall before the check fails.
 const FALL_MAX: f64 = 0.005;
@@ -65,7 +66,7 @@ pub(crate) fn print(figures: &[Figures], pages: usize) {
     for kind in TYPES {
         print!("{:>9}", &kind[..kind.len().min(8)]);
     }
-    println!("{:>10}", "pages/s");
+    println!("{:>14}", "pages/s native");
     for row in figures {
         print!("{:<38}{:>7.3}", format!("trawl {}", row.mode), row.f1);
         for kind in TYPES {
@@ -74,14 +75,14 @@ pub(crate) fn print(figures: &[Figures], pages: usize) {
                 row.f1_by_type.get(kind).copied().unwrap_or_default()
             );
         }
-        println!("{:>10.0}", row.pages_per_second);
+        println!("{:>14}", "see below");
     }
     for (name, f1, by_type, speed) in PUBLISHED {
         print!("{:<38}{f1:>7.3}", format!("{name} (published)"));
         for value in by_type {
             print!("{value:>9.3}");
         }
-        println!("{speed:>10}");
+        println!("{speed:>14}");
     }
     for row in figures {
         println!(
@@ -94,6 +95,47 @@ pub(crate) fn print(figures: &[Figures], pages: usize) {
             row.dates_false,
             row.undated
         );
+    }
+}
+
+/// Prints pages a second on one thread, natively and in WASM, with the ratio, and the same for the hostile pages.
+pub(crate) fn print_speed(native: &Speed, in_wasm: Option<&Speed>) {
+    let of = |figures: &[(String, f64)], name: &str| {
+        figures
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, figure)| *figure)
+    };
+    let wasm_of = |name: &str, list: fn(&Speed) -> &[(String, f64)]| {
+        in_wasm.and_then(|speed| of(list(speed), name))
+    };
+    println!(
+        "{:<38}{:>10}{:>10}{:>8}",
+        "pages/s on one core", "native", "WASM", "ratio"
+    );
+    for (name, figure) in &native.pages_per_second {
+        print!("{:<38}{figure:>10.0}", format!("trawl {name}"));
+        match wasm_of(name, |speed| &speed.pages_per_second) {
+            Some(wasm) => println!("{wasm:>10.0}{:>8.2}", wasm / figure),
+            None => println!("{:>10}{:>8}", "-", "-"),
+        }
+    }
+    let first = |speed: &Speed| {
+        format!(
+            "first page {:.1} ms, again {:.1} ms",
+            speed.first_ms, speed.again_ms
+        )
+    };
+    println!("a fresh process: {}", first(native));
+    if let Some(speed) = in_wasm {
+        println!("a fresh instance: {}", first(speed));
+    }
+    for (name, figure) in &native.hostile_ms {
+        print!("{:<38}{figure:>7.1} ms", format!("hostile: {name}"));
+        match wasm_of(name, |speed| &speed.hostile_ms) {
+            Some(wasm) => println!("{wasm:>7.1} ms{:>8.2}", wasm / figure),
+            None => println!(),
+        }
     }
 }
 

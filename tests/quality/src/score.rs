@@ -1,10 +1,9 @@
 //! The measure: F1 over the multiset of words, and whether title, author and date are right.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use trawl_extract::text::{Mode, Sourced, TextOptions, TextResult, extract_text};
+use trawl_extract::text::{Mode, Sourced, TextOptions, TextResult};
 
 use crate::corpus::{Page, Truth};
 use crate::unseen::Unseen;
@@ -23,12 +22,9 @@ pub(crate) struct Figures {
     pub(crate) dates: usize,
     pub(crate) dates_false: usize,
     pub(crate) undated: usize,
-    /// On one thread; depends on the machine and is never checked.
-    #[serde(default)]
-    pub(crate) pages_per_second: f64,
 }
 
-/// Extracts every page and scores it; then once more on one thread for the speed of the engine as it is shipped.
+/// Extracts every page and scores it.
 pub(crate) fn run(
     pages: &[Page],
     unseen: &Unseen,
@@ -40,11 +36,6 @@ pub(crate) fn run(
         .iter()
         .map(|page| unseen.extract(page, &options(page, mode)))
         .collect();
-    let started = Instant::now();
-    for page in pages {
-        std::hint::black_box(extract_text(&page.html, &options(page, mode)).ok());
-    }
-    let pages_per_second = pages.len() as f64 / started.elapsed().as_secs_f64();
     let scores: Vec<[f64; 3]> = pages
         .iter()
         .zip(&results)
@@ -77,7 +68,6 @@ pub(crate) fn run(
         dates: metadata.dates,
         dates_false: metadata.dates_false,
         undated: pages.len() - metadata.dates,
-        pages_per_second,
     }
 }
 
