@@ -7,7 +7,7 @@
 use trawl_conformance::Memory;
 use trawl_store::Store;
 
-const STATEMENTS: [(&str, &str); 14] = [
+const STATEMENTS: [(&str, &str); 16] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -15,6 +15,14 @@ const STATEMENTS: [(&str, &str); 14] = [
     (
         "claim_alone",
         include_str!("../../../components/lib/store/sql/claim_alone.sql"),
+    ),
+    (
+        "claim_spare",
+        include_str!("../../../components/lib/store/sql/claim_spare.sql"),
+    ),
+    (
+        "claim_callbacks_spare",
+        include_str!("../../../components/lib/store/sql/claim_callbacks_spare.sql"),
     ),
     (
         "wake_delayed",

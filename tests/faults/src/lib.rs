@@ -9,5 +9,8 @@
 )]
 
 pub mod audit;
+pub mod disk;
 pub mod harness;
 pub mod power;
+pub mod shim;
+pub mod stage;

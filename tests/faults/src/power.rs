@@ -3,12 +3,12 @@
 //! is what a disk may do whose cache lost its power. The idea is that of SQLite's `test6.c`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 
 use anyhow::{Context as _, ensure};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
+
+use crate::shim;
 
 /// A write that was not fsynced: where, how long the file was before, and what stood there.
 struct Undo {
@@ -23,13 +23,7 @@ struct Undo {
 /// # Errors
 /// When the shim cannot be compiled.
 pub fn environment(state: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    let shim = match SHIM.get() {
-        Some(shim) => shim.clone(),
-        None => SHIM
-            .get_or_init(|| compile().expect("the C compiler builds the shim"))
-            .clone(),
-    };
+    let shim = shim::compile("powerloss")?;
     std::fs::create_dir_all(state)?;
     Ok(vec![
         ("LD_PRELOAD".to_owned(), shim.display().to_string()),
@@ -38,22 +32,6 @@ pub fn environment(state: &Path) -> anyhow::Result<Vec<(String, String)>> {
             state.join("undo.log").display().to_string(),
         ),
     ])
-}
-
-fn compile() -> anyhow::Result<PathBuf> {
-    let root = trawl_kit::workspace_root();
-    let (source, target) = (
-        root.join("tests/faults/shim/powerloss.c"),
-        root.join(format!("target/powerloss-{}.so", std::process::id())),
-    );
-    let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
-        .arg(&target)
-        .arg(&source)
-        .args(["-ldl", "-lpthread"])
-        .status()?;
-    ensure!(status.success(), "cc does not compile {}", source.display());
-    Ok(target)
 }
 
 /// Undoes a random part of the unsynced writes of the host that was just killed; gives back how many.

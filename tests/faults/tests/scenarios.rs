@@ -9,14 +9,14 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use trawl_faults::audit;
 use trawl_faults::harness::{Plan, Report, run};
+use trawl_faults::stage::Stage;
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
-use trawl_kit::host::{Host, HostOptions};
-use trawl_kit::origin::Origin;
-use trawl_kit::receiver::{Receiver, Reply};
+use trawl_kit::host::HostOptions;
+use trawl_kit::receiver::Reply;
 use trawl_kit::redis::RedisServer;
 
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -400,38 +400,4 @@ async fn a_dead_endpoint_is_tried_again_and_holds_up_nobody() {
     )
     .await;
     assert_eq!(stage.node.message(id).await["callback_status"], "pending");
-}
-
-/// A host, a node, pages on many addresses, and a receiver.
-struct Stage {
-    host: Host,
-    node: Node,
-    origin: Origin,
-    receiver: Receiver,
-}
-
-impl Stage {
-    async fn set(options: HostOptions) -> Self {
-        let host = Host::start_with(options).await;
-        let node = Node::log_in(host.base(), "faults@example.org").await;
-        let (origin, receiver) = (
-            Origin::start_on(([0, 0, 0, 0], 0).into()).await,
-            Receiver::start().await,
-        );
-        receiver.add_secret(&node.webhook_secret().await);
-        Self {
-            host,
-            node,
-            origin,
-            receiver,
-        }
-    }
-
-    fn body(&self, path: &str, label: &str) -> Value {
-        json!({"user_Id": label, "request_url": self.origin.url(path), "type": 1, "callback_url": self.receiver.url("/hook")})
-    }
-
-    async fn submit(&self, path: &str, label: &str) -> i64 {
-        self.node.submit(&self.body(path, label)).await
-    }
 }

@@ -59,6 +59,21 @@ impl RedisServer {
         command_at(&self.url(), words).await
     }
 
+    /// Sends one command whose answer is a number.
+    pub async fn number(&self, words: &[&[u8]]) -> anyhow::Result<i64> {
+        let answer = self.command(words).await?;
+        let text = String::from_utf8_lossy(&answer);
+        text.strip_prefix(':')
+            .and_then(|number| number.trim_end().parse().ok())
+            .with_context(|| format!("not a number: {text}"))
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     async fn wait_until_up(&self) {
         eventually(
             "redis-server answers PING",

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use futures::future::join_all;
 use trawl_core::limits::sweep::{
     CHORES_EVERY_MS, PURGE_EVERY_MS, PURGE_ROWS_MAX, RESCUE_EVERY_MS, RESCUE_SPREAD_PERCENT,
     TICK_LATE_MS,
@@ -45,9 +46,14 @@ pub async fn dispatch<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
         CHORES_DONE_MS.set(Some(now_ms));
         dispatched = do_chores(ports).await?;
     }
-    for kind in Store::new(ports.sql()).waiting().await? {
-        ports.bell().ring(channel_of(kind)).await;
-    }
+    // Together, since a ring may be put off for a moment.
+    let waiting = Store::new(ports.sql()).waiting().await?;
+    join_all(
+        waiting
+            .into_iter()
+            .map(|kind| ports.bell().ring(channel_of(kind))),
+    )
+    .await;
     Ok(dispatched)
 }
 

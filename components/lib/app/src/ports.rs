@@ -112,16 +112,27 @@ pub trait Random {
 
 /// The doorbell: a hint that work waits. It carries no data, may be lost, and is never waited for long.
 pub trait Bell {
-    /// Rings `channel` (see [`crate::channels`]), coalesced to one ring per 50 ms per instance. Errors are swallowed: the clock covers them.
+    /// Rings `channel` (see [`crate::channels`]), coalesced to one ring per 50 ms per instance: one that
+    /// comes sooner waits, and serves all that come meanwhile. Errors are swallowed: the clock covers them.
     async fn ring(&self, channel: &'static str);
+}
+
+/// Entries of a list of producers that were taken together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Names the batch for ever: whoever records it again, because the one before died, records it under the same keys.
+    pub name: String,
+    /// The entries, in their order.
+    pub entries: Vec<Bytes>,
 }
 
 /// The lists of durable Redis producers (`data_queue`). Only ingest has one.
 pub trait ProducerList {
-    /// Moves up to `max` entries from the list into this worker's own in-progress list and returns them; nothing is lost when we die now.
-    async fn take(&self, max: usize) -> anyhow::Result<Vec<Bytes>>;
-    /// Forgets the entries last taken, after they were recorded.
-    async fn acknowledge(&self) -> anyhow::Result<()>;
+    /// Moves up to `max` entries from the list into an in-progress list and returns them; nothing is lost when we die now.
+    /// A batch that somebody took and left for dead comes first.
+    async fn take(&self, max: usize) -> anyhow::Result<Batch>;
+    /// Forgets a batch that was recorded. The entries in `back` could not be, and go to the end of the list in the same step.
+    async fn acknowledge(&self, batch: &Batch, back: &[Bytes]) -> anyhow::Result<()>;
 }
 
 /// Application variables of the manifest.

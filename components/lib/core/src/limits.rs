@@ -202,10 +202,16 @@ pub mod scrape {
     pub const LEASE_S_MIN: u32 = 3;
     /// One attempt: robots.txt, all redirects and the body.
     pub const ATTEMPT_MS_MAX: u64 = 45_000;
-    /// An invocation claims nothing new after this; the next ring or tick starts another one. Well inside the grace period of a stop.
+    /// After this an invocation ends as soon as nothing is in flight: what it holds in memory ends with it.
     pub const INVOCATION_MS_MAX: u64 = 20_000;
-    /// Part of that which jobs that run alone may take, so that they never keep the others out.
-    pub const ALONE_MS_MAX: u64 = INVOCATION_MS_MAX / 2;
+    /// An invocation that never has nothing in flight claims nothing new after this, less up to a quarter; the next ring or tick
+    /// starts another one. Long beside an attempt, so that the time in which it only waits for slow pages is a small part.
+    pub const CLAIMING_MS_MAX: u64 = 150_000;
+    /// No job that runs alone is begun after this, so that they never keep the others out for long.
+    pub const ALONE_MS_MAX: u64 = 10_000;
+    /// Slots beside `IN_FLIGHT_MAX` for accounts with hardly anything in flight, while one with many slow pages has all of those:
+    /// a fifth of all.
+    pub const SPARE_MAX: usize = IN_FLIGHT_MAX / 4;
     /// With nothing to claim, an invocation waits this long for more before it returns: longer than rings are coalesced
     /// (50 ms) and than the usual pause between two pages of a host (`queue::HOST_GAP_MS`).
     pub const LINGER_MS: u64 = 150;
@@ -261,7 +267,10 @@ pub mod callback {
     /// Callbacks that one invocation has in flight.
     pub const IN_FLIGHT_MAX: usize = 64;
     /// Callbacks asked for in one claim.
-    pub const CLAIMED_MAX: u32 = 32;
+    pub const CLAIMED_MAX: usize = IN_FLIGHT_MAX / 2;
+    /// Slots beside `IN_FLIGHT_MAX` for accounts with hardly anything in flight, while one with many dead endpoints has all of
+    /// those: a fifth of all.
+    pub const SPARE_MAX: usize = IN_FLIGHT_MAX / 4;
     /// One attempt, from dialling to the end of the answer.
     pub const ATTEMPT_MS_MAX: u64 = 15_000;
     /// Bytes of an answer that are read; the rest is of no interest.
@@ -351,6 +360,11 @@ pub mod queue {
     pub const CLAIM_MAX: u32 = 256;
     /// A job's leases are never extended past this: the longest attempt, several times over.
     pub const JOB_MS_MAX: i64 = 300_000;
+    /// An account with fewer jobs of a kind in flight than this may use the spare slots.
+    pub const SPARE_LEASED_MAX: u32 = 4;
+    /// Rows in the order of the queue among which such accounts are looked for. Theirs are first, by the order; the rest are those
+    /// of accounts that have many in flight, of which each has one or two so far in front.
+    pub const SPARE_LOOKS: u32 = 256;
     /// Workers that may die with a message before it is given up as poison (BullMQ 1, Sidekiq 3, RabbitMQ 20).
     pub const CRASHES_MAX: u32 = 3;
     /// Attempts of one job; with the base and cap below the last comes about a minute after the first.
@@ -478,7 +492,10 @@ pub mod host {
     pub const REPEATED_LINE_MS: u64 = 60_000;
 
     const _: () = assert!(
-        super::scrape::INVOCATION_MS_MAX < INVOCATION_MS_MAX,
+        super::scrape::ALONE_MS_MAX
+            + super::scrape::CLAIMING_MS_MAX
+            + 2 * super::scrape::ATTEMPT_MS_MAX
+            < INVOCATION_MS_MAX,
         "a worker ends by itself before it is ended"
     );
 }
@@ -560,7 +577,10 @@ pub mod producers {
     pub const BATCH_MAX: usize = 100;
     /// One invocation drains the list for so long: well inside the time after which a list in progress counts as orphaned.
     pub const DRAIN_MS_MAX: u64 = 20_000;
-    /// How long a batch waits for a full queue before it is put aside as dead, with its reason.
+    /// Batches in a row that a full queue gave back whole; then the list waits for the clock, so that an account that is at its
+    /// limit does not keep an instance busy, nor keep others' requests behind its own for long.
+    pub const BATCHES_IN_VAIN_MAX: u32 = 10;
+    /// How long a request that came as a message waits for a full queue before it is put aside as dead, with its reason.
     pub const FULL_WAIT_MS_MAX: u64 = 20_000;
     /// Pause between two tries at a full queue.
     pub const FULL_PAUSE_MS: u64 = 500;

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use trawl_app::ports::{Bell, Variables};
 use crate::time::{monotonic_ms, within};
 use crate::variables::SpinVariables;
 
-/// One ring per channel in this time; workers linger longer than that, so a ring left out loses nothing.
+/// One ring per channel in this time. A ring that comes sooner is not left out but put off: whoever looked for the one before may
+/// have looked already, and nobody lingers for a kind of work that the one before did not bring.
 const COALESCED_MS: u64 = 50;
 /// Nobody waits longer than this for a doorbell.
 const WAITED_FOR: Duration = Duration::from_millis(100);
@@ -21,16 +22,20 @@ const SILENT_AFTER_FAILURE_MS: u64 = 1_000;
 pub struct SpinBell {
     connection: RefCell<Option<Rc<Connection>>>,
     last_rung_ms: RefCell<HashMap<&'static str, u64>>,
+    /// Channels that somebody waits to ring; whoever comes meanwhile is served by that ring.
+    put_off: RefCell<HashSet<&'static str>>,
     silent_until_ms: Cell<u64>,
     variables: SpinVariables,
 }
 
 impl Bell for SpinBell {
     async fn ring(&self, channel: &'static str) {
-        let now_ms = monotonic_ms();
-        if now_ms < self.silent_until_ms.get() || self.rang_lately(channel, now_ms) {
+        if !self.waits_its_turn(channel).await || monotonic_ms() < self.silent_until_ms.get() {
             return;
         }
+        self.last_rung_ms
+            .borrow_mut()
+            .insert(channel, monotonic_ms());
         if !matches!(
             within(WAITED_FOR, self.publish(channel)).await,
             Some(Ok(()))
@@ -43,17 +48,26 @@ impl Bell for SpinBell {
 }
 
 impl SpinBell {
-    /// Whether this channel was rung within [`COALESCED_MS`]; notes the ring when it was not.
-    fn rang_lately(&self, channel: &'static str, now_ms: u64) -> bool {
-        let mut rung = self.last_rung_ms.borrow_mut();
-        if rung
-            .get(channel)
-            .is_some_and(|last_ms| now_ms < last_ms + COALESCED_MS)
-        {
+    /// Waits until [`COALESCED_MS`] have passed since the last ring of the channel; false when somebody else waits already.
+    async fn waits_its_turn(&self, channel: &'static str) -> bool {
+        let last_ms = self.last_rung_ms.borrow().get(channel).copied();
+        let Some(wait_ms) = last_ms.and_then(|last_ms| {
+            (last_ms + COALESCED_MS)
+                .checked_sub(monotonic_ms())
+                .filter(|wait_ms| *wait_ms > 0)
+        }) else {
             return true;
+        };
+        if !self.put_off.borrow_mut().insert(channel) {
+            return false;
         }
-        rung.insert(channel, now_ms);
-        false
+        // Given back also when the wait is dropped half-way, or nobody would ring the channel any more.
+        let _turn = Turn {
+            bell: self,
+            channel,
+        };
+        spin_sdk::time::sleep(Duration::from_millis(wait_ms)).await;
+        true
     }
 
     async fn publish(&self, channel: &str) -> Result<(), spin_sdk::redis::Error> {
@@ -71,5 +85,17 @@ impl SpinBell {
             }
         };
         connection.publish(channel, []).await
+    }
+}
+
+/// A ring that was put off.
+struct Turn<'a> {
+    bell: &'a SpinBell,
+    channel: &'static str,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.bell.put_off.borrow_mut().remove(self.channel);
     }
 }

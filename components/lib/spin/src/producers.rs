@@ -1,11 +1,11 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
-use trawl_app::ports::ProducerList;
+use trawl_app::ports::{Batch, ProducerList};
 
 use crate::time::within;
 
@@ -13,19 +13,25 @@ use crate::time::within;
 const LIST: &str = "data_queue";
 /// Sorted set of the in-progress lists, scored with the second of their last taking.
 const REGISTER: &str = "data_queue:taking";
-/// An in-progress list not touched for this long belongs to a worker that died; recording a batch takes milliseconds.
-const ORPHANED_AFTER_S: i64 = 60;
+/// An in-progress list not touched for this long was left by a worker that died; recording a batch takes milliseconds, and
+/// one that took longer is recorded twice under the same keys, which is once.
+const ORPHANED_AFTER_S: i64 = 30;
 /// A script that takes longer than this means that Redis is gone.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Moves entries from the list (KEYS[1]) to the worker's own (KEYS[3]) and returns them, in one atomic step. First, what dead
-/// workers left (register KEYS[2], older than ARGV[2] seconds) goes back to the head of the list, in its order.
-/// The reply is flat: the host flattens nested arrays.
+/// Moves entries from the list (KEYS[1]) to a list of the batch's own (KEYS[3]) and returns its name and the entries, in one
+/// atomic step. A batch that was left (register KEYS[2], older than ARGV[2] seconds) is returned instead, under its own name:
+/// what of it was recorded already is recognised by that. The reply is flat: the host flattens nested arrays.
 const TAKE: &str = r"
 local now = tonumber(redis.call('TIME')[1])
 local orphans = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, 16)
 for _, orphan in ipairs(orphans) do
-  while redis.call('RPOPLPUSH', orphan, KEYS[1]) do end
+  local left = redis.call('LRANGE', orphan, 0, -1)
+  if #left > 0 then
+    redis.call('ZADD', KEYS[2], now, orphan)
+    table.insert(left, 1, orphan)
+    return left
+  end
   redis.call('ZREM', KEYS[2], orphan)
 end
 local taken = {}
@@ -35,31 +41,39 @@ for i = 1, tonumber(ARGV[1]) do
   redis.call('RPUSH', KEYS[3], entry)
   taken[i] = entry
 end
-if #taken > 0 then redis.call('ZADD', KEYS[2], now, KEYS[3]) end
+if #taken == 0 then return taken end
+redis.call('ZADD', KEYS[2], now, KEYS[3])
+table.insert(taken, 1, KEYS[3])
 return taken
 ";
 
-/// Forgets the worker's own list. One that was taken for dead meanwhile has lost it already, and its entries are recorded twice: at least once.
+/// Forgets a batch (KEYS[3]). Entries that could not be recorded (ARGV) go back to the list first, unless somebody else has
+/// forgotten the batch meanwhile, and with it given them back.
 const ACKNOWLEDGE: &str = r"
-redis.call('ZREM', KEYS[1], KEYS[2])
-return redis.call('DEL', KEYS[2])
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  for i = 1, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end
+end
+redis.call('ZREM', KEYS[2], KEYS[3])
+return redis.call('DEL', KEYS[3])
 ";
 
-/// The lists of durable producers. Each value has its own in-progress list, so that several can work at once.
+/// The lists of durable producers. Each batch has its own in-progress list, so that several can work at once.
 pub struct SpinProducerList {
     address: String,
-    own_list: String,
+    name: String,
+    taken: Cell<u64>,
     connection: RefCell<Option<Rc<Connection>>>,
 }
 
 impl SpinProducerList {
     pub(crate) fn new(address: String) -> Self {
         use trawl_app::ports::Random as _;
-        let mut id = [0_u8; 8];
+        let mut id = [0_u8; 16];
         crate::SpinRandom::default().fill(&mut id);
         Self {
             address,
-            own_list: format!("data_queue:taken:{:016x}", u64::from_be_bytes(id)),
+            name: format!("data_queue:taken:{:032x}", u128::from_be_bytes(id)),
+            taken: Cell::new(0),
             connection: RefCell::default(),
         }
     }
@@ -68,7 +82,7 @@ impl SpinProducerList {
         &self,
         script: &str,
         keys: &[&str],
-        arguments: &[i64],
+        arguments: Vec<RedisParameter>,
     ) -> anyhow::Result<Vec<RedisResult>> {
         let ran = within(SCRIPT_TIMEOUT, self.eval(script, keys, arguments)).await;
         let ran = ran.unwrap_or_else(|| Err(anyhow::anyhow!("Redis did not answer in time")));
@@ -82,7 +96,7 @@ impl SpinProducerList {
         &self,
         script: &str,
         keys: &[&str],
-        arguments: &[i64],
+        arguments: Vec<RedisParameter>,
     ) -> anyhow::Result<Vec<RedisResult>> {
         let kept = self.connection.borrow().clone();
         let connection = match kept {
@@ -102,11 +116,7 @@ impl SpinProducerList {
         let parameters = [text(script), RedisParameter::Int64(count)]
             .into_iter()
             .chain(keys.iter().map(|key| text(key)))
-            .chain(
-                arguments
-                    .iter()
-                    .map(|number| RedisParameter::Int64(*number)),
-            );
+            .chain(arguments);
         connection
             .execute("EVAL", parameters)
             .await
@@ -115,29 +125,38 @@ impl SpinProducerList {
 }
 
 impl ProducerList for SpinProducerList {
-    async fn take(&self, max: usize) -> anyhow::Result<Vec<Bytes>> {
-        let max = i64::try_from(max).unwrap_or(i64::MAX);
+    async fn take(&self, max: usize) -> anyhow::Result<Batch> {
+        self.taken.set(self.taken.get() + 1);
+        let own_list = format!("{}:{}", self.name, self.taken.get());
+        let arguments = vec![
+            RedisParameter::Int64(i64::try_from(max).unwrap_or(i64::MAX)),
+            RedisParameter::Int64(ORPHANED_AFTER_S),
+        ];
         let reply = self
-            .script(
-                TAKE,
-                &[LIST, REGISTER, &self.own_list],
-                &[max, ORPHANED_AFTER_S],
-            )
+            .script(TAKE, &[LIST, REGISTER, &own_list], arguments)
             .await?;
-        Ok(reply
-            .into_iter()
-            .filter_map(|entry| match entry {
-                RedisResult::Binary(bytes) => Some(Bytes::from(bytes)),
-                // redis-rs shows the bulk string "OK" as a status; an entry is an entry.
-                RedisResult::Status(text) => Some(Bytes::from(text)),
-                RedisResult::Int64(number) => Some(Bytes::from(number.to_string())),
-                RedisResult::Nil => None,
-            })
-            .collect())
+        let mut entries = reply.into_iter().filter_map(|entry| match entry {
+            RedisResult::Binary(bytes) => Some(Bytes::from(bytes)),
+            // redis-rs shows the bulk string "OK" as a status; an entry is an entry.
+            RedisResult::Status(text) => Some(Bytes::from(text)),
+            RedisResult::Int64(number) => Some(Bytes::from(number.to_string())),
+            RedisResult::Nil => None,
+        });
+        let Some(name) = entries.next() else {
+            return Ok(Batch::default());
+        };
+        Ok(Batch {
+            name: String::from_utf8(name.into()).context("the name of a batch is no text")?,
+            entries: entries.collect(),
+        })
     }
 
-    async fn acknowledge(&self) -> anyhow::Result<()> {
-        self.script(ACKNOWLEDGE, &[REGISTER, &self.own_list], &[])
+    async fn acknowledge(&self, batch: &Batch, back: &[Bytes]) -> anyhow::Result<()> {
+        let back = back
+            .iter()
+            .map(|entry| RedisParameter::Binary(entry.to_vec()))
+            .collect();
+        self.script(ACKNOWLEDGE, &[LIST, REGISTER, &batch.name], back)
             .await
             .map(drop)
     }

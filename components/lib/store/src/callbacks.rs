@@ -2,11 +2,11 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
-use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS};
+use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS, SPARE_LEASED_MAX, SPARE_LOOKS};
 use trawl_core::state::{JobError, Kind};
 
 use crate::rows::{error, kind, lease_list};
-use crate::sql::{Row, Rows, Sql};
+use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Rescued, Store, StoreError};
 
 /// A callback to send.
@@ -77,21 +77,28 @@ impl<S: Sql> Store<'_, S> {
         worker: &str,
         lease_s: u32,
     ) -> Result<Vec<CallbackJob>, StoreError> {
-        let params = vec![
-            worker.into(),
-            (i64::from(lease_s) * 1000).into(),
-            limit.min(CLAIM_MAX).into(),
-            SECRET_OVERLAP_MS.into(),
-        ];
-        let rows = self
-            .run(include_str!("../sql/claim_callbacks.sql"), params)
-            .await?;
-        let mut jobs = rows
-            .iter()
-            .map(|row| Ok((row.get(12)?, job(row)?)))
-            .collect::<Result<Vec<(f64, _)>, StoreError>>()?;
-        jobs.sort_by(|(a, x), (b, y): &(f64, CallbackJob)| a.total_cmp(b).then(x.id.cmp(&y.id)));
-        Ok(jobs.into_iter().map(|(_, job)| job).collect())
+        let params = claim_params(limit, worker, lease_s);
+        jobs(
+            &self
+                .run(include_str!("../sql/claim_callbacks.sql"), params)
+                .await?,
+        )
+    }
+
+    /// The same for tenants that have hardly any callback in flight. For the slots that are kept free for them.
+    pub async fn claim_callbacks_spare(
+        &self,
+        limit: u32,
+        worker: &str,
+        lease_s: u32,
+    ) -> Result<Vec<CallbackJob>, StoreError> {
+        let mut params = claim_params(limit, worker, lease_s);
+        params.extend([SPARE_LOOKS.into(), SPARE_LEASED_MAX.into()]);
+        jobs(
+            &self
+                .run(include_str!("../sql/claim_callbacks_spare.sql"), params)
+                .await?,
+        )
     }
 
     /// Records a delivery; false when the lease is stale.
@@ -202,6 +209,25 @@ impl<S: Sql> Store<'_, S> {
             .first()
             .is_some())
     }
+}
+
+fn claim_params(limit: u32, worker: &str, lease_s: u32) -> Vec<Value> {
+    vec![
+        worker.into(),
+        (i64::from(lease_s) * 1000).into(),
+        limit.min(CLAIM_MAX).into(),
+        SECRET_OVERLAP_MS.into(),
+    ]
+}
+
+/// The callbacks in the order of the queue: `RETURNING` has none.
+fn jobs(rows: &Rows) -> Result<Vec<CallbackJob>, StoreError> {
+    let mut jobs = rows
+        .iter()
+        .map(|row| Ok((row.get(12)?, job(row)?)))
+        .collect::<Result<Vec<(f64, _)>, StoreError>>()?;
+    jobs.sort_by(|(a, x), (b, y): &(f64, CallbackJob)| a.total_cmp(b).then(x.id.cmp(&y.id)));
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
 }
 
 pub(crate) fn ids(rows: &Rows) -> Result<Vec<i64>, StoreError> {

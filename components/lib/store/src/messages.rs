@@ -175,8 +175,10 @@ impl<S: Sql> Store<'_, S> {
         };
         if !row.get::<bool>(1)? {
             let params = vec![limits.host_in_flight_max.into(), limits.host_gap_ms.into()];
-            self.run(include_str!("../sql/set_defaults.sql"), params)
-                .await?;
+            // The message is recorded, whatever becomes of this; the next one tries it again.
+            let _ = self
+                .run(include_str!("../sql/set_defaults.sql"), params)
+                .await;
         }
         Ok(Submitted::Accepted(MessageId(row.get(0)?)))
     }
@@ -263,6 +265,28 @@ impl<S: Sql> Store<'_, S> {
                     .ok_or_else(|| StoreError::Corrupt("a failed message has no error".into()))?,
             ),
             other => ResultLookup::NotReady(other),
+        })
+    }
+
+    /// Which limit keeps an account from having one more unfinished message; `None` when there is room.
+    pub async fn is_full(
+        &self,
+        account: AccountId,
+        limits: &QueueLimits,
+    ) -> Result<Option<Submitted>, StoreError> {
+        let params = vec![
+            account.0.into(),
+            limits.tenant_max.into(),
+            limits.total_max.into(),
+        ];
+        let rows = self.run(include_str!("../sql/is_full.sql"), params).await?;
+        let row = rows.one()?;
+        Ok(if row.get(0)? {
+            Some(Submitted::TenantFull)
+        } else if row.get(1)? {
+            Some(Submitted::Full)
+        } else {
+            None
         })
     }
 

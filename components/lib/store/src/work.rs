@@ -2,7 +2,9 @@
 
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::limits::queue::{CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX};
+use trawl_core::limits::queue::{
+    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX, SPARE_LOOKS, SWEEP_ROWS_MAX, SWEEPS_MAX,
+};
 use trawl_core::state::{JobError, Kind, Mode};
 
 use crate::rows::{kind, lease_list, message_ids};
@@ -111,6 +113,28 @@ impl<S: Sql> Store<'_, S> {
         let mut params = claim_params(kind, worker, lease_s);
         params.push(limit.min(CLAIM_MAX).into());
         jobs(&self.run(include_str!("../sql/claim.sql"), params).await?)
+    }
+
+    /// Claims up to `limit` messages of tenants that have hardly any of this kind in flight, best first. For the slots that are
+    /// kept free for them.
+    pub async fn claim_spare(
+        &self,
+        kind: Kind,
+        limit: u32,
+        worker: &str,
+        lease_s: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let mut params = claim_params(kind, worker, lease_s);
+        params.extend([
+            limit.min(CLAIM_MAX).into(),
+            SPARE_LOOKS.into(),
+            SPARE_LEASED_MAX.into(),
+        ]);
+        jobs(
+            &self
+                .run(include_str!("../sql/claim_spare.sql"), params)
+                .await?,
+        )
     }
 
     /// Claims one message that was in flight when a worker died, to be run alone.

@@ -6,7 +6,7 @@ use trawl_core::state::{CallbackStatus, Kind};
 use trawl_store::{Attempt, CallbackJob, Filter, Next, Store};
 
 use crate::Subject;
-use crate::given::{LIMITS, accepted, finished, request};
+use crate::given::{LIMITS, accepted, claimed, finished, request};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -231,4 +231,23 @@ pub(super) async fn one_dead_endpoint_slows_nobody<S: Subject>(sql: &S) {
                 .unwrap()
         );
     }
+}
+
+pub(super) async fn spare_slots<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for n in 0..12 {
+        let mut message = request(1, "a");
+        message.callback_url = Some(format!("https://dead{n}.example/"));
+        let id = accepted(store, &message, &LIMITS).await;
+        let job = claimed(store).await;
+        store.finish(&[finished(id, job.lease)]).await.unwrap();
+    }
+    assert_eq!(take(store, 6).await.len(), 6);
+    done(sql, 2, 2).await;
+    let spare = store.claim_callbacks_spare(8, "w", 60).await.unwrap();
+    assert_eq!(
+        spare.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
+        [2, 2],
+        "only who has hardly any in flight"
+    );
 }

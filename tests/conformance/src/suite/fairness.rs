@@ -126,3 +126,35 @@ pub(super) async fn retries_lose_no_place<S: Subject>(sql: &S) {
         "a retry that came due does not go behind the whole queue"
     );
 }
+
+pub(super) async fn spare_slots<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let noisy: Vec<_> = (0..600)
+        .map(|index| request(1, &format!("h{index}")))
+        .collect();
+    store.submit_many(&noisy, &LIMITS).await.unwrap();
+    assert!(
+        claim_spare(store).await.len() == 8,
+        "while it has nothing in flight itself it may use them"
+    );
+    assert!(claim_spare(store).await.is_empty(), "and then no more");
+    claim_in_order(store, 50).await;
+    for _ in 0..3 {
+        accepted(store, &request(2, "quiet.example"), &LIMITS).await;
+    }
+    let spare = claim_spare(store).await;
+    assert_eq!(
+        spare.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
+        [2, 2, 2],
+        "only who has hardly anything in flight"
+    );
+    let stale = [finished(spare[0].id, spare[0].lease - 1)];
+    assert!(
+        store.finish(&stale).await.unwrap().is_empty(),
+        "a lease is a lease, whichever claim gave it"
+    );
+}
+
+async fn claim_spare<S: Subject>(store: Store<'_, S>) -> Vec<Job> {
+    store.claim_spare(Kind::Text, 8, "w", 60).await.unwrap()
+}

@@ -5,13 +5,14 @@ use trawl_core::ids::MessageId;
 use trawl_core::limits::api::{PAGE_DEFAULT, PAGE_MAX};
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{JobError, Kind, State};
-use trawl_store::{Changed, Event, Filter, Message};
+use trawl_store::{Changed, Event, Filter, Message, Submitted};
 use trawl_wire::Timestamp;
 use trawl_wire::message::{ErrorView, EventView, Links, List, MessagePage, MessageView};
 use trawl_wire::object::FieldError;
 
 use super::answer::{json, no_content, unavailable};
 use super::body::bad_field;
+use super::receive::full;
 use super::route::Route;
 use super::{Exchange, Handled, deliveries, no_message, nothing_here, receive, result, service};
 use crate::channels::MESSAGE_QUEUE;
@@ -87,12 +88,15 @@ async fn list<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
 async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
     let id = message_id(id)?;
-    match exchange
-        .store()
-        .retry(account, id)
-        .await
-        .map_err(unavailable)?
-    {
+    let store = exchange.store();
+    // One more unfinished message, like a new one.
+    match store.is_full(account, &exchange.settings.limits).await {
+        Ok(None) => {}
+        Ok(Some(Submitted::TenantFull)) => return Err(full(Code::TenantQueueFull)),
+        Ok(Some(_)) => return Err(full(Code::QueueFull)),
+        Err(error) => return Err(unavailable(error)),
+    }
+    match store.retry(account, id).await.map_err(unavailable)? {
         Changed::Yes => {}
         Changed::NoMessage => return Err(no_message()),
         Changed::Conflict(state) => {

@@ -1,5 +1,7 @@
 //! Requests of Redis producers. A durable producer pushes to the list and rings; what it pushed is taken into a list of our
-//! own first, recorded, and only then forgotten. What can't be recorded is kept as a dead request with its reason.
+//! own first, recorded, and only then forgotten. A request that names no idempotency key gets one from its place in what was
+//! taken, so that a batch whose recorder died is recorded again without making anything twice. What is wrong is kept as a dead
+//! request with its reason; what meets a full queue goes back to the end of the list.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,8 +12,10 @@ use trawl_core::email::Email;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::inbound::BODY_BYTES_MAX;
 use trawl_core::limits::producers::{
-    BATCH_MAX, DEAD_BODY_BYTES_MAX, DRAIN_MS_MAX, FULL_PAUSE_MS, FULL_WAIT_MS_MAX,
+    BATCH_MAX, BATCHES_IN_VAIN_MAX, DEAD_BODY_BYTES_MAX, DRAIN_MS_MAX, FULL_PAUSE_MS,
+    FULL_WAIT_MS_MAX,
 };
+use trawl_core::limits::scrape::RING_EVERY_MS;
 use trawl_core::problem::{Code, Problem};
 use trawl_store::{NewMessage, Store, StoreError, Submitted};
 use trawl_wire::object::Object;
@@ -33,6 +37,24 @@ pub struct Recorded {
     pub accepted: u64,
     /// Put aside with a reason.
     pub dead: u64,
+    /// Given back to the list, because the account's queue or the whole one is full.
+    pub given_back: u64,
+}
+
+/// What becomes of requests that meet a full queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    /// They came as messages, which nobody keeps for us: they wait a while, and are then put aside with the reason.
+    PutAside,
+    /// They came from a list that can hold them.
+    GiveBack,
+}
+
+/// A request to record.
+struct Request<'a> {
+    body: &'a Bytes,
+    /// The idempotency key of a request that names none.
+    key: Option<String>,
 }
 
 /// Why the requests could not be recorded; they are still in the list.
@@ -61,7 +83,11 @@ impl Api {
         let settings = self.settings(ports).await;
         let intake = Intake { ports, settings };
         let recorded = if !payload.is_empty() {
-            intake.record(&[payload]).await?
+            let request = Request {
+                body: &payload,
+                key: None,
+            };
+            intake.record(&[request], WhenFull::PutAside).await?.0
         } else if let Some(list) = list {
             intake.drain(list).await?
         } else {
@@ -85,61 +111,105 @@ impl<P: Ports> Intake<'_, P> {
     }
 
     async fn drain(&self, list: &impl ProducerList) -> Result<Recorded, ProducersError> {
-        let started_ms = self.ports.clock().monotonic_ms();
+        let clock = self.ports.clock();
+        let started_ms = clock.monotonic_ms();
+        let mut rung_ms = None;
+        let mut in_vain = 0;
         let mut sum = Recorded::default();
-        while self.ports.clock().monotonic_ms() - started_ms < DRAIN_MS_MAX
+        while clock.monotonic_ms() - started_ms < DRAIN_MS_MAX
+            && in_vain < BATCHES_IN_VAIN_MAX
             && !stop_was_asked(self.ports.variables()).await
         {
-            let taken = list.take(BATCH_MAX).await.map_err(ProducersError::List)?;
-            if taken.is_empty() {
+            let batch = list.take(BATCH_MAX).await.map_err(ProducersError::List)?;
+            if batch.entries.is_empty() {
                 break;
             }
-            let recorded = self.record(&taken).await?;
-            list.acknowledge().await.map_err(ProducersError::List)?;
+            let requests: Vec<Request<'_>> = batch
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(place, body)| Request {
+                    body,
+                    key: Some(format!("{}:{place}", batch.name)),
+                })
+                .collect();
+            let (recorded, back) = self.record(&requests, WhenFull::GiveBack).await?;
+            list.acknowledge(&batch, &back)
+                .await
+                .map_err(ProducersError::List)?;
             sum.accepted += recorded.accepted;
             sum.dead += recorded.dead;
-            self.ports.bell().ring(MESSAGE_QUEUE).await;
+            sum.given_back += recorded.given_back;
+            // What was given back comes round again; when nothing else is left it can wait for the clock.
+            in_vain = if recorded.accepted + recorded.dead == 0 {
+                in_vain + 1
+            } else {
+                0
+            };
+            let now_ms = clock.monotonic_ms();
+            if rung_ms.is_none_or(|rung_ms| now_ms >= rung_ms + RING_EVERY_MS) {
+                rung_ms = Some(now_ms);
+                self.ports.bell().ring(MESSAGE_QUEUE).await;
+            }
         }
         Ok(sum)
     }
 
-    /// Records all of `bodies`, as messages or as dead requests; an error means that some may be in neither.
-    async fn record(&self, bodies: &[Bytes]) -> Result<Recorded, StoreError> {
+    /// Records all requests, as messages or as dead requests, and returns those that have to go back to their list; an error
+    /// means that some may be in none of them.
+    async fn record(
+        &self,
+        requests: &[Request<'_>],
+        when_full: WhenFull,
+    ) -> Result<(Recorded, Vec<Bytes>), StoreError> {
         let mut accounts = HashMap::new();
-        let mut recorded = Recorded::default();
+        let (mut recorded, mut back) = (Recorded::default(), Vec::new());
         let (mut messages, mut sources) = (
-            Vec::with_capacity(bodies.len()),
-            Vec::with_capacity(bodies.len()),
+            Vec::with_capacity(requests.len()),
+            Vec::with_capacity(requests.len()),
         );
-        for body in bodies {
-            match self.message(body, &mut accounts).await? {
+        for request in requests {
+            match self.message(request, &mut accounts).await? {
                 Ok(message) => {
                     messages.push(message);
-                    sources.push(body);
+                    sources.push(request.body);
                 }
                 Err(refused) => {
-                    self.put_aside(body, &refused).await?;
+                    self.put_aside(request.body, &refused).await?;
                     recorded.dead += 1;
                 }
             }
         }
-        for (body, outcome) in sources.into_iter().zip(self.submit(messages).await?) {
-            match outcome {
-                Submitted::Accepted(_) | Submitted::Repeat(_) => recorded.accepted += 1,
-                Submitted::Conflict => self.put_aside(body, &conflict()).await?,
-                Submitted::TenantFull => self.put_aside(body, &full(Code::TenantQueueFull)).await?,
-                Submitted::Full => self.put_aside(body, &full(Code::QueueFull)).await?,
-            }
-            recorded.dead += u64::from(!matches!(
-                outcome,
-                Submitted::Accepted(_) | Submitted::Repeat(_)
-            ));
+        for (body, outcome) in sources
+            .into_iter()
+            .zip(self.submit(messages, when_full).await?)
+        {
+            let refused = match (outcome, when_full) {
+                (Submitted::Accepted(_) | Submitted::Repeat(_), _) => {
+                    recorded.accepted += 1;
+                    continue;
+                }
+                (Submitted::TenantFull | Submitted::Full, WhenFull::GiveBack) => {
+                    recorded.given_back += 1;
+                    back.push(body.clone());
+                    continue;
+                }
+                (Submitted::Conflict, _) => conflict(),
+                (Submitted::TenantFull, _) => full(Code::TenantQueueFull),
+                (Submitted::Full, _) => full(Code::QueueFull),
+            };
+            self.put_aside(body, &refused).await?;
+            recorded.dead += 1;
         }
-        Ok(recorded)
+        Ok((recorded, back))
     }
 
-    /// Submits; those that met a full queue are tried again for a while, since a list can wait as no client of HTTP can.
-    async fn submit(&self, messages: Vec<NewMessage>) -> Result<Vec<Submitted>, StoreError> {
+    /// Submits; those that met a full queue and have no list to go back to are tried again for a while.
+    async fn submit(
+        &self,
+        messages: Vec<NewMessage>,
+        when_full: WhenFull,
+    ) -> Result<Vec<Submitted>, StoreError> {
         let clock = self.ports.clock();
         let started_ms = clock.monotonic_ms();
         let mut outcomes = vec![Submitted::Full; messages.len()];
@@ -165,6 +235,7 @@ impl<P: Ports> Intake<'_, P> {
             }
             let is_full = outcomes.contains(&Submitted::Full);
             if !is_full
+                || when_full == WhenFull::GiveBack
                 || clock.monotonic_ms() - started_ms >= FULL_WAIT_MS_MAX
                 || stop_was_asked(self.ports.variables()).await
             {
@@ -177,9 +248,10 @@ impl<P: Ports> Intake<'_, P> {
     /// One request as a message. The outer error is the database's, the inner one the producer's.
     async fn message(
         &self,
-        body: &[u8],
+        request: &Request<'_>,
         accounts: &mut HashMap<String, Option<AccountId>>,
     ) -> Result<Result<NewMessage, Problem>, StoreError> {
+        let body = request.body;
         if u64::try_from(body.len()).is_ok_and(|length| length > BODY_BYTES_MAX) {
             return Ok(Err(Problem::new(
                 Code::BodyTooLarge,
@@ -205,9 +277,9 @@ impl<P: Ports> Intake<'_, P> {
             .at("account")));
         };
         let idem_key = match object.text(&["idempotency_key"]) {
-            Ok(key) => key
-                .map(|key| check_idempotency_key(key, "idempotency_key"))
-                .transpose(),
+            Ok(key) => key.map_or(Ok(request.key.clone()), |key| {
+                check_idempotency_key(key, "idempotency_key").map(Some)
+            }),
             Err(error) => Err(bad_field(error)),
         };
         Ok(idem_key.and_then(|key| {

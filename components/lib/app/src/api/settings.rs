@@ -109,7 +109,10 @@ async fn limits(variables: &impl Variables) -> QueueLimits {
     QueueLimits {
         tenant_max: number("queue_max_account", queue::TENANT_MAX).await,
         total_max: number("queue_max", queue::TOTAL_MAX).await,
-        host_in_flight_max: queue::HOST_IN_FLIGHT_MAX,
-        host_gap_ms: queue::HOST_GAP_MS,
+        host_in_flight_max: u32::try_from(
+            number("host_in_flight", u64::from(queue::HOST_IN_FLIGHT_MAX)).await,
+        )
+        .unwrap_or(u32::MAX),
+        host_gap_ms: number("host_gap_ms", queue::HOST_GAP_MS).await,
     }
 }

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
-use trawl_core::limits::callback::{CLAIMED_MAX, IN_FLIGHT_MAX};
+use trawl_core::limits::callback::{CLAIMED_MAX, IN_FLIGHT_MAX, SPARE_MAX};
 use trawl_core::limits::scrape::{
-    BEAT_MS, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, STOP_MS_MAX,
+    BEAT_MS, CLAIMING_MS_MAX, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS,
+    STOP_MS_MAX,
 };
 use trawl_store::{CallbackJob, Store, StoreError};
 
 use super::send::{Ended, Sender};
 use crate::channels::CALLBACK_QUEUE;
+use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports};
 use crate::settings::{CallbackSettings, stop_was_asked};
 
@@ -58,11 +60,15 @@ enum Event {
         asked: u32,
         jobs: Result<Vec<CallbackJob>, StoreError>,
     },
+    ClaimedSpare(Result<Vec<CallbackJob>, StoreError>),
     Sent {
         id: i64,
         ended: Result<Ended, StoreError>,
     },
-    Looked(Result<bool, StoreError>),
+    Looked {
+        at_once: bool,
+        waiting: Result<bool, StoreError>,
+    },
     Beat {
         stop: bool,
     },
@@ -77,12 +83,18 @@ struct Round<'s, 'p, P: Ports> {
     done: Delivered,
     broken: Option<StoreError>,
     started_ms: u64,
+    claiming_ms_max: u64,
     renewed_ms: u64,
     stopping_since_ms: Option<u64>,
     /// The last claim got less than it asked for: the next one waits for a sign that there is more.
     dry: bool,
+    /// A look has just seen callbacks waiting: a claim is worth it although only a few slots are free.
+    claim_due: bool,
     claiming: bool,
-    looking: bool,
+    /// Looks for more callbacks under way, and whether one of them looks at once.
+    looks: u32,
+    looks_now: bool,
+    look_due: bool,
     looks_in_vain: u64,
 }
 
@@ -95,11 +107,15 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             done: Delivered::default(),
             broken: None,
             started_ms: sender.ports.clock().monotonic_ms(),
+            claiming_ms_max: some_of(CLAIMING_MS_MAX, sender.ports.random()),
             renewed_ms: sender.ports.clock().monotonic_ms(),
             stopping_since_ms: None,
             dry: false,
+            claim_due: false,
             claiming: false,
-            looking: false,
+            looks: 0,
+            looks_now: false,
+            look_due: false,
             looks_in_vain: 0,
         }
     }
@@ -125,7 +141,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     }
 
     fn is_over(&self) -> bool {
-        self.leases.is_empty() && !self.claiming && !self.looking
+        self.leases.is_empty() && !self.claiming && self.looks == 0
     }
 
     /// The time was used up while there was still something to claim.
@@ -138,8 +154,14 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             Event::Claimed { asked, jobs } => {
                 self.claiming = false;
                 if let Some(jobs) = self.unless_broken(jobs) {
-                    self.on_claimed(asked, jobs);
+                    self.dry = jobs.len() < asked as usize;
+                    self.on_claimed(jobs);
                 }
+            }
+            Event::ClaimedSpare(jobs) => {
+                self.claiming = false;
+                let jobs = self.unless_broken(jobs).unwrap_or_default();
+                self.on_claimed(jobs);
             }
             Event::Sent { id, ended } => {
                 self.leases.remove(&id);
@@ -150,14 +172,16 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                     None => {}
                 }
                 // Its endpoint has a free slot now.
-                if self.dry && self.may_claim() && !self.looking && !self.claiming {
-                    self.start_look(0);
-                }
+                self.look_due = true;
             }
-            Event::Looked(waiting) => {
-                self.looking = false;
-                self.dry = !self.unless_broken(waiting).unwrap_or_default();
-                self.looks_in_vain = if self.dry { self.looks_in_vain + 1 } else { 0 };
+            Event::Looked { at_once, waiting } => {
+                self.looks -= 1;
+                self.looks_now &= !at_once;
+                self.claim_due = self.unless_broken(waiting).unwrap_or_default();
+                self.dry = !self.claim_due;
+                if self.dry && self.leases.is_empty() {
+                    self.looks_in_vain += 1;
+                }
             }
             Event::Beat { stop } => {
                 if stop {
@@ -181,8 +205,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }
     }
 
-    fn on_claimed(&mut self, asked: u32, jobs: Vec<CallbackJob>) {
-        self.dry = jobs.len() < asked as usize;
+    fn on_claimed(&mut self, jobs: Vec<CallbackJob>) {
         if !jobs.is_empty() {
             self.looks_in_vain = 0;
         }
@@ -198,19 +221,40 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }
     }
 
+    /// As the scrapers do it: large claims while many slots are free, small ones when a look has seen something to claim, and
+    /// the spare slots for accounts that have hardly anything in flight, so that an endpoint that answers nobody costs only
+    /// its own account.
     fn steer(&mut self) {
-        let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
-        if self.may_claim() && !self.dry && !self.claiming && free >= CLAIMED_MAX as usize {
-            self.start_claim();
+        if !self.may_claim() || self.claiming {
+            return;
         }
-        let idle = self.leases.is_empty() && !self.claiming && !self.looking;
-        if idle && self.dry && self.may_claim() && self.looks_in_vain < LINGER_LOOKS {
+        let held = self.leases.len();
+        let free = IN_FLIGHT_MAX.saturating_sub(held);
+        let spare = (IN_FLIGHT_MAX + SPARE_MAX).saturating_sub(held);
+        if !self.dry && (free >= CLAIMED_MAX || (free > 0 && self.claim_due)) {
+            self.claim_due = false;
+            self.start_claim(free.min(CLAIMED_MAX));
+        } else if self.claim_due && free == 0 && spare > 0 {
+            self.claim_due = false;
+            self.start_claim_spare(spare);
+        } else if self.dry && self.look_due && !self.looks_now {
+            self.look_due = false;
+            self.looks_now = true;
+            self.start_look(0);
+        } else if self.looks == 0 && held > 0 {
+            // Others bring callbacks too, and a ring finds every worker busy.
+            self.start_look(RING_EVERY_MS);
+        } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
             self.start_look(LINGER_MS / LINGER_LOOKS);
         }
     }
 
+    /// After its usual time an invocation ends as soon as nothing is in flight, and not before: one that stopped claiming while
+    /// a dead endpoint lets it wait would keep others' callbacks waiting too.
     fn may_claim(&self) -> bool {
-        let in_time = self.now_ms() < self.started_ms + INVOCATION_MS_MAX;
+        let run_ms = self.now_ms().saturating_sub(self.started_ms);
+        let in_time = run_ms < INVOCATION_MS_MAX
+            || (run_ms < self.claiming_ms_max && !self.leases.is_empty());
         in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
     }
 
@@ -223,22 +267,31 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         self.sender.ports.clock().monotonic_ms()
     }
 
-    fn start_claim(&mut self) {
+    fn start_claim(&mut self, asked: usize) {
         self.claiming = true;
         let sender = self.sender;
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.tasks.push(Box::pin(async move {
+            let settings = &sender.settings;
             let jobs = sender
                 .store()
-                .claim_callbacks(
-                    CLAIMED_MAX,
-                    &sender.settings.worker,
-                    sender.settings.lease_s,
-                )
+                .claim_callbacks(asked, &settings.worker, settings.lease_s)
                 .await;
-            Event::Claimed {
-                asked: CLAIMED_MAX,
-                jobs,
-            }
+            Event::Claimed { asked, jobs }
+        }));
+    }
+
+    fn start_claim_spare(&mut self, asked: usize) {
+        self.claiming = true;
+        let sender = self.sender;
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+        self.tasks.push(Box::pin(async move {
+            let settings = &sender.settings;
+            let jobs = sender
+                .store()
+                .claim_callbacks_spare(asked, &settings.worker, settings.lease_s)
+                .await;
+            Event::ClaimedSpare(jobs)
         }));
     }
 
@@ -268,11 +321,14 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     }
 
     fn start_look(&mut self, after_ms: u64) {
-        self.looking = true;
+        self.looks += 1;
         let sender = self.sender;
         self.tasks.push(Box::pin(async move {
             sender.sleep_ms(after_ms).await;
-            Event::Looked(sender.store().callbacks_waiting().await)
+            Event::Looked {
+                at_once: after_ms == 0,
+                waiting: sender.store().callbacks_waiting().await,
+            }
         }));
     }
 

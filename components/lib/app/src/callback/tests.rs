@@ -2,13 +2,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use trawl_core::ids::MessageId;
+use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_core::webhook_signature::sign;
+use trawl_store::{Created, QueueLimits, Registration, Submitted};
 
 use super::{Delivered, deliver};
 use crate::ports::{Clock as _, Purpose, SendError};
-use crate::scrape::{Html, drain};
+use crate::scrape::{Html, Text, drain};
 use crate::testing::{Reply, Sent, World};
 
 /// A world with `count` finished messages whose callbacks wait; the endpoint answers with `endpoint`.
@@ -196,4 +197,150 @@ fn an_empty_outbox_costs_one_read() {
     let world = World::without_robots(|_| Reply::html("x"));
     world.run(deliver(&world.ports)).unwrap();
     assert_eq!(world.ports.sql.statements().len(), 1);
+}
+
+/// How the dead endpoint of [`an_endpoint_down_for_a_day`] answers.
+#[derive(Clone, Copy)]
+enum Dead {
+    Refuses,
+    Stalls,
+    Overloaded,
+    Alive,
+}
+
+/// The other account.
+async fn neighbour(world: &World) -> AccountId {
+    let store = world.store();
+    let name = "b@example.org";
+    if let Some(account) = store.account_by_email_key(name).await.unwrap() {
+        return account.id;
+    }
+    match store
+        .create_account(name, name, "hash", Registration::Open)
+        .await
+        .unwrap()
+    {
+        Created::Account(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Submits a page of another account, scrapes it, and says how long after its end the account was called back.
+async fn neighbours_wait_ms(world: &World, number: u32) -> i64 {
+    let mut request = world.request(Kind::Text, &format!("https://n{number}.example/"));
+    request.tenant = neighbour(world).await;
+    request.callback_url = Some("https://neighbour.example/hook".to_owned());
+    let limits = QueueLimits {
+        tenant_max: 10_000,
+        total_max: 10_000,
+        host_in_flight_max: 4,
+        host_gap_ms: 0,
+    };
+    let Submitted::Accepted(id) = world.store().submit(&request, &limits).await.unwrap() else {
+        panic!("the page of a neighbour was refused");
+    };
+    drain(&world.ports, &Text).await.unwrap();
+    let log = loop {
+        let log = world.store().deliveries(request.tenant, id).await.unwrap();
+        if let Some(first) = log.unwrap().first() {
+            break first.clone();
+        }
+        world.ports.clock.sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(log.status, Some(204));
+    let message = world.store().message(request.tenant, id).await.unwrap();
+    log.at_ms - message.unwrap().date_process_complete.unwrap()
+}
+
+/// The endpoint is down for a day, in each of the ways in which endpoints are down. Nothing is lost, every repeat has its id, and
+/// a neighbour is called back as soon as ever.
+#[test]
+fn an_endpoint_down_for_a_day() {
+    let state = Rc::new(std::cell::Cell::new(Dead::Refuses));
+    let now = Rc::clone(&state);
+    let (world, ids) = finished(200, move |sent| match (sent.url.as_str(), state.get()) {
+        ("https://neighbour.example/hook", _) | (_, Dead::Alive) => Reply::status(204),
+        (_, Dead::Refuses) => Reply::failure(SendError::Connect("refused".to_owned())),
+        (_, Dead::Stalls) => Reply::status(204).after(Duration::from_secs(60)),
+        (_, Dead::Overloaded) => Reply::status(503).header("retry-after", "600"),
+    });
+    let mut waits_ms = Vec::new();
+    for minute in 0..24 * 60 {
+        now.set([Dead::Refuses, Dead::Stalls, Dead::Overloaded][minute as usize / 480]);
+        world.run(world.store().wake()).unwrap();
+        if minute % 30 == 0 {
+            let beside = async {
+                world.ports.clock.sleep(Duration::from_secs(2)).await;
+                // The worker that the ring for it starts, beside the one that is at the dead endpoint or has given up.
+                let wait = neighbours_wait_ms(&world, minute);
+                futures::join!(wait, async {
+                    world.ports.clock.sleep(Duration::from_millis(50)).await;
+                    deliver(&world.ports).await.unwrap();
+                })
+                .0
+            };
+            let (delivered, wait_ms) =
+                world.run(async { futures::join!(deliver(&world.ports), beside) });
+            delivered.unwrap();
+            waits_ms.push(wait_ms);
+        } else {
+            world.run(deliver(&world.ports)).unwrap();
+        }
+        world.elapse(Duration::from_secs(60));
+    }
+    let slowest_ms = waits_ms.iter().max().copied().unwrap();
+    assert_eq!(waits_ms.len(), 48);
+    assert!(slowest_ms <= 200, "a neighbour waited {slowest_ms} ms");
+    assert!(
+        ids.iter()
+            .all(|id| status(&world, *id) == CallbackStatus::Pending),
+        "kept, all of them"
+    );
+    now.set(Dead::Alive);
+    let mut hours = 0;
+    while ids
+        .iter()
+        .any(|id| status(&world, *id) != CallbackStatus::Delivered)
+    {
+        hours += 1;
+        assert!(hours < 48, "never delivered after the endpoint came back");
+        world.elapse(Duration::from_secs(3_600));
+        world.run(world.store().wake()).unwrap();
+        world.run(deliver(&world.ports)).unwrap();
+    }
+    for id in ids {
+        let log = world.run(world.store().deliveries(world.account, id));
+        let log = log.unwrap().unwrap();
+        assert!(log.len() > 1 && log.iter().all(|one| one.webhook_id == log[0].webhook_id));
+        assert_eq!(
+            log.iter().filter(|one| one.status == Some(204)).count(),
+            1,
+            "delivered once"
+        );
+    }
+}
+
+/// An account whose endpoints answer nobody, each at an address of its own, has every usual slot.
+#[test]
+fn an_account_with_many_dead_endpoints_keeps_no_place_from_another() {
+    let world = World::without_robots(|sent| match sent.purpose {
+        Purpose::Callback if sent.url.contains("dead") => {
+            Reply::status(204).after(Duration::from_secs(60))
+        }
+        Purpose::Callback => Reply::status(204),
+        _ => Reply::html("<p>x</p>"),
+    });
+    for n in 0..300 {
+        let mut request = world.request(Kind::Html, &format!("https://h{n}.example/"));
+        request.callback_url = Some(format!("https://dead{n}.example/hook"));
+        world.submit(&request);
+    }
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let beside = async {
+        world.ports.clock.sleep(Duration::from_secs(5)).await;
+        neighbours_wait_ms(&world, 0).await
+    };
+    let (delivered, wait_ms) = world.run(async { futures::join!(deliver(&world.ports), beside) });
+    delivered.unwrap();
+    assert!(wait_ms <= 150, "the neighbour waited {wait_ms} ms");
 }

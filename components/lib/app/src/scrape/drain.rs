@@ -5,12 +5,13 @@
 //! never holds up a statement.
 
 use futures::StreamExt as _;
-use futures::future::{Aborted, LocalBoxFuture, abortable};
+use futures::future::{Aborted, LocalBoxFuture, abortable, join_all};
 use futures::stream::FuturesUnordered;
 use trawl_core::ids::MessageId;
 use trawl_core::limits::scrape::{
-    ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, GATHER_MS, GATHERED_BYTES_MAX, GATHERED_MAX, IN_FLIGHT_MAX,
-    INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS, STOP_MS_MAX,
+    ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, CLAIMING_MS_MAX, GATHER_MS, GATHERED_BYTES_MAX,
+    GATHERED_MAX, IN_FLIGHT_MAX, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS,
+    SPARE_MAX, STOP_MS_MAX,
 };
 use trawl_core::state::Kind;
 use trawl_store::{Failure, Finished, Job, Store, StoreError};
@@ -20,6 +21,7 @@ use super::extractor::Extractor;
 use super::leases::Leases;
 use super::record::{Recorded, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
+use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports};
 use crate::settings::{ScraperSettings, stop_was_asked};
 
@@ -76,13 +78,13 @@ async fn ring_others<P: Ports, E: Extractor>(
     scraper: &Scraper<'_, P, E>,
 ) -> Result<(), StoreError> {
     let unattended = scraper.store().unattended().await?;
-    if unattended.callbacks {
-        scraper.ports.bell().ring(CALLBACK_QUEUE).await;
-    }
     let own = scraper.extractor.kind();
-    for kind in unattended.kinds.into_iter().filter(|kind| *kind != own) {
-        scraper.ports.bell().ring(channel_of(kind)).await;
-    }
+    let others = unattended.kinds.into_iter().filter(|kind| *kind != own);
+    let channels = others
+        .map(channel_of)
+        .chain(unattended.callbacks.then_some(CALLBACK_QUEUE));
+    // Together, since a ring may be put off for a moment.
+    join_all(channels.map(|channel| scraper.ports.bell().ring(channel))).await;
     Ok(())
 }
 
@@ -93,6 +95,7 @@ enum Event {
         asked: u32,
         jobs: Result<Vec<Job>, StoreError>,
     },
+    ClaimedSpare(Result<Vec<Job>, StoreError>),
     Attempted(MessageId, Result<Outcome, Aborted>),
     Finished(Result<Recorded, StoreError>),
     Failed(Result<Recorded, StoreError>),
@@ -128,12 +131,19 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     drained: Drained,
     broken: Option<StoreError>,
     started_ms: u64,
+    /// When claims for company began, after the jobs that run alone.
+    claiming_since_ms: u64,
+    claiming_ms_max: u64,
     stopping_since_ms: Option<u64>,
     /// Jobs that were in flight when a worker died come first, one at a time with nothing beside them: if one of them is
     /// what kills workers, it kills nobody else's attempt.
     alone: bool,
+    /// The one of them that is in flight.
+    suspect: Option<MessageId>,
     /// The last claim got less than it asked for: the next one waits for a sign that there is more.
     dry: bool,
+    /// A look has just seen work waiting: a claim is worth it although only a few slots are free.
+    claim_due: bool,
     claiming: bool,
     /// Looks for more work under way, and whether one of them looks at once.
     looks: u32,
@@ -150,16 +160,21 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
 
 impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     fn new(scraper: &'s Scraper<'p, P, E>) -> Self {
+        let now_ms = scraper.ports.clock().monotonic_ms();
         Self {
             scraper,
             tasks: FuturesUnordered::new(),
             leases: Leases::default(),
             drained: Drained::default(),
             broken: None,
-            started_ms: scraper.ports.clock().monotonic_ms(),
+            started_ms: now_ms,
+            claiming_since_ms: now_ms,
+            claiming_ms_max: some_of(CLAIMING_MS_MAX, scraper.ports.random()),
             stopping_since_ms: None,
             alone: true,
+            suspect: None,
             dry: false,
+            claim_due: false,
             claiming: false,
             looks: 0,
             looks_now: false,
@@ -212,14 +227,23 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             Event::ClaimedAlone(job) => {
                 self.claiming = false;
                 match self.unless_broken(job).flatten() {
-                    Some(job) => self.start_attempt(job),
-                    None => self.alone = false,
+                    Some(job) => {
+                        self.suspect = Some(job.id);
+                        self.start_attempt(job);
+                    }
+                    None => self.end_alone(),
                 }
             }
             Event::Claimed { asked, jobs } => {
                 self.claiming = false;
                 if let Some(jobs) = self.unless_broken(jobs) {
                     self.on_claimed(asked, jobs);
+                }
+            }
+            Event::ClaimedSpare(jobs) => {
+                self.claiming = false;
+                for job in self.unless_broken(jobs).unwrap_or_default() {
+                    self.start_attempt(job);
                 }
             }
             Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
@@ -273,6 +297,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     }
 
     fn on_attempted(&mut self, id: MessageId, outcome: Result<Outcome, Aborted>) {
+        self.suspect = self.suspect.filter(|suspect| *suspect != id);
         // An aborted attempt has left the leases already, and its job may be held again under a newer one.
         let Ok(outcome) = outcome else { return };
         self.leases.drop_held(id);
@@ -297,9 +322,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             return;
         };
         let own = self.scraper.extractor.kind();
-        if waiting.contains(&own) {
-            self.dry = false;
-        }
+        self.claim_due = waiting.contains(&own);
+        self.dry = !self.claim_due;
         // A row of a host that keeps a pace becomes ready by time alone, with nothing ending at that moment.
         self.ring_due |= waiting.iter().any(|kind| *kind != own);
         if self.is_idle() {
@@ -332,17 +356,31 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         if !self.may_claim() || self.claiming {
             return;
         }
-        self.alone &= self.now_ms() < self.started_ms + ALONE_MS_MAX;
+        if self.alone && self.now_ms() >= self.started_ms + ALONE_MS_MAX {
+            self.end_alone();
+        }
         if self.alone {
             if self.is_idle() {
                 self.start_claim_alone();
             }
-        } else if !self.dry {
-            let free = IN_FLIGHT_MAX.saturating_sub(self.leases.len());
-            if free >= CLAIMED_MAX {
-                self.start_claim();
-            }
-        } else if self.look_due && !self.looks_now {
+        } else if self.suspect.is_none() {
+            self.steer_claims();
+        }
+    }
+
+    /// Large claims while many slots are free. Few free slots are filled too, or slow pages would keep them empty, but only
+    /// when a look has seen work. With none free the spare ones are for accounts that have hardly anything in flight.
+    fn steer_claims(&mut self) {
+        let held = self.leases.len();
+        let free = IN_FLIGHT_MAX.saturating_sub(held);
+        let spare = (IN_FLIGHT_MAX + SPARE_MAX).saturating_sub(held);
+        if !self.dry && (free >= CLAIMED_MAX || (free > 0 && self.claim_due)) {
+            self.claim_due = false;
+            self.start_claim(free.min(CLAIMED_MAX));
+        } else if self.claim_due && free == 0 && spare > 0 {
+            self.claim_due = false;
+            self.start_claim_spare(spare);
+        } else if self.dry && self.look_due && !self.looks_now {
             self.look_due = false;
             self.looks_now = true;
             self.start_look(0);
@@ -352,6 +390,13 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
             self.start_look(LINGER_MS / LINGER_LOOKS);
         }
+    }
+
+    /// From here on jobs run side by side; how long they are claimed counts from now, so that a slow suspect costs the
+    /// others no time of their own.
+    fn end_alone(&mut self) {
+        self.alone = false;
+        self.claiming_since_ms = self.now_ms();
     }
 
     /// One statement at a time: what ends while it commits shares the next one. The first results wait a moment for
@@ -375,8 +420,12 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         }
     }
 
+    /// After its usual time an invocation ends as soon as nothing is in flight, and not before: one that stopped claiming
+    /// while slow pages are under way would keep its place, and others waiting, for nothing.
     fn may_claim(&self) -> bool {
-        let in_time = self.now_ms() < self.started_ms + INVOCATION_MS_MAX;
+        let claimed_for_ms = self.now_ms().saturating_sub(self.claiming_since_ms);
+        let in_time = claimed_for_ms < INVOCATION_MS_MAX
+            || (claimed_for_ms < self.claiming_ms_max && !self.is_idle());
         in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
     }
 
@@ -414,10 +463,10 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         });
     }
 
-    fn start_claim(&mut self) {
+    fn start_claim(&mut self, asked: usize) {
         self.claiming = true;
         let scraper = self.scraper;
-        let asked = u32::try_from(CLAIMED_MAX).unwrap_or(u32::MAX);
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.start(async move {
             let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
             let jobs = scraper
@@ -425,6 +474,21 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
                 .claim(kind, asked, &settings.worker, settings.lease_s)
                 .await;
             Event::Claimed { asked, jobs }
+        });
+    }
+
+    fn start_claim_spare(&mut self, asked: usize) {
+        self.claiming = true;
+        let scraper = self.scraper;
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+        self.start(async move {
+            let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
+            Event::ClaimedSpare(
+                scraper
+                    .store()
+                    .claim_spare(kind, asked, &settings.worker, settings.lease_s)
+                    .await,
+            )
         });
     }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use trawl_core::ids::MessageId;
+use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, State};
 use trawl_store::{QueueLimits, Submitted};
 use trawl_wire::result::{HtmlMeta, TextParts};
@@ -661,16 +661,99 @@ fn results_outlast_a_locked_database() {
 #[test]
 fn an_invocation_hands_over_when_its_time_is_used() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(10)));
-    for n in 0..150 {
+    for n in 0..1_000 {
         world.submit_url(Kind::Html, &format!("https://h{n}.example/"));
     }
     let drained = world.run(drain(&world.ports, &Html)).unwrap();
     assert!(
-        (64..150).contains(&drained.finished),
+        (320..1_000).contains(&drained.finished),
         "{}",
         drained.finished
     );
     assert_eq!(drained.finished, drained.claimed);
-    assert!(world.ports.clock.elapsed_ms() < 31_000);
+    assert!(world.ports.clock.elapsed_ms() < 161_000);
     assert_eq!(world.ports.bell.rings(TYPE_2_QUEUE), 1);
+}
+
+/// How long after it was submitted, `after_ms` into the invocation, the page of another account is done, while this account's
+/// `slow` pages take `slow_s` seconds each.
+fn wait_beside_slow_pages_ms(slow: usize, slow_s: u64, after_ms: u64) -> i64 {
+    let world = World::without_robots(move |sent| {
+        if sent.url.contains("slow") {
+            // Sent drop by drop: an answer that does not begin in time would end the attempt.
+            (0..slow_s / 5).fold(Reply::html("<p>"), |reply, _| {
+                reply.body_after(Duration::from_secs(5), "word ")
+            })
+        } else {
+            Reply::html(PAGE)
+        }
+    });
+    for n in 0..slow {
+        world.submit_url(Kind::Html, &format!("https://slow{n}.example/"));
+    }
+    let mut request = world.request(Kind::Html, "https://quiet.example/");
+    request.tenant = AccountId(world.account.0 + 1);
+    let late = async {
+        let clock = &world.ports.clock;
+        clock.sleep(Duration::from_millis(after_ms)).await;
+        let limits = QueueLimits {
+            tenant_max: 10,
+            total_max: 10_000,
+            host_in_flight_max: 4,
+            host_gap_ms: 0,
+        };
+        match world.store().submit(&request, &limits).await.unwrap() {
+            Submitted::Accepted(id) => id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (drained, id) = world.run(async { futures::join!(drain(&world.ports, &Html), late) });
+    drained.unwrap();
+    let message = world
+        .run(world.store().message(request.tenant, id))
+        .unwrap()
+        .unwrap();
+    assert_eq!(message.state, State::Done);
+    message.date_process_complete.unwrap() - message.date_added
+}
+
+#[test]
+fn slow_pages_of_one_account_keep_no_place_from_another() {
+    // In every slot; in so many that a large claim does not fit; and one that outlasts the invocation's usual time.
+    for (slow, slow_s, after_ms) in [(500, 40, 5_000), (20, 40, 5_000), (1, 40, 30_000)] {
+        let wait_ms = wait_beside_slow_pages_ms(slow, slow_s, after_ms);
+        assert!(
+            wait_ms <= 150,
+            "{slow} slow pages kept another account waiting for {wait_ms} ms"
+        );
+    }
+}
+
+#[test]
+fn nothing_runs_beside_a_suspect_however_slow_it_is() {
+    let world = World::without_robots(|sent| {
+        if sent.url.contains("suspect") {
+            (0..6).fold(Reply::html("<p>"), |reply, _| {
+                reply.body_after(Duration::from_secs(5), "word ")
+            })
+        } else {
+            Reply::html(PAGE)
+        }
+    });
+    let suspect = world.submit_url(Kind::Html, "https://suspect.example/");
+    world
+        .run(world.store().claim(Kind::Html, 10, "dies", 60))
+        .unwrap();
+    world.elapse(Duration::from_secs(61));
+    assert_eq!(world.run(world.store().rescue()).unwrap().requeued, 1);
+    let other = world.submit_url(Kind::Html, "https://other.example/");
+    let started_ms = world.ports.clock.now_ms();
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let ended_ms = |id| world.message(id).date_process_complete.unwrap() - started_ms;
+    assert!(ended_ms(suspect) >= 30_000, "{}", ended_ms(suspect));
+    assert!(
+        (ended_ms(suspect)..ended_ms(suspect) + 500).contains(&ended_ms(other)),
+        "the other waits, and then runs in the same invocation: {}",
+        ended_ms(other)
+    );
 }

@@ -58,9 +58,9 @@ impl Mode {
     }
 
     /// Read once in the life of an instance: reading it for each page took an eighth of a fast extraction.
-    fn model(self) -> &'static Model {
-        static BEST: OnceLock<Model> = OnceLock::new();
-        static FAST: OnceLock<Model> = OnceLock::new();
+    fn model(self) -> &'static Model<'static> {
+        static BEST: OnceLock<Model<'static>> = OnceLock::new();
+        static FAST: OnceLock<Model<'static>> = OnceLock::new();
         let kept = match self {
             Mode::Best => &BEST,
             Mode::Fast => &FAST,

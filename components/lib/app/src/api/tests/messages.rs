@@ -156,6 +156,13 @@ fn a_full_queue_and_a_locked_database() {
     let full = server.post("/receive_data", &request());
     full.assert_problem(429, "tenant_queue_full");
     assert_eq!(full.header("retry-after"), "5");
+    server.set("queue_max_account", "2");
+    let again = server.submit(&request());
+    server.call("DELETE", &format!("/messages/{again}"), "");
+    server.set("queue_max_account", "1");
+    let full = server.post(&format!("/messages/{again}/retry"), &json!({}));
+    full.assert_problem(429, "tenant_queue_full");
+    assert_eq!(full.header("retry-after"), "5");
     server.set("queue_max_account", "");
     server.set("queue_max", "1");
     server
