@@ -58,7 +58,10 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
 /// Crates that only one of ours (or the roles, for their entry macro) may name.
 const ONLY: [(&str, &[&str]); 5] = [
     ("spin-sdk", &["trawl-spin"]),
-    ("wasmtime", &["trawl", "trawl-architecture", "trawl-quality"]),
+    (
+        "wasmtime",
+        &["trawl", "trawl-architecture", "trawl-quality"],
+    ),
     ("rusqlite", &["trawl-sqlite"]),
     ("redis", &["trawl"]),
     ("html5ever", &["trawl-extract"]),

@@ -134,6 +134,11 @@ pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
 }
 
 fn writer(stats: &Stats, out: &mut Exposition) {
+    batch_sizes(stats, out);
+    counts(stats, out);
+}
+
+fn batch_sizes(stats: &Stats, out: &mut Exposition) {
     let mut sizes = out.family(
         "sqlite_batch_statements",
         Kind::Histogram,
@@ -152,6 +157,9 @@ fn writer(stats: &Stats, out: &mut Exposition) {
     }
     sizes.suffixed("_sum", &[], number(stats.statements));
     sizes.suffixed("_count", &[], number(cumulative));
+}
+
+fn counts(stats: &Stats, out: &mut Exposition) {
     let figures = [
         (
             "commit_seconds_total",

@@ -240,7 +240,7 @@ async fn by_redirect(node: &Node) -> Vec<Posted> {
 
 async fn by_name(node: &Node) -> Vec<Posted> {
     let mut posted = Vec::new();
-    for number in 0..ADDRESSES.len() {
+    for (number, address) in ADDRESSES.iter().enumerate() {
         for kind in ["a", "m"] {
             let id = submit(
                 node,
@@ -249,7 +249,7 @@ async fn by_name(node: &Node) -> Vec<Posted> {
             )
             .await;
             posted.push((
-                format!("{kind} name for {}", ADDRESSES[number]),
+                format!("{kind} name for {address}"),
                 id,
                 Some("address_not_allowed"),
             ));

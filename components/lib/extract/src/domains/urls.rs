@@ -137,10 +137,10 @@ pub(super) fn refresh(text: &str) -> Option<&str> {
 /// vocabularies (`@context`, `@type`) are no relation of the page.
 pub(super) fn json_ld(value: &serde_json::Value, same_as: bool, keep: &mut impl FnMut(&str, bool)) {
     match value {
-        serde_json::Value::String(text) if is_absolute(text) => {
-            if same_as || !is_vocabulary(text) {
-                keep(text, same_as);
-            }
+        serde_json::Value::String(text)
+            if is_absolute(text) && (same_as || !is_vocabulary(text)) =>
+        {
+            keep(text, same_as);
         }
         serde_json::Value::Array(items) => {
             items.iter().for_each(|item| json_ld(item, same_as, keep))

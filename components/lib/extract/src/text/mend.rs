@@ -88,7 +88,7 @@ impl Page<'_> {
         let title = self.analysis.candidates.title_block.unwrap_or(0);
         for (at, block) in self.list().iter().enumerate() {
             let is_link = block.counts.link_chars == block.counts.chars;
-            kept[at] |= !self.is_hidden(block) && !(is_link && at < title);
+            kept[at] |= !(self.is_hidden(block) || is_link && at < title);
         }
     }
 
