@@ -114,7 +114,9 @@ fn main() -> anyhow::Result<ExitCode> {
 /// The table on the standard output, and everything into `target/bench`.
 fn report(table: &Table, folder: &Path) -> anyhow::Result<()> {
     let machine = machine::describe();
-    println!("{machine}\n\n{}", table.markdown());
+    let markdown = format!("{machine}\n\n{}", table.markdown());
+    println!("{markdown}");
+    std::fs::write(folder.join("table.md"), markdown)?;
     let mut json = table.json();
     json["machine"] = machine.into();
     std::fs::write(folder.join("figures.json"), format!("{json:#}"))?;

@@ -144,7 +144,7 @@ impl Table {
         out += "\n| ratio of medians | value | target |\n| --- | ---: | --- |\n";
         for ratio in &self.ratios {
             let target = ratio.at_least.map_or(String::new(), |least| {
-                format!("at least {least}: {}", verdict(ratio.value >= least))
+                format!("at least {least:.2}: {}", verdict(ratio.value >= least))
             });
             out += &format!("| {} | {:.3} | {target} |\n", ratio.name, ratio.value);
         }
