@@ -91,5 +91,5 @@ quality: setup ## scores and speed of the extraction over PAGES=dir, native and 
 experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)
 	cargo run --locked --release -p trawl-e2e --bin experiments -- $(RUN_ARGS)
 
-clean: ## remove what was built and the state kept in .trawl
-	rm -rf target .trawl
+clean: ## remove what was built and the state kept in .trawl and .spin
+	rm -rf target .trawl .spin

@@ -49,8 +49,9 @@ impl Sql for RawSql {
             Ok(rows) => Ok(rows),
             Err(error) => {
                 // A statement that was refused leaves its connection sound; anything else may have broken it.
+                let is_gone = matches!(error, Error::InvalidConnection);
                 let error = classify(error);
-                if matches!(error, SqlError::Other(_)) {
+                if is_gone || matches!(error, SqlError::Other(_)) {
                     self.connection.borrow_mut().take();
                 }
                 Err(error)
@@ -117,6 +118,7 @@ fn classify(error: Error) -> SqlError {
             SqlError::Other("the manifest gives this component no database".to_owned())
         }
         Error::AccessDenied => SqlError::Other("access to the database is denied".to_owned()),
-        Error::InvalidConnection => SqlError::Other("the database connection is gone".to_owned()),
+        // So says Spin when a database behind the network can't be reached: it may come back, and nothing was changed.
+        Error::InvalidConnection => SqlError::Busy("the database can't be reached".to_owned()),
     }
 }
