@@ -164,6 +164,26 @@ const HTML5LIB: &[(&str, &str)] = &[
     ("<html a=ñ>\n<meta charset=\"utf-8\">", "UTF-8"),
     ("<html ñ>\n<meta charset=\"utf-8\">", "UTF-8"),
     ("<html>ñ\n<meta charset=\"utf-8\">", "UTF-8"),
+    (
+        "<meta content='text/html; charset=iso8859-2' http-equiv='Content-Type>'>",
+        "windows-1252",
+    ),
+    (
+        "<meta content='text/html; charset=iso8859-2' http-equiv=Content-Style-Type>",
+        "windows-1252",
+    ),
+    (
+        "<meta content='text/html; charset=iso8859-2' name=Content-Style-Type>",
+        "windows-1252",
+    ),
+    (
+        "<head></head><p title='x>\n<meta test=x charset=iso8859-2>\n<p>'</p>",
+        "windows-1252",
+    ),
+    (
+        "<script type=text/plain><meta charset=iso8859-2></script>",
+        "ISO-8859-2",
+    ),
 ];
 
 #[test]
@@ -173,7 +193,9 @@ fn html5libs_cases_hold() {
             assert_eq!(named(page.as_bytes()), *wanted, "{page}");
         }
     }
-    for length in [511, 512, 1_024, 1_025, 2_048, 4_097, 30_000] {
+    for length in [
+        511, 512, 1_024, 1_025, 2_048, 2_049, 4_096, 4_097, 8_192, 8_193, 30_000,
+    ] {
         let page = format!(
             "<!-- {} -->\n<meta charset=\"iso8859-2\">",
             "x".repeat(length)
