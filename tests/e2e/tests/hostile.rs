@@ -111,7 +111,7 @@ async fn tried(scene: &Scene, what: &str, id: i64) -> Value {
 async fn check(scene: &Scene, what: &str, id: i64, end: End) {
     let message = tried(scene, what, id).await;
     let code = message["error"]["code"].as_str().unwrap_or_default();
-    let (status, codes) = match end {
+    let (codes, is_permanent) = match end {
         Done(words) => {
             assert_eq!(message["status"], "done", "{what}: {message}");
             let result = scene.node.get(&format!("/messages/{id}/result")).await;
@@ -119,12 +119,18 @@ async fn check(scene: &Scene, what: &str, id: i64, end: End) {
             return;
         }
         Cut(_) if message["status"] == "done" => return,
-        Failed(codes) | Cut(codes) => ("failed", codes),
-        Again(codes) => ("queued", codes),
+        Failed(codes) | Cut(codes) => (codes, true),
+        Again(codes) => (codes, false),
     };
-    assert_eq!(message["status"], status, "{what}: {message}");
     assert!(codes.contains(&code), "{what}: {message}");
-    if status == "queued" {
+    assert_eq!(
+        message["error"]["permanent"], is_permanent,
+        "{what}: {message}"
+    );
+    // Whoever looks late finds all its attempts used.
+    if is_permanent {
+        assert_eq!(message["status"], "failed", "{what}: {message}");
+    } else {
         scene
             .node
             .send("DELETE", &format!("/messages/{id}"), &[], "")
