@@ -106,6 +106,9 @@ CREATE TABLE IF NOT EXISTS flows (
   PRIMARY KEY (tenant, kind, priority)
 ) WITHOUT ROWID;
 -- ;;
+-- Which tenants have something waiting: those with little in flight are looked for among them (claim_spare.sql).
+CREATE INDEX IF NOT EXISTS flows_waiting ON flows(kind, tenant) WHERE waiting > 0;
+-- ;;
 -- Defaults that triggers need; `submit` keeps them equal to the configuration.
 CREATE TABLE IF NOT EXISTS settings (
   one                INTEGER PRIMARY KEY CHECK (one = 1),

@@ -9,9 +9,6 @@ CREATE TRIGGER IF NOT EXISTS host_fill_run INSTEAD OF INSERT ON host_fill
 BEGIN
   UPDATE Messages
      SET slot = 1,
-         -- A row that waited behind its host takes its place at the present virtual time, as a retry does: with the place it had,
-         -- the late rows of one account with many hosts would all stand before whatever is new.
-         key = MAX(key, (SELECT v FROM queues WHERE kind = type)),
          -- A gap that lies further ahead than the gap itself is left from before the clock was set back.
          (stage, run_at) = (
            SELECT CASE WHEN h.next_at > c.ms AND h.next_at <= c.ms + COALESCE(h.gap_ms, s.host_gap_ms) THEN 3 ELSE 1 END,

@@ -362,8 +362,10 @@ pub mod queue {
     pub const JOB_MS_MAX: i64 = 300_000;
     /// An account with fewer jobs of a kind in flight than this may use the spare slots.
     pub const SPARE_LEASED_MAX: u32 = 4;
-    /// Rows in the order of the queue among which such accounts are looked for. Theirs are first, by the order; the rest are those
-    /// of accounts that have many in flight, of which each has one or two so far in front.
+    /// Accounts that have little in flight and something waiting that one claim looks at, and the oldest unfinished rows of each
+    /// that it looks at: a thousand rows at the most.
+    pub const SPARE_ACCOUNTS: u32 = 32;
+    /// Callbacks in the order of the queue among which such accounts are looked for.
     pub const SPARE_LOOKS: u32 = 256;
     /// Workers that may die with a message before it is given up as poison (BullMQ 1, Sidekiq 3, RabbitMQ 20).
     pub const CRASHES_MAX: u32 = 3;

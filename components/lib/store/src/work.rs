@@ -3,7 +3,8 @@
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
-    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX, SPARE_LOOKS, SWEEP_ROWS_MAX, SWEEPS_MAX,
+    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
+    SWEEPS_MAX,
 };
 use trawl_core::state::{JobError, Kind, Mode};
 
@@ -127,7 +128,7 @@ impl<S: Sql> Store<'_, S> {
         let mut params = claim_params(kind, worker, lease_s);
         params.extend([
             limit.min(CLAIM_MAX).into(),
-            SPARE_LOOKS.into(),
+            SPARE_ACCOUNTS.into(),
             SPARE_LEASED_MAX.into(),
         ]);
         jobs(
