@@ -9,6 +9,13 @@ use http::{
 
 use crate::body::{Body, full};
 
+/// The answer to a body that took too long: its own time was up, or that of the whole request.
+pub(crate) const SLOW_BODY: Problem = Problem::new(
+    StatusCode::REQUEST_TIMEOUT,
+    "request_timeout",
+    "The body of the request did not arrive in time.",
+);
+
 /// An answer that the front door gives itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {

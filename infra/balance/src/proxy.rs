@@ -23,7 +23,7 @@ use crate::{
     body::{Body, BoxError},
     fleet::{Choice, Fleet, Tried},
     headers,
-    problem::Problem,
+    problem::{Problem, SLOW_BODY},
     replica::{Backend, Lease},
     retry::{Upload, is_repeatable, is_worth_another},
     strategy::key_of,
@@ -191,7 +191,10 @@ impl Journey<'_> {
         let until = self.try_until();
         let outcome = match timeout_at(until, call(&lease, request, self.peer)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.timed_out()),
+            Err(_) => Err(BackendError::new(
+                self.timed_out(),
+                "there was no answer in time",
+            )),
         };
         match outcome {
             Ok(response) => self.answered(index, lease, response),
@@ -200,13 +203,12 @@ impl Journey<'_> {
     }
 
     /// A replica can't answer what the client has not sent: half a body is not its failure, however long it lasts.
-    fn timed_out(&self) -> BackendError {
-        let kind = if self.arriving.load(Relaxed) {
-            FailureKind::ClientBody
+    fn timed_out(&self) -> FailureKind {
+        if self.arriving.load(Relaxed) {
+            FailureKind::ClientSlow
         } else {
             FailureKind::TimedOut
-        };
-        BackendError::new(kind, "there was no answer in time")
+        }
     }
 
     /// How long this try may take. The last one, and one that can't be repeated, has all that is left.
@@ -267,7 +269,10 @@ impl Journey<'_> {
         lease.failed(error.kind);
         let counts = !matches!(
             error.kind,
-            FailureKind::Overloaded | FailureKind::Trapped | FailureKind::ClientBody
+            FailureKind::Overloaded
+                | FailureKind::Trapped
+                | FailureKind::ClientBody
+                | FailureKind::ClientSlow
         );
         if counts {
             self.fleet.failed(index);
@@ -283,12 +288,16 @@ impl Journey<'_> {
             FailureKind::TimedOut => TIMED_OUT,
             FailureKind::Trapped => TRAPPED,
             FailureKind::ClientBody => BAD_BODY,
+            FailureKind::ClientSlow => SLOW_BODY,
             FailureKind::Overloaded => {
                 FULL.retry_after(error.retry_after.unwrap_or(Duration::from_secs(1)))
             }
             FailureKind::Unreachable | FailureKind::Broken => BAD_GATEWAY,
         };
-        let is_futile = matches!(error.kind, FailureKind::Trapped | FailureKind::ClientBody);
+        let is_futile = matches!(
+            error.kind,
+            FailureKind::Trapped | FailureKind::ClientBody | FailureKind::ClientSlow
+        );
         let can_be_sent = !is_futile && self.parts.is_some();
         if can_be_sent && self.may_try_again() {
             self.last = Some(problem.response());

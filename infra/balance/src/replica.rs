@@ -178,7 +178,7 @@ impl Lease {
         self.settled = true;
         let counts = &self.replica.counts;
         match kind {
-            FailureKind::ClientBody => {
+            FailureKind::ClientBody | FailureKind::ClientSlow => {
                 counts.abandoned.fetch_add(1, Relaxed);
                 self.replica.state().health.abandoned(self.clock.now_ms());
                 return;

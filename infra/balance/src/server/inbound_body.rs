@@ -19,18 +19,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::watched::Active;
 use crate::{
     body::{Body, BoxError},
-    problem::Problem,
+    problem::{Problem, SLOW_BODY},
 };
 
 pub(super) const TOO_LARGE: Problem = Problem::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "body_too_large",
     "The body of the request is too large.",
-);
-const SLOW_BODY: Problem = Problem::new(
-    StatusCode::REQUEST_TIMEOUT,
-    "request_timeout",
-    "The body of the request did not arrive in time.",
 );
 
 /// What went wrong with a request's body, if anything. It outranks whatever the replica made of the half body.

@@ -292,9 +292,12 @@ async fn answer<H: Handler>(
     let response = handler
         .handle(Request::from_parts(parts, body.boxed_unsync()), peer)
         .await;
-    verdict
-        .problem()
-        .map_or(response, |problem| closing(problem.response()))
+    match verdict.problem() {
+        Some(problem) => closing(problem.response()),
+        // The request's deadline came before that of its body.
+        None if response.status() == StatusCode::REQUEST_TIMEOUT => closing(response),
+        None => response,
+    }
 }
 
 /// What is left of the request on the wire can't be trusted, or is not worth reading.
