@@ -536,3 +536,20 @@ async fn closing_writes_what_waits_and_folds_the_log() {
 fn wal_bytes(path: &Path) -> u64 {
     std::fs::metadata(path.with_extension("db-wal")).map_or(0, |file| file.len())
 }
+
+#[tokio::test]
+async fn a_drop_sees_what_was_created_since_the_readers_looked() {
+    let (_directory, _database, connection) = table(Options::default()).await;
+    // By now the readers know a schema without the table.
+    assert_eq!(count(&connection).await, 0);
+    for _ in 0..20 {
+        for statement in [
+            "CREATE TABLE IF NOT EXISTS brief (v)",
+            "DROP TABLE IF EXISTS brief",
+        ] {
+            connection.execute(statement, vec![]).await.unwrap();
+        }
+        let gone = connection.execute("SELECT v FROM brief", vec![]).await;
+        assert!(gone.is_err(), "{gone:?}");
+    }
+}

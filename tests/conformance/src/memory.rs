@@ -129,9 +129,9 @@ fn run(connection: &Connection, statement: &str, params: Vec<Value>) -> rusqlite
         );
     }
     drop(found);
-    // A few times for a schema that grows during the migration; once per run means that a parameter forces it, which costs
+    // Once for each migration and each time these run again, since the schema grows; once per run means that a parameter forces it, which costs
     // more than the statement itself (SQLite looks at the value of a parameter that stands alone after LIMIT).
-    if prepared.get_status(StatementStatus::RePrepare) > 5 {
+    if prepared.get_status(StatementStatus::RePrepare) > 20 {
         return Err(rusqlite::Error::InvalidParameterName(format!(
             "compiled anew for its parameters: {statement}"
         )));

@@ -7,7 +7,7 @@
 use trawl_conformance::Memory;
 use trawl_store::Store;
 
-const STATEMENTS: [(&str, &str); 16] = [
+const STATEMENTS: [(&str, &str); 18] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -19,6 +19,14 @@ const STATEMENTS: [(&str, &str); 16] = [
     (
         "claim_spare",
         include_str!("../../../components/lib/store/sql/claim_spare.sql"),
+    ),
+    (
+        "waiting_spare",
+        include_str!("../../../components/lib/store/sql/waiting_spare.sql"),
+    ),
+    (
+        "callbacks_waiting_spare",
+        include_str!("../../../components/lib/store/sql/callbacks_waiting_spare.sql"),
     ),
     (
         "claim_callbacks_spare",

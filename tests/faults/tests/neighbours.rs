@@ -20,7 +20,9 @@ use trawl_kit::receiver::Receiver;
 
 const DEADLINE: Duration = Duration::from_secs(120);
 const NOISE: usize = 10_000;
-const SAMPLES: usize = 60;
+const SAMPLES: usize = 40;
+const BURST: usize = 40;
+const ROUNDS: usize = 3;
 
 /// Milliseconds from the post to the claim, and to the end, of each message.
 fn waits_ms(stage: &Stage, ids: &[i64]) -> (Vec<f64>, Vec<f64>) {
@@ -63,15 +65,42 @@ async fn sample(stage: &Stage, node: &Node) -> (Vec<f64>, Vec<f64>) {
     waits_ms(stage, &ids)
 }
 
+/// Posts `BURST` pages at once, some rounds of it.
+async fn bursts(stage: &Stage, node: &Node) -> (Vec<f64>, Vec<f64>) {
+    let mut ids = Vec::new();
+    for _ in 0..ROUNDS {
+        let posts: Vec<_> = (0..BURST)
+            .map(|n| {
+                let url = stage
+                    .origin
+                    .url_on(&format!("127.9.0.{}", 1 + n % 20), "/odd/slow");
+                let node = node.clone();
+                tokio::spawn(
+                    async move { node.submit(&json!({"request_url": url, "type": 1})).await },
+                )
+            })
+            .collect();
+        let mut posted = Vec::new();
+        for post in posts {
+            posted.push(post.await.unwrap());
+        }
+        for id in &posted {
+            node.wait_finished(*id, DEADLINE).await;
+        }
+        ids.extend(posted);
+    }
+    waits_ms(stage, &ids)
+}
+
 /// The rule: with 10,000 of another account's messages waiting, the p95 of a quiet one is at most twice what it is alone.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the rule is not met on every run yet (1.5 to 2.6 times): run it with --ignored"]
 async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
     let stage = Stage::set(HostOptions::default()).await;
     let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
     // Once unmeasured: the quiet account's hosts have told their robots.txt then.
     sample(&stage, &quiet).await;
     let (claims_alone, ends_alone) = sample(&stage, &quiet).await;
+    let (burst_claims_alone, burst_ends_alone) = bursts(&stage, &quiet).await;
     let noisy = Arc::new(stage.node.clone());
     let port = stage.origin.port();
     let posting: Vec<_> = (0..20)
@@ -95,6 +124,7 @@ async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
     }
     let before = waiting(&stage);
     let (claims_beside, ends_beside) = sample(&stage, &quiet).await;
+    let (burst_claims_beside, burst_ends_beside) = bursts(&stage, &quiet).await;
     let after = waiting(&stage);
     println!(
         "| quiet account | alone p50 | alone p95 | beside p50 | beside p95 | ratio of p95 |\n| --- | --- | --- | --- | --- | --- |"
@@ -102,6 +132,16 @@ async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
     for (what, alone, beside) in [
         ("post to claim, ms", &claims_alone, &claims_beside),
         ("post to end, ms", &ends_alone, &ends_beside),
+        (
+            "forty at once: to claim",
+            &burst_claims_alone,
+            &burst_claims_beside,
+        ),
+        (
+            "forty at once: to end",
+            &burst_ends_alone,
+            &burst_ends_beside,
+        ),
     ] {
         println!(
             "| {what} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} |",
@@ -119,6 +159,10 @@ async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
         ratio <= 2.0,
         "the quiet account's p95 grew {ratio:.2} times"
     );
+    // Forty at once need their share of the slots: half of them, since two accounts want them, and so twice the time; a
+    // little is left for the machine.
+    let ratio = percentile(&burst_ends_beside, 95) / percentile(&burst_ends_alone, 95);
+    assert!(ratio <= 2.5, "p95 of forty at once grew {ratio:.2} times");
 }
 
 fn waiting(stage: &Stage) -> i64 {

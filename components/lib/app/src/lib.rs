@@ -7,6 +7,7 @@
 pub mod api;
 pub mod callback;
 pub mod channels;
+mod claims;
 pub mod decode;
 pub mod dispatch;
 pub mod fetch;

@@ -219,6 +219,9 @@ pub mod scrape {
     pub const LINGER_LOOKS: u64 = 5;
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
     pub const RING_EVERY_MS: u64 = 50;
+    /// A worker most of whose slots are taken looks this often for accounts with hardly anything in flight: one of them should
+    /// not notice that another account has everything. A read that finds nothing costs 50 µs.
+    pub const WATCH_EVERY_MS: u64 = 20;
     /// Leases and the wish to stop are looked after this often.
     pub const BEAT_MS: u64 = 1_000;
     /// Running jobs get this long after the wish to stop; then they are given back. The host waits 10 s.
@@ -363,7 +366,7 @@ pub mod queue {
     /// An account with fewer jobs of a kind in flight than this may use the spare slots.
     pub const SPARE_LEASED_MAX: u32 = 4;
     /// Accounts that have little in flight and something waiting that one claim looks at, and the oldest unfinished rows of each
-    /// that it looks at: a thousand rows at the most.
+    /// that it looks at, twice: from the first such account on, and from a drawn one on. Two thousand rows at the most.
     pub const SPARE_ACCOUNTS: u32 = 32;
     /// Callbacks in the order of the queue among which such accounts are looked for.
     pub const SPARE_LOOKS: u32 = 256;

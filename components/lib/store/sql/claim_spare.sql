@@ -1,18 +1,24 @@
 -- Takes the best rows of tenants that have hardly anything of this type in flight, while the others have all usual slots.
 -- The tenants are found by their counters, not by the order of the queue: rows of one account that waited behind their hosts
--- keep their old places, and hundreds of them may stand before a new row. Of each of the first ?6 such tenants the ?6 oldest
--- unfinished rows are looked at, so the cost does not depend on what waits. A row that waits for its host's gap is left to the
--- usual claim.
+-- keep their old places, and hundreds of them may stand before a new row. ?6 such tenants are looked at from a drawn one on (?8),
+-- and ?6 from the first on, so that none is passed over for ever while many wait for nothing but their hosts; of each the ?6
+-- oldest unfinished rows. The cost does not depend on what waits.
 UPDATE Messages
    SET state = 'processing', stage = NULL, run_at = NULL, lease = lease + 1, attempt = attempt + 1, worker = ?2,
        lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?3,
        deadline_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4
  WHERE Id IN (
    SELECT m.Id
-     FROM (SELECT tenant FROM flows WHERE kind = ?1 AND waiting > 0 GROUP BY tenant
-           HAVING (SELECT SUM(leased) FROM flows f WHERE f.tenant = flows.tenant AND f.kind = ?1) < ?7 LIMIT (0 + ?6)) quiet
+     FROM (SELECT tenant FROM (SELECT tenant FROM flows WHERE kind = ?1 AND waiting > 0
+                                AND tenant >= ?8 % (1 + (SELECT MAX(tenant) FROM flows)) GROUP BY tenant
+                             HAVING (SELECT SUM(leased) FROM flows f WHERE f.tenant = flows.tenant AND f.kind = ?1) < ?7
+                              LIMIT (0 + ?6))
+           UNION
+           SELECT tenant FROM (SELECT tenant FROM flows WHERE kind = ?1 AND waiting > 0 GROUP BY tenant
+                             HAVING (SELECT SUM(leased) FROM flows f WHERE f.tenant = flows.tenant AND f.kind = ?1) < ?7
+                              LIMIT (0 + ?6))) quiet
      JOIN Messages m ON m.Id IN (SELECT Id FROM Messages
                                   WHERE finished_ms IS NULL AND tenant = quiet.tenant AND type = ?1 ORDER BY Id LIMIT (0 + ?6))
-    WHERE m.stage = 1 AND m.crash_count = 0
+    WHERE (m.stage = 1 OR (m.stage = 3 AND m.run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER))) AND m.crash_count = 0
     ORDER BY m.key LIMIT (0 + ?5))
 RETURNING Id, lease, attempt, tenant, user_Id, request_url, host, type, mode, selector, max_age_s, crash_count, deadline_at, key

@@ -101,6 +101,15 @@ impl<S: Sql> Store<'_, S> {
         )
     }
 
+    /// Whether [`Self::claim_callbacks_spare`] would find something.
+    pub async fn callbacks_waiting_spare(&self) -> Result<bool, StoreError> {
+        let params = vec![SPARE_LOOKS.into(), SPARE_LEASED_MAX.into()];
+        self.run(include_str!("../sql/callbacks_waiting_spare.sql"), params)
+            .await?
+            .one()?
+            .get(0)
+    }
+
     /// Records a delivery; false when the lease is stale.
     pub async fn callback_done(
         &self,

@@ -117,19 +117,21 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Claims up to `limit` messages of tenants that have hardly any of this kind in flight, best first. For the slots that are
-    /// kept free for them.
+    /// kept free for them. Where there are many such tenants, `draw` decides with which the search begins.
     pub async fn claim_spare(
         &self,
         kind: Kind,
         limit: u32,
         worker: &str,
         lease_s: u32,
+        draw: u32,
     ) -> Result<Vec<Job>, StoreError> {
         let mut params = claim_params(kind, worker, lease_s);
         params.extend([
             limit.min(CLAIM_MAX).into(),
             SPARE_ACCOUNTS.into(),
             SPARE_LEASED_MAX.into(),
+            draw.into(),
         ]);
         jobs(
             &self
@@ -253,6 +255,20 @@ impl<S: Sql> Store<'_, S> {
             .iter()
             .map(|row| kind(row, 0))
             .collect()
+    }
+
+    /// Whether [`Self::claim_spare`] would find something with the same `draw`.
+    pub async fn waiting_spare(&self, kind: Kind, draw: u32) -> Result<bool, StoreError> {
+        let params = vec![
+            kind.number().into(),
+            SPARE_ACCOUNTS.into(),
+            SPARE_LEASED_MAX.into(),
+            draw.into(),
+        ];
+        self.run(include_str!("../sql/waiting_spare.sql"), params)
+            .await?
+            .one()?
+            .get(0)
     }
 
     /// What waits for a worker that nobody has woken: for whoever ends a job to ring for.

@@ -156,7 +156,10 @@ impl<'a> World<'a> {
         let now_ms = self.now_ms();
         let busy = self.auditor.busy(kind, SPARE_LEASED_MAX);
         let store = self.store;
-        let jobs = store.claim_spare(kind, limit, "worker", LEASE_S).await;
+        let draw = self.random.random();
+        let jobs = store
+            .claim_spare(kind, limit, "worker", LEASE_S, draw)
+            .await;
         for job in jobs.unwrap() {
             assert!(!busy.contains(&job.tenant), "{job:?} has slots enough");
             self.auditor

@@ -1,7 +1,7 @@
 //! Fair shares between tenants, order and ageing within one.
 
 use trawl_core::state::Kind;
-use trawl_store::{Job, NewMessage, Store};
+use trawl_store::{Job, NewMessage, QueueLimits, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -138,16 +138,19 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
         "while it has nothing in flight itself it may use them"
     );
     assert!(claim_spare(store).await.is_empty(), "and then no more");
+    assert!(!waiting_spare(store).await);
     claim_in_order(store, 50).await;
     for _ in 0..3 {
         accepted(store, &request(2, "quiet.example"), &LIMITS).await;
     }
+    assert!(waiting_spare(store).await);
     let spare = claim_spare(store).await;
     assert_eq!(
         spare.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
         [2, 2, 2],
         "only who has hardly anything in flight"
     );
+    assert!(!waiting_spare(store).await);
     let stale = [finished(spare[0].id, spare[0].lease - 1)];
     assert!(
         store.finish(&stale).await.unwrap().is_empty(),
@@ -156,5 +159,66 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
 }
 
 async fn claim_spare<S: Subject>(store: Store<'_, S>) -> Vec<Job> {
-    store.claim_spare(Kind::Text, 8, "w", 60).await.unwrap()
+    store.claim_spare(Kind::Text, 8, "w", 60, 7).await.unwrap()
+}
+
+async fn waiting_spare<S: Subject>(store: Store<'_, S>) -> bool {
+    store.waiting_spare(Kind::Text, 7).await.unwrap()
+}
+
+/// A hundred accounts wait for nothing but their busy host: they must not hide another one from the spare slots.
+pub(super) async fn stuck_accounts_hide_nobody<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_in_flight_max: 4,
+        ..LIMITS
+    };
+    for tenant in 1..=100 {
+        accepted(store, &request(tenant, "busy.example"), &limits).await;
+    }
+    assert_eq!(claim_in_order(store, 10).await.len(), 4, "the host's slots");
+    let hidden = accepted(store, &request(71, "free.example"), &limits).await;
+    let mut found = 0;
+    for draw in 0..100 {
+        found += usize::from(store.waiting_spare(Kind::Text, draw).await.unwrap());
+    }
+    assert!((32..100).contains(&found), "{found} of 100 draws found it");
+    let draw = (0..).find(|draw| (60..71).contains(&(draw % 101))).unwrap();
+    let jobs = store
+        .claim_spare(Kind::Text, 8, "w", 60, draw)
+        .await
+        .unwrap();
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [hidden]);
+}
+
+/// Rows that waited for their hosts come out in turns with what others ask for meanwhile, although they are older.
+pub(super) async fn late_rows_take_turns<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_in_flight_max: 1,
+        ..LIMITS
+    };
+    let noisy: Vec<_> = (0..1_000)
+        .map(|index| request(1, &format!("h{}", index / 25)))
+        .collect();
+    for part in noisy.chunks(500) {
+        store.submit_many(part, &limits).await.unwrap();
+    }
+    // One of each host is through, so that the place of each host's next one lies far behind the present.
+    let jobs = claim_in_order(store, 40).await;
+    assert_eq!(jobs.len(), 40);
+    for job in jobs {
+        store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+    }
+    for index in 0..10 {
+        accepted(store, &request(2, &format!("q{index}")), &limits).await;
+    }
+    let mut quiet = 0;
+    for _ in 0..22 {
+        for job in claim_in_order(store, 1).await {
+            quiet += usize::from(job.tenant.0 == 2);
+            store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        }
+    }
+    assert!(quiet >= 9, "{quiet} of ten among the next 22");
 }

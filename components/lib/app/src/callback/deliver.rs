@@ -7,17 +7,21 @@ use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use trawl_core::limits::callback::{CLAIMED_MAX, IN_FLIGHT_MAX, SPARE_MAX};
-use trawl_core::limits::scrape::{
-    BEAT_MS, CLAIMING_MS_MAX, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS,
-    STOP_MS_MAX,
-};
+use trawl_core::limits::scrape::{BEAT_MS, CLAIMING_MS_MAX, INVOCATION_MS_MAX, STOP_MS_MAX};
 use trawl_store::{CallbackJob, Store, StoreError};
 
 use super::send::{Ended, Sender};
 use crate::channels::CALLBACK_QUEUE;
+use crate::claims::{Claims, Rhythm, Sizes, Step};
 use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports};
 use crate::settings::{CallbackSettings, stop_was_asked};
+
+const SIZES: Sizes = Sizes {
+    in_flight_max: IN_FLIGHT_MAX,
+    claimed_max: CLAIMED_MAX,
+    spare_max: SPARE_MAX,
+};
 
 /// What one invocation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +73,7 @@ enum Event {
         at_once: bool,
         waiting: Result<bool, StoreError>,
     },
+    Watched(Result<bool, StoreError>),
     Beat {
         stop: bool,
     },
@@ -86,16 +91,7 @@ struct Round<'s, 'p, P: Ports> {
     claiming_ms_max: u64,
     renewed_ms: u64,
     stopping_since_ms: Option<u64>,
-    /// The last claim got less than it asked for: the next one waits for a sign that there is more.
-    dry: bool,
-    /// A look has just seen callbacks waiting: a claim is worth it although only a few slots are free.
-    claim_due: bool,
-    claiming: bool,
-    /// Looks for more callbacks under way, and whether one of them looks at once.
-    looks: u32,
-    looks_now: bool,
-    look_due: bool,
-    looks_in_vain: u64,
+    claims: Claims,
 }
 
 impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
@@ -110,13 +106,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             claiming_ms_max: some_of(CLAIMING_MS_MAX, sender.ports.random()),
             renewed_ms: sender.ports.clock().monotonic_ms(),
             stopping_since_ms: None,
-            dry: false,
-            claim_due: false,
-            claiming: false,
-            looks: 0,
-            looks_now: false,
-            look_due: false,
-            looks_in_vain: 0,
+            claims: Claims::new(SIZES, Rhythm::default()),
         }
     }
 
@@ -141,27 +131,26 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     }
 
     fn is_over(&self) -> bool {
-        self.leases.is_empty() && !self.claiming && self.looks == 0
+        self.leases.is_empty() && !self.claims.is_under_way()
     }
 
     /// The time was used up while there was still something to claim.
     fn leaves_work(&self) -> bool {
-        !self.dry && self.broken.is_none() && self.stopping_since_ms.is_none()
+        !self.claims.is_dry() && self.broken.is_none() && self.stopping_since_ms.is_none()
     }
 
     fn on(&mut self, event: Event) {
         match event {
             Event::Claimed { asked, jobs } => {
-                self.claiming = false;
-                if let Some(jobs) = self.unless_broken(jobs) {
-                    self.dry = jobs.len() < asked as usize;
-                    self.on_claimed(jobs);
-                }
+                let jobs = self.unless_broken(jobs);
+                self.claims
+                    .claimed(asked as usize, jobs.as_ref().map(Vec::len));
+                self.start_attempts(jobs);
             }
             Event::ClaimedSpare(jobs) => {
-                self.claiming = false;
-                let jobs = self.unless_broken(jobs).unwrap_or_default();
-                self.on_claimed(jobs);
+                let jobs = self.unless_broken(jobs);
+                self.claims.claimed_spare(jobs.as_ref().map_or(0, Vec::len));
+                self.start_attempts(jobs);
             }
             Event::Sent { id, ended } => {
                 self.leases.remove(&id);
@@ -172,16 +161,16 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                     None => {}
                 }
                 // Its endpoint has a free slot now.
-                self.look_due = true;
+                self.claims.ended();
             }
             Event::Looked { at_once, waiting } => {
-                self.looks -= 1;
-                self.looks_now &= !at_once;
-                self.claim_due = self.unless_broken(waiting).unwrap_or_default();
-                self.dry = !self.claim_due;
-                if self.dry && self.leases.is_empty() {
-                    self.looks_in_vain += 1;
-                }
+                let is_waiting = self.unless_broken(waiting).unwrap_or_default();
+                self.claims
+                    .looked(at_once, is_waiting, self.leases.is_empty());
+            }
+            Event::Watched(waiting) => {
+                let is_waiting = self.unless_broken(waiting).unwrap_or_default();
+                self.claims.watched(is_waiting);
             }
             Event::Beat { stop } => {
                 if stop {
@@ -205,11 +194,8 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }
     }
 
-    fn on_claimed(&mut self, jobs: Vec<CallbackJob>) {
-        if !jobs.is_empty() {
-            self.looks_in_vain = 0;
-        }
-        for job in jobs {
+    fn start_attempts(&mut self, jobs: Option<Vec<CallbackJob>>) {
+        for job in jobs.unwrap_or_default() {
             let sender = self.sender;
             self.leases.insert(job.id, job.lease);
             self.tasks.push(Box::pin(async move {
@@ -221,31 +207,18 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }
     }
 
-    /// As the scrapers do it: large claims while many slots are free, small ones when a look has seen something to claim, and
-    /// the spare slots for accounts that have hardly anything in flight, so that an endpoint that answers nobody costs only
-    /// its own account.
     fn steer(&mut self) {
-        if !self.may_claim() || self.claiming {
+        if !self.may_claim() {
             return;
         }
         let held = self.leases.len();
-        let free = IN_FLIGHT_MAX.saturating_sub(held);
-        let spare = (IN_FLIGHT_MAX + SPARE_MAX).saturating_sub(held);
-        if !self.dry && (free >= CLAIMED_MAX || (free > 0 && self.claim_due)) {
-            self.claim_due = false;
-            self.start_claim(free.min(CLAIMED_MAX));
-        } else if self.claim_due && free == 0 && spare > 0 {
-            self.claim_due = false;
-            self.start_claim_spare(spare);
-        } else if self.dry && self.look_due && !self.looks_now {
-            self.look_due = false;
-            self.looks_now = true;
-            self.start_look(0);
-        } else if self.looks == 0 && held > 0 {
-            // Others bring callbacks too, and a ring finds every worker busy.
-            self.start_look(RING_EVERY_MS);
-        } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
-            self.start_look(LINGER_MS / LINGER_LOOKS);
+        while let Some(step) = self.claims.next(held, held == 0) {
+            match step {
+                Step::Claim(asked) => self.start_claim(asked),
+                Step::ClaimSpare(asked) => self.start_claim_spare(asked),
+                Step::Look { after_ms } => self.start_look(after_ms),
+                Step::Watch { after_ms } => self.start_watch(after_ms),
+            }
         }
     }
 
@@ -267,8 +240,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         self.sender.ports.clock().monotonic_ms()
     }
 
-    fn start_claim(&mut self, asked: usize) {
-        self.claiming = true;
+    fn start_claim(&self, asked: usize) {
         let sender = self.sender;
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.tasks.push(Box::pin(async move {
@@ -281,8 +253,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }));
     }
 
-    fn start_claim_spare(&mut self, asked: usize) {
-        self.claiming = true;
+    fn start_claim_spare(&self, asked: usize) {
         let sender = self.sender;
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.tasks.push(Box::pin(async move {
@@ -320,8 +291,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }));
     }
 
-    fn start_look(&mut self, after_ms: u64) {
-        self.looks += 1;
+    fn start_look(&self, after_ms: u64) {
         let sender = self.sender;
         self.tasks.push(Box::pin(async move {
             sender.sleep_ms(after_ms).await;
@@ -329,6 +299,14 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 at_once: after_ms == 0,
                 waiting: sender.store().callbacks_waiting().await,
             }
+        }));
+    }
+
+    fn start_watch(&self, after_ms: u64) {
+        let sender = self.sender;
+        self.tasks.push(Box::pin(async move {
+            sender.sleep_ms(after_ms).await;
+            Event::Watched(sender.store().callbacks_waiting_spare().await)
         }));
     }
 

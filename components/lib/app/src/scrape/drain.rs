@@ -10,8 +10,7 @@ use futures::stream::FuturesUnordered;
 use trawl_core::ids::MessageId;
 use trawl_core::limits::scrape::{
     ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, CLAIMING_MS_MAX, GATHER_MS, GATHERED_BYTES_MAX,
-    GATHERED_MAX, IN_FLIGHT_MAX, INVOCATION_MS_MAX, LINGER_LOOKS, LINGER_MS, RING_EVERY_MS,
-    SPARE_MAX, STOP_MS_MAX,
+    GATHERED_MAX, IN_FLIGHT_MAX, INVOCATION_MS_MAX, RING_EVERY_MS, SPARE_MAX, STOP_MS_MAX,
 };
 use trawl_core::state::Kind;
 use trawl_store::{Failure, Finished, Job, Store, StoreError};
@@ -21,9 +20,16 @@ use super::extractor::Extractor;
 use super::leases::Leases;
 use super::record::{Recorded, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
+use crate::claims::{Claims, Rhythm, Sizes, Step};
 use crate::patience::some_of;
-use crate::ports::{Bell as _, Clock as _, Ports};
+use crate::ports::{Bell as _, Clock as _, Ports, Random as _};
 use crate::settings::{ScraperSettings, stop_was_asked};
+
+const SIZES: Sizes = Sizes {
+    in_flight_max: IN_FLIGHT_MAX,
+    claimed_max: CLAIMED_MAX,
+    spare_max: SPARE_MAX,
+};
 
 /// What one invocation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,6 +109,7 @@ enum Event {
         at_once: bool,
         waiting: Result<Vec<Kind>, StoreError>,
     },
+    Watched(Result<bool, StoreError>),
     Renewed {
         asked: Vec<(MessageId, i64)>,
         granted: Result<Vec<MessageId>, StoreError>,
@@ -140,16 +147,9 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     alone: bool,
     /// The one of them that is in flight.
     suspect: Option<MessageId>,
-    /// The last claim got less than it asked for: the next one waits for a sign that there is more.
-    dry: bool,
-    /// A look has just seen work waiting: a claim is worth it although only a few slots are free.
-    claim_due: bool,
-    claiming: bool,
-    /// Looks for more work under way, and whether one of them looks at once.
-    looks: u32,
-    looks_now: bool,
-    look_due: bool,
-    looks_in_vain: u64,
+    claims: Claims,
+    /// Where the last look for accounts with hardly anything in flight began: the claim for them begins there too.
+    spare_draw: u32,
     gathered: Vec<Finished>,
     gathering: Gathering,
     finishing: bool,
@@ -173,13 +173,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             stopping_since_ms: None,
             alone: true,
             suspect: None,
-            dry: false,
-            claim_due: false,
-            claiming: false,
-            looks: 0,
-            looks_now: false,
-            look_due: false,
-            looks_in_vain: 0,
+            claims: Claims::new(SIZES, Rhythm::default()),
+            spare_draw: 0,
             gathered: Vec::new(),
             gathering: Gathering::NotYet,
             finishing: false,
@@ -210,22 +205,22 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             && self.gathered.is_empty()
             && !self.finishing
             && self.failing == 0
-            && !self.claiming
+            && !self.claims.is_claiming()
     }
 
     fn is_over(&self) -> bool {
-        self.is_idle() && self.looks == 0 && !self.ringing && !self.ring_due
+        self.is_idle() && !self.claims.is_under_way() && !self.ringing && !self.ring_due
     }
 
     /// The time was used up while there was still something to claim.
     fn leaves_work(&self) -> bool {
-        !self.dry && self.broken.is_none() && self.stopping_since_ms.is_none()
+        !self.claims.is_dry() && self.broken.is_none() && self.stopping_since_ms.is_none()
     }
 
     fn on(&mut self, event: Event) {
         match event {
             Event::ClaimedAlone(job) => {
-                self.claiming = false;
+                self.claims.hold(false);
                 match self.unless_broken(job).flatten() {
                     Some(job) => {
                         self.suspect = Some(job.id);
@@ -235,16 +230,15 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 }
             }
             Event::Claimed { asked, jobs } => {
-                self.claiming = false;
-                if let Some(jobs) = self.unless_broken(jobs) {
-                    self.on_claimed(asked, jobs);
-                }
+                let jobs = self.unless_broken(jobs);
+                self.claims
+                    .claimed(asked as usize, jobs.as_ref().map(Vec::len));
+                self.start_attempts(jobs);
             }
             Event::ClaimedSpare(jobs) => {
-                self.claiming = false;
-                for job in self.unless_broken(jobs).unwrap_or_default() {
-                    self.start_attempt(job);
-                }
+                let jobs = self.unless_broken(jobs);
+                self.claims.claimed_spare(jobs.as_ref().map_or(0, Vec::len));
+                self.start_attempts(jobs);
             }
             Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
             Event::Finished(recorded) => {
@@ -256,9 +250,12 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.on_recorded(recorded);
             }
             Event::Looked { at_once, waiting } => {
-                self.looks -= 1;
-                self.looks_now &= !at_once;
-                self.on_looked(waiting);
+                let waiting = self.unless_broken(waiting).unwrap_or_default();
+                self.on_looked(at_once, &waiting);
+            }
+            Event::Watched(waiting) => {
+                let is_waiting = self.unless_broken(waiting).unwrap_or_default();
+                self.claims.watched(is_waiting);
             }
             Event::Renewed { asked, granted } => {
                 // Without an answer the leases run on; they last three renewals.
@@ -286,12 +283,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         }
     }
 
-    fn on_claimed(&mut self, asked: u32, jobs: Vec<Job>) {
-        self.dry = jobs.len() < asked as usize;
-        if !jobs.is_empty() {
-            self.looks_in_vain = 0;
-        }
-        for job in jobs {
+    fn start_attempts(&mut self, jobs: Option<Vec<Job>>) {
+        for job in jobs.unwrap_or_default() {
             self.start_attempt(job);
         }
     }
@@ -314,21 +307,15 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         };
         self.drained.count(recorded);
         self.ring_due |= recorded.finished + recorded.failed > 0;
-        self.look_due = true;
+        self.claims.ended();
     }
 
-    fn on_looked(&mut self, waiting: Result<Vec<Kind>, StoreError>) {
-        let Some(waiting) = self.unless_broken(waiting) else {
-            return;
-        };
+    fn on_looked(&mut self, at_once: bool, waiting: &[Kind]) {
         let own = self.scraper.extractor.kind();
-        self.claim_due = waiting.contains(&own);
-        self.dry = !self.claim_due;
+        let is_idle = self.is_idle();
+        self.claims.looked(at_once, waiting.contains(&own), is_idle);
         // A row of a host that keeps a pace becomes ready by time alone, with nothing ending at that moment.
         self.ring_due |= waiting.iter().any(|kind| *kind != own);
-        if self.is_idle() {
-            self.looks_in_vain += 1;
-        }
     }
 
     fn on_beat(&mut self, stop: bool) {
@@ -353,7 +340,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         if self.ring_due && !self.ringing {
             self.start_ring();
         }
-        if !self.may_claim() || self.claiming {
+        if !self.may_claim() || self.claims.is_claiming() {
             return;
         }
         if self.alone && self.now_ms() >= self.started_ms + ALONE_MS_MAX {
@@ -368,27 +355,14 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         }
     }
 
-    /// Large claims while many slots are free. Few free slots are filled too, or slow pages would keep them empty, but only
-    /// when a look has seen work. With none free the spare ones are for accounts that have hardly anything in flight.
     fn steer_claims(&mut self) {
-        let held = self.leases.len();
-        let free = IN_FLIGHT_MAX.saturating_sub(held);
-        let spare = (IN_FLIGHT_MAX + SPARE_MAX).saturating_sub(held);
-        if !self.dry && (free >= CLAIMED_MAX || (free > 0 && self.claim_due)) {
-            self.claim_due = false;
-            self.start_claim(free.min(CLAIMED_MAX));
-        } else if self.claim_due && free == 0 && spare > 0 {
-            self.claim_due = false;
-            self.start_claim_spare(spare);
-        } else if self.dry && self.look_due && !self.looks_now {
-            self.look_due = false;
-            self.looks_now = true;
-            self.start_look(0);
-        } else if self.looks == 0 && !self.is_idle() {
-            // Other instances bring work too, and hosts that keep a pace become ready by time alone.
-            self.start_look(RING_EVERY_MS);
-        } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
-            self.start_look(LINGER_MS / LINGER_LOOKS);
+        while let Some(step) = self.claims.next(self.leases.len(), self.is_idle()) {
+            match step {
+                Step::Claim(asked) => self.start_claim(asked),
+                Step::ClaimSpare(asked) => self.start_claim_spare(asked),
+                Step::Look { after_ms } => self.start_look(after_ms),
+                Step::Watch { after_ms } => self.start_watch(after_ms),
+            }
         }
     }
 
@@ -450,7 +424,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     }
 
     fn start_claim_alone(&mut self) {
-        self.claiming = true;
+        self.claims.hold(true);
         let scraper = self.scraper;
         self.start(async move {
             let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
@@ -463,8 +437,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         });
     }
 
-    fn start_claim(&mut self, asked: usize) {
-        self.claiming = true;
+    fn start_claim(&self, asked: usize) {
         let scraper = self.scraper;
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.start(async move {
@@ -477,23 +450,21 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         });
     }
 
-    fn start_claim_spare(&mut self, asked: usize) {
-        self.claiming = true;
-        let scraper = self.scraper;
+    fn start_claim_spare(&self, asked: usize) {
+        let (scraper, draw) = (self.scraper, self.spare_draw);
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
         self.start(async move {
             let (kind, settings) = (scraper.extractor.kind(), scraper.settings);
             Event::ClaimedSpare(
                 scraper
                     .store()
-                    .claim_spare(kind, asked, &settings.worker, settings.lease_s)
+                    .claim_spare(kind, asked, &settings.worker, settings.lease_s, draw)
                     .await,
             )
         });
     }
 
-    fn start_look(&mut self, after_ms: u64) {
-        self.looks += 1;
+    fn start_look(&self, after_ms: u64) {
         let scraper = self.scraper;
         self.start(async move {
             scraper.sleep_ms(after_ms).await;
@@ -501,6 +472,19 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
                 at_once: after_ms == 0,
                 waiting: scraper.store().waiting().await,
             }
+        });
+    }
+
+    fn start_watch(&mut self, after_ms: u64) {
+        let mut draw = [0; 4];
+        self.scraper.ports.random().fill(&mut draw);
+        let draw = u32::from_le_bytes(draw);
+        self.spare_draw = draw;
+        let scraper = self.scraper;
+        self.start(async move {
+            scraper.sleep_ms(after_ms).await;
+            let kind = scraper.extractor.kind();
+            Event::Watched(scraper.store().waiting_spare(kind, draw).await)
         });
     }
 
