@@ -30,16 +30,27 @@ pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
 
 async fn keep_subscribed(doorbell: Arc<Doorbell>, address: String, channels: Vec<String>) {
     let mut wait_ms = 0;
+    // One line when it goes and one when it comes back, however often it is tried.
+    let mut is_gone = false;
     loop {
         match subscribe(&address, &channels).await {
             Ok(connection) => {
+                if std::mem::take(&mut is_gone) {
+                    tracing::info!("Redis is back");
+                }
                 wait_ms = 0;
                 // Whatever was published before is lost; one look each makes up for it.
                 look_once(&doorbell, &channels);
                 pass_on(&doorbell, connection).await;
                 tracing::warn!("the connection to Redis ended; connecting again");
             }
-            Err(error) => tracing::warn!("Redis can't be reached: {error}; trying again"),
+            Err(error) if is_gone => tracing::debug!("Redis can't be reached: {error}"),
+            Err(error) => {
+                is_gone = true;
+                tracing::warn!(
+                    "Redis can't be reached: {error}; trying until it is back, meanwhile the clock rings"
+                );
+            }
         }
         // Half of it by chance, so that many hosts do not come back in one moment.
         wait_ms = (wait_ms * 2).clamp(100, limits::REDIS_RETRY_MS_MAX);
