@@ -56,6 +56,34 @@ BEGIN
    WHERE tenant = NEW.tenant AND kind = NEW.type AND priority = NEW.priority AND finish < NEW.key + charge;
 END;
 -- ;;
+DROP TRIGGER IF EXISTS endpoint_fill_run;
+-- ;;
+-- The same for callbacks: what an endpoint that is down for a day has gathered comes back in turns with everybody's new ones.
+CREATE TRIGGER IF NOT EXISTS endpoint_fill_run INSTEAD OF INSERT ON endpoint_fill
+WHEN NOT EXISTS (SELECT 1 FROM endpoints WHERE tenant = NEW.tenant AND url = NEW.endpoint
+                  AND (disabled_ms IS NOT NULL OR throttled_until IS NOT NULL))
+BEGIN
+  UPDATE callbacks
+     SET stage = 1, slot = 1,
+         key = MAX((SELECT v FROM queues WHERE kind = 4),
+                   COALESCE((SELECT finish FROM flows_ready r
+                              WHERE r.tenant = callbacks.tenant AND r.kind = 4 AND r.priority = 0), 0))
+   WHERE id IN (
+     SELECT id FROM callbacks WHERE tenant = NEW.tenant AND endpoint = NEW.endpoint AND stage = 0 ORDER BY key
+      LIMIT (SELECT MAX(0, 4 - COUNT(*)) FROM callbacks
+              WHERE tenant = NEW.tenant AND endpoint = NEW.endpoint AND slot = 1));
+END;
+-- ;;
+CREATE TRIGGER IF NOT EXISTS callbacks_armed AFTER UPDATE OF slot ON callbacks
+WHEN OLD.stage IS 0 AND NEW.slot = 1
+BEGIN
+  INSERT INTO flows_ready (tenant, kind, priority, finish)
+  SELECT NEW.tenant, 4, 0, NEW.key + charge FROM flows WHERE tenant = NEW.tenant AND kind = 4 AND priority = 0
+  ON CONFLICT (tenant, kind, priority) DO UPDATE SET finish = excluded.finish;
+  UPDATE flows SET finish = NEW.key + charge
+   WHERE tenant = NEW.tenant AND kind = 4 AND priority = 0 AND finish < NEW.key + charge;
+END;
+-- ;;
 DROP TRIGGER IF EXISTS messages_outrank;
 -- ;;
 -- As in 0005; but a row of the backlog has no real place yet, so none is handed on that lies before the present.

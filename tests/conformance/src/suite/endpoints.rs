@@ -251,3 +251,30 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
         "only who has hardly any in flight"
     );
 }
+
+/// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.
+pub(super) async fn late_ones_take_turns<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for n in 0..400 {
+        let mut message = request(1, "a");
+        message.callback_url = Some(format!("https://slow.example/{}", n / 8));
+        accepted(store, &message, &LIMITS).await;
+    }
+    for _ in 0..2 {
+        let jobs = store.claim(Kind::Text, 200, "w", 60).await.unwrap();
+        let work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
+        assert_eq!(store.finish(&work).await.unwrap().len(), 200);
+    }
+    // The first four of each endpoint are through: the places of the others lie behind the present.
+    let running = take(store, 200).await;
+    assert_eq!(running.len(), 200);
+    let answer = attempt(200);
+    for job in running {
+        let delivered = store.callback_done(job.id, job.lease, &answer);
+        assert!(delivered.await.unwrap());
+    }
+    done(sql, 2, 4).await;
+    let next = take(store, 10).await;
+    let quiet = next.iter().filter(|job| job.tenant.0 == 2).count();
+    assert!(quiet >= 3, "{quiet} of four among the next ten");
+}
