@@ -619,10 +619,14 @@ pub mod text {
     pub const ATTRIBUTES_MAX: usize = 64;
     /// Blocks of text that are judged, at 750 bytes each while they are: the largest of 350 real pages has 2,641.
     pub const BLOCKS_MAX: usize = 10_000;
-    /// Text of a result; its Markdown is in proportion.
+    /// Text of a result.
     pub const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// Its Markdown, which is longer by its links, and by the signs of quotes and lists on each line.
+    pub const MARKDOWN_BYTES_MAX: usize = 3 * TEXT_BYTES_MAX;
     /// A selector: people type less.
     pub const SELECTOR_BYTES_MAX: usize = 1_000;
+    /// Names, classes and the like in it: each may cost a look at every element, and has a bit in a word of 64.
+    pub const SELECTOR_TESTS_MAX: usize = 64;
     /// JSON-LD that is parsed.
     pub const JSON_LD_BYTES_MAX: usize = 1024 * 1024;
 }

@@ -7,6 +7,59 @@ const NAMED: &str = include_str!("entities.txt");
 /// The longest name in the list, `CounterClockwiseContourIntegral;`, has 32 bytes.
 const NAME_BYTES_MAX: usize = 32;
 
+/// Where a line of the list stands and how long its name is.
+#[derive(Clone, Copy)]
+struct Line {
+    start: u16,
+    name_len: u8,
+}
+
+const LINES_COUNT: usize = {
+    let (bytes, mut at, mut count) = (NAMED.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        count += (bytes[at] == b'\n') as usize;
+        at += 1;
+    }
+    count
+};
+
+/// The lines of the list, found while compiling.
+static LINES: [Line; LINES_COUNT] = {
+    let bytes = NAMED.as_bytes();
+    assert!(bytes.len() <= u16::MAX as usize);
+    let empty = Line {
+        start: 0,
+        name_len: 0,
+    };
+    let mut lines = [empty; LINES_COUNT];
+    let (mut at, mut start, mut line) = (0, 0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b' ' && lines[line].name_len == 0 {
+            lines[line] = Line {
+                start: start as u16,
+                name_len: (at - start) as u8,
+            };
+        } else if bytes[at] == b'\n' {
+            (start, line) = (at + 1, line + 1);
+        }
+        at += 1;
+    }
+    lines
+};
+
+impl Line {
+    fn name(self) -> &'static [u8] {
+        let start = usize::from(self.start);
+        &NAMED.as_bytes()[start..start + usize::from(self.name_len)]
+    }
+
+    /// The code points in hexadecimal.
+    fn points(self) -> &'static str {
+        let rest = &NAMED[usize::from(self.start) + usize::from(self.name_len) + 1..];
+        &rest[..memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len())]
+    }
+}
+
 /// The text with its character references replaced. `in_attribute` keeps `&copy=` as it is, as browsers do.
 pub fn decode(text: &str, in_attribute: bool) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'&', text.as_bytes()) else {
@@ -109,49 +162,47 @@ fn named(bytes: &[u8], in_attribute: bool, out: &mut String) -> Option<usize> {
         .take_while(|byte| byte.is_ascii_alphanumeric())
         .count();
     let with_semicolon = letters + usize::from(window.get(letters) == Some(&b';'));
-    for length in (2..=with_semicolon).rev() {
-        let name = &bytes[..length];
-        let Some(points) = lookup(name) else { continue };
-        let next = bytes.get(length).copied().unwrap_or(b' ');
-        if in_attribute
-            && name.last() != Some(&b';')
-            && (next == b'=' || next.is_ascii_alphanumeric())
-        {
-            return None;
-        }
-        out.extend(
-            points
-                .split(' ')
-                .filter_map(|hex| u32::from_str_radix(hex, 16).ok())
-                .filter_map(char::from_u32),
-        );
-        return Some(length);
+    let line = longest_name(&window[..with_semicolon])?;
+    let name = line.name();
+    let next = bytes.get(name.len()).copied().unwrap_or(b' ');
+    if in_attribute && name.last() != Some(&b';') && (next == b'=' || next.is_ascii_alphanumeric())
+    {
+        return None;
     }
-    None
+    let points = line.points().split(' ');
+    out.extend(
+        points
+            .filter_map(|hex| u32::from_str_radix(hex, 16).ok())
+            .filter_map(char::from_u32),
+    );
+    Some(name.len())
 }
 
-/// Binary search over the lines of the list.
-fn lookup(name: &[u8]) -> Option<&'static str> {
-    let list = NAMED.as_bytes();
-    let (mut low, mut high) = (0, list.len());
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        let start = memchr::memrchr(b'\n', &list[low..middle]).map_or(low, |at| low + at + 1);
-        let end = memchr::memchr(b'\n', &list[start..high]).map_or(high, |at| start + at);
-        let line = &NAMED[start..end];
-        let (key, points) = line.split_once(' ')?;
-        match key.as_bytes().cmp(name) {
-            std::cmp::Ordering::Equal => return Some(points),
-            std::cmp::Ordering::Less => low = end + 1,
-            std::cmp::Ordering::Greater => high = start,
+/// The longest name that the text starts with.
+///
+/// Every name that starts the text is not greater than it, and the greatest such name starts with all the others. So where
+/// that name is not the one, no more than what it shares with the text can be, and the search goes on with that.
+fn longest_name(text: &[u8]) -> Option<Line> {
+    let mut text = text;
+    loop {
+        let after = LINES.partition_point(|line| line.name() <= text);
+        let line = LINES[after.checked_sub(1)?];
+        let name = line.name();
+        let shared = name
+            .iter()
+            .zip(text)
+            .take_while(|(one, other)| one == other)
+            .count();
+        if shared == name.len() {
+            return Some(line);
         }
+        text = &text[..shared];
     }
-    None
 }
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{LINES, NAMED, decode, longest_name};
 
     #[test]
     fn references_decode_as_browsers_do() {
@@ -170,8 +221,38 @@ mod tests {
             ("&unknown; & &;&#; &#x;", "&unknown; & &;&#; &#x;"),
             ("&acE;", "\u{223e}\u{333}"),
             ("&CounterClockwiseContourIntegral;", "∳"),
+            (
+                "&CounterClockwiseContourIntegralx",
+                "&CounterClockwiseContourIntegralx",
+            ),
+            ("&ampersand; &zz; &A &Z", "&ersand; &zz; &A &Z"),
         ] {
             assert_eq!(decode(source, false), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_list_is_found_as_itself() {
+        for line in NAMED.lines() {
+            let (name, points) = line.split_once(' ').unwrap();
+            let wanted: String = points
+                .split(' ')
+                .map(|hex| char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap())
+                .collect();
+            assert_eq!(decode(&format!("&{name}"), false), wanted, "{name}");
+            assert_eq!(decode(&format!("&{name} x"), true), format!("{wanted} x"));
+            // Without its semicolon it is found only where the list has it so, or a shorter one.
+            let plain = name.trim_end_matches(';');
+            let longest = (1..=plain.len()).rev().find_map(|length| {
+                let line = LINES
+                    .iter()
+                    .find(|line| line.name() == &plain.as_bytes()[..length]);
+                line.map(|line| line.name().len())
+            });
+            assert_eq!(
+                longest_name(plain.as_bytes()).map(|line| line.name().len()),
+                longest
+            );
         }
     }
 

@@ -206,8 +206,14 @@ impl<'a> Document<'a> {
 
     /// All text of a subtree with white space collapsed.
     pub fn text_content(&self, node: NodeId) -> String {
+        self.text_content_up_to(node, usize::MAX)
+    }
+
+    /// The same up to the first word that ends past so many bytes: for what is read once for each of many elements, which
+    /// may stand in one another.
+    pub fn text_content_up_to(&self, node: NodeId, bytes_max: usize) -> String {
         let mut content = String::new();
-        for inner in node..self.end(node) {
+        'nodes: for inner in node..self.end(node) {
             let tag = self.tag(inner);
             if tag == Tag::Text && !matches!(self.tag(self.parent(inner)), Tag::Script | Tag::Style)
             {
@@ -216,6 +222,9 @@ impl<'a> Document<'a> {
                         content.push(' ');
                     }
                     content.push_str(word);
+                    if content.len() > bytes_max {
+                        break 'nodes;
+                    }
                 }
             } else if (tag.is_block() || tag == Tag::Br)
                 && !content.ends_with(' ')

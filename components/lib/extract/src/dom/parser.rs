@@ -159,27 +159,25 @@ impl Parser<'_> {
         }
     }
 
-    /// The content of an element that ends only at its own end tag.
+    /// The content of an element that ends only at its own end tag. A `noscript` around it ends it too: browsers that run
+    /// scripts take the inside of that for text, so that pages with an `<iframe/>` there look right.
     fn raw_text(&mut self, tag: Tag) {
         let bytes = self.source.as_bytes();
-        let name = tag.name().as_bytes();
+        let in_noscript = self.tree.in_noscript();
         let start = self.at;
         let mut from = start;
-        let end = loop {
+        let (end, is_own) = loop {
             let Some(offset) = memchr::memchr(b'<', &bytes[from..]) else {
-                break bytes.len();
+                break (bytes.len(), false);
             };
-            let name_at = from + offset + 2;
-            let name_end = name_at + name.len();
-            if bytes.get(name_at - 1) == Some(&b'/')
-                && bytes
-                    .get(name_at..name_end)
-                    .is_some_and(|found| found.eq_ignore_ascii_case(name))
-                && bytes.get(name_end).is_none_or(|byte| ends_name(*byte))
-            {
-                break name_at - 2;
+            let at = from + offset;
+            if ends_element(bytes, at, tag) {
+                break (at, true);
             }
-            from += offset + 1;
+            if in_noscript && ends_element(bytes, at, Tag::Noscript) {
+                break (at, false);
+            }
+            from = at + 1;
         };
         self.at = end;
         if end > start {
@@ -190,7 +188,7 @@ impl Parser<'_> {
                     .text(start as u32, (end - start) as u32, false, false);
             }
         }
-        if end < bytes.len() {
+        if is_own {
             self.skip_past(b'>');
         }
         self.tree.end_tag(tag);
@@ -289,6 +287,17 @@ impl Parser<'_> {
         }
         Some(())
     }
+}
+
+/// Whether an element's end tag stands here.
+fn ends_element(bytes: &[u8], at: usize, tag: Tag) -> bool {
+    let name = tag.name().as_bytes();
+    let (from, end) = (at + 2, at + 2 + name.len());
+    bytes.get(at + 1) == Some(&b'/')
+        && bytes
+            .get(from..end)
+            .is_some_and(|found| found.eq_ignore_ascii_case(name))
+        && bytes.get(end).is_none_or(|byte| ends_name(*byte))
 }
 
 /// The bytes up to and with the end of a comment, `-->` or `--!>`.

@@ -1,13 +1,16 @@
-//! CSS selectors over the DOM: the common ones, matched without recursion.
+//! CSS selectors over the DOM: the common ones, matched without recursion and in linear time.
 
-use trawl_core::limits::text::SELECTOR_BYTES_MAX;
+mod walk;
 
-use super::{Document, NodeId, Tag};
+use trawl_core::limits::text::{SELECTOR_BYTES_MAX, SELECTOR_TESTS_MAX};
+
+use super::{Document, NodeId};
 
 /// A parsed selector list.
 #[derive(Debug, Clone)]
 pub struct Selector {
-    alternatives: Vec<Vec<Step>>,
+    /// The steps of one alternative after another.
+    steps: Vec<Step>,
 }
 
 /// Why a selector was refused.
@@ -20,6 +23,12 @@ pub enum SelectorError {
     #[error("the selector is longer than {max} characters")]
     TooLong {
         /// Characters that are allowed.
+        max: usize,
+    },
+    /// The selector has more tests, such as names and classes, than the limit.
+    #[error("the selector has more than {max} parts")]
+    TooManyTests {
+        /// Tests that are allowed.
         max: usize,
     },
     /// Something here is not understood.
@@ -37,9 +46,11 @@ enum Combinator {
 
 #[derive(Debug, Clone)]
 struct Step {
-    /// How this step relates to the one before it.
-    combinator: Combinator,
+    /// How this step relates to the one before it; nothing for the first one of an alternative.
+    combinator: Option<Combinator>,
     tests: Vec<Test>,
+    /// Whether an element that stands here matches.
+    is_last: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -83,167 +94,26 @@ impl Selector {
         let mut reader = Reader {
             rest: source.trim(),
         };
-        let mut alternatives = Vec::new();
+        let mut steps = Vec::new();
         loop {
-            alternatives.push(reader.alternative()?);
+            reader.alternative(&mut steps)?;
             if reader.rest.is_empty() {
-                return Ok(Selector { alternatives });
+                break;
             }
             reader.expect(',')?;
         }
+        let tests: usize = steps.iter().map(|step: &Step| step.tests.len()).sum();
+        if tests > SELECTOR_TESTS_MAX {
+            return Err(SelectorError::TooManyTests {
+                max: SELECTOR_TESTS_MAX,
+            });
+        }
+        Ok(Selector { steps })
     }
 
     /// The outermost matching elements in document order, so that no text is found twice.
     pub fn select(&self, document: &Document<'_>) -> Vec<NodeId> {
-        let mut found = Vec::new();
-        let mut at = 1;
-        while at < document.len() {
-            if document.tag(at) != Tag::Text && self.matches(document, at) {
-                found.push(at);
-                at = document.end(at);
-            } else {
-                at += 1;
-            }
-        }
-        found
-    }
-
-    /// Whether one element matches.
-    pub fn matches(&self, document: &Document<'_>, node: NodeId) -> bool {
-        self.alternatives
-            .iter()
-            .any(|steps| matches_steps(document, steps, node))
-    }
-}
-
-/// Matches right to left, keeping the set of nodes each step may stand at, so that no order of tries is exponential.
-fn matches_steps(document: &Document<'_>, steps: &[Step], node: NodeId) -> bool {
-    let Some((last, _)) = steps.split_last() else {
-        return false;
-    };
-    if !last.tests.iter().all(|test| test.matches(document, node)) {
-        return false;
-    }
-    let mut places = vec![node];
-    for pair in steps.windows(2).rev() {
-        let (before, after) = (&pair[0], &pair[1]);
-        let mut next = Vec::new();
-        for place in places {
-            related(document, place, after.combinator, |candidate| {
-                if !next.contains(&candidate)
-                    && before
-                        .tests
-                        .iter()
-                        .all(|test| test.matches(document, candidate))
-                {
-                    next.push(candidate);
-                }
-            });
-        }
-        if next.is_empty() {
-            return false;
-        }
-        // More places than this only come from hostile nesting; the nearest ones decide.
-        next.truncate(64);
-        places = next;
-    }
-    true
-}
-
-fn related(
-    document: &Document<'_>,
-    node: NodeId,
-    combinator: Combinator,
-    mut visit: impl FnMut(NodeId),
-) {
-    let parent = document.parent(node);
-    match combinator {
-        Combinator::Descendant => document.ancestors(node).for_each(visit),
-        Combinator::Child => visit(parent),
-        Combinator::Next | Combinator::Later => {
-            let elements = document
-                .children(parent)
-                .filter(|child| document.tag(*child) != Tag::Text);
-            let mut earlier: Vec<NodeId> = elements.take_while(|child| *child < node).collect();
-            if combinator == Combinator::Next {
-                earlier.drain(..earlier.len().saturating_sub(1));
-            }
-            earlier.into_iter().rev().for_each(visit);
-        }
-    }
-}
-
-impl Test {
-    fn matches(&self, document: &Document<'_>, node: NodeId) -> bool {
-        match self {
-            Test::Any => document.tag(node) != Tag::Root,
-            Test::Name(name) => document.name(node).eq_ignore_ascii_case(name),
-            Test::Id(id) => document
-                .attribute(node, "id")
-                .is_some_and(|value| value == id.as_str()),
-            Test::Class(class) => has_word(document, node, "class", class),
-            Test::Attribute {
-                name,
-                relation,
-                value,
-            } => document
-                .attribute(node, name)
-                .is_some_and(|found| relation.holds(&found, value)),
-            Test::FirstChild => position(document, node) == 1,
-            Test::LastChild => {
-                let parent = document.parent(node);
-                document
-                    .children(parent)
-                    .filter(|child| document.tag(*child) != Tag::Text)
-                    .last()
-                    == Some(node)
-            }
-            Test::NthChild(every, offset) => {
-                let distance = position(document, node) - offset;
-                if *every == 0 {
-                    distance == 0
-                } else {
-                    distance % every == 0 && distance / every >= 0
-                }
-            }
-            Test::Not(inner) => !inner.matches(document, node),
-        }
-    }
-}
-
-fn has_word(document: &Document<'_>, node: NodeId, attribute: &str, word: &str) -> bool {
-    document
-        .attribute(node, attribute)
-        .is_some_and(|value| value.split_ascii_whitespace().any(|found| found == word))
-}
-
-fn position(document: &Document<'_>, node: NodeId) -> i32 {
-    let siblings = document
-        .children(document.parent(node))
-        .filter(|child| document.tag(*child) != Tag::Text);
-    siblings
-        .take_while(|child| *child <= node)
-        .count()
-        .try_into()
-        .unwrap_or(i32::MAX)
-}
-
-impl Relation {
-    fn holds(self, found: &str, value: &str) -> bool {
-        match self {
-            Relation::Present => true,
-            Relation::Equals => found == value,
-            Relation::Starts => !value.is_empty() && found.starts_with(value),
-            Relation::Ends => !value.is_empty() && found.ends_with(value),
-            Relation::Contains => !value.is_empty() && found.contains(value),
-            Relation::Word => found.split_ascii_whitespace().any(|word| word == value),
-            Relation::Dashed => {
-                found == value
-                    || found
-                        .strip_prefix(value)
-                        .is_some_and(|rest| rest.starts_with('-'))
-            }
-        }
+        walk::select(&self.steps, document)
     }
 }
 
@@ -266,30 +136,32 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn alternative(&mut self) -> Result<Vec<Step>, SelectorError> {
-        let mut steps = vec![Step {
-            combinator: Combinator::Descendant,
-            tests: self.compound()?,
-        }];
+    fn alternative(&mut self, steps: &mut Vec<Step>) -> Result<(), SelectorError> {
+        let mut combinator = None;
         loop {
+            let tests = self.compound()?;
             let trimmed = self.rest.trim_start();
             let had_space = trimmed.len() < self.rest.len();
             self.rest = trimmed;
-            let combinator = match self.rest.chars().next() {
-                None | Some(',') => return Ok(steps),
-                Some('>') => Combinator::Child,
-                Some('+') => Combinator::Next,
-                Some('~') => Combinator::Later,
-                Some(_) if had_space => Combinator::Descendant,
+            let next = match self.rest.chars().next() {
+                None | Some(',') => None,
+                Some('>') => Some(Combinator::Child),
+                Some('+') => Some(Combinator::Next),
+                Some('~') => Some(Combinator::Later),
+                Some(_) if had_space => Some(Combinator::Descendant),
                 Some(_) => return self.unsupported(),
             };
-            if combinator != Combinator::Descendant {
-                self.rest = self.rest[1..].trim_start();
-            }
             steps.push(Step {
                 combinator,
-                tests: self.compound()?,
+                tests,
+                is_last: next.is_none(),
             });
+            match next {
+                None => return Ok(()),
+                Some(Combinator::Descendant) => {}
+                Some(_) => self.rest = self.rest[1..].trim_start(),
+            }
+            combinator = next;
         }
     }
 

@@ -1,3 +1,5 @@
+use trawl_core::limits::text::SELECTOR_TESTS_MAX;
+
 use super::{Cut, Document, Limits, Selector, SelectorError, Tag};
 
 /// The tree in short: names with their children in brackets, text in quotes.
@@ -75,6 +77,19 @@ fn trees_come_out_as_in_a_browser() {
             r#"select(option("a") option("b"))"#,
         ),
         ("<h1>a<h2>b</h2>", r#"h1("a") h2("b")"#),
+        ("<iframe />a</iframe>b", r#"iframe("a") "b""#),
+        (
+            "<noscript><iframe src=x /></noscript><p>a",
+            r#"noscript(iframe) p("a")"#,
+        ),
+        (
+            "<noscript><style>a</noscript>b",
+            r#"noscript(style("a")) "b""#,
+        ),
+        (
+            "<noscript></noscript><iframe></noscript>a</iframe>b",
+            r#"noscript iframe("</noscript>a") "b""#,
+        ),
         ("<div a=\"x", ""),
     ] {
         assert_eq!(outline(html), expected, "{html}");
@@ -158,6 +173,9 @@ fn selectors_find_their_elements() {
         ("main > p:not(.a)", "23"),
         ("main > *:last-child", "4"),
         ("main div > p:first-child", "4"),
+        ("p ~ p + div > *", "4"),
+        (":nth-child(2):last-child", "5"),
+        (":not(main) > p", "4"),
         ("nope", ""),
     ] {
         assert_eq!(selected(selector), expected, "{selector}");
@@ -181,4 +199,12 @@ fn a_bad_selector_is_explained() {
         Selector::parse(&"p".repeat(2000)),
         Err(SelectorError::TooLong { .. })
     ));
+    let parts = |count: usize| Selector::parse(&vec!["p"; count].join(" "));
+    assert!(parts(SELECTOR_TESTS_MAX).is_ok());
+    assert_eq!(
+        parts(SELECTOR_TESTS_MAX + 1).unwrap_err(),
+        SelectorError::TooManyTests {
+            max: SELECTOR_TESTS_MAX
+        }
+    );
 }

@@ -23,6 +23,7 @@ struct Open {
     table: u16,
     link: u16,
     foreign: u16,
+    in_noscript: bool,
 }
 
 pub(super) struct Tree {
@@ -58,6 +59,7 @@ impl Tree {
             table: 0,
             link: 0,
             foreign: 0,
+            in_noscript: false,
         };
         Tree {
             nodes,
@@ -81,6 +83,10 @@ impl Tree {
 
     pub(super) fn in_foreign(&self) -> bool {
         self.top().foreign != 0
+    }
+
+    pub(super) fn in_noscript(&self) -> bool {
+        self.top().in_noscript
     }
 
     fn top(&self) -> &Open {
@@ -201,6 +207,7 @@ impl Tree {
             | Tag::Marquee
             | Tag::Applet => open.link = 0,
             Tag::Svg | Tag::Math => open.foreign = index,
+            Tag::Noscript => open.in_noscript = true,
             _ => {}
         }
         self.stack.push(open);
