@@ -4,8 +4,9 @@ use super::blocks::{self, Blocks};
 use super::candidates::Candidates;
 use super::features::Page;
 use super::layout::Layout;
+use super::masthead;
 use super::page::PageFacts;
-use crate::dom::{Document, Tag};
+use crate::dom::{Document, NodeId, Tag};
 
 /// Blocks, what their elements pass on, where extractors point, and what the page is.
 pub(crate) struct Analysis {
@@ -13,6 +14,8 @@ pub(crate) struct Analysis {
     pub(crate) layout: Layout,
     pub(crate) candidates: Candidates,
     pub(crate) facts: PageFacts,
+    /// The site's heading, which is not the page's.
+    pub(crate) masthead: Option<NodeId>,
 }
 
 impl Analysis {
@@ -22,6 +25,7 @@ impl Analysis {
         let candidates = Candidates::new(document, &blocks, &layout);
         let facts = PageFacts::new(document, &blocks, &layout, url);
         Analysis {
+            masthead: masthead::find(document, &layout),
             blocks,
             layout,
             candidates,

@@ -5,7 +5,7 @@ use super::blocks::Block;
 use super::hints::Hint;
 use super::mend;
 use super::model::{Model, PageType, TypeOdds};
-use crate::dom::Document;
+use crate::dom::{Document, NodeId};
 
 /// A page is a forum for the comment rule from these odds on. Where comments are the content the odds are far above, and
 /// elsewhere far below.
@@ -25,6 +25,8 @@ pub(crate) struct Choice {
     pub(crate) is_doubtful: bool,
     /// The kind of page.
     pub(crate) types: TypeOdds,
+    /// The heading that is the title of the text, and no part of it.
+    pub(crate) title: Option<NodeId>,
 }
 
 /// Judges every block and keeps the best set.
@@ -37,12 +39,14 @@ pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model
         *odds *= profile(analysis, block, &types);
     }
     let mut kept = best_set(&analysis.blocks.list, &odds);
-    mend::mend(document, analysis, &odds, &mut kept);
+    let is_article = types.likeliest() == PageType::Article;
+    let title = mend::mend(document, analysis, &odds, is_article, &mut kept);
     let is_doubtful = is_doubtful(&analysis.blocks.list, &kept, &odds);
     Choice {
         kept,
         is_doubtful,
         types,
+        title,
     }
 }
 

@@ -4,6 +4,9 @@
 use std::time::Instant;
 
 use proptest::prelude::*;
+use trawl_core::limits::text::MARKDOWN_BYTES_MAX;
+
+use crate::dom::{Document, Limits, NodeId, Selector};
 
 use super::{Mode, TEXT_BYTES_MAX, TextOptions, TextResult, extract_text};
 
@@ -55,6 +58,23 @@ fn deep_nesting() {
     cut(&"<ul><li>x".repeat(50_000), Some("depth"));
     cut(&"<blockquote>".repeat(50_000), Some("depth"));
     cut(&"<table><tr><td>".repeat(50_000), Some("depth"));
+}
+
+#[test]
+fn lines_in_deep_quotes() {
+    let quotes = "<blockquote>".repeat(390);
+    for lines in [
+        format!("{quotes}<pre>{}", "\nx".repeat(1_000_000)),
+        format!("{quotes}{}", "<p>x".repeat(100_000)),
+    ] {
+        let options = TextOptions {
+            selector: Some("blockquote"),
+            ..TextOptions::default()
+        };
+        let result = extract_text(&lines, &options).unwrap();
+        assert_eq!(result.truncated, Some("text"));
+        assert!(result.markdown.len() < 2 * MARKDOWN_BYTES_MAX);
+    }
 }
 
 #[test]
@@ -116,6 +136,40 @@ fn broken_json() {
         ),
         None,
     );
+}
+
+/// Each selector over many siblings and deep nesting costs at most so many times what parsing the page does; a matcher that
+/// looks back from every element costs thousands of times as much.
+const PARSES_MAX: f64 = 50.0;
+/// Less than this is not told from nothing by the clock of the processor.
+const PARSE_SECONDS_MIN: f64 = 0.02;
+
+#[test]
+fn selectors_cost_no_more_than_the_page() {
+    let siblings = "<i class=a>x</i>".repeat(100_000);
+    let html = format!("{}{siblings}", "<div>".repeat(300));
+    let since = Instant::now();
+    let before = seconds(since);
+    let document = Document::parse(&html, &Limits::default());
+    let parse = (seconds(since) - before).max(PARSE_SECONDS_MIN);
+    for source in [
+        "i:nth-child(2n+1):last-child",
+        "i:not(:nth-child(n+2)) ~ b",
+        "i ~ i ~ i ~ i ~ b",
+        "i + i + i + b",
+        "div div div div div div > i > b",
+        ":not(:last-child) ~ :last-child > b",
+        "div div div i ~ i:first-child",
+    ] {
+        let selector = Selector::parse(source).unwrap();
+        let before = seconds(since);
+        assert_eq!(selector.select(&document), Vec::<NodeId>::new(), "{source}");
+        let took = seconds(since) - before;
+        assert!(
+            took < parse * PARSES_MAX,
+            "{source} took {took} s, parsing {parse} s"
+        );
+    }
 }
 
 proptest! {

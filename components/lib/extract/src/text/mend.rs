@@ -5,7 +5,7 @@ use super::analysis::Analysis;
 use super::blocks::Block;
 use super::hints::Hint;
 use super::layout::{FAR, above};
-use crate::dom::{Document, Tag};
+use crate::dom::{Document, NodeId, Tag};
 
 /// With so many words kept that are seen, those that are not seen are left out: elsewhere a script shows the text.
 const SEEN_WORDS_MIN: u32 = 25;
@@ -17,6 +17,10 @@ const TITLE_BLOCKS_MAX: usize = 4;
 /// Shorter texts in an element named after sharing or advertising are its labels.
 const SHARE_WORDS_MAX: u32 = 12;
 const ADVERT_WORDS_MAX: u32 = 6;
+/// A paragraph with so many tenths of its words in links is one of links.
+const TEASER_TENTHS: u32 = 8;
+/// Where more than one in so many words of an article stands in such paragraphs, they are what it is about.
+const TEASERS_SHARE_MAX: u32 = 4;
 /// A page with none of these above or about any block has nothing but its text.
 const FRAME: u32 =
     above::NAV | above::HEADER | above::FOOTER | above::ASIDE | above::FORM | above::DIALOG;
@@ -33,8 +37,14 @@ const FRAME_HINTS: [Hint; 10] = [
     Hint::Header,
 ];
 
-/// Mends the choice.
-pub(super) fn mend(document: &Document<'_>, analysis: &Analysis, odds: &[f32], kept: &mut [bool]) {
+/// Mends the choice; the heading of an article that was left out because it is the title.
+pub(super) fn mend(
+    document: &Document<'_>,
+    analysis: &Analysis,
+    odds: &[f32],
+    is_article: bool,
+    kept: &mut [bool],
+) -> Option<NodeId> {
     let page = Page { document, analysis };
     if page.is_plain() {
         page.keep_plain(kept);
@@ -44,7 +54,15 @@ pub(super) fn mend(document: &Document<'_>, analysis: &Analysis, odds: &[f32], k
     page.keep_code(odds, kept);
     page.keep_whole(kept);
     page.drop_hidden(kept);
-    page.keep_title(kept);
+    let mut title = None;
+    if is_article {
+        title = page.drop_title(kept);
+        page.drop_teasers(kept);
+    } else {
+        page.keep_title(kept);
+    }
+    page.drop_masthead(kept);
+    title.filter(|title| analysis.masthead != Some(*title))
 }
 
 struct Page<'a> {
@@ -61,8 +79,12 @@ impl Page<'_> {
         self.analysis.layout.above[self.document.parent(block.first) as usize]
     }
 
+    /// Whether the page does not show it, by an attribute, or by a style that the name of a summary tells of: there its
+    /// words are "show more" and the like.
     fn is_hidden(&self, block: &Block) -> bool {
+        let is_summary = self.document.tag(block.container) == Tag::Summary;
         self.flags(block) & above::HIDDEN != 0
+            || is_summary && self.distance(block, Hint::Hidden) == 0
     }
 
     fn distance(&self, block: &Block, hint: Hint) -> u8 {
@@ -165,6 +187,55 @@ impl Page<'_> {
         let is_title = self.heading_level(&self.list()[title]) == Some(1);
         if is_title && title < first && first - title <= TITLE_BLOCKS_MAX {
             kept[title] = true;
+        }
+    }
+    /// Leaves out the heading of an article that is its title: the title is a field of its own, and readers expect the
+    /// text to be what stands under it.
+    fn drop_title(&self, kept: &mut [bool]) -> Option<NodeId> {
+        let first = kept.iter().position(|kept| *kept)?;
+        let title = self.analysis.candidates.title_block?;
+        let block = &self.list()[title];
+        let is_title = title <= first + TITLE_BLOCKS_MAX
+            && first <= title + TITLE_BLOCKS_MAX
+            && self.heading_level(block) == Some(1)
+            && block.counts.title_words * 2 >= block.counts.words;
+        if !is_title {
+            return None;
+        }
+        kept[title] = false;
+        Some(block.container)
+    }
+
+    /// Leaves out the paragraphs of an article that are nothing but links to others, unless much of it is such links.
+    fn drop_teasers(&self, kept: &mut [bool]) {
+        let is_teaser = |block: &Block| {
+            let counts = &block.counts;
+            counts.link_words * 10 >= counts.words * TEASER_TENTHS
+                && counts.words > 0
+                && self.flags(block) & (above::LIST | above::TABLE | above::HEADING) == 0
+        };
+        let (mut all, mut teasers) = (0, 0);
+        for (block, _) in self.list().iter().zip(&*kept).filter(|(_, kept)| **kept) {
+            all += block.counts.words;
+            teasers += if is_teaser(block) {
+                block.counts.words
+            } else {
+                0
+            };
+        }
+        if teasers * TEASERS_SHARE_MAX <= all {
+            for (kept, block) in kept.iter_mut().zip(self.list()) {
+                *kept &= !is_teaser(block);
+            }
+        }
+    }
+
+    fn drop_masthead(&self, kept: &mut [bool]) {
+        let Some(masthead) = self.analysis.masthead else {
+            return;
+        };
+        for at in self.analysis.layout.blocks_in(self.document, masthead) {
+            kept[at] = false;
         }
     }
 }

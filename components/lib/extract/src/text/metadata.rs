@@ -12,7 +12,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::model::{PageType, TypeOdds};
-use crate::dom::Document;
+use crate::dom::{Document, NodeId};
 pub(crate) use json_ld::JsonLd;
 pub(crate) use scan::Scan;
 
@@ -116,13 +116,15 @@ pub struct ArticleData {
     pub image: Option<String>,
 }
 
-/// Reads the metadata. `types` says which kind of page it is, and with it whether it may have a date and an author.
+/// Reads the metadata. `types` says which kind of page it is, and with it whether it may have a date and an author;
+/// `masthead` is the heading of the site.
 pub(crate) fn read(
     document: &Document<'_>,
     scan: &Scan<'_>,
     json: &JsonLd,
     base: Option<&Url>,
     types: &TypeOdds,
+    masthead: Option<NodeId>,
 ) -> Metadata {
     let page_type = types.likeliest();
     let may_be_signed = matches!(
@@ -136,6 +138,7 @@ pub(crate) fn read(
         json,
         site_name.as_ref().map(|name| name.value.as_str()),
         base,
+        masthead,
     );
     let canonical = scan.canonical.as_deref().map(|href| {
         match base.and_then(|base| base.join(href.trim()).ok()) {

@@ -8,6 +8,7 @@ mod features;
 mod hints;
 mod layout;
 mod links;
+mod masthead;
 mod mend;
 mod metadata;
 mod model;
@@ -23,7 +24,7 @@ use serde::Serialize;
 use trawl_core::limits::text::TEXT_BYTES_MAX;
 use url::Url;
 
-use crate::dom::{Document, Limits, Selector, SelectorError, Tag};
+use crate::dom::{Document, Limits, NodeId, Selector, SelectorError, Tag};
 use analysis::Analysis;
 pub use metadata::{ArticleData, Metadata, Sourced};
 use model::{Effort, Model};
@@ -82,9 +83,9 @@ pub enum TextError {
 pub struct TextResult {
     /// The page's title.
     pub title: Option<String>,
-    /// The main content as plain text.
+    /// The main content as plain text; that of an article does not repeat its title.
     pub text: String,
-    /// The same content as Markdown.
+    /// The same content as Markdown, under its title.
     pub markdown: String,
     /// What the page says about itself.
     pub metadata: Metadata,
@@ -112,24 +113,27 @@ fn extract_with(
     let document = Document::parse(html, &Limits::default());
     let base = base(&document, options.url);
     let analysis = Analysis::new(&document, options.url);
-    let (kept, types, is_doubtful) = match &selector {
-        Some(selector) => (
-            selected(&document, selector),
-            model.types(&analysis.page(&document).page_row()),
-            false,
-        ),
+    let chosen = match &selector {
+        Some(selector) => Chosen {
+            kept: selected(&document, selector),
+            types: model.types(&analysis.page(&document).page_row()),
+            is_doubtful: false,
+            title: None,
+        },
         None => chosen(&document, &analysis, model),
     };
-    let selection = render::Selection {
-        kept: &kept,
-        base: base.as_ref(),
-        text_bytes_max: TEXT_BYTES_MAX,
-    };
-    let mut rendered = render::render(&document, 0, &selection);
+    let mut rendered = rendered(&document, &chosen, base.as_ref());
     let scan = metadata::Scan::new(&document, &analysis.layout);
     let json = metadata::JsonLd::new(&document, &scan);
-    let metadata = metadata::read(&document, &scan, &json, base.as_ref(), &types);
-    if is_doubtful {
+    let metadata = metadata::read(
+        &document,
+        &scan,
+        &json,
+        base.as_ref(),
+        &chosen.types,
+        analysis.masthead,
+    );
+    if chosen.is_doubtful {
         stand_in(&mut rendered, &metadata, &json);
     }
     let title = metadata.title.as_ref().map(|title| title.value.clone());
@@ -143,6 +147,42 @@ fn extract_with(
         metadata,
         truncated,
     })
+}
+
+/// What of a page is its text.
+struct Chosen {
+    /// By node.
+    kept: Vec<bool>,
+    types: model::TypeOdds,
+    /// Whether it may well not be the text.
+    is_doubtful: bool,
+    /// The heading that is the title of the text, and no part of it.
+    title: Option<NodeId>,
+}
+
+/// Both forms of what was chosen. The Markdown is a document that is handed out alone, so that it begins with the title; the
+/// text is what stands under it.
+fn rendered(document: &Document<'_>, chosen: &Chosen, base: Option<&Url>) -> render::Rendered {
+    let render = |root: NodeId, kept: &[bool]| {
+        let selection = render::Selection {
+            kept,
+            base,
+            text_bytes_max: TEXT_BYTES_MAX,
+        };
+        render::render(document, root, &selection)
+    };
+    let mut rendered = render(0, &chosen.kept);
+    if let Some(title) = chosen.title {
+        let mut heading = vec![false; document.len() as usize];
+        heading[title as usize..document.end(title) as usize].fill(true);
+        let mut markdown = render(title, &heading).markdown;
+        if !markdown.is_empty() && !rendered.markdown.is_empty() {
+            markdown.push_str("\n\n");
+            markdown.push_str(&rendered.markdown);
+            rendered.markdown = markdown;
+        }
+    }
+    rendered
 }
 
 /// What relative addresses are resolved against: the first `<base href>`, else the page's own address.
@@ -172,12 +212,8 @@ fn selected(document: &Document<'_>, selector: &Selector) -> Vec<bool> {
     kept
 }
 
-/// The nodes that the engine takes, the kind of page, and whether the choice is in doubt.
-fn chosen(
-    document: &Document<'_>,
-    analysis: &Analysis,
-    model: &Model<'_>,
-) -> (Vec<bool>, model::TypeOdds, bool) {
+/// The nodes that the engine takes.
+fn chosen(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Chosen {
     let choice = choose::choose(document, analysis, model);
     let mut kept = vec![false; document.len() as usize];
     let mut words = vec![(0, 0); document.len() as usize + 1];
@@ -194,7 +230,12 @@ fn chosen(
     words[next..].fill(sums);
     mark_ancestors(document, &mut kept);
     render::mark_images(document, &words, &mut kept);
-    (kept, choice.types, choice.is_doubtful)
+    Chosen {
+        kept,
+        types: choice.types,
+        is_doubtful: choice.is_doubtful,
+        title: choice.title,
+    }
 }
 
 /// Replaces the text of a page that has next to none by the text or the description that it carries for machines.

@@ -164,6 +164,9 @@ impl<'f> Model<'f> {
                     for index in &open {
                         odds[*index] = logistic(sums[*index]);
                     }
+                    if odds.len() > THOROUGH_MAX {
+                        return odds;
+                    }
                     open.retain(|index| odds[*index] > ODDS_SETTLED_MAX);
                 }
             }
@@ -175,6 +178,8 @@ impl<'f> Model<'f> {
     }
 }
 
+/// More blocks than any of 350 real pages has: they are judged by the first trees alone, which bounds what a hostile page costs.
+const THOROUGH_MAX: usize = 3_000;
 /// Trees after which the clear cases are settled.
 const FIRST_TREES: usize = 40;
 /// A block with lower odds by then is boilerplate; on most pages that is the greater part.

@@ -2,6 +2,8 @@
 
 mod code;
 mod escape;
+mod fence;
+mod heading;
 mod image;
 mod inline;
 mod lines;
@@ -10,6 +12,7 @@ mod math;
 mod round_trip_tests;
 mod table;
 
+use trawl_core::limits::text::MARKDOWN_BYTES_MAX;
 use url::Url;
 
 use super::blocks::is_silent;
@@ -111,7 +114,7 @@ impl Renderer<'_, '_> {
                 self.leave(element);
             }
             node = self.visit(node);
-            if self.lines.out.text.len() > self.selection.text_bytes_max {
+            if self.is_full() {
                 self.lines.out.is_cut = true;
                 break;
             }
@@ -119,6 +122,11 @@ impl Renderer<'_, '_> {
         while let Some((element, _)) = self.open.pop() {
             self.leave(element);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let out = &self.lines.out;
+        out.text.len() > self.selection.text_bytes_max || out.markdown.len() > MARKDOWN_BYTES_MAX
     }
 
     /// Renders a node or enters it; the node to go on with.
@@ -171,22 +179,30 @@ impl Renderer<'_, '_> {
         });
     }
 
-    /// The signs beside headings that link to them, and the second form of a formula.
+    /// The signs that link to the place where they stand, and the second form of a formula.
     fn is_ornament(&self, node: NodeId, tag: Tag) -> bool {
-        let class = || {
-            self.document
-                .raw_attribute(node, "class")
-                .unwrap_or_default()
-        };
         match tag {
-            Tag::A if self.document.end(node) <= node + 4 => {
-                let text = self.document.text_content(node);
-                matches!(text.as_str(), "#" | "¶" | "§" | "🔗" | "⚓")
-                    || self.heading.is_some() && class().contains("anchor") && text.len() <= 2
-            }
-            Tag::Span => class() == "katex-html" || class() == "mw-editsection",
+            Tag::A => heading::is_permalink(self.document, node, self.heading_node(), self.base()),
+            Tag::Span => matches!(
+                self.document.raw_attribute(node, "class"),
+                Some("katex-html" | "mw-editsection")
+            ),
             _ => false,
         }
+    }
+
+    fn heading_node(&self) -> Option<NodeId> {
+        self.heading.as_ref().map(|heading| heading.node)
+    }
+
+    /// Whether a link of the open heading leads to that heading.
+    fn is_own_link(&self, link: NodeId) -> bool {
+        self.heading_node()
+            .is_some_and(|heading| heading::is_own_link(self.document, link, heading, self.base()))
+    }
+
+    fn base(&self) -> Option<&Url> {
+        self.selection.base
     }
 
     fn enter(&mut self, node: NodeId, tag: Tag) {
@@ -201,6 +217,9 @@ impl Renderer<'_, '_> {
                 }
             }
             Tag::Input => self.checkbox(node),
+            // The text of a heading that links to itself is no link.
+            Tag::A if self.is_own_link(node) => {}
+            Tag::Span if is_badge(self.document, node) => self.lines.want(Break::Space),
             Tag::Q => self.glyph("“", '“'),
             Tag::Blockquote => {
                 self.end_block(Break::Blank);
@@ -254,6 +273,7 @@ impl Renderer<'_, '_> {
                 self.terms_ended = Some(self.lines.out.markdown.len());
             }
             Tag::Dd => self.end_block(Break::Hard),
+            Tag::Span if is_badge(self.document, node) => self.lines.want(Break::Space),
             _ if breaks(tag) => {
                 if self.heading.as_ref().is_some_and(|open| open.node == node) {
                     self.heading = None;
@@ -413,6 +433,15 @@ impl Renderer<'_, '_> {
 
 /// Longer numbers make no list in Markdown.
 const NUMBER_MAX: u32 = 999_999_999;
+
+/// Whether a style sets an element apart from the words around it, as a small box.
+fn is_badge(document: &Document<'_>, node: NodeId) -> bool {
+    document.raw_attribute(node, "class").is_some_and(|class| {
+        class
+            .split_ascii_whitespace()
+            .any(|name| matches!(name, "badge" | "chip" | "label" | "pill" | "stab" | "tag"))
+    })
+}
 
 /// Elements that stand on lines of their own.
 fn breaks(tag: Tag) -> bool {

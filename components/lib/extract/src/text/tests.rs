@@ -58,6 +58,82 @@ fn emphasis_links_and_images() {
 }
 
 #[test]
+fn headings_do_not_link_to_themselves() {
+    // mdBook, Sphinx, rustdoc, MkDocs, GitHub, Docusaurus, AsciiDoc, old pages.
+    for html in [
+        "<h2 id=set-up><a class=header href='#set-up'>Set up</a></h2>",
+        "<section id=set-up><h2>Set up<a class=headerlink href='#set-up' title='Link to this heading'>¶</a></h2></section>",
+        "<h2 id=set-up><a class=doc-anchor href='#set-up'>§</a>Set up</h2>",
+        "<h2 id=set-up>Set up<a class=headerlink href='#set-up'>&para;</a></h2>",
+        "<h2><a id=user-content-set-up class=anchor aria-hidden=true href='#set-up'><svg><path/></svg></a>Set up</h2>",
+        "<h2 id=set-up>Set up<a class=hash-link href='#set-up' title='Direct link'>&#8203;</a></h2>",
+        "<h2 id=set-up><a class=anchor href='#set-up'></a><a class=link href='#set-up'>Set up</a></h2>",
+        "<a name=set-up></a><h2><a href='#set-up'>Set up</a></h2>",
+        "<h2 id=set-up><a href='https://example.org/a/b#set-up'>Set up</a></h2>",
+        "<h2 id=set-up>Set up <a class='permalink' href='b#set-up'>Permalink</a></h2>",
+        "<h2 id='set up'><a href='#set%20up'>Set up</a></h2>",
+    ] {
+        check(&format!("<body>{html}"), "Set up", "## Set up");
+    }
+    check(
+        "<body><h3 id=x><a href='#x'><code>x</code></a> and <code><a href='#x'>y</a></code></h3>",
+        "x and y",
+        "### `x` and `y`",
+    );
+}
+
+#[test]
+fn headings_keep_the_links_that_lead_elsewhere() {
+    for (html, markdown) in [
+        (
+            "<h2><a href='#b'>B</a></h2>",
+            "## [B](https://example.org/a/b#b)",
+        ),
+        (
+            "<h2 id=b><a href='/c#b'>B</a></h2>",
+            "## [B](https://example.org/c#b)",
+        ),
+        (
+            "<h2 id=b>A <a href='/b'>B</a></h2>",
+            "## A [B](https://example.org/b)",
+        ),
+        (
+            "<h2 id=b><a class=anchor href='#b'>Anchor</a></h2>",
+            "## Anchor",
+        ),
+        (
+            "<h2><a class=anchor href='/b'>C#</a></h2>",
+            "## [C#](https://example.org/b)",
+        ),
+    ] {
+        assert_eq!(
+            selected(&format!("<body>{html}"), "body").markdown,
+            markdown,
+            "{html}"
+        );
+    }
+}
+
+#[test]
+fn signs_that_lead_nowhere_and_badges() {
+    check(
+        "<body><p>a <a href='#' title=tip>ⓘ</a> b<p><a href='/x'>ⓘ</a>",
+        "a b\n\nⓘ",
+        "a b\n\n[ⓘ](https://example.org/x)",
+    );
+    check(
+        "<body><pre>a <a href='#'>ⓘ</a><details open><summary>Show more</summary>b</details></pre>",
+        "a \nb",
+        "```\na \nb\n```",
+    );
+    check(
+        "<body><p>name<span class='badge new'>New</span>, <span class=x>in</span>side",
+        "name New , inside",
+        "name New , inside",
+    );
+}
+
+#[test]
 fn lists() {
     check(
         "<body><ul><li>a<li>b<ul><li>c</ul><li>d</ul>e",
@@ -331,6 +407,25 @@ fn an_article_is_told_from_what_surrounds_it() {
 }
 
 #[test]
+fn an_articles_text_is_what_stands_under_its_title() {
+    let teaser = "<p><a href=/other>Another story that you may like to read</a></p><p>Paragraph 3.";
+    let html = article().replace("<p>Paragraph 3.", teaser);
+    let result = best(&html);
+    assert_eq!(result.title.as_deref(), Some("A fine title"));
+    assert!(result.text.starts_with("Paragraph 0."), "{}", result.text);
+    let start = "# A fine title\n\nParagraph 0.";
+    assert!(result.markdown.starts_with(start), "{}", result.markdown);
+    assert!(!result.text.contains("Another story"), "{}", result.text);
+    // A heading that is not the title says more than the field does.
+    let other = article().replace("<h1>A fine title", "<h1>What nobody expected");
+    assert!(best(&other).text.starts_with("What nobody expected"));
+    // An article of links is not emptied.
+    let links = "<p><a href=/other>Another story that you may like to read</a></p>".repeat(60);
+    let html = article().replace("<p>Paragraph 3.", &format!("{links}<p>Paragraph 3."));
+    assert!(best(&html).text.contains("Another story"));
+}
+
+#[test]
 fn each_field_carries_its_source() {
     let options = TextOptions {
         url: Some("https://news.example.org/2024/a-fine-title"),
@@ -389,9 +484,17 @@ fn what_a_page_hides_is_left_out() {
         "<p>Paragraph 3.",
         "<p style='display: none'>Seen by nobody, whatever it says.</p><div hidden><p>Neither is this.</p></div><p>Paragraph 3.",
     );
+    let html = html.replace(
+        "<p>Paragraph 4.",
+        "<details open><summary class=hideme>Expand description</summary><p>Paragraph 4.",
+    );
     let text = best(&html).text;
-    assert!(text.contains("Paragraph 3.") && text.contains("A fine title"));
-    assert!(!text.contains("Seen by nobody") && !text.contains("Neither is this"));
+    for shown in ["Paragraph 3.", "Paragraph 4."] {
+        assert!(text.contains(shown), "{shown}");
+    }
+    for hidden in ["Seen by nobody", "Neither is this", "Expand description"] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
 }
 
 #[test]

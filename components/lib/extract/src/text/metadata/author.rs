@@ -58,6 +58,8 @@ pub(super) fn find(
     Sourced::new(byline(document, *scan.headings.first()?, site)?, "byline")
 }
 
+/// Nodes of an element about an author that are looked at; such elements may stand in one another.
+const AUTHOR_NODES_MAX: NodeId = 500;
 /// Nodes after the heading in which a byline is looked for.
 const BYLINE_NODES_MAX: NodeId = 300;
 
@@ -102,7 +104,7 @@ fn byline(document: &Document<'_>, heading: NodeId, site: Option<&str>) -> Optio
 
 /// The name in an element that is about an author: its `itemprop="name"`, its only link, or its short text.
 fn name_in(document: &Document<'_>, node: NodeId) -> Option<String> {
-    let inner = node..document.end(node);
+    let inner = node..document.end(node).min(node + AUTHOR_NODES_MAX);
     if let Some(name) = inner
         .clone()
         .find(|inner| document.raw_attribute(*inner, "itemprop") == Some("name"))
@@ -110,19 +112,24 @@ fn name_in(document: &Document<'_>, node: NodeId) -> Option<String> {
         let content = document
             .attribute(name, "content")
             .map(std::borrow::Cow::into_owned);
-        return Some(content.unwrap_or_else(|| document.text_content(name)));
+        return Some(content.unwrap_or_else(|| short_text(document, name)));
     }
     if document.tag(node) == Tag::Meta {
         return document
             .attribute(node, "content")
             .map(std::borrow::Cow::into_owned);
     }
-    let text = document.text_content(node);
+    let text = short_text(document, node);
     if text.len() <= NAME_BYTES_MAX {
         return Some(text);
     }
     let link = inner.clone().find(|inner| document.tag(*inner) == Tag::A)?;
-    Some(document.text_content(link))
+    Some(short_text(document, link))
+}
+
+/// As much of a text as may be a name, and a little more, which shows that it is none.
+fn short_text(document: &Document<'_>, node: NodeId) -> String {
+    document.text_content_up_to(node, NAME_BYTES_MAX)
 }
 
 /// A name without what introduces it; nothing when it cannot be one.

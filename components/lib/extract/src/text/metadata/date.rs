@@ -76,7 +76,7 @@ pub(super) fn find(
             .attribute(*node, "datetime")
             .or_else(|| document.attribute(*node, "content"));
         let text = value.map_or_else(
-            || document.text_content(*node),
+            || document.text_content_up_to(*node, DATE_BYTES_MAX),
             std::borrow::Cow::into_owned,
         );
         if let Some(day) = day_of(&text) {
@@ -88,7 +88,7 @@ pub(super) fn find(
     }
     let timed = scan.times.iter().find_map(|node| {
         let value = document.attribute(*node, "datetime").map_or_else(
-            || document.text_content(*node),
+            || document.text_content_up_to(*node, DATE_BYTES_MAX),
             std::borrow::Cow::into_owned,
         );
         day_of(&value).and_then(|day| sourced(day, "time"))
@@ -98,6 +98,8 @@ pub(super) fn find(
 
 /// Kinds of pages that have a date must be this likely.
 const DATED_ODDS_MIN: f32 = 0.4;
+/// A text that starts with a date may go on; more of it is not read.
+const DATE_BYTES_MAX: usize = 200;
 /// Nodes before and after the heading in which a written date is looked for.
 const NODES_BEFORE: NodeId = 60;
 const NODES_AFTER: NodeId = 250;

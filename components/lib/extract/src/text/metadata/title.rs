@@ -2,12 +2,9 @@
 
 use url::Url;
 
-use super::{JsonLd, Scan, Sourced};
-use crate::dom::{Document, Tag};
-
-const SEPARATORS: [&str; 10] = [
-    " | ", " - ", " – ", " — ", " » ", " :: ", " · ", " • ", " / ", " ‹ ",
-];
+use super::super::masthead::{SEPARATORS, fold};
+use super::{FIELD_BYTES_MAX, JsonLd, Scan, Sourced};
+use crate::dom::{Document, NodeId};
 
 /// The heading that readers see first, where the page's own title agrees with it; else that title, stripped.
 pub(super) fn find(
@@ -16,13 +13,14 @@ pub(super) fn find(
     json: &JsonLd,
     site: Option<&str>,
     base: Option<&Url>,
+    masthead: Option<NodeId>,
 ) -> Option<Sourced> {
     let host = base.and_then(Url::host_str).unwrap_or_default();
     let tag = scan
         .title
         .map(|node| document.text_content(node))
         .filter(|title| !title.is_empty());
-    let masthead = tag.as_deref().and_then(|tag| masthead(document, scan, tag));
+    let masthead = masthead.map(|node| document.text_content(node));
     let site = masthead.as_deref().or(site);
     let meta = |name: &str| scan.meta(name).map(str::to_owned);
     let declared = [
@@ -68,27 +66,9 @@ fn agrees(heading: &str, title: &str) -> bool {
 fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<String> {
     scan.headings
         .iter()
-        .map(|node| document.text_content(*node))
+        .map(|node| document.text_content_up_to(*node, FIELD_BYTES_MAX))
         .map(|text| text.trim_end_matches(['¶', '#', ' ']).replace('\u{ad}', ""))
         .find(|text| text.chars().any(char::is_alphabetic))
-}
-
-/// A first heading that is the site's name, as on the pages of a book: the page's title ends with it and begins with a
-/// second-level heading of the page.
-fn masthead(document: &Document<'_>, scan: &Scan<'_>, title: &str) -> Option<String> {
-    let heading = heading(document, scan)?;
-    let (page, site) = SEPARATORS.iter().find_map(|s| title.rsplit_once(s))?;
-    let page = fold(page);
-    let names_page = |node| fold(&document.text_content(node)) == page;
-    (fold(site) == fold(&heading) && document.elements(Tag::H2).any(names_page)).then_some(heading)
-}
-
-/// Letters and digits in lower case.
-fn fold(text: &str) -> String {
-    text.chars()
-        .filter(|character| character.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 /// Removes the site's name from the end or the start of a title.

@@ -2,6 +2,7 @@
 
 use super::Renderer;
 use super::escape;
+use super::fence::{Fence, longest_run};
 use super::lines::Break;
 use crate::dom::{Document, NodeId, Tag};
 
@@ -12,11 +13,15 @@ const LANGUAGE_BYTES_MAX: usize = 24;
 /// Names of the column with the numbers of the lines.
 const GUTTERS: [&str; 5] = ["gutter", "lineno", "line-number", "linenum", "rouge-gutter"];
 
+/// More nodes than the lines of any listing: a gutter may stand in a gutter, and each is looked through.
+const GUTTER_NODES_MAX: NodeId = 50_000;
+
 /// Where a code span stands in both forms.
 pub(super) struct Span {
     from: usize,
     end: usize,
     text_from: usize,
+    fence: Fence,
 }
 
 impl Renderer<'_, '_> {
@@ -41,7 +46,7 @@ impl Renderer<'_, '_> {
             let link = inner
                 .clone()
                 .find(|inner| document.tag(*inner) == Tag::A)
-                .filter(|link| document.text_content(*link) == code);
+                .filter(|link| document.text_content(*link) == code && !self.is_own_link(*link));
             if let Some(link) = link {
                 self.inline.enter(link, Tag::A);
             }
@@ -63,28 +68,45 @@ impl Renderer<'_, '_> {
             .take()
             .filter(|last| goes_on && last.end == self.lines.out.markdown.len());
         // Two spans side by side would be read as one with a longer fence, so they become one.
-        let span = if let Some(last) = last {
-            self.lines.out.markdown.truncate(last.from);
-            last
-        } else {
-            self.begin('`');
-            let markdown = &mut self.lines.out.markdown;
-            if escape::ends_with_sign(markdown, '`') {
-                markdown.push(' ');
-            }
-            Span {
-                from: self.lines.out.markdown.len(),
-                end: 0,
-                text_from: self.lines.out.text.len(),
-            }
+        let mut span = match last {
+            Some(span) => self.extended(span, code),
+            None => self.begun(code),
         };
+        span.end = self.lines.out.markdown.len();
+        self.code_ended = Some(span);
+    }
+
+    fn begun(&mut self, code: &str) -> Span {
+        self.begin('`');
         let out = &mut self.lines.out;
+        if escape::ends_with_sign(&out.markdown, '`') {
+            out.markdown.push(' ');
+        }
+        let span = Span {
+            from: out.markdown.len(),
+            end: 0,
+            text_from: out.text.len(),
+            fence: Fence::new(code),
+        };
         out.text.push_str(code);
-        escape::push_code(&out.text[span.text_from..], &mut out.markdown);
-        self.code_ended = Some(Span {
-            end: out.markdown.len(),
-            ..span
-        });
+        span.fence.write(code, &mut out.markdown);
+        span
+    }
+
+    fn extended(&mut self, mut span: Span, more: &str) -> Span {
+        let out = &mut self.lines.out;
+        let code_end = span.end - span.fence.end_bytes();
+        out.text.push_str(more);
+        if span.fence.extend(more) {
+            out.markdown.truncate(span.from);
+            span.fence
+                .write(&out.text[span.text_from..], &mut out.markdown);
+        } else {
+            out.markdown.truncate(code_end);
+            out.markdown.push_str(more);
+            span.fence.end(&mut out.markdown);
+        }
+        span
     }
 
     /// The kept text of a piece of code, with its line breaks.
@@ -100,9 +122,12 @@ impl Renderer<'_, '_> {
                 line_due = true;
             }
             let tag = document.tag(inner);
-            if matches!(tag, Tag::Button | Tag::Svg | Tag::Style | Tag::Script)
-                || is_gutter(document, inner)
-            {
+            let is_no_code = match tag {
+                Tag::Button | Tag::Svg | Tag::Style | Tag::Script | Tag::Summary => true,
+                Tag::A => self.is_ornament(inner, tag),
+                _ => is_gutter(document, inner),
+            };
+            if is_no_code {
                 inner = document.end(inner);
                 continue;
             }
@@ -146,7 +171,7 @@ impl Renderer<'_, '_> {
         }
         self.end_block(Break::Blank);
         self.lines.flush();
-        let fence = "`".repeat(escape::longest_run(code).max(2) + 1);
+        let fence = "`".repeat(longest_run(code).max(2) + 1);
         self.lines.out.markdown.push_str(&fence);
         let language = language(self.document, node).unwrap_or_default();
         self.lines.out.markdown.push_str(language);
@@ -155,6 +180,9 @@ impl Renderer<'_, '_> {
                 self.lines.empty_line();
             } else {
                 self.lines.next_line(line);
+            }
+            if self.is_full() {
+                break;
             }
         }
         self.lines.next_line(&fence);
@@ -168,10 +196,13 @@ fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
     document
         .raw_attribute(node, "class")
         .is_some_and(|class| GUTTERS.iter().any(|name| class.contains(name)))
-        && document
-            .text_content(node)
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace())
+        && document.end(node) - node <= GUTTER_NODES_MAX
+        && (node..document.end(node)).all(|inner| {
+            document
+                .text(inner)
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace())
+        })
 }
 
 /// Whether a block of code is nothing but the numbers of another one's lines.

@@ -122,28 +122,6 @@ pub(super) fn push_target(target: &str, base: Option<&Url>, markdown: &mut Strin
     }
 }
 
-/// Writes a code span; its fence is longer than any run of backticks in it.
-pub(super) fn push_code(code: &str, markdown: &mut String) {
-    let fence = "`".repeat(longest_run(code) + 1);
-    let pad = if code.starts_with('`') || code.ends_with('`') {
-        " "
-    } else {
-        ""
-    };
-    for part in [&fence, pad, code, pad, &fence] {
-        markdown.push_str(part);
-    }
-}
-
-/// The longest run of backticks in a text.
-pub(super) fn longest_run(code: &str) -> usize {
-    let runs = code.as_bytes().chunk_by(|one, other| one == other);
-    runs.filter(|run| run[0] == b'`')
-        .map(<[u8]>::len)
-        .max()
-        .unwrap_or(0)
-}
-
 /// Plain text as Markdown paragraphs.
 pub(crate) fn escaped_paragraphs(text: &str) -> String {
     let mut markdown = String::with_capacity(text.len());

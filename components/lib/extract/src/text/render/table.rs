@@ -139,7 +139,7 @@ impl Renderer<'_, '_> {
                 self.lines.next_line(&aligned);
             }
             is_first = false;
-            if self.lines.out.text.len() > self.selection.text_bytes_max {
+            if self.is_full() {
                 break;
             }
         }

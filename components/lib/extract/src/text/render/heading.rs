@@ -1,0 +1,146 @@
+//! Links of headings to themselves, for readers who want the address of a part: in the text they lead nowhere.
+
+use std::borrow::Cow;
+
+use url::Url;
+
+use crate::dom::{Document, NodeId};
+
+/// Signs that stand for "a link to here", wherever they stand.
+const SIGNS: [&str; 6] = ["#", "¶", "§", "🔗", "⚓", "⚓︎"];
+/// What the class of a link to its own heading is made of.
+const CLASSES: [&str; 7] = [
+    "anchor",
+    "permalink",
+    "headerlink",
+    "header-link",
+    "headinglink",
+    "hash-link",
+    "self-link",
+];
+/// A permalink has a sign or a word or two, and so not more nodes or bytes.
+const NODES_MAX: NodeId = 6;
+const BYTES_MAX: usize = 60;
+const HEADING_NODES_MAX: NodeId = 64;
+/// Elements above a heading, and nodes before it, that may carry its anchor.
+const ABOVE_MAX: usize = 3;
+const BEFORE_MAX: NodeId = 3;
+
+/// Whether a link is nothing but a sign that leads to where it stands, or nowhere. `heading` is the open heading.
+pub(super) fn is_permalink(
+    document: &Document<'_>,
+    link: NodeId,
+    heading: Option<NodeId>,
+    base: Option<&Url>,
+) -> bool {
+    let Some(text) = short_text(document, link) else {
+        return false;
+    };
+    let target = document.raw_attribute(link, "href").unwrap_or_default();
+    let is_sign = !text.contains(is_in_words);
+    // One that leads to "#" is there for its tip or its script.
+    if SIGNS.contains(&text.as_str()) || is_sign && target == "#" {
+        return true;
+    }
+    let Some(heading) = heading else { return false };
+    let class = document.raw_attribute(link, "class").unwrap_or_default();
+    let is_named = CLASSES.iter().any(|name| class.contains(name));
+    if is_sign {
+        return is_named && target.contains('#') || is_own_link(document, link, heading, base);
+    }
+    // A heading that is such a link as a whole keeps its words.
+    is_named
+        && is_own_link(document, link, heading, base)
+        && has_text_beside(document, heading, link)
+}
+
+/// Letters and digits, without those in circles, which are signs.
+fn is_in_words(character: char) -> bool {
+    character.is_alphanumeric() && !matches!(character, '\u{2460}'..='\u{24ff}')
+}
+
+/// Whether a link in a heading leads to that heading.
+pub(super) fn is_own_link(
+    document: &Document<'_>,
+    link: NodeId,
+    heading: NodeId,
+    base: Option<&Url>,
+) -> bool {
+    let Some(target) = document.attribute(link, "href") else {
+        return false;
+    };
+    let Some((page, fragment)) = target.trim().split_once('#') else {
+        return false;
+    };
+    if fragment.is_empty() || !(page.is_empty() || is_base(page, base)) {
+        return false;
+    }
+    let fragment = decoded(fragment);
+    let before = heading.saturating_sub(BEFORE_MAX)..heading;
+    let inside = heading..document.end(heading).min(heading + NODES_MAX);
+    let above = document.ancestors(heading).take(ABOVE_MAX);
+    above
+        .chain(before)
+        .chain(inside)
+        .any(|node| is_anchor(document, node, &fragment))
+}
+
+/// Whether an address without its fragment is that of the page.
+fn is_base(page: &str, base: Option<&Url>) -> bool {
+    let without_fragment = |mut url: Url| {
+        url.set_fragment(None);
+        url
+    };
+    base.is_some_and(|base| {
+        base.join(page)
+            .is_ok_and(|url| without_fragment(url) == without_fragment(base.clone()))
+    })
+}
+
+fn decoded(fragment: &str) -> Cow<'_, str> {
+    if !fragment.contains('%') {
+        return Cow::Borrowed(fragment);
+    }
+    let mut bytes = Vec::with_capacity(fragment.len());
+    let mut rest = fragment.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether an element is what the fragment leads to. Where users write the text, sites put a word before its ids.
+fn is_anchor(document: &Document<'_>, node: NodeId, fragment: &str) -> bool {
+    let is_it = |name: &str| {
+        document.attribute(node, name).is_some_and(|value| {
+            value == fragment || value.strip_prefix("user-content-") == Some(fragment)
+        })
+    };
+    is_it("id") || is_it("name")
+}
+
+/// Whether the heading says more than the link does. Longer ones are not looked through: their links would each do so.
+fn has_text_beside(document: &Document<'_>, heading: NodeId, link: NodeId) -> bool {
+    (heading..document.end(heading).min(heading + HEADING_NODES_MAX))
+        .filter(|node| !document.contains(link, *node))
+        .any(|node| document.text(node).contains(is_in_words))
+}
+
+/// The text of a link that may be a permalink.
+fn short_text(document: &Document<'_>, link: NodeId) -> Option<String> {
+    let nodes = link..document.end(link);
+    let is_short = nodes.len() <= NODES_MAX as usize
+        && nodes.map(|node| document.text(node).len()).sum::<usize>() <= BYTES_MAX;
+    is_short.then(|| document.text_content(link))
+}
