@@ -10,7 +10,7 @@ ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 TRAWL := target/release/trawl
 RUN_ARGS ?=
 
-.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check bench-record profile faults soak quality experiments clean
+.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check bench-record profile faults soak quality quality-build experiments clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -70,7 +70,7 @@ bench-build: build setup-tests
 	cargo build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
 	cargo build --locked --release -p trawl -p trawl-bench
 
-bench: bench-build ## figures against baselines in the same run (SCENARIO=… for one)
+bench: quality-build bench-build ## figures against baselines in the same run (SCENARIO=… for one)
 	target/release/trawl-bench $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
 bench-check: bench-build ## the short version: fails when a ratio fell under 0.7 of the recorded one
@@ -82,10 +82,13 @@ bench-record: bench-build ## records these ratios anew (on a machine that does n
 profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1-fast, job-1-best, job-2 or job-3)
 	target/release/trawl-bench profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
-quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM
-	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
+quality-build: setup
 	cargo build --locked --release -p trawl -p trawl-quality
 	cargo build --locked --release --target $(WASM_TARGET) -p trawl-quality
+
+quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM
+	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
+	$(MAKE) quality-build
 	target/release/quality "$(PAGES)" --wasm target/$(WASM_TARGET)/release/quality.wasm $(RUN_ARGS)
 
 experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)

@@ -25,6 +25,11 @@ pub(crate) struct Page {
     pub(crate) html: String,
 }
 
+/// Pages that are read of a folder without a truth; more of one kind tell nothing new about speed.
+const UNTOLD_PAGES_MAX: usize = 300;
+/// Files smaller than this are redirects.
+const UNTOLD_BYTES_MIN: u64 = 2_000;
+
 /// Reads `truth.jsonl` and the pages it names.
 pub(crate) fn load(folder: &Path) -> Result<Vec<Page>> {
     let path = folder.join("truth.jsonl");
@@ -34,6 +39,47 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<Page>> {
         .filter(|line| !line.trim().is_empty())
         .map(|line| page(folder, line))
         .collect()
+}
+
+/// Pages whose speed can be measured: those of a truth, else the HTML files of the folder.
+pub(crate) fn load_any(folder: &Path) -> Result<Vec<Page>> {
+    if folder.join("truth.jsonl").exists() {
+        return load(folder);
+    }
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    for entry in entries {
+        let entry = entry?;
+        let is_page = entry.path().extension().is_some_and(|end| end == "html");
+        // The page with the whole book in it is as long as all the others together.
+        if is_page
+            && entry.file_name() != "print.html"
+            && entry.metadata()?.len() >= UNTOLD_BYTES_MIN
+        {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    files.truncate(UNTOLD_PAGES_MAX);
+    anyhow::ensure!(!files.is_empty(), "no pages in {}", folder.display());
+    files.iter().map(|file| untold_page(file)).collect()
+}
+
+fn untold_page(file: &Path) -> Result<Page> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Page {
+        truth: Truth {
+            id: name.to_string(),
+            url: format!("https://www.example.org/{name}"),
+            page_type: String::new(),
+            title: None,
+            author: None,
+            publish_date: None,
+            main_content: String::new(),
+        },
+        html: String::from_utf8_lossy(&bytes).into_owned(),
+    })
 }
 
 fn page(folder: &Path, line: &str) -> Result<Page> {

@@ -100,6 +100,41 @@ const REPEATED: [(&str, &str, &str, usize, &str); 30] = [
         "</script>",
     ),
 ];
+/// Name, an element that is nested as deep as the parser keeps, and a piece that is repeated in the innermost one: slow for
+/// whatever looks through its whole content at each level.
+const NESTED: [(&str, &str, &str, usize); 8] = [
+    ("code in code", "<code>", "x <i>y</i> ", 100_000),
+    ("code around a block", "<code>", "x<p>", 100_000),
+    (
+        "line numbers in line numbers",
+        "<pre><b class=gutter>",
+        "1<i>2</i>",
+        100_000,
+    ),
+    ("headings in headings", "<h1><object>", "1 ", 2_000_000),
+    (
+        "titles in titles",
+        "<h1 class=author><object>",
+        "<b>1</b> ",
+        100_000,
+    ),
+    (
+        "paragraphs in lists",
+        "<ol><li value=999999999>",
+        "<p>x",
+        100_000,
+    ),
+    ("tables in tables", "<table><td>a<td>", "b<i>c</i>", 100_000),
+    (
+        "links in spans",
+        "<span class=author itemprop=author>",
+        "<a href=/x>y</a> ",
+        70_000,
+    ),
+];
+/// Deeper than the parser keeps.
+const DEPTH: usize = 400;
+
 /// Selectors that a matcher could be slow at, over deep nesting and many siblings.
 const SELECTORS: [(&str, &str); 3] = [
     ("selector of descendants", "div div div div div p .x"),
@@ -124,5 +159,33 @@ pub(crate) fn pages() -> Vec<Hostile> {
         html: format!("{}{}", "<div>".repeat(300), "<i>x</i>".repeat(100_000)),
         selector: Some(selector),
     });
-    repeated.chain(selected).collect()
+    let nested = NESTED.iter().map(|(name, outer, piece, times)| Hostile {
+        name,
+        html: format!("{}{}", outer.repeat(DEPTH), piece.repeat(*times)),
+        selector: None,
+    });
+    // Without the limits of the choice of blocks.
+    let lines = [
+        (
+            "lines of code in quotes, selected",
+            "<pre>",
+            "\nx",
+            1_000_000,
+        ),
+        ("paragraphs in quotes, selected", "", "<p>x", 150_000),
+    ];
+    let lines = lines.map(|(name, before, piece, times)| Hostile {
+        name,
+        html: format!(
+            "{}{before}{}",
+            "<blockquote>".repeat(DEPTH),
+            piece.repeat(times)
+        ),
+        selector: Some("blockquote"),
+    });
+    repeated
+        .chain(nested)
+        .chain(lines)
+        .chain(selected)
+        .collect()
 }

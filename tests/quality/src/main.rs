@@ -4,7 +4,8 @@
 //! hurt take.
 //!
 //! `quality PAGES_DIR --blocks FILE` writes what the block model is trained on instead (see `train/README.md`), and
-//! `quality PAGES_DIR --speed` prints the speed alone, as JSON.
+//! `quality PAGES_DIR --speed` prints the speed alone, as JSON: that of this program, or with `--wasm` that of the other one.
+//! A folder of HTML files will do for that.
 
 mod blocks;
 mod corpus;
@@ -81,16 +82,24 @@ fn arguments() -> Result<Arguments> {
 
 fn main() -> Result<()> {
     let arguments = arguments()?;
-    let pages = corpus::load(&arguments.pages)?;
+    let pages = if arguments.only_speed {
+        corpus::load_any(&arguments.pages)?
+    } else {
+        corpus::load(&arguments.pages)?
+    };
     if let Some(file) = &arguments.blocks {
         return blocks::write(&pages, file);
     }
-    let native = speed::measure(&pages, &arguments.modes, arguments.with_hostile);
+    let native = || speed::measure(&pages, &arguments.modes, arguments.with_hostile);
     if arguments.only_speed {
-        println!("{}", serde_json::to_string(&native)?);
+        let speed = match in_wasm(&arguments)? {
+            Some(speed) => speed,
+            None => native()?,
+        };
+        println!("{}", serde_json::to_string(&speed)?);
         return Ok(());
     }
-    let in_wasm = in_wasm(&arguments)?;
+    let (native, in_wasm) = (native()?, in_wasm(&arguments)?);
     let unseen = unseen::Unseen::load()?;
     let figures: Vec<score::Figures> = arguments
         .modes

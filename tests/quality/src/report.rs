@@ -114,7 +114,7 @@ pub(crate) fn print_speed(native: &Speed, in_wasm: Option<&Speed>) {
         "pages/s on one core", "native", "WASM", "ratio"
     );
     for (name, figure) in &native.pages_per_second {
-        print!("{:<38}{figure:>10.0}", format!("trawl {name}"));
+        print!("{name:<38}{figure:>10.0}");
         match wasm_of(name, |speed| &speed.pages_per_second) {
             Some(wasm) => println!("{wasm:>10.0}{:>8.2}", wasm / figure),
             None => println!("{:>10}{:>8}", "-", "-"),
@@ -131,7 +131,7 @@ pub(crate) fn print_speed(native: &Speed, in_wasm: Option<&Speed>) {
         println!("a fresh instance: {}", first(speed));
     }
     for (name, figure) in &native.hostile_ms {
-        print!("{:<38}{figure:>7.1} ms", format!("hostile: {name}"));
+        print!("{:<54}{figure:>7.1} ms", format!("hostile: {name}"));
         match wasm_of(name, |speed| &speed.hostile_ms) {
             Some(wasm) => println!("{wasm:>7.1} ms{:>8.2}", wasm / figure),
             None => println!(),

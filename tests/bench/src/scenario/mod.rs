@@ -7,6 +7,7 @@ mod job;
 mod latency;
 mod memory;
 mod mixed;
+mod pages;
 mod start;
 
 pub(crate) use job::{Pages, WORK, rate as job_rate};
@@ -34,8 +35,8 @@ impl Plan {
 }
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&str; 8] = [
-    "hello", "accept", "job", "latency", "mixed", "claim", "memory", "start",
+pub(crate) const ALL: [&str; 9] = [
+    "hello", "accept", "job", "latency", "mixed", "claim", "memory", "start", "pages",
 ];
 /// What a claim costs with few rows waiting, over what it costs with many: 1 when their number does not matter.
 pub(crate) const FLATNESS: &str = "claim flatness (fewest rows / most rows)";
@@ -55,6 +56,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
             "mixed" => mixed::run(plan, &mut table).await?,
             "claim" => claim::run(plan, &mut table)?,
             "memory" => memory::run(plan, &mut table).await?,
+            "pages" => pages::run(plan, &mut table)?,
             _ => start::run(plan, &mut table).await?,
         }
     }
