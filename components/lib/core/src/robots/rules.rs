@@ -73,10 +73,10 @@ impl Rules {
         self.verdict_of_path(path.as_bytes())
     }
 
-    /// The same for a path with its query, escaped or not.
+    /// The same for a path with its query, escaped or not; no path at all is the root.
     #[must_use]
     pub fn verdict_of_path(&self, path: &[u8]) -> Verdict {
-        let path = normalised(path);
+        let path = normalised(if path.is_empty() { b"/" } else { path });
         let mut longest = (0, true);
         for rule in &self.group.rules {
             let candidate = (rule.pattern.octets(), rule.allows);

@@ -20,7 +20,9 @@ fn check(body: &str, agent: &str, allowed_paths: &[&str], disallowed_paths: &[&s
     }
 }
 
-// The facts of the next tests are those of Google's published cases (google/robotstxt, robots_test.cc).
+// The facts of the next tests are those of Google's published cases (google/robotstxt, robots_test.cc), all of them, with two
+// exceptions: we do not read `Sitemap` lines, so that nothing but their doing no harm is tested; and what a URL says is
+// compared as RFC 9309 (2.2.2) has it, see `escapes_are_compared_in_one_form`.
 
 #[test]
 fn lines_and_groups() {
@@ -39,6 +41,58 @@ fn lines_and_groups() {
     check(groups, "FooBot", &["/x/b", "/z/d"], &["/y/c", "/foo/bar/"]);
     check(groups, "BarBot", &["/y/c", "/w/a"], &["/z/d", "/foo/bar/"]);
     check(groups, "BazBot", &["/z/d"], &["/foo/bar/"]);
+}
+
+#[test]
+fn what_is_empty_is_the_root_or_says_nothing() {
+    let verdict = |body: &str, agent: &str, path: &str| {
+        Rules::parse(body.as_bytes(), agent).verdict_of_path(path.as_bytes()) == Verdict::Allowed
+    };
+    let closed = "user-agent: FooBot\ndisallow: /\n";
+    for (body, agent, wanted) in [
+        ("", "FooBot", true),
+        (closed, "", true),
+        (closed, "FooBot", false),
+        ("", "", true),
+    ] {
+        assert_eq!(verdict(body, agent, ""), wanted, "{body:?} {agent:?}");
+    }
+}
+
+#[test]
+fn a_url_is_its_path_and_query() {
+    for (url, path) in [
+        ("http://www.example.com", "/"),
+        ("http://www.example.com/", "/"),
+        ("http://www.example.com/a", "/a"),
+        ("http://www.example.com/a/", "/a/"),
+        (
+            "http://www.example.com/a/b?c=http://d.e/",
+            "/a/b?c=http://d.e/",
+        ),
+        (
+            "http://www.example.com/a/b?c=d&e=f#fragment",
+            "/a/b?c=d&e=f",
+        ),
+        ("http://example.com?a", "/?a"),
+        ("http://example.com/a;b#c", "/a;b"),
+        ("http://example.com//a/b/c", "//a/b/c"),
+    ] {
+        let only = format!("user-agent: FooBot\nallow: {path}$\ndisallow: /\n");
+        assert!(allowed(only, "FooBot", url), "{url}");
+    }
+}
+
+#[test]
+fn patterns_are_escaped_as_urls_are() {
+    for (text, wanted) in [
+        ("http://www.example.com", "http://www.example.com"),
+        ("/a/b/c", "/a/b/c"),
+        ("á", "%C3%A1"),
+        ("%aa", "%AA"),
+    ] {
+        assert_eq!(pattern::normalised(text.as_bytes()), wanted.as_bytes());
+    }
 }
 
 #[test]
@@ -186,6 +240,7 @@ fn escapes_are_compared_in_one_form() {
     let of = |allow: &str| format!("User-agent: FooBot\nDisallow: /\nAllow: {allow}\n");
     let query = "/foo/bar?qux=taz&baz=http://foo.bar?tar&par";
     check(&of(query), "FooBot", &[query], &["/foo/bar?qux"]);
+    // Google's cases leave it to the caller to escape the URL, and find no match where he did not; ours is always escaped.
     for rule in ["/foo/bar/ツ", "/foo/bar/%E3%83%84", "/foo/bar/%e3%83%84"] {
         check(
             &of(rule),
@@ -353,6 +408,9 @@ fn line_ends_and_marks() {
             check(&body, "bar", &[], &["/x"]);
         }
     }
+    let mixed = "User-Agent: foo\nAllow: /some/path\r\nUser-Agent: bar\n\r\n\nDisallow: /";
+    check(mixed, "foo", &["/x"], &[]);
+    check(mixed, "bar", &[], &["/x"]);
     let rest = b"User-Agent: foo\nDisallow: /a\n";
     for (mark, counts) in [
         (&b"\xEF\xBB\xBF"[..], true),
@@ -382,6 +440,12 @@ fn other_records_do_not_part_a_group() {
     let body = "User-agent: a\nSitemap: https://x.example/s.xml\nUser-agent: b\nCrawl-delay: 3\nUser-agent: c\nDisallow: /\n";
     for agent in ["a", "b", "c"] {
         check(body, agent, &[], &["/x"]);
+    }
+    let groups = "User-Agent: foo\nAllow: /some/path\nUser-Agent: bar\n\n\n";
+    let sitemap = "Sitemap: http://foo.bar/sitemap.xml\n";
+    for body in [format!("{groups}{sitemap}"), format!("{sitemap}{groups}")] {
+        check(&body, "foo", &["/some/path", "/sitemap.xml", "/x"], &[]);
+        check(&body, "bar", &["/some/path", "/sitemap.xml", "/x"], &[]);
     }
 }
 
