@@ -50,7 +50,22 @@ pub(crate) fn lines(
         .map_or_else(|| "embedded".to_owned(), without_password);
     let _ = writeln!(text, "  doorbell  {doorbell}");
     let _ = writeln!(text, "  data      {}", absolute(state).display());
+    if !tells_contact(application) {
+        let _ = writeln!(
+            text,
+            "  contact   none: set public_url or user_agent, so that the sites that are read know whom to ask"
+        );
+    }
     text
+}
+
+/// Whether the requests to other sites say where to ask about them.
+fn tells_contact(application: &Application) -> bool {
+    ["public_url", "user_agent"].into_iter().any(|name| {
+        let value = application.variables.get(name);
+        // An application without them has no such requests.
+        value.is_none_or(|value| !value.trim().is_empty())
+    })
 }
 
 fn absolute(path: &Path) -> std::path::PathBuf {

@@ -200,6 +200,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Reply, World};
 
     #[test]
     fn robots_are_obeyed_unless_the_operator_says_otherwise() {
@@ -211,6 +212,36 @@ mod tests {
         assert!(!own.applies_to("www.example.org"));
         assert!(own.applies_to("notexample.org"));
         assert!(own.applies_to("example.net"));
+    }
+
+    #[test]
+    fn our_name_holds_where_to_ask() {
+        let own = concat!("trawl/", env!("CARGO_PKG_VERSION"));
+        for (public_url, user_agent, wanted) in [
+            ("", "", own.to_owned()),
+            (
+                "https://trawl.example.org/",
+                "",
+                format!("{own} (+https://trawl.example.org)"),
+            ),
+            (
+                "https://trawl.example.org",
+                "bot/1 (+mailto:a@example.org)",
+                "bot/1 (+mailto:a@example.org)".to_owned(),
+            ),
+            // What can't stand in a header is not sent.
+            (
+                "https://a.example",
+                "bot\n",
+                format!("{own} (+https://a.example)"),
+            ),
+        ] {
+            let world = World::without_robots(|_| Reply::html(""));
+            let variables = world.ports.variables();
+            variables.set("public_url", public_url);
+            variables.set("user_agent", user_agent);
+            assert_eq!(world.run(super::user_agent(variables)), wanted);
+        }
     }
 
     #[test]
