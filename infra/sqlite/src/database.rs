@@ -1,6 +1,7 @@
 //! The database: its threads, and the way to them.
 
 use crate::class::Classes;
+use crate::log::Log;
 use crate::queue::{AbandonOnExit, Queue};
 use crate::reader::Read;
 use crate::session::{Role, Session};
@@ -49,24 +50,26 @@ impl Database {
         for session in readers {
             spawn_reader(session, Arc::clone(&reads), Arc::clone(&counters))?;
         }
+        let mut wal_path = path.as_os_str().to_owned();
+        wal_path.push("-wal");
+        let wal_path = PathBuf::from(wal_path);
         let writer = Writer {
             session,
             queue: Arc::clone(&writes),
             counters: Arc::clone(&counters),
+            log: Log::new(&wal_path, &options),
             options,
             backlog: VecDeque::new(),
             expected: 0,
             commit_time: Duration::ZERO,
         };
         let written = spawn_writer(writer)?;
-        let mut wal_path = path.as_os_str().to_owned();
-        wal_path.push("-wal");
         let shared = Shared {
             classes: Classes::default(),
             reads,
             writes,
             counters,
-            wal_path: wal_path.into(),
+            wal_path,
             written: Mutex::new(Some(written)),
         };
         Ok(Self {
@@ -86,7 +89,7 @@ impl Database {
         Stats {
             reads_waiting: self.shared.reads.waiting(),
             writes_waiting: self.shared.writes.waiting(),
-            wal_bytes: std::fs::metadata(&self.shared.wal_path).map_or(0, |file| file.len()),
+            wal_bytes: crate::log::size(&self.shared.wal_path),
             ..self.shared.counters.snapshot()
         }
     }

@@ -20,6 +20,9 @@
 //! disk, a result that can't be handed out, a deferred constraint that fails at the commit) undo the whole batch: the
 //! culprit is answered, and the others, which nobody was told about, run again without it.
 //!
+//! **The write-ahead log.** When nothing was changed for a while, the writer folds it into the file and makes it empty; when it
+//! has grown beyond [`Options::wal_alarm_bytes`], it says so, counts it, and tries to begin it anew.
+//!
 //! **Explicit transactions.** After `BEGIN` a [`Connection`] has the writer for itself, for at most
 //! [`Options::transaction_ms_max`]; dropping it rolls back.
 
@@ -29,6 +32,7 @@ mod database;
 mod error;
 #[cfg(feature = "test-support")]
 mod faults;
+mod log;
 mod options;
 mod queue;
 mod reader;

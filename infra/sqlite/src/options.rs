@@ -19,6 +19,12 @@ pub struct Options {
     pub batch_statements_max: usize,
     /// How long the writer waits, at most, for callers it has just answered; 0 never waits.
     pub gather_us_max: u64,
+    /// Nothing may be changed for so long before the log is folded into the file.
+    pub checkpoint_idle_ms: u64,
+    /// The log is too large from here on.
+    pub wal_alarm_bytes: u64,
+    /// So long the same alarm is not raised again.
+    pub wal_alarm_every_ms: u64,
     /// Page cache of each connection.
     pub cache_kib: i64,
     /// Bytes of the file that are mapped into memory; 0 reads through the page cache alone.
@@ -39,6 +45,9 @@ impl Default for Options {
             result_bytes_max: sqlite::RESULT_BYTES_MAX,
             batch_statements_max: sqlite::BATCH_STATEMENTS_MAX,
             gather_us_max: sqlite::GATHER_US_MAX,
+            checkpoint_idle_ms: sqlite::CHECKPOINT_IDLE_MS,
+            wal_alarm_bytes: sqlite::WAL_ALARM_BYTES,
+            wal_alarm_every_ms: sqlite::WAL_ALARM_EVERY_MS,
             cache_kib: sqlite::CACHE_KIB,
             mmap_bytes: 0,
             #[cfg(feature = "test-support")]

@@ -3,12 +3,23 @@
 use crate::SqliteError;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something that waits, with what it weighs.
 pub(crate) trait Weigh {
     /// Bytes that it keeps in memory.
     fn weight_bytes(&self) -> usize;
+}
+
+/// What came of waiting for jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Some were moved over.
+    Jobs,
+    /// The time was up before one came.
+    Nothing,
+    /// None will come any more.
+    Closed,
 }
 
 /// Many push, one or several threads take. Closing lets what waits be taken still.
@@ -72,20 +83,49 @@ impl<J: Weigh> Queue<J> {
 
     /// Waits until something is there, then moves up to `jobs_max` jobs over. False when closed and empty.
     pub(crate) fn take(&self, into: &mut VecDeque<J>, jobs_max: usize) -> bool {
+        loop {
+            match self.take_within(None, into, jobs_max) {
+                Taken::Jobs => return true,
+                Taken::Closed => return false,
+                Taken::Nothing => {}
+            }
+        }
+    }
+
+    /// The same for at most `time`, or without end.
+    pub(crate) fn take_within(
+        &self,
+        time: Option<Duration>,
+        into: &mut VecDeque<J>,
+        jobs_max: usize,
+    ) -> Taken {
         let mut state = self.lock();
+        let deadline = time.map(|time| Instant::now() + time);
         while state.jobs.is_empty() {
             if state.closed {
-                return false;
+                return Taken::Closed;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Taken::Nothing;
             }
             state.takers_idle += 1;
-            state = self
-                .filled
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = match left {
+                None => self
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.filled
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
             state.takers_idle -= 1;
         }
         move_over(&mut state, into, jobs_max);
-        true
+        Taken::Jobs
     }
 
     /// Waits until `count` jobs are there, but no longer than `time`. Only for a queue with one taker.

@@ -44,6 +44,7 @@ pub(crate) struct Session {
     clock: Clock,
     result_bytes_max: usize,
     statement_time_max: Duration,
+    lock_time_max: Duration,
 }
 
 impl Session {
@@ -52,7 +53,8 @@ impl Session {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = rusqlite::Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_millis(options.busy_ms_max))?;
+        let lock_time_max = Duration::from_millis(options.busy_ms_max);
+        connection.busy_timeout(lock_time_max)?;
         set_up(&connection, role, options)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
         connection.authorizer(Some(authorize));
@@ -64,6 +66,7 @@ impl Session {
             clock,
             result_bytes_max: options.result_bytes_max,
             statement_time_max: Duration::from_millis(options.statement_ms_max),
+            lock_time_max,
         })
     }
 
@@ -107,6 +110,25 @@ impl Session {
         let mut rows = statement.raw_query();
         while rows.next()?.is_some() {}
         Ok(())
+    }
+
+    /// Folds the log into the file and cuts it to nothing, if no reader stands in it after `wait`; says whether it is empty.
+    pub(crate) fn checkpoint(&self, wait: Duration) -> Result<bool, SqliteError> {
+        self.clock.stop();
+        self.connection.busy_timeout(wait)?;
+        // The first column says that somebody was in the way; as much as was possible is done then.
+        let blocked = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            });
+        self.connection.busy_timeout(self.lock_time_max)?;
+        Ok(blocked? == 0)
+    }
+
+    /// Rows changed since it was opened, those by triggers too.
+    pub(crate) fn changes(&self) -> u64 {
+        self.connection.total_changes()
     }
 
     /// Undoes the open transaction, if SQLite has not done so already.

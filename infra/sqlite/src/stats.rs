@@ -1,6 +1,6 @@
 //! Figures of the database.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of the batch sizes that are counted apart; the last bucket holds what is larger.
@@ -31,6 +31,14 @@ pub struct Stats {
     pub writes_waiting: usize,
     /// Bytes of the write-ahead log now.
     pub wal_bytes: u64,
+    /// Whether that was too much when it was looked at last.
+    pub wal_is_large: bool,
+    /// Times that it was found too large.
+    pub wal_alarms: u64,
+    /// Checkpoints after which the log was empty.
+    pub checkpoints: u64,
+    /// Checkpoints that a reader kept from it.
+    pub checkpoints_blocked: u64,
 }
 
 #[derive(Default)]
@@ -43,6 +51,10 @@ pub(crate) struct Counters {
     statements_repeated: AtomicU64,
     transactions: AtomicU64,
     reads: AtomicU64,
+    wal_is_large: AtomicBool,
+    wal_alarms: AtomicU64,
+    checkpoints: AtomicU64,
+    checkpoints_blocked: AtomicU64,
 }
 
 impl Counters {
@@ -70,6 +82,23 @@ impl Counters {
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn wal_is_large(&self, is_large: bool) {
+        self.wal_is_large.store(is_large, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wal_alarm(&self) {
+        self.wal_alarms.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn checkpoint(&self, is_empty: bool) {
+        let counter = if is_empty {
+            &self.checkpoints
+        } else {
+            &self.checkpoints_blocked
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn snapshot(&self) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -81,6 +110,10 @@ impl Counters {
             statements_repeated: get(&self.statements_repeated),
             transactions: get(&self.transactions),
             reads: get(&self.reads),
+            wal_is_large: self.wal_is_large.load(Ordering::Relaxed),
+            wal_alarms: get(&self.wal_alarms),
+            checkpoints: get(&self.checkpoints),
+            checkpoints_blocked: get(&self.checkpoints_blocked),
             ..Stats::default()
         }
     }

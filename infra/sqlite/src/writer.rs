@@ -1,6 +1,7 @@
 //! The one thread that changes the database. It commits what waits together.
 
-use crate::queue::{Queue, Weigh};
+use crate::log::Log;
+use crate::queue::{Queue, Taken, Weigh};
 use crate::session::Session;
 use crate::stats::Counters;
 use crate::transaction::Transaction;
@@ -64,6 +65,7 @@ pub(crate) struct Writer {
     pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) options: Options,
+    pub(crate) log: Log,
     pub(crate) backlog: VecDeque<Job>,
     /// Statements that may be there when the next batch begins.
     pub(crate) expected: usize,
@@ -76,30 +78,44 @@ impl Writer {
     pub(crate) fn serve(mut self) {
         let batch_max = self.options.batch_statements_max.max(1);
         loop {
-            if self.backlog.is_empty() && !self.queue.take(&mut self.backlog, batch_max) {
-                break;
+            if self.backlog.is_empty() {
+                let time = self.log.idle_left();
+                match self.queue.take_within(time, &mut self.backlog, batch_max) {
+                    Taken::Jobs => {}
+                    Taken::Nothing => {
+                        self.log.fold(&self.session, &self.counters);
+                        continue;
+                    }
+                    Taken::Closed => break,
+                }
             }
             self.top_up(batch_max);
             let batch = self.next_batch(batch_max);
-            if !batch.is_empty() {
+            if batch.is_empty() {
+                self.serve_alone();
+            } else {
                 self.commit(batch);
-                continue;
             }
-            match self.backlog.pop_front() {
-                Some(Job::Begin(reply)) => {
-                    self.counters.transaction();
-                    let time_max = Duration::from_millis(self.options.transaction_ms_max);
-                    crate::transaction::serve(&self.session, reply, time_max);
-                }
-                Some(Job::Alone(write)) if !write.reply.is_closed() => {
-                    let outcome = self.session.run(&write.sql, &write.params);
-                    write.answer(outcome.map_err(|failure| failure.error));
-                }
-                Some(Job::Alone(_) | Job::Write(_)) | None => {}
-            }
+            self.log.worked(&self.session, &self.counters);
         }
         if let Err(error) = self.session.control("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
+        }
+    }
+
+    /// What shares its commit with nothing else.
+    fn serve_alone(&mut self) {
+        match self.backlog.pop_front() {
+            Some(Job::Begin(reply)) => {
+                self.counters.transaction();
+                let time_max = Duration::from_millis(self.options.transaction_ms_max);
+                crate::transaction::serve(&self.session, reply, time_max);
+            }
+            Some(Job::Alone(write)) if !write.reply.is_closed() => {
+                let outcome = self.session.run(&write.sql, &write.params);
+                write.answer(outcome.map_err(|failure| failure.error));
+            }
+            Some(Job::Alone(_) | Job::Write(_)) | None => {}
         }
     }
 

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use trawl_sqlite::{Connection, Database, Faults, Options, Rows, SqliteError, Value};
+use trawl_sqlite::{Connection, Database, Faults, Options, Rows, SqliteError, Stats, Value};
 
 fn open_with(options: Options) -> (TempDir, Database) {
     let directory = tempfile::tempdir().unwrap();
@@ -560,4 +560,116 @@ async fn a_drop_sees_what_was_created_since_the_readers_looked() {
         // Its name is free again.
         connection.execute(create.as_str(), vec![]).await.unwrap();
     }
+}
+
+/// Waits until the figures are as they should be.
+async fn figures(database: &Database, what: &str, are_right: impl Fn(Stats) -> bool) -> Stats {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let stats = database.stats();
+        if are_right(stats) {
+            return stats;
+        }
+        assert!(Instant::now() < deadline, "never: {what}: {stats:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Somebody outside who reads and does not end.
+fn reader(directory: &TempDir) -> rusqlite::Connection {
+    let reader = rusqlite::Connection::open(directory.path().join("test.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let seen = reader.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+    seen.unwrap();
+    reader
+}
+
+#[tokio::test]
+async fn the_log_is_empty_after_a_while_without_changes() {
+    let options = Options {
+        checkpoint_idle_ms: 0,
+        ..Options::default()
+    };
+    let (_directory, database, connection) = table(options).await;
+    for change in 0..2 {
+        figures(&database, "the log is empty", |stats| stats.wal_bytes == 0).await;
+        insert(&connection, change).await.unwrap();
+    }
+    figures(&database, "it is again", |stats| stats.wal_bytes == 0).await;
+    // What changes nothing is no reason for another checkpoint, however often it comes. (Once it is answered, the writer has done
+    // with whatever it did before.)
+    let nothing = "UPDATE t SET v = 0 WHERE v = -1";
+    connection.execute(nothing, vec![]).await.unwrap();
+    let before = database.stats().checkpoints;
+    assert!(before >= 2, "one for each change");
+    for _ in 0..20 {
+        connection.execute(nothing, vec![]).await.unwrap();
+    }
+    assert_eq!(database.stats().checkpoints, before);
+    assert_eq!(count(&connection).await, 2);
+}
+
+#[tokio::test]
+async fn a_checkpoint_waits_for_no_reader_and_no_write_waits_for_it() {
+    let options = Options {
+        checkpoint_idle_ms: 20,
+        // Far longer than the test may take: whoever waited for the reader would wait so long.
+        busy_ms_max: 600_000,
+        ..Options::default()
+    };
+    let (directory, database, connection) = table(options).await;
+    insert(&connection, 1).await.unwrap();
+    let reader = reader(&directory);
+    insert(&connection, 2).await.unwrap();
+    let blocked = figures(&database, "a checkpoint meets the reader", |stats| {
+        stats.checkpoints_blocked > 0
+    })
+    .await;
+    insert(&connection, 3).await.unwrap();
+    assert!(blocked.wal_bytes > 0);
+    drop(reader);
+    figures(&database, "it is tried again", |stats| stats.wal_bytes == 0).await;
+}
+
+#[tokio::test]
+async fn a_log_that_a_reader_lets_grow_raises_the_alarm_until_it_is_empty() {
+    let options = Options {
+        // Only the alarm may empty it.
+        checkpoint_idle_ms: 600_000,
+        wal_alarm_bytes: 256 * 1_024,
+        wal_alarm_every_ms: 0,
+        ..Options::default()
+    };
+    let (directory, database, connection) = table(options).await;
+    insert(&connection, 1).await.unwrap();
+    let reader = reader(&directory);
+    let grow = async |number: i64| {
+        let sql = "INSERT INTO t (v) VALUES (?1)";
+        let value = vec![u8::try_from(number % 256).unwrap(); 64 * 1_024 + number as usize];
+        connection.execute(sql, vec![Value::Blob(value)]).await
+    };
+    let mut number = 0;
+    let mut grow_until = async |what: &str, are_right: fn(Stats) -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !are_right(database.stats()) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", database.stats());
+            number += 1;
+            grow(number).await.unwrap();
+            // Its size is looked at once a second.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        number
+    };
+    grow_until("the alarm", |stats| {
+        stats.wal_alarms > 0 && stats.wal_is_large && stats.checkpoints_blocked > 0
+    })
+    .await;
+    assert_eq!(database.stats().checkpoints, 0);
+    drop(reader);
+    let written = grow_until("the alarm empties the log", |stats| {
+        stats.checkpoints > 0 && !stats.wal_is_large
+    })
+    .await;
+    assert!(database.stats().wal_alarms > 1);
+    assert_eq!(count(&connection).await, written + 1);
 }

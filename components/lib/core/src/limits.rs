@@ -182,6 +182,17 @@ pub mod sqlite {
     pub const WAL_BYTES_KEPT: i64 = 64 * 1_024 * 1_024;
     /// Pages in the log that start a checkpoint (SQLite's default).
     pub const WAL_CHECKPOINT_PAGES: i64 = 1_000;
+    /// The log is this large only when a reader keeps it from beginning anew: the operator is told, and it is tried with force.
+    pub const WAL_ALARM_BYTES: u64 = 256 * 1_024 * 1_024;
+    /// Its size is looked at no more often than this.
+    pub const WAL_LOOK_MS: u64 = 1_000;
+    /// The same alarm is not raised again before this.
+    pub const WAL_ALARM_EVERY_MS: u64 = 10_000;
+    /// How long the checkpoint of an alarm waits for readers, and writes for it: far below what a lock may cost them.
+    pub const WAL_ALARM_WAIT_MS: u64 = 200;
+    /// Nothing was changed for this long: the log is folded into the file and cut to nothing. Longer than the clock's beat, so
+    /// that a service that does a little all the time is left alone.
+    pub const CHECKPOINT_IDLE_MS: u64 = 2_000;
     /// Page cache of each connection.
     pub const CACHE_KIB: i64 = 16 * 1_024;
 }
@@ -527,7 +538,11 @@ pub mod account {
     pub const HASH_MEMORY_KIB: u32 = 19_456;
     /// Passes of one password hash.
     pub const HASH_PASSES: u32 = 2;
-    /// Hashes that may wait in one instance: a second of work. More are answered 429.
+    /// Hashes at once in all replicas of a local host: each takes a core and `HASH_MEMORY_KIB`, and the others need theirs.
+    /// Stands in spin.toml, where the host finds it.
+    pub const HASHES_AT_ONCE_MAX: usize = 2;
+    /// Hashes that may wait, in all replicas of a local host and in each instance elsewhere: a second of work. More are
+    /// answered 429.
     pub const HASHES_WAITING_MAX: u32 = 16;
     /// How long a token lives: short, since it can't be revoked.
     pub const TOKEN_LIFE_S: u32 = 15 * 60;
@@ -567,6 +582,9 @@ pub mod api {
     pub const QUEUE_FULL_RETRY_S: u64 = 5;
     /// When a client that met a locked database should come again.
     pub const DATABASE_RETRY_S: u64 = 1;
+    /// `/readyz` has something written no more often than this, whoever asks and however often: a flush each. So late, at most,
+    /// it notices a disk that is full.
+    pub const READY_WRITE_MS: i64 = 10_000;
     /// When a client that met too many password hashes should come again.
     pub const HASHES_RETRY_S: u64 = 2;
 

@@ -79,6 +79,7 @@ pub(super) fn json(database: &Database) -> Value {
         "reads_waiting": stats.reads_waiting,
         "writes_waiting": stats.writes_waiting,
         "wal_bytes": stats.wal_bytes,
+        "wal_is_large": stats.wal_is_large,
     })
 }
 
@@ -136,6 +137,7 @@ pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
 fn writer(stats: &Stats, out: &mut Exposition) {
     batch_sizes(stats, out);
     counts(stats, out);
+    log(stats, out);
 }
 
 fn batch_sizes(stats: &Stats, out: &mut Exposition) {
@@ -203,15 +205,49 @@ fn counts(stats: &Stats, out: &mut Exposition) {
             "Statements that wait for a reader now.",
             number(stats.reads_waiting as u64),
         ),
+    ];
+    families(&figures, out);
+}
+
+fn log(stats: &Stats, out: &mut Exposition) {
+    let figures = [
         (
             "wal_bytes",
             Kind::Gauge,
             "Size of the write-ahead log now.",
             number(stats.wal_bytes),
         ),
+        (
+            "wal_is_large",
+            Kind::Gauge,
+            "1 while the write-ahead log is larger than it should ever be: a reader does not end.",
+            f64::from(u8::from(stats.wal_is_large)),
+        ),
+        (
+            "wal_alarms_total",
+            Kind::Counter,
+            "Times that the write-ahead log was found too large.",
+            number(stats.wal_alarms),
+        ),
+        (
+            "checkpoints_total",
+            Kind::Counter,
+            "Checkpoints that left the write-ahead log empty.",
+            number(stats.checkpoints),
+        ),
+        (
+            "checkpoints_blocked_total",
+            Kind::Counter,
+            "Checkpoints that a reader kept from emptying the write-ahead log.",
+            number(stats.checkpoints_blocked),
+        ),
     ];
+    families(&figures, out);
+}
+
+fn families(figures: &[(&str, Kind, &str, f64)], out: &mut Exposition) {
     for (name, kind, help, value) in figures {
-        out.family(&format!("sqlite_{name}"), kind, help)
-            .sample(&[], value);
+        out.family(&format!("sqlite_{name}"), *kind, help)
+            .sample(&[], *value);
     }
 }
