@@ -25,6 +25,8 @@ pub(crate) struct PartFigures {
     pub(crate) failures: AtomicU64,
     /// Failures in which the guest itself broke.
     pub(crate) traps: AtomicU64,
+    /// Costly requests that were refused because too many waited.
+    pub(crate) refused: AtomicU64,
     /// Messages that did not fit into its queue.
     pub(crate) dropped: AtomicU64,
     /// Instances made, for requests and for messages.
@@ -78,7 +80,7 @@ pub(crate) struct HostFigures {
 /// Names, kinds, help and readers of the numbers of one component.
 type Column = (&'static str, Kind, &'static str, fn(&PartFigures) -> u64);
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 9] = [
     (
         "requests_total",
         Kind::Counter,
@@ -102,6 +104,12 @@ const COLUMNS: [Column; 8] = [
         Kind::Counter,
         "Instances that ended in a trap.",
         |f| f.traps.load(Relaxed),
+    ),
+    (
+        "refused_total",
+        Kind::Counter,
+        "Costly requests that were refused because too many waited.",
+        |f| f.refused.load(Relaxed),
     ),
     (
         "dropped_total",
@@ -133,6 +141,16 @@ impl HostFigures {
             let mut family = out.family(&name, kind, help);
             for part in &self.parts {
                 family.sample(&[("component", &*part.id)], number(read(&part.figures)));
+            }
+        }
+        let mut waiting = out.family(
+            "component_requests_waiting",
+            Kind::Gauge,
+            "Costly requests that wait for their turn now.",
+        );
+        for part in &self.parts {
+            if let Some(costly) = &part.costly {
+                waiting.sample(&[("component", &*part.id)], number(costly.waiting() as u64));
             }
         }
         let mut queued = out.family(

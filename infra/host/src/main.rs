@@ -4,6 +4,7 @@
 mod allowed_hosts;
 mod application;
 mod cli;
+mod costly;
 mod doorbell;
 mod engine;
 mod extract;
@@ -24,6 +25,7 @@ mod routes;
 mod secret;
 mod startup;
 mod state;
+mod state_use;
 mod stop;
 mod up;
 mod variables;

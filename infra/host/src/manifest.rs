@@ -190,6 +190,20 @@ pub(crate) struct Local {
     pub(crate) rings: bool,
     /// Memory of one instance in MiB.
     pub(crate) memory_mb_max: Option<usize>,
+    /// Requests of which only so many run at once.
+    pub(crate) costly: Option<CostlyRequests>,
+}
+
+/// `costly` in `[component.….tool.trawl]`: requests that cost much more than others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CostlyRequests {
+    /// The routes of the component that are meant, as its triggers write them.
+    pub(crate) routes: Vec<String>,
+    /// How many run at once, in all local replicas together.
+    pub(crate) running_max: usize,
+    /// How many wait for that; more are answered 429.
+    pub(crate) waiting_max: usize,
 }
 
 /// A number of workers.
@@ -308,6 +322,9 @@ impl Manifest {
             }
         }
         for (id, component) in &self.component {
+            if let Some(costly) = &component.local.costly {
+                self.check_costly(id, costly).map_err(wrong)?;
+            }
             if let Some(name) = component
                 .sqlite_databases
                 .iter()
@@ -319,6 +336,26 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// A limit that can't be met, or that no request meets, would be a mistake that nobody notices.
+    fn check_costly(&self, id: &str, costly: &CostlyRequests) -> Result<(), String> {
+        let key = format!("component.{id}.tool.trawl.costly");
+        if costly.running_max == 0 {
+            return Err(format!("{key}: running_max must be at least 1"));
+        }
+        let triggers = &self.trigger.http;
+        let is_route = |route: &String| {
+            triggers
+                .iter()
+                .any(|trigger| trigger.route == *route && trigger.component == id)
+        };
+        match costly.routes.iter().find(|route| !is_route(route)) {
+            Some(route) => Err(format!(
+                "{key}: {id} has no trigger with the route {route:?}"
+            )),
+            None => Ok(()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::allowed_hosts::AllowedHosts;
+use crate::costly::Costly;
 use crate::doorbell::Doorbell;
 use crate::figures::PartFigures;
 use crate::guest_output::LastLine;
@@ -27,6 +28,8 @@ pub(crate) struct Part {
     pub(crate) http: Option<ServicePre<Guest>>,
     /// Set when the doorbell can call it.
     pub(crate) inbound: Option<ComponentPre<Guest>>,
+    /// Set when only so many of some requests run at once.
+    pub(crate) costly: Option<Costly>,
     /// What it has done.
     pub(crate) figures: Arc<PartFigures>,
 }
@@ -36,6 +39,7 @@ impl Part {
     pub(crate) fn new(id: &str, local: Local, code: &InstancePre<Guest>) -> Self {
         Self {
             id: Arc::from(id),
+            costly: local.costly.as_ref().map(Costly::new),
             local,
             http: ServicePre::new(code.clone()).ok(),
             inbound: ComponentPre::new(code.clone()).ok(),

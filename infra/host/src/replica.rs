@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
+use crate::costly::{Place, TOO_MANY, read_whole};
 use crate::failure;
 use crate::http_trigger::Instances;
 use crate::part::Rights;
@@ -85,13 +86,41 @@ impl Replica {
         if describe(&mut request, &found, client).is_none() {
             return Ok(NOT_FOUND.response());
         }
-        handler.state().part.figures.requests.fetch_add(1, Relaxed);
-        let request = request.map(into_wasi_body);
-        match handler.handle((), request).await {
+        let part = &handler.state().part;
+        part.figures.requests.fetch_add(1, Relaxed);
+        let costly = part.costly.as_ref();
+        let outcome = match costly.filter(|costly| costly.is_meant(&found.route.raw)) {
+            None => handler.handle((), request.map(into_wasi_body)).await,
+            Some(costly) => {
+                let (head, body) = request.into_parts();
+                let body = into_wasi_body(read_whole(body).await);
+                let Some(place) = costly.place().await else {
+                    part.figures.refused.fetch_add(1, Relaxed);
+                    return Ok(TOO_MANY.response());
+                };
+                whole(handler.clone(), Request::from_parts(head, body), place).await
+            }
+        };
+        match outcome {
             Ok(response) => Ok(response.map(from_wasi_body)),
             Err(error) => failed(error, original, host),
         }
     }
+}
+
+/// Sees a costly request to its end, also when the client goes away: the guest works on, and its place must not be given to
+/// somebody else meanwhile.
+async fn whole(
+    handler: ProxyHandler<Instances>,
+    request: Request<WasiBody>,
+    place: Place,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let working = tokio::spawn(async move {
+        let outcome = handler.handle((), request).await;
+        drop(place);
+        outcome
+    });
+    working.await.map_err(wasmtime::Error::from)?
 }
 
 impl LocalBackend for Replica {
