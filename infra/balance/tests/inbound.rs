@@ -18,7 +18,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{PATIENCE, eventually, raw, read_all};
 use tokio::{
@@ -29,15 +29,38 @@ use tokio::{
 };
 use trawl_balance::{Body, Handler, ServerLimits, body, serve};
 
-/// Answers with the length of the body; `/slow` takes a while.
+/// Answers with the length of the body; `/slow` takes a while, `/large` is large, `/dripping` comes in pieces that take a while.
 #[derive(Default)]
 struct Echo {
     begun: AtomicU64,
+    /// Each large answer holds it too.
+    held: Arc<()>,
+}
+
+impl Echo {
+    fn in_pieces(&self, size: usize, count: usize, pause: Duration) -> Response<Body> {
+        let held = Arc::clone(&self.held);
+        let piece = bytes::Bytes::from(vec![b'x'; size]);
+        let pieces = futures::stream::unfold((count, held), move |(left, held)| {
+            let piece = piece.clone();
+            async move {
+                let left = left.checked_sub(1)?;
+                tokio::time::sleep(pause).await;
+                Some((Ok(http_body::Frame::data(piece)), (left, held)))
+            }
+        });
+        Response::new(StreamBody::new(pieces).boxed_unsync())
+    }
 }
 
 impl Handler for Echo {
     async fn handle(&self, request: Request<Body>, _peer: SocketAddr) -> Response<Body> {
         self.begun.fetch_add(1, Relaxed);
+        match request.uri().path() {
+            "/large" => return self.in_pieces(CHUNK, LARGE_CHUNKS, Duration::ZERO),
+            "/dripping" => return self.in_pieces(10, 3, hasty().body_read * 2),
+            _ => {}
+        }
         let slow = request.uri().path() == "/slow";
         let path = request.uri().path().to_owned();
         let length = request
@@ -223,17 +246,141 @@ async fn requests_that_could_smuggle_another_are_refused_and_the_connection_clos
             "POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
         let answer = raw(door.address, request.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields}: {answer}");
+        let is_line = fields.starts_with(' ') || fields.contains(" :");
+        let code = if is_line {
+            "bad_request"
+        } else {
+            "bad_framing"
+        };
+        is_problem(&answer, 400, code);
         assert!(!answer.contains("smuggled"), "{fields}: {answer}");
     }
-    assert_eq!(door.handler.begun.load(Relaxed), 0);
     let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert!(
-        raw(door.address, old.as_bytes())
+    is_problem(&raw(door.address, old.as_bytes()).await, 400, "bad_framing");
+    assert_eq!(door.handler.begun.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_400_with_a_reason() {
+    let door = door(ServerLimits::default()).await;
+    for bytes in [
+        "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
+        "hello\r\n\r\n",
+        "GET /\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "G@T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+    ] {
+        let answer = raw(door.address, bytes.as_bytes()).await;
+        is_problem(&answer, 400, "bad_request");
+        assert!(answer.contains("\"success\":false"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+    assert_eq!(door.handler.begun.load(Relaxed), 0);
+    // After a good one on the same connection, too.
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let good = b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(good).await.unwrap();
+    let mut first = Vec::new();
+    while !first.ends_with(b"/good 0") {
+        first.push(stream.read_u8().await.unwrap());
+    }
+    stream
+        .write_all(b"GET /a b HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    is_problem(&read_all(&mut stream).await, 400, "bad_request");
+}
+
+/// More than the buffers of both ends hold.
+const LARGE_CHUNKS: usize = 48;
+const CHUNK: usize = 1024 * 1024;
+
+/// A reader that takes nothing is let go, and its answer with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_nothing_is_let_go() {
+    let door = door(hasty()).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let begun = Instant::now();
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let held = &door.handler.held;
+    eventually("the answer is on its way", || Arc::strong_count(held) > 1).await;
+    eventually("the answer is dropped", || Arc::strong_count(held) == 1).await;
+    assert!(begun.elapsed() >= hasty().body_read, "not before its time");
+    let mut taken = Vec::new();
+    let _ = stream.read_to_end(&mut taken).await;
+    assert!(taken.len() < LARGE_CHUNKS * CHUNK, "it was cut off");
+}
+
+/// One that takes a little now and then is served, however long it takes in all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_gets_its_whole_answer() {
+    let limits = ServerLimits {
+        body_read: Duration::from_secs(3),
+        ..hasty()
+    };
+    let stall = limits.body_read;
+    let door = door(limits).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let begun = Instant::now();
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut taken, mut chunk) = (0, vec![0; CHUNK]);
+    loop {
+        let count = stream.read(&mut chunk).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        let whole_before = taken / CHUNK;
+        taken += count;
+        if taken / CHUNK > whole_before {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    assert!(taken > LARGE_CHUNKS * CHUNK, "only {taken} bytes came");
+    assert!(begun.elapsed() > stall, "this was no slow reader");
+}
+
+/// The same in HTTP/2, where the connection goes on while one stream stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_http2_that_takes_nothing_is_let_go() {
+    let door = door(hasty()).await;
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
-            .starts_with("HTTP/1.0 400 ")
-            || door.handler.begun.load(Relaxed) == 0
+            .unwrap();
+    let driver = tokio::spawn(driver);
+    let begun = Instant::now();
+    let request = Request::get("http://a/large").body(Full::new(bytes::Bytes::new()));
+    // Its body is never read, so its window stays closed; pings are answered all the while.
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    let held = &door.handler.held;
+    eventually("the answer is dropped", || Arc::strong_count(held) == 1).await;
+    assert!(begun.elapsed() >= hasty().body_read, "not before its time");
+    assert!(
+        answer.into_body().collect().await.is_err(),
+        "it was cut off"
     );
+    let _ = driver.await;
+    // Another that waits for the service, not for the reader, is no such reader.
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(driver);
+    let request = Request::get("http://a/dripping").body(Full::new(bytes::Bytes::new()));
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    assert!(answer.into_body().collect().await.is_ok());
 }
 
 #[tokio::test]

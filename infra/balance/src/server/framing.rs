@@ -1,10 +1,10 @@
-//! Follows the framing of an HTTP/1 connection beside hyper, to refuse what hyper repairs.
+//! Follows the framing of an HTTP/1 connection beside hyper, to refuse what hyper repairs, and to say why where hyper would not.
 //!
 //! A request with both `Content-Length` and `Transfer-Encoding`, or with several of either, is how requests are smuggled
 //! past a front door. hyper takes one and drops the other before anybody sees it (which RFC 9112 allows); we refuse the
 //! request and close the connection. The pass over the bytes costs a fraction of hyper's own.
 
-use super::ServerLimits;
+use super::{ServerLimits, grammar};
 
 /// Where in the stream of requests the connection is.
 #[derive(Debug)]
@@ -16,6 +16,18 @@ pub(super) struct Framing {
     facts: Facts,
     heads: u64,
     refused: Option<u64>,
+    fault: Option<(u64, Fault)>,
+}
+
+/// What is wrong with a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is larger than it may be.
+    TooLarge,
+    /// One of its lines is none.
+    Malformed,
+    /// It states the length of its body in no way, or in more than one, that can be believed.
+    Length,
 }
 
 /// What a head may measure.
@@ -39,9 +51,7 @@ enum Phase {
     Trailer,
     /// HTTP/2: not ours to follow.
     Http2,
-    /// The head is larger than it may be: nothing more is looked at.
-    TooLarge,
-    /// Refused: nothing more is looked at.
+    /// Refused, or past help: nothing more is looked at.
     Lost,
 }
 
@@ -52,6 +62,8 @@ struct Facts {
     fields: usize,
     length: Option<u64>,
     chunked: bool,
+    /// HTTP/1.0, which has no chunks.
+    old: bool,
     wrong: bool,
 }
 
@@ -68,12 +80,13 @@ impl Framing {
             facts: Facts::default(),
             heads: 0,
             refused: None,
+            fault: None,
         }
     }
 
-    /// Is the head that is being read larger than it may be?
-    pub(super) fn is_head_too_large(&self) -> bool {
-        self.phase == Phase::TooLarge
+    /// The first head that is wrong: its number (from 1), and how.
+    pub(super) const fn fault(&self) -> Option<(u64, Fault)> {
+        self.fault
     }
 
     /// Has a head begun that has not ended?
@@ -99,7 +112,7 @@ impl Framing {
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.phase {
-                Phase::Http2 | Phase::TooLarge | Phase::Lost => return,
+                Phase::Http2 | Phase::Lost => return,
                 Phase::Data { left, chunked } => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = &bytes[taken..];
@@ -125,6 +138,9 @@ impl Framing {
                 self.give_up_line();
             } else {
                 self.line.extend_from_slice(bytes);
+                if self.phase == Phase::Start && !grammar::may_start(&self.line) {
+                    self.fail(Fault::Malformed);
+                }
             }
             return &[];
         };
@@ -140,27 +156,34 @@ impl Framing {
 
     /// A line that does not end. In a head it is the head that is too large; hyper refuses such a line of a chunk itself.
     fn give_up_line(&mut self) {
-        self.phase = match self.phase {
-            Phase::Start | Phase::Fields => Phase::TooLarge,
-            _ => Phase::Lost,
-        };
+        match self.phase {
+            Phase::Start | Phase::Fields => self.fail(Fault::TooLarge),
+            _ => self.phase = Phase::Lost,
+        }
         self.line = Vec::new();
+    }
+
+    /// The head that is being read is wrong.
+    fn fail(&mut self, fault: Fault) {
+        self.fault = Some((self.heads + 1, fault));
+        self.phase = Phase::Lost;
     }
 
     fn line(&mut self, line: &[u8]) {
         let size = line.len() + 1;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match (self.phase, line.is_empty()) {
+            (Phase::Start, false) if line == grammar::PREFACE => self.phase = Phase::Http2,
+            (Phase::Start, false) if !grammar::is_request_line(line, true) => {
+                self.fail(Fault::Malformed)
+            }
             (Phase::Start, false) => {
                 self.facts = Facts {
                     bytes: size,
+                    old: line.ends_with(b"0"),
                     ..Facts::default()
                 };
-                self.phase = if line == b"PRI * HTTP/2.0" {
-                    Phase::Http2
-                } else {
-                    Phase::Fields
-                };
+                self.phase = Phase::Fields;
             }
             (Phase::Fields, false) => {
                 self.facts.bytes += size;
@@ -168,9 +191,11 @@ impl Framing {
                 if self.facts.bytes > self.sizes.bytes_max
                     || self.facts.fields > self.sizes.fields_max
                 {
-                    self.phase = Phase::TooLarge;
-                } else {
+                    self.fail(Fault::TooLarge);
+                } else if grammar::is_field(line) {
                     self.field(line);
+                } else {
+                    self.fail(Fault::Malformed);
                 }
             }
             (Phase::Fields, true) => self.end_head(),
@@ -186,9 +211,7 @@ impl Framing {
         let Some(first) = line.first().map(u8::to_ascii_lowercase) else {
             return;
         };
-        if first == b' ' || first == b'\t' {
-            self.facts.wrong = true;
-        } else if first == b'c' {
+        if first == b'c' {
             if let Some(value) = value_of(line, b"content-length") {
                 let length = digits(value);
                 self.facts.wrong |= self.facts.length.is_some() || length.is_none();
@@ -203,13 +226,13 @@ impl Framing {
     }
 
     fn end_head(&mut self) {
-        self.heads += 1;
         let facts = std::mem::take(&mut self.facts);
-        if facts.wrong || (facts.chunked && facts.length.is_some()) {
-            self.refused = Some(self.heads);
-            self.phase = Phase::Lost;
+        if facts.wrong || (facts.chunked && (facts.length.is_some() || facts.old)) {
+            self.refused = Some(self.heads + 1);
+            self.fail(Fault::Length);
             return;
         }
+        self.heads += 1;
         self.phase = match (facts.chunked, facts.length) {
             (true, _) => Phase::ChunkSize,
             (false, Some(left)) if left > 0 => Phase::Data {
@@ -274,7 +297,47 @@ mod tests {
     fn refused(stream: &str) -> Option<u64> {
         let mut framing = Framing::new(&ServerLimits::default());
         framing.feed(stream.as_bytes());
-        framing.refused()
+        let faulty = framing.fault().map(|(number, _)| number);
+        assert!(
+            framing
+                .refused()
+                .is_none_or(|number| faulty.is_none_or(|other| other == number))
+        );
+        framing.refused().or(faulty)
+    }
+
+    fn fault(stream: &str) -> Option<(u64, Fault)> {
+        let mut framing = Framing::new(&ServerLimits::default());
+        framing.feed(stream.as_bytes());
+        framing.fault()
+    }
+
+    #[test]
+    fn each_head_that_is_wrong_is_known_with_its_number_and_reason() {
+        let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(20_000));
+        for (stream, expected) in [
+            ("hello\r\n", (1, Fault::Malformed)),
+            ("\x16\x03\x01", (1, Fault::Malformed)),
+            ("GET / HTTP/1.1\r\nHost a\r\n", (1, Fault::Malformed)),
+            ("GET / HTTP/1.1\r\n\r\nGET /\r\n", (2, Fault::Malformed)),
+            (
+                "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                (1, Fault::Length),
+            ),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                (1, Fault::Length),
+            ),
+            (&long, (1, Fault::TooLarge)),
+        ] {
+            assert_eq!(
+                fault(stream),
+                Some(expected),
+                "{:?}",
+                &stream[..20.min(stream.len())]
+            );
+        }
+        assert_eq!(fault("GET / HTTP/1.0\r\n\r\n"), None);
     }
 
     #[test]
@@ -377,7 +440,8 @@ mod tests {
                 cut.feed(now);
                 rest = later;
             }
-            prop_assert_eq!((cut.refused, cut.heads, cut.phase), (whole.refused, whole.heads, whole.phase));
+            prop_assert_eq!((cut.refused, cut.fault, cut.heads), (whole.refused, whole.fault, whole.heads));
+            prop_assert_eq!(cut.phase, whole.phase);
         }
     }
 }

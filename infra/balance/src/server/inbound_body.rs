@@ -14,9 +14,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
-use super::watched::Active;
+use super::{taking::Taking, watched::Active};
 use crate::{
     body::{Body, BoxError},
     problem::{Problem, SLOW_BODY},
@@ -123,12 +123,21 @@ impl http_body::Body for Guarded {
 pub(super) struct Answering {
     body: Body,
     active: Option<Active>,
+    taking: Option<Arc<Taking>>,
 }
 
 impl Answering {
-    pub(super) fn new(body: Body, active: Active) -> Self {
+    /// `stall` is how long the reader may take nothing, where the stream below can't tell: in HTTP/2 the connection goes on when
+    /// one answer stands still.
+    pub(super) fn new(body: Body, active: Active, stall: Option<Duration>) -> Self {
         let active = (!body.is_end_stream()).then_some(active);
-        Self { body, active }
+        let guarded = active.as_ref().zip(stall);
+        let taking = guarded.map(|(active, stall)| Taking::new(active.watch(), stall));
+        Self {
+            body,
+            active,
+            taking,
+        }
     }
 }
 
@@ -141,8 +150,10 @@ impl http_body::Body for Answering {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
-            self.active = None;
+        match &frame {
+            Poll::Ready(None | Some(Err(_))) => (self.active, self.taking) = (None, None),
+            Poll::Ready(Some(Ok(_))) => self.taking.iter().for_each(|taking| taking.taken()),
+            Poll::Pending => self.taking.iter().for_each(|taking| taking.asked()),
         }
         frame
     }

@@ -2,7 +2,9 @@
 
 mod connections;
 mod framing;
+mod grammar;
 mod inbound_body;
+mod taking;
 mod watched;
 
 use std::{
@@ -15,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
@@ -215,6 +217,7 @@ async fn connection<H: Handler>(
     drop(door);
     let service = service_fn(|request| {
         let (active, is_refused) = watch.begin();
+        let stall = (request.version() == Version::HTTP_2).then_some(limits.body_read);
         let handler = Arc::clone(&handler);
         let bounds = (limits.body_bytes_max, limits.body_read);
         async move {
@@ -223,7 +226,7 @@ async fn connection<H: Handler>(
             } else {
                 answer(handler.as_ref(), request, peer, bounds).await
             };
-            Ok::<_, Infallible>(response.map(|body| Answering::new(body, active)))
+            Ok::<_, Infallible>(response.map(|body| Answering::new(body, active, stall)))
         }
     });
     let mut serving = pin!(builder.serve_connection(io, service));
@@ -233,6 +236,10 @@ async fn connection<H: Handler>(
                 if let Err(error) = outcome {
                     tracing::debug!(%peer, error, "connection ended");
                 }
+                return;
+            }
+            () = watch.stalled() => {
+                tracing::debug!(%peer, "an answer was not taken");
                 return;
             }
             changed = phase.changed() => {

@@ -14,12 +14,16 @@ use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
     time::{Duration, Instant, Sleep, sleep_until},
 };
 
 use trawl_core::limits::inbound as limits;
 
-use super::{ServerLimits, framing::Framing};
+use super::{
+    BAD_FRAMING, ServerLimits,
+    framing::{Fault, Framing},
+};
 use crate::problem::Problem;
 
 /// The answer to a head that took too long.
@@ -35,6 +39,24 @@ const HEAD_TOO_LARGE: Problem = Problem::new(
     "headers_too_large",
     "The head of the request is too large.",
 );
+
+/// The answer to what is no request.
+const MALFORMED: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "bad_request",
+    "The request is not well-formed HTTP/1.1.",
+);
+
+impl Fault {
+    /// The answer to it.
+    const fn problem(self) -> &'static Problem {
+        match self {
+            Self::TooLarge => &HEAD_TOO_LARGE,
+            Self::Malformed => &MALFORMED,
+            Self::Length => &BAD_FRAMING,
+        }
+    }
+}
 
 /// The times of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +74,7 @@ pub(super) struct Watch {
     idle_since_ms: AtomicU64,
     begun: AtomicU64,
     refused: AtomicU64,
+    stalled: Notify,
 }
 
 impl Watch {
@@ -62,7 +85,18 @@ impl Watch {
             idle_since_ms: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             refused: AtomicU64::new(u64::MAX),
+            stalled: Notify::new(),
         })
+    }
+
+    /// Somebody has found out that the reader takes nothing.
+    pub(super) fn stall(&self) {
+        self.stalled.notify_one();
+    }
+
+    /// Completes when somebody has found out that the reader takes nothing.
+    pub(super) async fn stalled(&self) {
+        self.stalled.notified().await;
     }
 
     /// A request begins. The flag says whether it must be refused for its framing.
@@ -78,6 +112,11 @@ impl Watch {
         )
     }
 
+    /// Is this request the next one, with all before it answered?
+    fn is_next(&self, number: u64) -> bool {
+        self.active.load(Relaxed) == 0 && self.begun.load(Relaxed) + 1 == number
+    }
+
     fn idle_since(&self) -> Instant {
         self.start + Duration::from_millis(self.idle_since_ms.load(Relaxed))
     }
@@ -87,6 +126,13 @@ impl Watch {
 #[derive(Debug)]
 pub(super) struct Active {
     watch: Arc<Watch>,
+}
+
+impl Active {
+    /// Its connection.
+    pub(super) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
 }
 
 impl Drop for Active {
@@ -192,9 +238,11 @@ impl AsyncRead for Watched {
                 this.read(bytes);
             }
             // While an answer is being written, ours would end up in the middle of it: then hyper's own has to do.
-            if this.framing.is_head_too_large() && this.watch.active.load(Relaxed) == 0 {
+            if let Some((number, fault)) = this.framing.fault()
+                && this.watch.is_next(number)
+            {
                 buffer.set_filled(before);
-                this.end_with(&HEAD_TOO_LARGE);
+                this.end_with(fault.problem());
                 return this.poll_end(context).map(Ok);
             }
             return Poll::Ready(outcome);
