@@ -20,26 +20,46 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
         if !fleet.config.check.enabled || fleet.slots.len() == 1 {
             continue;
         }
-        join_all(
+        let said = join_all(
             fleet
                 .slots
                 .iter()
-                .map(|slot| check(balancer, slot, &fleet.config.check)),
+                .map(|slot| check(slot, &fleet.config.check)),
         )
         .await;
+        // What all of them share is out, such as their database. To take them all out would win nothing, and lose the answers
+        // that they can still give.
+        let none_is_ready = !said.contains(&Said::Ready);
+        for (slot, said) in fleet.slots.iter().zip(said) {
+            if said == Said::NotReady && none_is_ready {
+                continue;
+            }
+            let now_ms = balancer.clock.now_ms();
+            slot.replica
+                .checked(said == Said::Ready, now_ms, &slot.rules);
+        }
     }
 }
 
-async fn check(balancer: &Balancer, slot: &Slot, config: &CheckConfig) {
-    let good = timeout(config.timeout, ask(slot, &config.path))
-        .await
-        .unwrap_or(false);
-    slot.replica
-        .checked(good, balancer.clock.now_ms(), &slot.rules);
+/// What a replica says to a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Any 2xx.
+    Ready,
+    /// Something else.
+    NotReady,
+    /// Nothing, or nothing in time.
+    Nothing,
 }
 
-/// True for any 2xx. Only a head is needed; the body goes with its connection.
-async fn ask(slot: &Slot, path: &str) -> bool {
+async fn check(slot: &Slot, config: &CheckConfig) -> Said {
+    timeout(config.timeout, ask(slot, &config.path))
+        .await
+        .unwrap_or(Said::Nothing)
+}
+
+/// Only a head is needed; the body goes with its connection.
+async fn ask(slot: &Slot, path: &str) -> Said {
     let host = slot
         .config
         .url
@@ -50,13 +70,17 @@ async fn ask(slot: &Slot, path: &str) -> bool {
         .header("user-agent", "trawl-balance")
         .body(empty());
     let Ok(request) = request else {
-        return false;
+        return Said::Nothing;
     };
     let outcome = match &slot.replica.backend {
         Backend::Local(local) => local.call(request).await,
         Backend::Remote(remote) => remote.send(request).await,
     };
-    outcome.is_ok_and(|response| response.status().is_success())
+    match outcome {
+        Ok(response) if response.status().is_success() => Said::Ready,
+        Ok(_) => Said::NotReady,
+        Err(_) => Said::Nothing,
+    }
 }
 
 fn jittered(interval: Duration) -> Duration {

@@ -191,6 +191,36 @@ async fn a_check_takes_a_replica_out_and_brings_it_back() {
     eventually("a is back", || front.state("a") == "warming").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_all_fail_take_out_only_who_gives_no_answer() {
+    let replicas = three().await;
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
+    config.check.interval = Duration::from_millis(50);
+    // So many that the moment between two lines here does not count.
+    config.check.fails = 10;
+    let front = Front::start(config).await;
+    replicas[2].kill().await;
+    eventually("c is down", || front.state("c") == "down").await;
+    for replica in &replicas[..2] {
+        replica.behaviour.ready_status.store(503, Relaxed);
+    }
+    let checks = |index: usize| replicas[index].behaviour.checks.load(Relaxed);
+    let before = [checks(0), checks(1)];
+    eventually("they were asked again and again", || {
+        (0..2).all(|index| checks(index) > before[index] + 20)
+    })
+    .await;
+    let mut client = Client::new(front.address);
+    for _ in 0..30 {
+        assert_eq!(client.get().await.0, StatusCode::OK);
+    }
+    assert_eq!([front.state("a"), front.state("b")], ["up", "up"]);
+    // One that is ready is better than one that is not.
+    replicas[0].behaviour.ready_status.store(0, Relaxed);
+    eventually("b is down", || front.state("b") == "down").await;
+    assert_eq!(front.state("a"), "up");
+}
+
 #[tokio::test]
 async fn a_post_is_sent_once_unless_it_carries_a_key() {
     let replicas = three().await;

@@ -90,6 +90,20 @@ async fn a_full_disk_answers_503_and_keeps_what_was_acknowledged() {
     for _ in 0..5 {
         assert_come_again(&stage.node.post("/receive_data", &body).await);
     }
+    let not_ready = eventually("/readyz notices it", DEADLINE, || async {
+        let answer = stage.node.get("/readyz").await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_come_again(&not_ready);
+    for _ in 0..5 {
+        assert_come_again(&stage.node.get("/readyz").await);
+    }
+    assert_eq!(
+        stage.node.get("/livez").await.status,
+        200,
+        "alive, and not ready"
+    );
     let message = stage.node.message(kept[0]).await;
     assert_eq!(message["id"], kept[0], "what is there can be read");
     disk.empty().unwrap();
@@ -100,6 +114,8 @@ async fn a_full_disk_answers_503_and_keeps_what_was_acknowledged() {
         })
         .await,
     );
+    let ready = stage.node.get("/readyz").await;
+    assert_eq!(ready.status, 200, "at once: {}", ready.text());
     for id in &kept {
         let message = stage.node.wait_finished(*id, DEADLINE).await;
         assert_eq!(message["status"], "done", "{message}");

@@ -4,13 +4,14 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
     include_str!("../../../../infra/migrations/0004_callbacks.sql"),
     include_str!("../../../../infra/migrations/0005_priority.sql"),
     include_str!("../../../../infra/migrations/0006_ready_order.sql"),
+    include_str!("../../../../infra/migrations/0007_last_write.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

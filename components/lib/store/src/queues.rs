@@ -1,6 +1,7 @@
 //! The clock, the figures of the queues, dead requests, readiness and the purge.
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::api::READY_WRITE_MS;
 use trawl_core::limits::login::NAME_FORGIVEN_MS;
 use trawl_core::limits::queue::{DEAD_REQUEST_DAYS, PURGE_LOOKS};
 use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
@@ -66,9 +67,11 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Whether the schema is there and the database can be written.
+    /// Whether the schema is there and the database can be written: not locked at the moment, and a disk that took something within
+    /// [`READY_WRITE_MS`].
     pub async fn ready(&self) -> Result<(), StoreError> {
-        self.run(include_str!("../sql/ready.sql"), vec![]).await?;
+        let params = vec![READY_WRITE_MS.into()];
+        self.run(include_str!("../sql/ready.sql"), params).await?;
         Ok(())
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Behaviour {
     pub(crate) cuts: AtomicBool,
     /// Answers with this status instead of 200.
     pub(crate) status: AtomicU16,
+    /// Checks that arrived.
+    pub(crate) checks: AtomicU64,
     /// What `/readyz` says; 0 for 200.
     pub(crate) ready_status: AtomicU16,
 }
@@ -141,6 +143,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     if request.uri().path() == "/readyz" {
+        behaviour.checks.fetch_add(1, Relaxed);
         return Ok(status(behaviour.ready_status.load(Relaxed), ""));
     }
     behaviour.arrived.fetch_add(1, Relaxed);

@@ -1,5 +1,6 @@
 //! The schema's own defences, and the migration.
 
+use trawl_core::limits::api::READY_WRITE_MS;
 use trawl_store::Store;
 use trawl_store::sql::{SqlError, Value};
 
@@ -49,6 +50,33 @@ pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
     assert!(matches!(version.rows[..], [ref row] if matches!(row[0], Value::Integer(n) if n > 0)));
     assert_eq!(claimed(store).await.id, id, "what was there is there");
     store.ready().await.unwrap();
+}
+
+pub(super) async fn readiness_is_proved_by_writing_now_and_then<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let written = async || {
+        let rows = sql.run("SELECT ms FROM last_write", vec![]).await.unwrap();
+        rows.rows[0][0].clone()
+    };
+    store.ready().await.unwrap();
+    let first = written().await;
+    assert!(matches!(first, Value::Integer(ms) if ms > 0), "{first:?}");
+    // Long ago, and in a future that a clock that was set back left behind.
+    for ms in [5, 1_i64 << 50] {
+        let statement = "UPDATE last_write SET ms = ?1";
+        sql.run(statement, vec![ms.into()]).await.unwrap();
+        store.ready().await.unwrap();
+        assert_ne!(written().await, Value::Integer(ms));
+    }
+    // A moment ago.
+    let statement = "UPDATE last_write SET ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 / 2 RETURNING ms";
+    let set = sql.run(statement, vec![READY_WRITE_MS.into()]).await;
+    store.ready().await.unwrap();
+    assert_eq!(
+        written().await,
+        set.unwrap().rows[0][0],
+        "not again so soon"
+    );
 }
 
 pub(super) async fn generated_columns_follow<S: Subject>(sql: &S) {
