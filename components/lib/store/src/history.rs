@@ -23,7 +23,7 @@ pub struct Event {
     pub lease: i64,
     /// The worker, when one was involved.
     pub worker: Option<String>,
-    /// Why: `claimed`, `finished`, an error code, `lease_expired`, `cancelled`, ….
+    /// Why: `accepted`, `claimed`, `finished`, an error code, `lease_expired`, `cancelled`, ….
     pub reason: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Delivery {
 }
 
 impl<S: Sql> Store<'_, S> {
-    /// The transitions of a message, oldest first; `None` when the account has no such message.
+    /// The insertion of a message and its transitions, oldest first; `None` when the account has no such message.
     pub async fn events(
         &self,
         account: AccountId,
@@ -59,11 +59,8 @@ impl<S: Sql> Store<'_, S> {
                 vec![id.0.into(), account.0.into()],
             )
             .await?;
-        if rows.first().is_none() {
-            return Ok(None);
-        }
-        let happened = rows.iter().filter(|row| row.get::<i64>(0).is_ok());
-        happened.map(event).collect::<Result<_, _>>().map(Some)
+        let happened: Vec<_> = rows.iter().map(event).collect::<Result<_, _>>()?;
+        Ok((!happened.is_empty()).then_some(happened))
     }
 
     /// The callback attempts of a message, oldest first; `None` when the account has no such message.
@@ -155,12 +152,15 @@ impl<S: Sql> Store<'_, S> {
 
 fn event(row: Row<'_>) -> Result<Event, StoreError> {
     Ok(Event {
-        at_ms: row.get(0)?,
-        from: Some(state(row, 1)?),
-        to: state(row, 2)?,
-        lease: row.get(3)?,
-        worker: row.get(4)?,
-        reason: row.get(5)?,
+        at_ms: row.get(1)?,
+        from: match row.get::<Option<&str>>(2)? {
+            Some(_) => Some(state(row, 2)?),
+            None => None,
+        },
+        to: state(row, 3)?,
+        lease: row.get(4)?,
+        worker: row.get(5)?,
+        reason: row.get(6)?,
     })
 }
 

@@ -117,7 +117,7 @@ pub struct AcceptedData<'a> {
 pub struct EventView<'a> {
     /// When.
     pub at: Timestamp,
-    /// The state before; null for the first.
+    /// The state before; null for the acceptance, which is the first.
     pub from: Option<&'a str>,
     /// The state after.
     pub to: &'a str,

@@ -517,7 +517,7 @@ impl<'a> World<'a> {
                 .unwrap();
             assert_eq!(
                 events.len(),
-                row.moves,
+                1 + row.moves,
                 "every transition of {id} is written down: {events:?}"
             );
             let called = self.outbox.delivered.get(&id).copied().unwrap_or(0);

@@ -457,6 +457,7 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
     assert_eq!(
         reasons,
         [
+            "accepted",
             "claimed",
             "released",
             "claimed",
@@ -469,9 +470,18 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
             "cancelled"
         ]
     );
-    assert_eq!(events[7].worker.as_deref(), Some("w2"));
     assert_eq!(
-        (events[7].from, events[7].to, events[7].lease),
+        (
+            events[0].from,
+            events[0].to,
+            events[0].lease,
+            &events[0].worker
+        ),
+        (None, State::Queued, 0, &None)
+    );
+    assert_eq!(events[8].worker.as_deref(), Some("w2"));
+    assert_eq!(
+        (events[8].from, events[8].to, events[8].lease),
         (Some(State::Processing), State::Done, job.lease)
     );
     for pair in events.windows(2) {

@@ -278,7 +278,15 @@ fn failed_cancelled_and_again() {
         .iter()
         .map(|event| event["to"].as_str().unwrap())
         .collect();
-    assert_eq!(steps, ["processing", "failed", "queued", "cancelled"]);
+    assert_eq!(
+        steps,
+        ["queued", "processing", "failed", "queued", "cancelled"]
+    );
+    let added = &server.get(&path("")).json()["date_added"];
+    assert_eq!(
+        events["data"][0],
+        json!({"at": added, "from": null, "to": "queued", "lease": 0, "worker": null, "reason": "accepted"})
+    );
 }
 
 #[test]
