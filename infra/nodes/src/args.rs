@@ -1,6 +1,6 @@
 //! The arguments of `trawl nodes`.
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, builder::NonEmptyStringValueParser};
 use url::Url;
 
 /// Plays the requesting nodes: posts requests, and shows how the answers were spread over the replicas and how long they
@@ -17,28 +17,41 @@ pub struct Args {
     #[arg(long, env = "TRAWL_NODES_PARALLEL", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub parallel: u64,
     /// What is asked for: 1 text, 2 HTML, 3 related domains
-    #[arg(long = "type", env = "TRAWL_NODES_TYPE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    #[arg(long = "type", value_name = "TYPE", env = "TRAWL_NODES_TYPE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub kind: u8,
     /// The page that is asked for; given several times, they take turns
     #[arg(
         long = "target",
         env = "TRAWL_NODES_TARGET",
         value_delimiter = ' ',
-        default_value = "http://example.com/"
+        default_value = "http://example.com/",
+        value_name = "URL",
+        value_parser = NonEmptyStringValueParser::new()
     )]
     pub targets: Vec<String>,
     /// Where trawl reports each finished request; none if not given
-    #[arg(long, env = "TRAWL_NODES_CALLBACK")]
+    #[arg(
+        long,
+        env = "TRAWL_NODES_CALLBACK",
+        value_name = "URL",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub callback: Option<String>,
     /// The account; it is registered if it does not exist
-    #[arg(long, env = "TRAWL_NODES_EMAIL", default_value = "nodes@example.com")]
+    #[arg(
+        long,
+        env = "TRAWL_NODES_EMAIL",
+        default_value = "nodes@example.com",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub email: String,
     /// Its password
     #[arg(
         long,
         env = "TRAWL_NODES_PASSWORD",
         default_value = "requesting nodes at play",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = NonEmptyStringValueParser::new()
     )]
     pub password: String,
     /// Seconds to wait for one answer
@@ -59,11 +72,16 @@ pub struct Args {
 fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .map_err(|error| format!("{error}; write for example http://127.0.0.1:3000"))?;
-    if url.scheme() == "http" && url.has_host() {
-        Ok(url)
-    } else {
-        Err("it must begin with http:// and name a host".to_owned())
+    if url.scheme() != "http" || !url.has_host() {
+        return Err("it must begin with http:// and name a host".to_owned());
     }
+    // Left out silently, they would lead somebody else's requests astray.
+    if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
+        return Err(
+            "only the host and the port can be given, as in http://127.0.0.1:3000".to_owned(),
+        );
+    }
+    Ok(url)
 }
 
 #[cfg(test)]
@@ -92,6 +110,12 @@ mod tests {
             (&["--parallel", "many"], "--parallel"),
             (&["--url", "ftp://x"], "--url"),
             (&["--url", "127.0.0.1:3000"], "--url"),
+            (&["--url", "http://127.0.0.1:3000/prefix"], "--url"),
+            (&["--url", "http://me@127.0.0.1:3000"], "--url"),
+            (&["--email", ""], "--email"),
+            (&["--password", ""], "--password"),
+            (&["--callback", ""], "--callback"),
+            (&["--target", ""], "--target"),
             (&["--no-such"], "--no-such"),
         ] {
             let error = error(arguments);

@@ -17,7 +17,7 @@ use crate::{
     args::Args,
     connection::{Answer, Connection},
     progress::Progress,
-    session::{Session, Token, body, problem, request},
+    session::{ProblemAnswer, Session, Token, body, problem, request},
 };
 
 /// Times that one request is sent again.
@@ -76,6 +76,8 @@ pub(crate) struct Tally {
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// The codes of answers that were not 202.
     pub(crate) problems: BTreeMap<String, u64>,
+    /// What the server said to the first of each code.
+    pub(crate) details: BTreeMap<String, String>,
     pub(crate) silences: BTreeMap<&'static str, u64>,
     pub(crate) replicas: BTreeMap<String, u64>,
     pub(crate) latencies_us: Vec<u64>,
@@ -159,8 +161,9 @@ async fn post(
         *tally.replicas.entry(replica).or_default() += 1;
         return false;
     }
-    let code = problem(&answer).code;
+    let ProblemAnswer { code, detail } = problem(&answer);
     if !code.is_empty() {
+        tally.details.entry(code.clone()).or_insert(detail);
         *tally.problems.entry(code).or_default() += 1;
     }
     if answer.status == StatusCode::UNAUTHORIZED {

@@ -23,6 +23,8 @@ pub struct Report {
     pub statuses: BTreeMap<u16, u64>,
     /// Answers other than 202 by their problem's code, repeats included.
     pub problems: BTreeMap<String, u64>,
+    /// What the server said to the first of each code.
+    pub details: BTreeMap<String, String>,
     /// Requests without an answer, by reason, repeats included.
     pub errors: BTreeMap<&'static str, u64>,
     /// Accepted requests by replica.
@@ -86,6 +88,9 @@ impl Report {
             add(&mut sum.silences, tally.silences);
             add(&mut sum.problems, tally.problems);
             add(&mut sum.replicas, tally.replicas);
+            for (code, detail) in tally.details {
+                sum.details.entry(code).or_insert(detail);
+            }
         }
         let seconds = elapsed.as_secs_f64();
         Self {
@@ -96,6 +101,7 @@ impl Report {
             per_second: sum.accepted as f64 / seconds.max(1e-9),
             statuses: sum.statuses,
             problems: sum.problems,
+            details: sum.details,
             errors: sum.silences,
             replicas: sum.replicas,
             latency_ms: Latency::of(sum.latencies_us),
@@ -127,7 +133,8 @@ impl fmt::Display for Report {
             writeln!(f, "{status:<30} {count:>10}")?;
         }
         for (code, count) in &self.problems {
-            writeln!(f, "  {code:<28} {count:>10}")?;
+            let detail = self.details.get(code).map_or("", String::as_str);
+            writeln!(f, "  {code:<28} {count:>10}  {detail}")?;
         }
         for (error, count) in &self.errors {
             writeln!(f, "{error:<30} {count:>10}")?;

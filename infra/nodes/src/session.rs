@@ -127,8 +127,12 @@ impl Session {
                 problem(&answer).detail
             );
         }
-        let token: TokenAnswer = serde_json::from_slice(&answer.body)
-            .context("the answer to the log-in has no token")?;
+        let Ok(token) = serde_json::from_slice::<TokenAnswer>(&answer.body) else {
+            bail!(
+                "what answers at {} is not trawl: its log-in gives no token; name another address with --url",
+                self.url
+            );
+        };
         Ok(Token {
             header: header::HeaderValue::try_from(format!("Bearer {}", token.access_token))
                 .context("the token is not one")?,

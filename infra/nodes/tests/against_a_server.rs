@@ -6,7 +6,7 @@
 )]
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -35,6 +35,25 @@ struct Server {
     busy_each: u64,
     /// Every so many posts are cut off without an answer.
     cut_each: u64,
+    /// Refuses every post.
+    refuses: bool,
+    /// Gives no token.
+    is_another: bool,
+    /// What came, in order.
+    bodies: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl Server {
+    fn keep(&self, path: &'static str, body: &[u8]) {
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        self.bodies.lock().unwrap().push((path, body));
+    }
+
+    fn kept(&self, path: &str) -> Vec<String> {
+        let bodies = self.bodies.lock().unwrap();
+        let of_path = bodies.iter().filter(|(sent_to, _)| *sent_to == path);
+        of_path.map(|(_, body)| body.clone()).collect()
+    }
 }
 
 fn answer(status: u16, body: String) -> Response<Full<Bytes>> {
@@ -51,13 +70,16 @@ impl Server {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| "no body")?.to_bytes();
         Ok(match head.uri.path() {
-            "/users/" => answer(
-                400,
-                r#"{"success":false,"code":"email_taken","detail":"taken"}"#.to_owned(),
-            ),
+            "/users/" => {
+                self.keep("/users/", &body);
+                answer(
+                    400,
+                    r#"{"success":false,"code":"email_taken","detail":"taken"}"#.to_owned(),
+                )
+            }
+            "/token" if self.is_another => answer(200, "<html>".to_owned()),
             "/token" => {
-                let form = String::from_utf8(body.to_vec()).unwrap();
-                assert!(form.contains("username=nodes%40example.com"), "{form}");
+                self.keep("/token", &body);
                 let number = self.logins.fetch_add(1, Relaxed) + 1;
                 answer(
                     200,
@@ -76,11 +98,11 @@ impl Server {
         head: &http::request::Parts,
         body: &[u8],
     ) -> Result<Response<Full<Bytes>>, &'static str> {
-        let sent: serde_json::Value = serde_json::from_slice(body).unwrap();
-        assert_eq!(
-            (&sent["type"], &sent["request_url"]),
-            (&2.into(), &"http://a/".into())
-        );
+        self.keep("/receive_data", body);
+        if self.refuses {
+            let problem = r#"{"code":"invalid_url","detail":"The URL is not one."}"#;
+            return Ok(answer(422, problem.to_owned()));
+        }
         let number = self.posts.fetch_add(1, Relaxed) + 1;
         let is_nth = |each: u64| each > 0 && number.is_multiple_of(each);
         if self.expire_after > 0
@@ -107,6 +129,11 @@ impl Server {
 }
 
 async fn played(server: Server, arguments: &[&str]) -> (Report, Arc<Server>) {
+    let (outcome, server) = tried(server, arguments).await;
+    (outcome.unwrap(), server)
+}
+
+async fn tried(server: Server, arguments: &[&str]) -> (anyhow::Result<Report>, Arc<Server>) {
     let server = Arc::new(server);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -126,20 +153,90 @@ async fn played(server: Server, arguments: &[&str]) -> (Report, Arc<Server>) {
             });
         }
     });
-    let fixed = [
-        "nodes",
-        "--url",
-        &url,
-        "--quiet",
+    let fixed = ["nodes", "--url", &url, "--quiet"];
+    let cli = Cli::parse_from([&fixed[..], arguments].concat());
+    let outcome = play(cli.args).await;
+    accepting.abort();
+    (outcome, server)
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_what_the_flags_say() {
+    let flags = [
+        "--requests",
+        "4",
         "--type",
-        "2",
+        "3",
         "--target",
         "http://a/",
+        "--target",
+        "http://b/",
+        "--callback",
+        "http://c/hook",
+        "--email",
+        "me@example.org",
+        "--password",
+        "a password & more",
     ];
-    let cli = Cli::parse_from([&fixed[..], arguments].concat());
-    let report = play(cli.args).await.unwrap();
-    accepting.abort();
-    (report, server)
+    let (report, server) = played(Server::default(), &flags).await;
+    assert_eq!((report.accepted, report.failed), (4, 0));
+    let account: serde_json::Value = serde_json::from_str(&server.kept("/users/")[0]).unwrap();
+    assert_eq!(
+        account,
+        serde_json::json!({"email": "me@example.org", "password": "a password & more"})
+    );
+    assert_eq!(
+        server.kept("/token"),
+        ["grant_type=password&username=me%40example.org&password=a+password+%26+more"]
+    );
+    let sent = server.kept("/receive_data");
+    let mut targets = Vec::new();
+    for body in &sent {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&body["type"], &body["callback_url"]),
+            (&3.into(), &"http://c/hook".into())
+        );
+        targets.push(body["request_url"].as_str().unwrap().to_owned());
+    }
+    targets.sort();
+    assert_eq!(
+        targets,
+        ["http://a/", "http://a/", "http://b/", "http://b/"]
+    );
+    // Without the flag there is no callback.
+    let (_, server) = played(Server::default(), &["--requests", "1"]).await;
+    assert!(!server.kept("/receive_data")[0].contains("callback"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_shown_with_what_the_server_said() {
+    let server = Server {
+        refuses: true,
+        ..Server::default()
+    };
+    let (report, _) = played(server, &["--requests", "3", "--parallel", "2"]).await;
+    assert_eq!((report.accepted, report.failed), (0, 3));
+    assert_eq!(report.problems["invalid_url"], 3);
+    assert!(
+        report.to_string().contains("The URL is not one."),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn another_server_is_one_clear_line() {
+    let server = Server {
+        is_another: true,
+        ..Server::default()
+    };
+    let (outcome, _) = tried(server, &["--requests", "1"]).await;
+    let error = format!("{:#}", outcome.unwrap_err());
+    assert!(
+        error.contains("is not trawl") && error.contains("--url"),
+        "{error}"
+    );
+    assert!(!error.contains('\n'), "{error}");
 }
 
 #[tokio::test]
