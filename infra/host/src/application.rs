@@ -21,6 +21,7 @@ use crate::manifest::Manifest;
 use crate::part::{PageOnFile, Part};
 use crate::parts::parts;
 use crate::routes::Routes;
+use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
 use crate::{networks, secret};
@@ -42,6 +43,8 @@ pub(crate) struct Application {
     pub(crate) parts: BTreeMap<String, Arc<Part>>,
     /// Everybody's database.
     pub(crate) database: Database,
+    /// The mark on the directory that it lies in.
+    pub(crate) state: StateUse,
     /// The way out.
     pub(crate) client: Client,
     /// What components find on the web, when they are not to reach it.
@@ -81,8 +84,13 @@ impl Application {
         let parts = parts(options, &manifest, &engine)?;
         let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
         let file = options.state_dir.join(DATABASE);
-        let database = Database::open(&file, trawl_sqlite::Options::default())
-            .with_context(|| format!("can't open the database {}", file.display()))?;
+        let database =
+            Database::open(&file, trawl_sqlite::Options::default()).with_context(|| {
+                format!(
+                    "can't open the database {}; name another directory with --state-dir",
+                    file.display()
+                )
+            })?;
         let subscriptions = subscriptions(&manifest, &variables)?;
         let crew = Arc::<Crew>::default();
         let lanes = lanes(&parts, &crew, &options.tuning.workers, &stop)?;
@@ -99,6 +107,7 @@ impl Application {
             variables,
             parts,
             database,
+            state: StateUse::mark(&options.state_dir),
             client,
             page: None,
             doorbell,

@@ -1,6 +1,6 @@
 //! The command line. Every flag can be given in the environment too.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -46,7 +46,8 @@ pub(crate) struct Up {
         long,
         env = "TRAWL_LISTEN",
         default_value = "127.0.0.1:3000",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        value_parser = listen_address
     )]
     pub(crate) listen: SocketAddr,
     /// Where the database, the signing key and compiled code are kept
@@ -116,6 +117,7 @@ pub(crate) struct FrontDoor {
         env = "TRAWL_TRUSTED_PROXY",
         value_name = "CIDR",
         value_delimiter = ',',
+        value_parser = network,
         conflicts_with = "balance_file"
     )]
     pub(crate) trusted_proxy: Vec<IpNet>,
@@ -129,7 +131,8 @@ pub(crate) struct Networks {
         long,
         env = "TRAWL_ALLOW_PRIVATE",
         value_name = "CIDR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
     pub(crate) allow_private: Vec<IpNet>,
     /// The same for pages only (repeatable)
@@ -137,7 +140,8 @@ pub(crate) struct Networks {
         long,
         env = "TRAWL_ALLOW_PRIVATE_SCRAPE",
         value_name = "CIDR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
     pub(crate) allow_private_scrape: Vec<IpNet>,
     /// The same for callbacks only (repeatable)
@@ -145,11 +149,12 @@ pub(crate) struct Networks {
         long,
         env = "TRAWL_ALLOW_PRIVATE_CALLBACK",
         value_name = "CIDR",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = network
     )]
     pub(crate) allow_private_callback: Vec<IpNet>,
     /// The NAT64 prefix of this network; without it addresses under any such prefix are refused
-    #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR")]
+    #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR", value_parser = network)]
     pub(crate) nat64_prefix: Option<IpNet>,
     /// Trust the certificate authorities in this PEM file besides the web's (repeatable)
     #[arg(
@@ -310,6 +315,19 @@ fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value))
 }
 
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
+    text.parse()
+        .map_err(|_| "write an address and a port, such as 127.0.0.1:3000".to_owned())
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "write a network such as 192.168.0.0/16, or an address".to_owned())
+}
+
 fn workers(text: &str) -> Result<(String, usize), String> {
     let (component, count) = text.split_once('=').ok_or("it must be component=number")?;
     match count.parse() {
@@ -369,6 +387,28 @@ mod tests {
         assert_eq!(url("e.org/x").as_deref(), Ok("https://e.org/x"));
         assert_eq!(url("http://e.org").as_deref(), Ok("http://e.org/"));
         assert!(url("http://[").is_err());
+    }
+
+    #[test]
+    fn addresses_and_networks_are_understood_as_people_write_them() {
+        let listen = |text| listen_address(text).map(|address| address.to_string());
+        assert_eq!(listen("localhost:80").as_deref(), Ok("127.0.0.1:80"));
+        assert_eq!(listen("[::1]:0").as_deref(), Ok("[::1]:0"));
+        for wrong in ["3000", ":3000", "127.0.0.1", "example.org:80"] {
+            assert!(
+                listen(wrong).unwrap_err().contains("127.0.0.1:3000"),
+                "{wrong}"
+            );
+        }
+        let net = |text| network(text).map(|network| network.to_string());
+        assert_eq!(net("10.0.0.0/8").as_deref(), Ok("10.0.0.0/8"));
+        assert_eq!(net("192.168.1.7").as_deref(), Ok("192.168.1.7/32"));
+        for wrong in ["10.0.0.0/99", "intranet", ""] {
+            assert!(
+                net(wrong).unwrap_err().contains("192.168.0.0/16"),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

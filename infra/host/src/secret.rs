@@ -53,7 +53,12 @@ pub(crate) fn check(variables: &Variables) -> anyhow::Result<()> {
 
 fn kept(state: &Path) -> anyhow::Result<String> {
     let file = state.join(NAME);
-    let context = || format!("can't keep the signing key in {}", file.display());
+    let context = || {
+        format!(
+            "can't keep the signing key in {}; make the directory writable, or name another with --state-dir",
+            file.display()
+        )
+    };
     match std::fs::read_to_string(&file) {
         Ok(secret) => return Ok(secret.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -49,7 +49,12 @@ pub(crate) fn lines(
         .as_deref()
         .map_or_else(|| "embedded".to_owned(), without_password);
     let _ = writeln!(text, "  doorbell  {doorbell}");
-    let _ = writeln!(text, "  data      {}", absolute(state).display());
+    let shared = if application.state.is_shared {
+        ", shared with another trawl that runs there"
+    } else {
+        ""
+    };
+    let _ = writeln!(text, "  data      {}{shared}", absolute(state).display());
     if !tells_contact(application) {
         let _ = writeln!(
             text,

@@ -68,7 +68,47 @@ fn bad_arguments() {
     let output = run(&HostOptions::default().with(&["--no-such-flag"]));
     assert_one_line(&output, 2, &["--no-such-flag"]);
     let output = run(&HostOptions::default().with(&["--allow-private", "everything"]));
-    assert_one_line(&output, 2, &["everything"]);
+    assert_one_line(&output, 2, &["everything", "192.168.0.0/16"]);
+    let output = run(&HostOptions {
+        listen: Some("3000".to_owned()),
+        ..HostOptions::default()
+    });
+    assert_one_line(&output, 2, &["3000", "127.0.0.1:3000"]);
+}
+
+/// What is there is not a directory, or holds a database that is none.
+#[test]
+fn a_state_directory_that_can_not_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let output = Host::command(&file, &HostOptions::default()).output();
+    assert_one_line(&output.unwrap(), 1, &["file", "--state-dir"]);
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("trawl.db"), "no database at all ".repeat(100)).unwrap();
+    let output = Host::command(&state, &HostOptions::default()).output();
+    assert_one_line(&output.unwrap(), 1, &["trawl.db", "--state-dir"]);
+}
+
+/// Two hosts may share a directory, and meet in its database. Whoever did not mean to sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_another_host_uses() {
+    use std::io::BufRead as _;
+
+    let first = Host::start().await;
+    let mut second = Host::command(first.state_directory(), &HostOptions::default())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(second.stdout.take().unwrap()).lines();
+    let data = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains("data "));
+    second.kill().unwrap();
+    second.wait().unwrap();
+    let data = data.unwrap_or_default();
+    assert!(data.contains("shared with another trawl"), "{data}");
 }
 
 /// A short secret is refused: never sign with a passphrase.

@@ -1,7 +1,9 @@
 //! Brings the messages of a Redis server to the lanes. A server that goes away comes back: until then the clock rings.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,26 @@ use futures::StreamExt as _;
 use trawl_core::limits::host as limits;
 
 use super::{Doorbell, Subscription};
+
+/// Subscribers that are without their server. Many of them notice the same; one line says that it went, and one that it is back.
+#[derive(Default)]
+struct Outage(AtomicUsize);
+
+impl Outage {
+    fn begins(&self, why: &dyn Display) {
+        if self.0.fetch_add(1, Relaxed) == 0 {
+            tracing::warn!(
+                "Redis can't be reached: {why}; trying until it is back, meanwhile the clock rings"
+            );
+        }
+    }
+
+    fn ends(&self) {
+        if self.0.fetch_sub(1, Relaxed) == 1 {
+            tracing::warn!("Redis is back");
+        }
+    }
+}
 
 /// Starts one subscriber for each address. They end with the runtime.
 pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
@@ -19,37 +41,40 @@ pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
             channels.push(subscription.channel.clone());
         }
     }
+    let outage = Arc::new(Outage::default());
     for (address, channels) in by_address {
         tokio::spawn(keep_subscribed(
             Arc::clone(doorbell),
+            Arc::clone(&outage),
             address.to_owned(),
             channels,
         ));
     }
 }
 
-async fn keep_subscribed(doorbell: Arc<Doorbell>, address: String, channels: Vec<String>) {
+async fn keep_subscribed(
+    doorbell: Arc<Doorbell>,
+    outage: Arc<Outage>,
+    address: String,
+    channels: Vec<String>,
+) {
     let mut wait_ms = 0;
-    // One line when it goes and one when it comes back, however often it is tried.
-    let mut is_gone = false;
+    let mut is_out = false;
     loop {
         match subscribe(&address, &channels).await {
             Ok(connection) => {
-                if std::mem::take(&mut is_gone) {
-                    tracing::info!("Redis is back");
-                }
                 wait_ms = 0;
+                if std::mem::take(&mut is_out) {
+                    outage.ends();
+                }
                 // Whatever was published before is lost; one look each makes up for it.
                 look_once(&doorbell, &channels);
                 pass_on(&doorbell, connection).await;
-                tracing::warn!("the connection to Redis ended; connecting again");
             }
-            Err(error) if is_gone => tracing::debug!("Redis can't be reached: {error}"),
             Err(error) => {
-                is_gone = true;
-                tracing::warn!(
-                    "Redis can't be reached: {error}; trying until it is back, meanwhile the clock rings"
-                );
+                if !std::mem::replace(&mut is_out, true) {
+                    outage.begins(&error);
+                }
             }
         }
         // Half of it by chance, so that many hosts do not come back in one moment.
