@@ -285,7 +285,15 @@ async fn requests_that_could_smuggle_another_reach_no_replica() {
             "POST /token HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         );
         let answer = raw(&host, request.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{fields}: {answer}");
+        let is_a_field =
+            !fields.starts_with(' ') && !fields.contains(" :") && !fields.contains(['\x0b', '\t']);
+        let folds = fields.contains("\n ");
+        let code = if is_a_field && !folds {
+            "bad_framing"
+        } else {
+            "bad_request"
+        };
+        is_problem(&answer, 400, code);
         assert_eq!(answer.matches("HTTP/1.").count(), 1, "{fields}: {answer}");
     }
     for line in [

@@ -44,7 +44,7 @@ const HEAD_TOO_LARGE: Problem = Problem::new(
 const MALFORMED: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "bad_request",
-    "The request is not well-formed HTTP/1.1.",
+    "The request is not well-formed.",
 );
 
 impl Fault {
