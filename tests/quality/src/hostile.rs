@@ -173,12 +173,13 @@ pub(crate) fn pages() -> Vec<Hostile> {
             1_000_000,
         ),
         ("paragraphs in quotes, selected", "", "<p>x", 150_000),
+        ("words in quotes, selected", "", "x ", 1_000_000),
     ];
     let lines = lines.map(|(name, before, piece, times)| Hostile {
         name,
         html: format!(
             "{}{before}{}",
-            "<blockquote>".repeat(DEPTH),
+            "<blockquote>".repeat(DEPTH - 20),
             piece.repeat(times)
         ),
         selector: Some("blockquote"),

@@ -42,6 +42,9 @@ pub(super) struct Lines {
     /// Where the break before the last line across starts, and where that line ends.
     rule: Option<(usize, usize)>,
     prefixes: Vec<Prefix>,
+    /// Items among them whose marker does not stand in the text yet, and in the Markdown.
+    fresh_in_text: usize,
+    fresh_in_markdown: usize,
     /// The fewest prefixes since the current line began, and those it began with.
     floor: usize,
     written: usize,
@@ -88,10 +91,7 @@ impl Lines {
 
     /// Writes a line across, where there is something above it.
     pub(super) fn rule(&mut self) {
-        let has_marker = self
-            .prefixes
-            .iter()
-            .any(|prefix| matches!(prefix, Prefix::Item(item) if !item.is_in_markdown));
+        let has_marker = self.fresh_in_markdown > 0;
         let from = self.out.markdown.len();
         let is_doubled = self.rule.is_some_and(|(_, end)| end == from);
         if self.is_cell || from == 0 || has_marker || is_doubled {
@@ -118,6 +118,8 @@ impl Lines {
     }
 
     pub(super) fn open_item(&mut self, marker: String) {
+        self.fresh_in_text += 1;
+        self.fresh_in_markdown += 1;
         self.prefixes.push(Prefix::Item(Item {
             indent: marker.len(),
             marker,
@@ -142,7 +144,11 @@ impl Lines {
         let closed = self.prefixes.pop();
         self.floor = self.floor.min(self.prefixes.len());
         match closed {
-            Some(Prefix::Item(item)) => item.is_in_text || item.is_in_markdown,
+            Some(Prefix::Item(item)) => {
+                self.fresh_in_text -= usize::from(!item.is_in_text);
+                self.fresh_in_markdown -= usize::from(!item.is_in_markdown);
+                item.is_in_text || item.is_in_markdown
+            }
             _ => true,
         }
     }
@@ -168,10 +174,7 @@ impl Lines {
 
     fn flush_text(&mut self) {
         let pending = std::mem::take(&mut self.text_pending);
-        let has_marker = self
-            .prefixes
-            .iter()
-            .any(|prefix| matches!(prefix, Prefix::Item(item) if !item.is_in_text));
+        let has_marker = self.fresh_in_text > 0;
         let text = &mut self.out.text;
         if !text.is_empty() {
             match pending {
@@ -193,6 +196,7 @@ impl Lines {
                     }
                 }
             }
+            self.fresh_in_text = 0;
         }
     }
 
@@ -208,10 +212,7 @@ impl Lines {
                 _ => markdown.push_str("<br>"),
             };
         }
-        let has_marker = self
-            .prefixes
-            .iter()
-            .any(|prefix| matches!(prefix, Prefix::Item(item) if !item.is_in_markdown));
+        let has_marker = self.fresh_in_markdown > 0;
         if markdown.is_empty() {
             return self.begin_line();
         }
@@ -272,6 +273,7 @@ impl Lines {
                 }
             }
         }
+        self.fresh_in_markdown = 0;
         self.line_at = self.out.markdown.len();
         self.floor = self.prefixes.len();
         self.written = self.prefixes.len();
