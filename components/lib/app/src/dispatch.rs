@@ -50,6 +50,7 @@ pub async fn dispatch<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
     let waiting = Store::new(ports.sql()).waiting().await?;
     join_all(
         waiting
+            .now
             .into_iter()
             .map(|kind| ports.bell().ring(channel_of(kind))),
     )

@@ -372,6 +372,9 @@ pub mod queue {
     pub const HOST_GAP_MS: u64 = 100;
     /// Jobs per claim that anybody may ask for: a claim stays a short write.
     pub const CLAIM_MAX: u32 = 256;
+    /// A worker with nothing else to do waits for a host whose gap is over within this: one beat of the clock, which would come too
+    /// late for it. While it waits it looks as often as ever.
+    pub const SOON_MS: u32 = 1_000;
     /// A job's leases are never extended past this: the longest attempt, several times over.
     pub const JOB_MS_MAX: i64 = 300_000;
     /// An account with fewer jobs of a kind in flight than this may use the spare slots.

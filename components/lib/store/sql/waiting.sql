@@ -1,7 +1,11 @@
--- Which types have something to claim, alone or not.
-SELECT k.kind
-  FROM (SELECT 1 AS kind UNION ALL SELECT 2 UNION ALL SELECT 3) k
- WHERE EXISTS (SELECT 1 FROM Messages WHERE stage = 1 AND type = k.kind)
-    OR EXISTS (SELECT 1 FROM Messages INDEXED BY messages_paced WHERE stage = 3 AND type = k.kind
-                AND run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER))
- ORDER BY k.kind
+-- Which types have something to claim, alone or not; and which will have, because the gap of a host is over within ?1 milliseconds.
+SELECT kind, is_now
+  FROM (SELECT k.kind,
+               EXISTS (SELECT 1 FROM Messages WHERE stage = 1 AND type = k.kind)
+               OR EXISTS (SELECT 1 FROM Messages INDEXED BY messages_paced WHERE stage = 3 AND type = k.kind
+                           AND run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER)) AS is_now
+          FROM (SELECT 1 AS kind UNION ALL SELECT 2 UNION ALL SELECT 3) k) w
+ WHERE is_now
+    OR EXISTS (SELECT 1 FROM Messages INDEXED BY messages_paced WHERE stage = 3 AND type = w.kind
+                AND run_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?1)
+ ORDER BY kind

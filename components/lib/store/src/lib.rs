@@ -22,7 +22,7 @@ pub use messages::{
 };
 pub use queues::QueueFigures;
 use sql::{Rows, Sql, Value};
-pub use work::{Failure, Finished, Job, Rescued, Unattended};
+pub use work::{Failure, Finished, Job, Rescued, Unattended, Waiting};
 
 /// The store over a database port. Each operation is one statement, hence atomic.
 #[derive(Debug)]

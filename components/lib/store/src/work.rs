@@ -3,7 +3,7 @@
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
-    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
+    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SOON_MS, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
     SWEEPS_MAX,
 };
 use trawl_core::state::{JobError, Kind, Mode};
@@ -41,6 +41,15 @@ pub struct Job {
     pub crash_count: u32,
     /// Leases are not extended past this, milliseconds since the epoch.
     pub deadline_ms: i64,
+}
+
+/// Which kinds have something to claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Now.
+    pub now: Vec<Kind>,
+    /// Not now, but within [`SOON_MS`], when the gap of a host is over.
+    pub soon: Vec<Kind>,
 }
 
 /// Work that can be claimed and that nobody is known to look at.
@@ -248,13 +257,21 @@ impl<S: Sql> Store<'_, S> {
         }
     }
 
-    /// The kinds that have claimable work now.
-    pub async fn waiting(&self) -> Result<Vec<Kind>, StoreError> {
-        self.run(include_str!("../sql/waiting.sql"), vec![])
-            .await?
-            .iter()
-            .map(|row| kind(row, 0))
-            .collect()
+    /// The kinds that have claimable work.
+    pub async fn waiting(&self) -> Result<Waiting, StoreError> {
+        let rows = self
+            .run(include_str!("../sql/waiting.sql"), vec![SOON_MS.into()])
+            .await?;
+        let mut waiting = Waiting::default();
+        for row in rows.iter() {
+            let kinds = if row.get(1)? {
+                &mut waiting.now
+            } else {
+                &mut waiting.soon
+            };
+            kinds.push(kind(row, 0)?);
+        }
+        Ok(waiting)
     }
 
     /// Whether [`Self::claim_spare`] would find something with the same `draw`.

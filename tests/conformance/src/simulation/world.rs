@@ -341,7 +341,7 @@ impl<'a> World<'a> {
             self.outbox.rescued(now_ms)
         );
         assert_eq!(callbacks.poisoned, 0, "no seed is that long");
-        for kind in self.store.waiting().await.unwrap() {
+        for kind in self.store.waiting().await.unwrap().now {
             assert!(
                 self.claim(kind, 2).await > 0,
                 "what is said to wait can be claimed"

@@ -1,7 +1,7 @@
 //! Politeness: slots and gaps.
 
 use trawl_core::state::Kind;
-use trawl_store::{Job, QueueLimits, Store};
+use trawl_store::{Job, QueueLimits, Store, Waiting};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, failure, finished, request};
@@ -65,6 +65,7 @@ pub(super) async fn gaps_are_kept<S: Subject>(sql: &S) {
     accepted(store, &request(1, "slow"), &limits).await;
     store.wake().await.unwrap();
     assert!(claim(store, 9).await.is_empty(), "half a gap is not a gap");
+    assert_eq!(store.waiting().await.unwrap(), Waiting::default());
     sql.pass(31_000).await;
     let second = claim(store, 9).await;
     assert_eq!(
@@ -171,5 +172,5 @@ pub(super) async fn kinds_share_a_host<S: Subject>(sql: &S) {
         .finish(&[finished(running[0].id, running[0].lease)])
         .await
         .unwrap();
-    assert_eq!(store.waiting().await.unwrap(), [Kind::Domains]);
+    assert_eq!(store.waiting().await.unwrap().now, [Kind::Domains]);
 }

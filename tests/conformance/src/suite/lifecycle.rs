@@ -19,7 +19,7 @@ async fn state<S: Sql>(store: Store<'_, S>, id: MessageId) -> State {
 pub(super) async fn claim_finish<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
-    assert_eq!(store.waiting().await.unwrap(), [Kind::Text]);
+    assert_eq!(store.waiting().await.unwrap().now, [Kind::Text]);
     assert!(
         store
             .claim(Kind::Html, 9, "w", 60)
@@ -37,7 +37,7 @@ pub(super) async fn claim_finish<S: Subject>(sql: &S) {
         (job.request_url.as_str(), job.host.as_str(), job.tenant),
         ("https://a/page", "a", TENANT)
     );
-    assert!(store.waiting().await.unwrap().is_empty());
+    assert!(store.waiting().await.unwrap().now.is_empty());
     assert_eq!(store.finish(&[finished(id, 1)]).await.unwrap(), [id]);
     assert!(
         store.finish(&[finished(id, 1)]).await.unwrap().is_empty(),
@@ -173,7 +173,7 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
         "a suspect is not in a batch"
     );
     assert_eq!(
-        store.waiting().await.unwrap(),
+        store.waiting().await.unwrap().now,
         [Kind::Text],
         "it is seen as waiting"
     );

@@ -12,8 +12,7 @@ use trawl_core::limits::scrape::{
     ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, CLAIMING_MS_MAX, GATHER_MS, GATHERED_BYTES_MAX,
     GATHERED_MAX, IN_FLIGHT_MAX, INVOCATION_MS_MAX, RING_EVERY_MS, SPARE_MAX, STOP_MS_MAX,
 };
-use trawl_core::state::Kind;
-use trawl_store::{Failure, Finished, Job, Store, StoreError};
+use trawl_store::{Failure, Finished, Job, Store, StoreError, Waiting};
 
 use super::attempt::{Outcome, Scraper};
 use super::extractor::Extractor;
@@ -64,7 +63,9 @@ pub async fn drain<P: Ports, E: Extractor>(
 ) -> Result<Drained, StoreError> {
     // A claim is a write; this is a read that nobody waits for. Most rings find the work taken already.
     let waiting = Store::new(ports.sql()).waiting().await?;
-    if !waiting.contains(&extractor.kind()) || stop_was_asked(ports.variables()).await {
+    let kind = extractor.kind();
+    let has_work = waiting.now.contains(&kind) || waiting.soon.contains(&kind);
+    if !has_work || stop_was_asked(ports.variables()).await {
         return Ok(Drained::default());
     }
     let settings = ScraperSettings::read(ports).await;
@@ -107,7 +108,7 @@ enum Event {
     Failed(Result<Recorded, StoreError>),
     Looked {
         at_once: bool,
-        waiting: Result<Vec<Kind>, StoreError>,
+        waiting: Result<Waiting, StoreError>,
     },
     Watched(Result<bool, StoreError>),
     Renewed {
@@ -310,12 +311,14 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         self.claims.ended();
     }
 
-    fn on_looked(&mut self, at_once: bool, waiting: &[Kind]) {
+    fn on_looked(&mut self, at_once: bool, waiting: &Waiting) {
         let own = self.scraper.extractor.kind();
-        let is_idle = self.is_idle();
-        self.claims.looked(at_once, waiting.contains(&own), is_idle);
+        let is_now = waiting.now.contains(&own);
+        // A host whose gap is over within a moment is waited for: the clock alone would make of a gap of 1.0 s one of 2.0 s.
+        let is_in_vain = self.is_idle() && !waiting.soon.contains(&own);
+        self.claims.looked(at_once, is_now, is_in_vain);
         // A row of a host that keeps a pace becomes ready by time alone, with nothing ending at that moment.
-        self.ring_due |= waiting.iter().any(|kind| *kind != own);
+        self.ring_due |= waiting.now.iter().any(|kind| *kind != own);
     }
 
     fn on_beat(&mut self, stop: bool) {

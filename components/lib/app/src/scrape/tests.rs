@@ -493,6 +493,32 @@ fn a_hosts_next_page_of_another_type_is_rung_for() {
     assert!(world.ports.bell.rings(TYPE_2_QUEUE) > rings);
 }
 
+/// A worker waits for a host whose gap is over within a moment. Left to the clock, which beats once a second, a gap of a second
+/// would become one of two.
+#[test]
+fn a_host_with_a_gap_of_a_second_gives_a_page_a_second() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    let paced = QueueLimits {
+        tenant_max: 10_000,
+        total_max: 10_000,
+        host_in_flight_max: 4,
+        host_gap_ms: 1_000,
+    };
+    for _ in 0..4 {
+        let message = world.request(Kind::Html, "https://a.example/");
+        let submitted = world.run(world.store().submit(&message, &paced)).unwrap();
+        assert!(matches!(submitted, Submitted::Accepted(_)), "{submitted:?}");
+    }
+    let started_ms = world.ports.clock.monotonic_ms();
+    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap().finished, 4);
+    let took_ms = world.ports.clock.monotonic_ms() - started_ms;
+    assert!((3_000..3_600).contains(&took_ms), "{took_ms} ms");
+    // One that comes when the gap is nearly over finds it worth waiting for, too.
+    let message = world.request(Kind::Html, "https://a.example/");
+    world.run(world.store().submit(&message, &paced)).unwrap();
+    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap().finished, 1);
+}
+
 #[test]
 fn nothing_to_do_costs_one_read() {
     let world = World::without_robots(|_| Reply::html(PAGE));
