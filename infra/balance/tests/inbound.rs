@@ -19,6 +19,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{PATIENCE, eventually, raw, read_all};
 use tokio::{
@@ -96,6 +97,16 @@ async fn door(limits: ServerLimits) -> Door {
         stop,
         serving,
     }
+}
+
+/// A connection that speaks HTTP/2.
+async fn http2(door: &Door) -> SendRequest<Full<bytes::Bytes>> {
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let (sender, driver) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(driver);
+    sender
 }
 
 /// Short times, so that the tests are short.
@@ -353,12 +364,7 @@ async fn a_slow_reader_gets_its_whole_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_http2_that_takes_nothing_is_let_go() {
     let door = door(hasty()).await;
-    let stream = TcpStream::connect(door.address).await.unwrap();
-    let (mut sender, driver) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    let driver = tokio::spawn(driver);
+    let mut sender = http2(&door).await;
     let begun = Instant::now();
     let request = Request::get("http://a/large").body(Full::new(bytes::Bytes::new()));
     // Its body is never read, so its window stays closed; pings are answered all the while.
@@ -370,14 +376,8 @@ async fn a_reader_of_http2_that_takes_nothing_is_let_go() {
         answer.into_body().collect().await.is_err(),
         "it was cut off"
     );
-    let _ = driver.await;
     // Another that waits for the service, not for the reader, is no such reader.
-    let stream = TcpStream::connect(door.address).await.unwrap();
-    let (mut sender, driver) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(driver);
+    let mut sender = http2(&door).await;
     let request = Request::get("http://a/dripping").body(Full::new(bytes::Bytes::new()));
     let answer = sender.send_request(request.unwrap()).await.unwrap();
     assert!(answer.into_body().collect().await.is_ok());
@@ -441,12 +441,7 @@ async fn one_address_has_only_so_many_connections() {
 #[tokio::test]
 async fn http2_is_spoken_without_an_upgrade() {
     let door = door(ServerLimits::default()).await;
-    let stream = TcpStream::connect(door.address).await.unwrap();
-    let (mut sender, driver) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(driver);
+    let mut sender = http2(&door).await;
     let mut answers = Vec::new();
     for number in 0..20 {
         let request = Request::post(format!("http://a/{number}"))
