@@ -5,6 +5,7 @@ use crate::request::Origin;
 use crate::{AddressCheck, Class, Options, OutboundError};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
@@ -20,6 +21,8 @@ pub(crate) struct Key {
 pub(crate) struct Pool {
     hosts: Mutex<HashMap<Arc<Key>, Host>>,
     open: Arc<Semaphore>,
+    /// Requests that wait for a connection to close before they may open theirs.
+    waiting: AtomicUsize,
     check: Arc<dyn AddressCheck>,
     options: Options,
 }
@@ -43,6 +46,7 @@ impl Pool {
         Self {
             hosts: Mutex::default(),
             open,
+            waiting: AtomicUsize::new(0),
             check,
             options,
         }
@@ -67,13 +71,19 @@ impl Pool {
     }
 
     /// The right to open one more connection. An idle one of whatever host makes room if need be.
+    ///
+    /// Idle connections hold a right too, so whoever waits must get the one of the next connection that becomes idle: it is
+    /// announced here before the idle ones are looked at, and `put_idle` looks for announcements. Without that a request
+    /// that came while all were in use would wait for its deadline beside hundreds of idle ones.
     pub(crate) async fn opening(
         &self,
         deadline: Instant,
     ) -> Result<OwnedSemaphorePermit, OutboundError> {
-        if self.open.available_permits() == 0 {
-            self.close_oldest();
+        if let Ok(permit) = Arc::clone(&self.open).try_acquire_owned() {
+            return Ok(permit);
         }
+        let _waiting = Waiting::new(&self.waiting);
+        self.close_oldest();
         permit(Arc::clone(&self.open), deadline).await
     }
 
@@ -125,8 +135,9 @@ impl Pool {
             since: Instant::now(),
         };
         let mut hosts = self.lock();
+        let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
         let surplus = match hosts.get_mut(key) {
-            Some(host) if host.idle.len() < self.options.idle_per_host_max => {
+            Some(host) if !is_wanted && host.idle.len() < self.options.idle_per_host_max => {
                 host.idle.push(idle);
                 None
             }
@@ -205,6 +216,22 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Key>, Host>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a request among those that wait, until it is dropped.
+struct Waiting<'p>(&'p AtomicUsize);
+
+impl<'p> Waiting<'p> {
+    fn new(count: &'p AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -111,6 +111,27 @@ async fn the_limit_of_the_host_is_waited_for_and_then_refused() {
     drop(held);
 }
 
+/// It came while every connection was in use, so there was no idle one to close.
+#[tokio::test]
+async fn who_waits_gets_the_place_of_the_next_connection_that_becomes_idle() {
+    let (first, second) = (hello().await, hello().await);
+    let client = limited(Options {
+        connections_max: 1,
+        ..Options::default()
+    });
+    let held = client
+        .send(&class(), get(&first.url("/")), Timeouts::default())
+        .await
+        .unwrap();
+    let (other, url) = (client.clone(), second.url("/"));
+    let waiting = tokio::spawn(async move { fetch(&other, &url).await });
+    eventually("the second request begins", || client.stats().requests == 2).await;
+    // One turn more: it has counted itself, and now waits.
+    tokio::task::yield_now().await;
+    text(held).await.unwrap();
+    assert!(waiting.await.unwrap().is_ok());
+}
+
 #[tokio::test]
 async fn an_idle_connection_makes_room_for_another_host() {
     let (first, second) = (hello().await, hello().await);
