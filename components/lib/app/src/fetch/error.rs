@@ -26,7 +26,9 @@ impl FetchError {
             SendError::Dns => FetchCode::Dns,
             SendError::Lost(_) => FetchCode::ConnectionLost,
             SendError::Connect(_) if in_body => FetchCode::ConnectionLost,
-            SendError::Connect(_) | SendError::Busy => FetchCode::Connect,
+            SendError::Connect(_) => FetchCode::Connect,
+            // A limit of ours says nothing about the host.
+            SendError::Busy => FetchCode::Internal,
             SendError::Tls(_) => FetchCode::Tls,
             SendError::HeadersTooLarge => FetchCode::HeadersTooLarge,
             SendError::Timeout(Phase::Connect) => FetchCode::TimeoutConnect,

@@ -154,6 +154,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             }
             // The page can't be had either, and no later answer of robots.txt will change that.
             Err(error) if error.code.is_permanent() => Err(error),
+            // The host was not even asked: it must not be left alone for it.
+            Err(error) if error.code == FetchCode::Internal => Err(error),
             outcome => {
                 let code =
                     outcome.map_or_else(|error| error.code, |_| FetchCode::RobotsUnreachable);

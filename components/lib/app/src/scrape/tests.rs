@@ -315,6 +315,27 @@ fn an_unreachable_robots_txt_forbids_until_it_answers() {
     assert_eq!(world.state(id).0, State::Done);
 }
 
+/// No connection was free: that is our limit, and says nothing about the host, which was not even asked.
+#[test]
+fn a_limit_of_ours_is_not_held_against_the_host() {
+    let was_full = Rc::new(Cell::new(false));
+    let world = World::new(move |sent| match sent.path() {
+        "/robots.txt" if !was_full.replace(true) => Reply::failure(SendError::Busy),
+        "/robots.txt" => Reply::status(404),
+        _ => Reply::html(PAGE),
+    });
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    assert_eq!(
+        world.state(id),
+        (State::Queued, Some("internal".to_owned()))
+    );
+    world.elapse(Duration::from_secs(3));
+    world.run(world.store().wake()).unwrap();
+    world.run(drain(&world.ports, &Html)).unwrap();
+    assert_eq!(world.state(id).0, State::Done);
+}
+
 #[test]
 fn the_operator_may_switch_robots_off_per_host() {
     let world = World::new(|sent| {
