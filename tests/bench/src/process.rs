@@ -67,6 +67,20 @@ impl Drop for Process {
     }
 }
 
+/// Ticks in a second, as `/proc` counts them on every Linux.
+const USER_HZ: f64 = 100.0;
+
+/// Seconds that a process has spent on processors, in itself and in the system.
+pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name stands in brackets and may hold anything; behind it come the state and, as 12th and 13th, the times.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let times = after.split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = times.map(str::parse).collect::<Result<_, _>>()?;
+    anyhow::ensure!(ticks.len() == 2, "/proc/{pid}/stat has no times");
+    Ok(ticks.iter().sum::<f64>() / USER_HZ)
+}
+
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?

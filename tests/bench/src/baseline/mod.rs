@@ -3,5 +3,5 @@
 mod nginx;
 mod sqlite;
 
-pub(crate) use nginx::nginx;
+pub(crate) use nginx::{nginx, nginx_proxy};
 pub(crate) use sqlite::raw_sqlite;

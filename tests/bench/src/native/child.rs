@@ -36,6 +36,11 @@ impl Child {
         Ok(child)
     }
 
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `http://127.0.0.1:PORT`
     pub(crate) fn base(&self) -> &str {
         &self.base

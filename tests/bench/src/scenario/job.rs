@@ -14,6 +14,7 @@ use super::Plan;
 use crate::load::{connect, once};
 use crate::native;
 use crate::peers;
+use crate::process::cpu_seconds;
 use crate::requests::{authority, log_in, post};
 use crate::table::Table;
 
@@ -101,6 +102,9 @@ impl Work {
 
 /// Added to the name of a figure of the native program.
 pub(crate) const NATIVE: &str = ", native";
+/// Added to the name of a figure: processor time of one job in the service alone, without origin, receiver and load. Hardly
+/// anything else on the machine moves it.
+pub(crate) const CPU: &str = ", processor time of one";
 
 /// Ours, the native program's and the peers' turns alternate, so that a slow minute of the machine is everybody's.
 pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
@@ -110,21 +114,54 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         .into_iter()
         .filter(|work| !plan.short || work.mode == "fast")
     {
-        let (mut ours, mut native) = (Vec::new(), Vec::new());
+        let (mut ours, mut native) = (Rates::default(), Rates::default());
         for _ in 0..plan.repeats {
             let host = Host::start().await;
-            ours.push(rate(&log_in(host.base()).await, &pages, work, total).await?);
+            let node = log_in(host.base()).await;
+            ours.measure(host.pid(), &node, &pages, work, total).await?;
             drop(host);
             let program = native::Child::start()?;
-            native.push(rate(&log_in(program.base()).await, &pages, work, total).await?);
+            let node = log_in(program.base()).await;
+            native
+                .measure(program.pid(), &node, &pages, work, total)
+                .await?;
         }
-        table.add(work.figure(), "jobs/s", ours);
-        table.add(format!("{}{NATIVE}", work.figure()), "jobs/s", native);
+        ours.add_to(table, &work.figure());
+        native.add_to(table, &format!("{}{NATIVE}", work.figure()));
     }
     if !plan.short {
         peers::jobs(plan.repeats, &pages, table).await?;
     }
     Ok(())
+}
+
+/// What repeats gave.
+#[derive(Default)]
+struct Rates {
+    jobs: Vec<f64>,
+    cpu_ms: Vec<f64>,
+}
+
+impl Rates {
+    async fn measure(
+        &mut self,
+        pid: u32,
+        node: &Node,
+        pages: &Pages,
+        work: Work,
+        total: usize,
+    ) -> anyhow::Result<()> {
+        let before = cpu_seconds(pid)?;
+        self.jobs.push(rate(node, pages, work, total).await?);
+        let spent = cpu_seconds(pid)? - before;
+        self.cpu_ms.push(spent * 1_000.0 / total as f64);
+        Ok(())
+    }
+
+    fn add_to(self, table: &mut Table, figure: &str) {
+        table.add(format!("{figure}{CPU}"), "ms", self.cpu_ms);
+        table.add(figure, "jobs/s", self.jobs);
+    }
 }
 
 /// Posts `total` jobs and waits until every one of them was called back.

@@ -1,6 +1,7 @@
 //! The scenarios, a file each.
 
 mod accept;
+mod balance;
 mod claim;
 mod hello;
 mod job;
@@ -35,8 +36,8 @@ impl Plan {
 }
 
 /// All scenarios, in the order in which they run.
-pub(crate) const ALL: [&str; 9] = [
-    "hello", "accept", "job", "latency", "mixed", "claim", "memory", "start", "pages",
+pub(crate) const ALL: [&str; 10] = [
+    "hello", "balance", "accept", "job", "latency", "mixed", "claim", "memory", "start", "pages",
 ];
 /// What a claim costs with few rows waiting, over what it costs with many: 1 when their number does not matter.
 pub(crate) const FLATNESS: &str = "claim flatness (fewest rows / most rows)";
@@ -50,6 +51,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
         eprintln!("# {name}");
         match name {
             "hello" => hello::run(plan, &mut table).await?,
+            "balance" => balance::run(plan, &mut table).await?,
             "accept" => accept::run(plan, &mut table).await?,
             "job" => job::run(plan, &mut table).await?,
             "latency" => latency::run(plan, &mut table).await?,
@@ -76,6 +78,7 @@ fn ratios(table: &mut Table) {
     table.ratio("hello / wasmtime serve", HELLO, peers::WASMTIME, Some(0.9));
     table.ratio("hello / spin", HELLO, peers::SPIN, Some(2.0));
     table.ratio("hello / nginx constant", HELLO, hello::NGINX, None);
+    balance::ratios(table);
     table.ratio("accept / hello", ACCEPT, HELLO, Some(0.35));
     table.ratio(
         "accept / raw SQLite, one commit a row",
@@ -96,6 +99,13 @@ fn ratios(table: &mut Table) {
             &ours,
             &native,
             Some(0.6),
+        );
+        // Upside down, so that more is better.
+        table.ratio(
+            format!("processor time, native / job, {}", work.name),
+            &format!("{native}{}", job::CPU),
+            &format!("{ours}{}", job::CPU),
+            None,
         );
         let ahead = match (work.kind, work.mode) {
             (1, "fast") => Some(1.3),
