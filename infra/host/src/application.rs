@@ -13,6 +13,7 @@ use wasmtime::Engine;
 use crate::cli::{Switch, Up};
 use crate::doorbell::crew::Crew;
 use crate::doorbell::lane::Lane;
+use crate::doorbell::threads::WorkerThreads;
 use crate::doorbell::{Doorbell, Subscription, Wire};
 use crate::engine::{EngineOptions, Profile, engine};
 use crate::guest_stacks::GuestStacks;
@@ -55,6 +56,8 @@ pub(crate) struct Application {
     pub(crate) subscriptions: Vec<Subscription>,
     /// Who does the work.
     pub(crate) crew: Arc<Crew>,
+    /// Where they do it.
+    pub(crate) _threads: WorkerThreads,
     /// How instances are used.
     pub(crate) reuse: Reuse,
     /// Memory of an instance when nothing else is said.
@@ -93,7 +96,8 @@ impl Application {
             })?;
         let subscriptions = subscriptions(&manifest, &variables)?;
         let crew = Arc::<Crew>::default();
-        let lanes = lanes(&parts, &crew, &options.tuning.workers, &stop)?;
+        let threads = WorkerThreads::start()?;
+        let lanes = lanes(&parts, &crew, &threads, options, &stop)?;
         let doorbell = Arc::new(Doorbell::new(wire(options), &subscriptions, &lanes));
         let routes = manifest
             .trigger
@@ -113,6 +117,7 @@ impl Application {
             doorbell,
             subscriptions,
             crew,
+            _threads: threads,
             reuse: Reuse {
                 concurrent_max: options.tuning.instance_concurrency.max(1),
                 requests_max: options.tuning.instance_requests.max(1),
@@ -189,9 +194,11 @@ fn subscriptions(manifest: &Manifest, variables: &Variables) -> anyhow::Result<V
 fn lanes(
     parts: &BTreeMap<String, Arc<Part>>,
     crew: &Arc<Crew>,
-    workers: &[(String, usize)],
+    threads: &WorkerThreads,
+    options: &Up,
     stop: &Stop,
 ) -> anyhow::Result<BTreeMap<String, Arc<Lane>>> {
+    let workers = &options.tuning.workers;
     if let Some((unknown, _)) = workers.iter().find(|(id, _)| !parts.contains_key(id)) {
         anyhow::bail!("--workers {unknown}=…: the manifest has no such component");
     }
@@ -202,7 +209,13 @@ fn lanes(
             let count = own.map_or_else(|| part.local.workers.count(), |(_, count)| *count);
             (
                 id.clone(),
-                Lane::new(Arc::clone(part), Arc::clone(crew), count, stop.flag()),
+                Lane::new(
+                    Arc::clone(part),
+                    Arc::clone(crew),
+                    count,
+                    threads.handle(),
+                    stop.flag(),
+                ),
             )
         })
         .collect())

@@ -6,6 +6,7 @@
 pub(crate) mod crew;
 pub(crate) mod lane;
 pub(crate) mod subscriber;
+pub(crate) mod threads;
 pub(crate) mod ticker;
 
 use std::collections::{BTreeMap, HashMap};

@@ -15,6 +15,7 @@ mod guest_stacks;
 mod http_trigger;
 mod links;
 mod manifest;
+mod memory;
 mod networks;
 mod open_files;
 mod part;

@@ -22,6 +22,7 @@ use crate::application::Application;
 use crate::cli::Up;
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
+use crate::memory::give_back_when_quiet;
 use crate::open_files;
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
@@ -144,6 +145,7 @@ fn ring(application: &Arc<Application>) {
         application.stop.flag(),
     );
     tokio::spawn(clock);
+    tokio::spawn(give_back_when_quiet(application.database.clone()));
 }
 
 fn operator(options: &Up, application: &Application, balancer: &Arc<Balancer>) -> Operator {

@@ -94,6 +94,11 @@ impl Database {
         }
     }
 
+    /// Asks all threads to free the pages and statements that they keep in memory. Each does so after its next statement.
+    pub fn release_memory(&self) {
+        self.shared.counters.release_memory();
+    }
+
     /// Takes no more statements, finishes those that wait, and folds the log into the file. Other clones find the
     /// database closed.
     pub async fn close(self) {

@@ -31,7 +31,7 @@ impl Weigh for Read {
 /// Runs statements until the queue is closed and empty. Each is a read transaction of its own, so it sees whatever was
 /// committed before it began.
 pub(crate) fn serve(session: &Session, queue: &Queue<Read>, counters: &Counters) {
-    let mut taken = VecDeque::new();
+    let (mut taken, mut released) = (VecDeque::new(), counters.releases());
     while queue.take(&mut taken, 1) {
         for Read { sql, params, reply } in taken.drain(..) {
             if reply.is_closed() {
@@ -44,6 +44,7 @@ pub(crate) fn serve(session: &Session, queue: &Queue<Read>, counters: &Counters)
             };
             // Nobody to tell is nobody harmed: the statement only read.
             let _ = reply.send(answer);
+            session.release_memory_when_asked(counters, &mut released);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One SQLite connection as the threads use it: set up, guarded, with its statements kept prepared.
 
+use crate::stats::Counters;
 use crate::{Options, Rows, SqliteError, Value};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -137,6 +138,19 @@ impl Session {
             && let Err(error) = self.control("ROLLBACK")
         {
             tracing::error!(%error, "the rollback failed");
+        }
+    }
+
+    /// Frees what it keeps to be quick, if that was asked since the last time.
+    pub(crate) fn release_memory_when_asked(&self, counters: &Counters, released: &mut u64) {
+        let asked = counters.releases();
+        if asked == *released {
+            return;
+        }
+        *released = asked;
+        self.connection.flush_prepared_statement_cache();
+        if let Err(error) = self.control("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "the page cache can't be freed");
         }
     }
 

@@ -55,9 +55,21 @@ pub(crate) struct Counters {
     wal_alarms: AtomicU64,
     checkpoints: AtomicU64,
     checkpoints_blocked: AtomicU64,
+    /// How often memory was asked back.
+    releases: AtomicU64,
 }
 
 impl Counters {
+    /// Asks every thread to give its memory back.
+    pub(crate) fn release_memory(&self) {
+        self.releases.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was asked.
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn batch(&self, statements: usize, commit: Duration) {
         let commit_us = u64::try_from(commit.as_micros()).unwrap_or(u64::MAX);
         let bucket = statements.next_power_of_two().trailing_zeros() as usize;

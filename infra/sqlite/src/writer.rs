@@ -77,7 +77,10 @@ impl Writer {
     /// Works until the queue is closed and empty, then folds the log into the database.
     pub(crate) fn serve(mut self) {
         let batch_max = self.options.batch_statements_max.max(1);
+        let mut released = self.counters.releases();
         loop {
+            self.session
+                .release_memory_when_asked(&self.counters, &mut released);
             if self.backlog.is_empty() {
                 let time = self.log.idle_left();
                 match self.queue.take_within(time, &mut self.backlog, batch_max) {

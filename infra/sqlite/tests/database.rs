@@ -673,3 +673,17 @@ async fn a_log_that_a_reader_lets_grow_raises_the_alarm_until_it_is_empty() {
     assert!(database.stats().wal_alarms > 1);
     assert_eq!(count(&connection).await, written + 1);
 }
+
+#[tokio::test]
+async fn statements_go_on_when_memory_was_asked_back() {
+    let (_directory, database, connection) = table(Options::default()).await;
+    for round in 0..3 {
+        for value in 0..100 {
+            insert(&connection, 100 * round + value).await.unwrap();
+        }
+        database.release_memory();
+        for _ in 0..2 {
+            assert_eq!(count(&connection).await, 100 * (round + 1));
+        }
+    }
+}

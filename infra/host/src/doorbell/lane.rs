@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use trawl_core::limits::host as limits;
 use wasmtime::Store;
 
@@ -21,6 +22,7 @@ pub(crate) struct Lane {
     part: Arc<Part>,
     crew: Arc<Crew>,
     workers_max: usize,
+    threads: Handle,
     stopping: Arc<AtomicBool>,
     waiting: Mutex<Waiting>,
     running: AtomicUsize,
@@ -63,17 +65,19 @@ impl Waiting {
 }
 
 impl Lane {
-    /// A lane for `part`, whose invocations go round the `crew`.
+    /// A lane for `part`, whose invocations go round the `crew`, on `threads`.
     pub(crate) fn new(
         part: Arc<Part>,
         crew: Arc<Crew>,
         workers_max: usize,
+        threads: Handle,
         stopping: Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Self {
             part,
             crew,
             workers_max,
+            threads,
             stopping,
             waiting: Mutex::default(),
             running: AtomicUsize::new(0),
@@ -92,7 +96,7 @@ impl Lane {
         }
         if waiting.workers < self.workers_max {
             waiting.workers += 1;
-            tokio::spawn(Arc::clone(self).work());
+            self.threads.spawn(Arc::clone(self).work());
         }
     }
 
