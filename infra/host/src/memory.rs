@@ -27,17 +27,22 @@ struct Burst {
     done: u64,
     /// As of the last time that memory was given back.
     given_back_at: u64,
+    /// The most between two looks since then.
+    busiest: u64,
 }
 
 impl Burst {
-    /// Whether much was done since memory was given back, but hardly anything since the last look.
+    /// Whether much was done since memory was given back, but since the last look little beside it: what is left of a queue
+    /// may go on for hours, and is no burst.
     fn is_over(&mut self, done: u64) -> bool {
         let lately = done.saturating_sub(self.done);
         self.done = done;
-        let is_over = lately <= limits::QUIET_STATEMENTS_MAX
+        self.busiest = self.busiest.max(lately);
+        let quiet_max = limits::QUIET_STATEMENTS_MAX.max(self.busiest / limits::QUIET_PART);
+        let is_over = lately <= quiet_max
             && done.saturating_sub(self.given_back_at) >= limits::BURST_STATEMENTS_MIN;
         if is_over {
-            self.given_back_at = done;
+            (self.given_back_at, self.busiest) = (done, 0);
         }
         is_over
     }
@@ -73,5 +78,19 @@ mod tests {
         let later = 2 * quiet + 2 * much;
         assert!(!burst.is_over(later));
         assert!(burst.is_over(later + 1));
+    }
+
+    #[test]
+    fn what_goes_on_slowly_is_no_burst() {
+        let much =
+            limits::QUIET_PART * (limits::BURST_STATEMENTS_MIN + limits::QUIET_STATEMENTS_MAX);
+        let mut burst = Burst::default();
+        assert!(!burst.is_over(much));
+        let slow = much / limits::QUIET_PART;
+        assert!(burst.is_over(much + slow));
+        assert!(
+            !burst.is_over(much + 2 * slow),
+            "the same pace is a busy time now"
+        );
     }
 }

@@ -468,8 +468,9 @@ pub mod host {
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
     /// Time after which a busy guest lets others have its thread.
     pub const YIELD_MS: u64 = 10;
-    /// Empty slots whose pages stay mapped for the next instance: as many as are in use at once on a few cores.
-    pub const WARM_SLOTS_MAX: u32 = 32;
+    /// Empty slots whose pages stay mapped for the next instance: each keeps up to `KEPT_MEMORY_BYTES` for ever. Instances live
+    /// for hundreds of requests, so few are made at once.
+    pub const WARM_SLOTS_MAX: u32 = 8;
     /// Bytes of an empty slot's memory that stay resident: zeroing them is cheaper than faulting them in again.
     pub const KEPT_MEMORY_BYTES: usize = 256 * 1024;
     /// The same for tables.
@@ -501,6 +502,8 @@ pub mod host {
     pub const QUIET_LOOK_MS: u64 = 5_000;
     /// Statements between two looks in a quiet time: a few times what the clock alone leads to.
     pub const QUIET_STATEMENTS_MAX: u64 = 250;
+    /// A time is quiet too when less was done than this part of the busiest.
+    pub const QUIET_PART: u64 = 8;
     /// Statements after which there is something to give back: a thousand jobs.
     pub const BURST_STATEMENTS_MIN: u64 = 5_000;
     /// The clock rings this often.
