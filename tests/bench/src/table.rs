@@ -176,7 +176,9 @@ fn verdict(met: bool) -> &'static str {
 fn short(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0}")
-    } else {
+    } else if value >= 10.0 {
         format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
     }
 }

@@ -12,12 +12,12 @@ pub(crate) fn wasmtime_serve() -> anyhow::Result<Option<Process>> {
         .args(["serve", "-Scli,p3", "-Wcomponent-model-async", "--addr"])
         .arg(format!("127.0.0.1:{port}"))
         .arg("target/wasm32-wasip2/release/trawl_bench_hello.wasm");
-    Ok(started(command, port)?)
+    Ok(started(command, port, tempfile::tempdir()?))
 }
 
 /// `spin up`; `None` when it is not on PATH.
 pub(crate) fn spin_up() -> anyhow::Result<Option<Process>> {
-    let port = free_port()?;
+    let (port, folder) = (free_port()?, tempfile::tempdir()?);
     let mut command = Command::new("spin");
     command
         .args([
@@ -27,14 +27,19 @@ pub(crate) fn spin_up() -> anyhow::Result<Option<Process>> {
             "tests/bench/hello/spin.toml",
             "--listen",
         ])
-        .arg(format!("127.0.0.1:{port}"));
-    Ok(started(command, port)?)
+        .arg(format!("127.0.0.1:{port}"))
+        // Else it keeps both beside the manifest.
+        .arg("--log-dir")
+        .arg(folder.path())
+        .arg("--state-dir")
+        .arg(folder.path());
+    Ok(started(command, port, folder))
 }
 
-fn started(mut command: Command, port: u16) -> std::io::Result<Option<Process>> {
+fn started(mut command: Command, port: u16, folder: tempfile::TempDir) -> Option<Process> {
     command
         .current_dir(trawl_kit::workspace_root())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    Ok(Process::start(command, port, tempfile::tempdir()?))
+    Process::start(command, port, folder)
 }

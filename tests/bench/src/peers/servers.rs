@@ -31,16 +31,7 @@ pub(super) async fn pagesift(repeats: usize, urls: &[String]) -> anyhow::Result<
     let mut rates = Pagesift::default();
     for _ in 0..repeats {
         let port = free_port()?;
-        let arguments = [
-            "serve",
-            "--no-cache",
-            "--allow-cidr",
-            "127.0.0.0/8",
-            "--data-dir",
-            ".",
-            "--port",
-        ];
-        let mut server = start("pagesift", &arguments, port)?;
+        let mut server = start(pagesift_command(port), port)?;
         server.listens().await?;
         rates
             .synchronous
@@ -57,20 +48,39 @@ pub(super) async fn crw(repeats: usize, urls: &[String]) -> anyhow::Result<Vec<f
     let mut rates = Vec::new();
     for _ in 0..repeats {
         let port = free_port()?;
-        let mut server = start("crw-server", &["serve", "--port"], port)?;
+        let mut server = start(crw_command(port), port)?;
         server.listens().await?;
         rates.push(pages(&server, "/v1/scrape", urls).await?);
     }
     Ok(rates)
 }
 
-/// Starts a server in a folder of its own, with the port as the last argument.
-fn start(program: &str, arguments: &[&str], port: u16) -> anyhow::Result<Process> {
-    let folder = tempfile::tempdir()?;
-    let mut command = Command::new(program);
+fn pagesift_command(port: u16) -> Command {
+    let mut command = Command::new("pagesift");
+    let network = ["--allow-cidr", "127.0.0.0/8"];
+    command.args(["serve", "--no-cache", "--data-dir", "."]);
+    command.args(network).args(["--port", &port.to_string()]);
     command
-        .args(arguments)
-        .arg(port.to_string())
+}
+
+/// It takes its settings from the environment alone: no limit of its own on what is measured, no browser, and loopback allowed.
+fn crw_command(port: u16) -> Command {
+    let mut command = Command::new("crw-server");
+    command
+        .env("CRW_SERVER__HOST", "127.0.0.1")
+        .env("CRW_SERVER__PORT", port.to_string())
+        .env("CRW_SERVER__RATE_LIMIT_RPS", "0")
+        .env("CRW_CRAWLER__MAX_CONCURRENCY", CONNECTIONS.to_string())
+        .env("CRW_CRAWLER__REQUESTS_PER_SECOND", "100000")
+        .env("CRW_RENDERER__MODE", "none")
+        .env("CRW_ALLOW_LOOPBACK_FOR_TESTS", "1");
+    command
+}
+
+/// Starts a server in a folder of its own.
+fn start(mut command: Command, port: u16) -> anyhow::Result<Process> {
+    let folder = tempfile::tempdir()?;
+    command
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
