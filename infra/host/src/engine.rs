@@ -64,7 +64,7 @@ pub(crate) fn engine(options: &EngineOptions) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-/// The slots are address space; what costs memory is what a slot keeps after use, and that is little.
+/// The slots are address space; after use a slot keeps nothing.
 fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     let instances = options.instances_max;
@@ -77,8 +77,8 @@ fn pool(options: &EngineOptions) -> PoolingAllocationConfig {
         .total_stacks(instances.saturating_mul(4))
         .max_memory_size(options.memory_bytes_max)
         .max_unused_warm_slots(limits::WARM_SLOTS_MAX)
-        .linear_memory_keep_resident(limits::KEPT_MEMORY_BYTES)
-        .table_keep_resident(limits::KEPT_TABLE_BYTES);
+        .linear_memory_keep_resident(limits::KEPT_BYTES)
+        .table_keep_resident(limits::KEPT_BYTES);
     pool
 }
 

@@ -25,7 +25,7 @@ pub struct Options {
     pub wal_alarm_bytes: u64,
     /// So long the same alarm is not raised again.
     pub wal_alarm_every_ms: u64,
-    /// Page cache of each connection.
+    /// Page cache of the writer; each reader has a quarter of it.
     pub cache_kib: i64,
     /// Bytes of the file that are mapped into memory; 0 reads through the page cache alone.
     pub mmap_bytes: i64,

@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use trawl_core::limits::sqlite::{PREPARED_MAX, WAL_BYTES_KEPT, WAL_CHECKPOINT_PAGES};
+use trawl_core::limits::sqlite::{
+    PREPARED_MAX, READER_CACHE_PART, WAL_BYTES_KEPT, WAL_CHECKPOINT_PAGES,
+};
 
 /// Virtual machine steps between two looks at the clock: some tens of microseconds.
 const STEPS_PER_LOOK: i32 = 5_000;
@@ -218,7 +220,11 @@ fn set_up(
     }
     set("foreign_keys", 1)?;
     set("trusted_schema", 0)?;
-    set("cache_size", -options.cache_kib)?;
+    let cache_kib = match role {
+        Role::Writer => options.cache_kib,
+        Role::Reader => options.cache_kib / READER_CACHE_PART,
+    };
+    set("cache_size", -cache_kib)?;
     set("mmap_size", options.mmap_bytes)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // No guest statement may write the schema table or the shadow tables of an index.

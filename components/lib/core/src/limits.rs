@@ -193,8 +193,11 @@ pub mod sqlite {
     /// Nothing was changed for this long: the log is folded into the file and cut to nothing. Longer than the clock's beat, so
     /// that a service that does a little all the time is left alone.
     pub const CHECKPOINT_IDLE_MS: u64 = 2_000;
-    /// Page cache of each connection.
-    pub const CACHE_KIB: i64 = 16 * 1_024;
+    /// Page cache of the writer.
+    pub const CACHE_KIB: i64 = 8 * 1_024;
+    /// A reader's is this part of it: what readers look for are single rows and the heads of queues, and the system keeps the
+    /// file in memory anyway.
+    pub const READER_CACHE_PART: i64 = 4;
 }
 
 /// Fetching a page and keeping its result: what one job may cost.
@@ -468,13 +471,11 @@ pub mod host {
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
     /// Time after which a busy guest lets others have its thread.
     pub const YIELD_MS: u64 = 10;
-    /// Empty slots whose pages stay mapped for the next instance: each keeps up to `KEPT_MEMORY_BYTES` for ever. Instances live
-    /// for hundreds of requests, so few are made at once.
-    pub const WARM_SLOTS_MAX: u32 = 8;
-    /// Bytes of an empty slot's memory that stay resident: zeroing them is cheaper than faulting them in again.
-    pub const KEPT_MEMORY_BYTES: usize = 256 * 1024;
-    /// The same for tables.
-    pub const KEPT_TABLE_BYTES: usize = 16 * 1024;
+    /// Empty slots whose code image stays mapped for the next instance: as many as are in use at once on a few cores.
+    pub const WARM_SLOTS_MAX: u32 = 32;
+    /// Bytes of an empty slot's memory, and of its tables, that stay resident. Nothing: a slot that was used once would keep them
+    /// for ever, forty of them a fifth of a host that has nothing to do, and instances are made a few times a second at most.
+    pub const KEPT_BYTES: usize = 0;
     /// Requests that one instance works on at once (Spin's default).
     pub const CONCURRENT_PER_INSTANCE_MAX: usize = 16;
     /// Requests that one instance serves in its life: what it leaks or fragments ends with it.
