@@ -495,10 +495,6 @@ pub mod host {
     /// Files that are open beside the clients' connections: those to replicas and to the web, the database, Redis.
     pub const OPEN_FILES_BESIDE_CONNECTIONS: usize =
         super::outbound::CONNECTIONS_MAX + 4 * super::balance::REMOTE_CONCURRENCY_MAX + 256;
-    /// How much nicer the threads of workers are than those of the front door: a node that posts goes first where both want the
-    /// same core. Little, because everything else on the machine goes first too: with 5 the jobs of a busy machine took twice
-    /// as long.
-    pub const WORKER_NICENESS: i32 = 2;
     /// How often is looked whether a busy time is over.
     pub const QUIET_LOOK_MS: u64 = 5_000;
     /// Statements between two looks in a quiet time: a few times what the clock alone leads to.

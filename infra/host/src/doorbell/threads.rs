@@ -1,10 +1,9 @@
 //! Threads of their own for the workers that the doorbell calls. Workers parse pages, which is work for the processor without
-//! end; on the threads of the front door a node that posts would wait for them. Where both want the same core, the front
-//! door's threads have it first.
+//! end; on the threads of the front door a node that posts would wait for them. The system
+//! shares the cores among threads, and one that mostly waits has its turn soon.
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Handle, Runtime};
-use trawl_core::limits::host::WORKER_NICENESS;
 
 /// The threads, until it is dropped. What they still do then is left where it stands.
 pub(crate) struct WorkerThreads {
@@ -22,7 +21,6 @@ impl WorkerThreads {
         let runtime = Builder::new_multi_thread()
             .thread_name("worker")
             .enable_all()
-            .on_thread_start(step_back)
             .build()
             .context("can't start the threads of the workers")?;
         Ok(Self {
@@ -44,14 +42,4 @@ impl Drop for WorkerThreads {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Makes this thread nicer than the others. One that may not stays as it is, which costs nobody but the waiting nodes.
-#[expect(
-    unsafe_code,
-    reason = "setpriority(2) has no safe form in the standard library"
-)]
-fn step_back() {
-    // SAFETY: it takes no pointers. On Linux 0 is the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, WORKER_NICENESS) };
 }
