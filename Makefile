@@ -10,7 +10,7 @@ ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 TRAWL := target/release/trawl
 RUN_ARGS ?=
 
-.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check bench-record profile faults soak quality quality-build experiments clean
+.PHONY: help setup setup-tests setup-check build components host up test check lint licences bench bench-build bench-check bench-record profile faults soak quality quality-build fuzz experiments clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -90,6 +90,22 @@ quality: setup ## scores and speed of the extraction over PAGES=dir, native and 
 	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
 	$(MAKE) quality-build
 	target/release/quality "$(PAGES)" --wasm target/$(WASM_TARGET)/release/quality.wasm $(RUN_ARGS)
+
+# What cargo-fuzz passes to rustc, without the sanitizers, which only a nightly compiler has.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1
+FUZZ_TARGETS := text charset robots domains url_guard redirects
+FUZZ_SECONDS ?= 60
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+fuzz: setup ## every parser of foreign bytes under libFuzzer, FUZZ_SECONDS=60 each; what is found is left in target/fuzz
+	CARGO_TARGET_DIR=target/fuzz RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --locked --release --target $(FUZZ_HOST) --manifest-path tests/fuzz/Cargo.toml
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target; \
+		target/fuzz/$(FUZZ_HOST)/release/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=20 \
+			-artifact_prefix=target/fuzz/$$target- target/fuzz/corpus/$$target tests/data/fuzz/$$target; \
+	done
 
 experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)
 	cargo run --locked --release -p trawl-e2e --bin experiments -- $(RUN_ARGS)
