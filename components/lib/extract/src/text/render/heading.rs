@@ -1,7 +1,6 @@
 //! Links of headings to themselves, for readers who want the address of a part: in the text they lead nowhere.
 
-use std::borrow::Cow;
-
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::dom::{Document, NodeId};
@@ -75,7 +74,7 @@ pub(super) fn is_own_link(
     if fragment.is_empty() || !(page.is_empty() || is_base(page, base)) {
         return false;
     }
-    let fragment = decoded(fragment);
+    let fragment = percent_decode_str(fragment).decode_utf8_lossy();
     let before = heading.saturating_sub(BEFORE_MAX)..heading;
     let inside = heading..document.end(heading).min(heading + NODES_MAX);
     let above = document.ancestors(heading).take(ABOVE_MAX);
@@ -95,29 +94,6 @@ fn is_base(page: &str, base: Option<&Url>) -> bool {
         base.join(page)
             .is_ok_and(|url| without_fragment(url) == without_fragment(base.clone()))
     })
-}
-
-fn decoded(fragment: &str) -> Cow<'_, str> {
-    if !fragment.contains('%') {
-        return Cow::Borrowed(fragment);
-    }
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Whether an element is what the fragment leads to. Where users write the text, sites put a word before its ids.
