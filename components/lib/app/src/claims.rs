@@ -169,13 +169,13 @@ impl Claims {
         }
     }
 
-    /// A look came back.
-    pub(crate) fn looked(&mut self, at_once: bool, is_waiting: bool, is_idle: bool) {
+    /// A look came back. `is_in_vain`: nothing is in flight, and nothing is about to be.
+    pub(crate) fn looked(&mut self, at_once: bool, is_waiting: bool, is_in_vain: bool) {
         self.looks -= 1;
         self.looks_now &= !at_once;
         self.claim_due = is_waiting;
         self.dry = !is_waiting;
-        if is_idle {
+        if is_in_vain {
             self.looks_in_vain += 1;
         }
     }

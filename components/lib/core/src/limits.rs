@@ -234,7 +234,7 @@ pub mod scrape {
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
     pub const RING_EVERY_MS: u64 = 50;
     /// A worker most of whose slots are taken looks this often for accounts with hardly anything in flight: one of them should
-    /// not notice that another account has everything. A read that finds nothing costs 50 µs.
+    /// not notice that another account has everything. It is a read, and holds up no write.
     pub const WATCH_EVERY_MS: u64 = 20;
     /// Leases and the wish to stop are looked after this often.
     pub const BEAT_MS: u64 = 1_000;
