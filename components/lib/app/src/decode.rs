@@ -86,6 +86,15 @@ pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
     Ok(found)
 }
 
+/// A body without its encodings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The body.
+    pub body: Vec<u8>,
+    /// The body as it came, if that was one member of gzip and nothing else: then it can be kept as it is.
+    pub gzip: Option<Vec<u8>>,
+}
+
 /// Takes the encodings off, last applied first.
 ///
 /// # Errors
@@ -93,18 +102,24 @@ pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
 pub async fn unpack(
     clock: &impl Clock,
     encodings: &[Encoding],
-    body: Vec<u8>,
-) -> Result<Vec<u8>, DecodeError> {
-    let wire_bytes = body.len();
-    let mut body = body;
+    packed: Vec<u8>,
+) -> Result<Unpacked, DecodeError> {
+    let wire_bytes = packed.len();
+    let mut body = packed;
+    let mut gzip = None;
     for encoding in encodings.iter().rev() {
         // An empty body is empty in every encoding: servers send such for 204 and for empty pages.
         if body.is_empty() {
-            return Ok(body);
+            break;
         }
-        body = unpack_one(clock, *encoding, &body, wire_bytes).await?;
+        let (unpacked, is_one_member) = match encoding {
+            Encoding::Gzip => gunzip(clock, &body, wire_bytes).await?,
+            other => (unpack_one(clock, *other, &body, wire_bytes).await?, false),
+        };
+        let packed = std::mem::replace(&mut body, unpacked);
+        gzip = (is_one_member && encodings.len() == 1).then_some(packed);
     }
-    Ok(body)
+    Ok(Unpacked { body, gzip })
 }
 
 async fn unpack_one(
@@ -114,7 +129,9 @@ async fn unpack_one(
     wire_bytes: usize,
 ) -> Result<Vec<u8>, DecodeError> {
     match encoding {
-        Encoding::Gzip => gunzip(clock, packed, wire_bytes).await,
+        Encoding::Gzip => gunzip(clock, packed, wire_bytes)
+            .await
+            .map(|(unpacked, _)| unpacked),
         Encoding::Deflate if has_zlib_header(packed) => {
             read_counted(
                 clock,
@@ -146,20 +163,23 @@ async fn unpack_one(
     }
 }
 
-/// Gzip members one after the other; what follows them and is none is ignored, as browsers do.
+/// Gzip members one after the other; what follows them and is none is ignored, as browsers do. Says too whether `packed` is one
+/// member and nothing else.
 async fn gunzip(
     clock: &impl Clock,
     packed: &[u8],
     wire_bytes: usize,
-) -> Result<Vec<u8>, DecodeError> {
+) -> Result<(Vec<u8>, bool), DecodeError> {
     let mut rest = packed;
     let mut unpacked = Vec::new();
+    let mut members = 0;
     loop {
         let mut member = flate2::bufread::GzDecoder::new(rest);
         unpacked = read_counted(clock, &mut member, wire_bytes, unpacked).await?;
+        members += 1;
         rest = member.into_inner();
         if !rest.starts_with(&[0x1f, 0x8b]) {
-            return Ok(unpacked);
+            return Ok((unpacked, members == 1 && rest.is_empty()));
         }
     }
 }

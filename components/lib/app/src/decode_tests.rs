@@ -43,7 +43,7 @@ fn unpacked(fields: &[&str], body: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
         headers.append(CONTENT_ENCODING, field.parse().unwrap());
     }
     let clock = VirtualClock::default();
-    run(&clock, unpack(&clock, &encodings(&headers)?, body))
+    run(&clock, unpack(&clock, &encodings(&headers)?, body)).map(|unpacked| unpacked.body)
 }
 
 fn page() -> Vec<u8> {
@@ -92,6 +92,26 @@ fn members_and_frames_follow_each_other_and_rubbish_after_gzip_is_ignored() {
         unpacked(&["zstd"], [&zstd(one)[..], &skipped, &zstd(other)].concat()),
         Ok(b"one other".to_vec())
     );
+}
+
+#[test]
+fn what_came_as_one_member_of_gzip_can_be_kept() {
+    let clock = VirtualClock::default();
+    let kept = |encodings: &[Encoding], packed: Vec<u8>| {
+        run(&clock, unpack(&clock, encodings, packed)).unwrap().gzip
+    };
+    let packed = gzip(&page());
+    assert_eq!(
+        kept(&[Encoding::Gzip], packed.clone()),
+        Some(packed.clone())
+    );
+    let two = [packed.clone(), packed.clone()].concat();
+    assert_eq!(kept(&[Encoding::Gzip], two), None);
+    let rubbish = [packed.clone(), b"rubbish".to_vec()].concat();
+    assert_eq!(kept(&[Encoding::Gzip], rubbish), None);
+    assert_eq!(kept(&[Encoding::Deflate], zlib(&page())), None);
+    assert_eq!(kept(&[Encoding::Gzip, Encoding::Gzip], gzip(&packed)), None);
+    assert_eq!(kept(&[], page()), None);
 }
 
 #[test]

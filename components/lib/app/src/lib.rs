@@ -11,6 +11,7 @@ mod claims;
 pub mod decode;
 pub mod dispatch;
 pub mod fetch;
+mod gather;
 mod patience;
 pub mod ports;
 pub mod result_codec;

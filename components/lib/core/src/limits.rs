@@ -288,6 +288,11 @@ pub mod callback {
     /// Slots beside `IN_FLIGHT_MAX` for accounts with hardly anything in flight, while one with many dead endpoints has all of
     /// those: a fifth of all.
     pub const SPARE_MAX: usize = IN_FLIGHT_MAX / 4;
+    /// Deliveries wait at most this long for others to share their statement. Until it is recorded a delivery keeps its endpoint's
+    /// slot, and would be sent again after a crash.
+    pub const GATHER_MS: u64 = 3;
+    /// Deliveries in one statement.
+    pub const GATHERED_MAX: usize = 16;
     /// One attempt, from dialling to the end of the answer.
     pub const ATTEMPT_MS_MAX: u64 = 15_000;
     /// Bytes of an answer that are read; the rest is of no interest.

@@ -1,5 +1,6 @@
 //! The outbox: claiming callbacks, recording attempts, the state of endpoints.
 
+use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS, SPARE_LEASED_MAX, SPARE_LOOKS};
@@ -53,6 +54,19 @@ pub struct Attempt {
     pub latency_ms: u64,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// A delivery to be recorded with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// The outbox row.
+    pub id: i64,
+    /// The lease it was claimed under.
+    pub lease: i64,
+    /// The status of the endpoint: a success.
+    pub status: u16,
+    /// How long it took.
+    pub latency_ms: u64,
 }
 
 /// What follows a failed attempt.
@@ -119,6 +133,35 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<bool, StoreError> {
         self.deliver(id, lease, attempt, "delivered", None, None)
             .await
+    }
+
+    /// Records several deliveries in one statement; returns the ids of those whose lease still held.
+    ///
+    /// # Errors
+    /// Also when two of them belong to one message; nothing is recorded then.
+    pub async fn callbacks_done(&self, done: &[Done]) -> Result<Vec<i64>, StoreError> {
+        match done {
+            [] => Ok(Vec::new()),
+            [one] => {
+                let attempt = Attempt {
+                    status: Some(one.status),
+                    latency_ms: one.latency_ms,
+                    error: None,
+                };
+                let held = self.callback_done(one.id, one.lease, &attempt).await?;
+                Ok(held.then_some(one.id).into_iter().collect())
+            }
+            many => {
+                let list: Vec<_> = many
+                    .iter()
+                    .map(|one| json!([one.id, one.lease, one.status, one.latency_ms]))
+                    .collect();
+                let list = Value::Text(serde_json::Value::Array(list).to_string());
+                ids(&self
+                    .run(include_str!("../sql/deliver_many.sql"), vec![list])
+                    .await?)
+            }
+        }
     }
 
     /// Records a failed attempt; false when the lease is stale. `throttle_endpoint_ms` holds back the whole endpoint.

@@ -13,10 +13,10 @@ pub mod sql;
 pub mod work;
 
 pub use accounts::{Account, ApiKey, Created, Registration, Secrets};
-pub use callbacks::{Attempt, CallbackJob, Next};
+pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
 pub use history::{Delivery, Event};
-pub use manners::{CachedRobots, Previous};
+pub use manners::{CachedRobots, FoundRobots, Previous};
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,
 };

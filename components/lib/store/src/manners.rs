@@ -1,10 +1,11 @@
 //! Web manners: cached robots.txt, the pace of a host, and the last result of a URL.
 
+use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::Kind;
 
 use crate::rows::url_hash;
-use crate::sql::Sql;
+use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
 
 /// A cached robots.txt.
@@ -20,6 +21,19 @@ pub struct CachedRobots {
     pub expires_ms: i64,
     /// The database's clock at this reading.
     pub now_ms: i64,
+}
+
+/// What was found of a robots.txt, to be cached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRobots {
+    /// `scheme://host:port`.
+    pub authority: String,
+    /// The caller's word for what it found.
+    pub state: String,
+    /// The text, cut to its limit.
+    pub body: Vec<u8>,
+    /// For how long it holds, in seconds.
+    pub ttl_s: u32,
 }
 
 /// The last result of the same tenant, kind and URL.
@@ -53,31 +67,40 @@ impl<S: Sql> Store<'_, S> {
         let rows = self
             .run(include_str!("../sql/robots.sql"), vec![authority.into()])
             .await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        Ok(Some(CachedRobots {
-            state: row.get(0)?,
-            body: row.get(1)?,
-            fetched_ms: row.get(2)?,
-            expires_ms: row.get(3)?,
-            now_ms: row.get(4)?,
-        }))
+        rows.first().map(cached_robots).transpose()
     }
 
-    /// Caches a robots.txt for `ttl_s` seconds.
-    pub async fn put_robots(
+    /// The same for several authorities at once; those without a copy are left out.
+    pub async fn robots_of(
         &self,
-        authority: &str,
-        state: &str,
-        body: &[u8],
-        ttl_s: u32,
-    ) -> Result<(), StoreError> {
+        authorities: &[String],
+    ) -> Result<Vec<(String, CachedRobots)>, StoreError> {
+        let list = Value::Text(json!(authorities).to_string());
+        let rows = self
+            .run(include_str!("../sql/robots_of.sql"), vec![list])
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.get(5)?, cached_robots(row)?)))
+            .collect()
+    }
+
+    /// Caches what was found of several authorities. Of two for one authority the last counts.
+    pub async fn put_robots(&self, found: &[FoundRobots]) -> Result<(), StoreError> {
+        let mut bodies = Vec::with_capacity(found.iter().map(|one| one.body.len()).sum());
+        let mut heads = Vec::with_capacity(found.len());
+        for one in found {
+            heads.push(json!([
+                one.authority,
+                one.state,
+                i64::from(one.ttl_s) * 1000,
+                bodies.len(),
+                one.body.len()
+            ]));
+            bodies.extend_from_slice(&one.body);
+        }
         let params = vec![
-            authority.into(),
-            state.into(),
-            body.into(),
-            (i64::from(ttl_s) * 1000).into(),
+            Value::Text(serde_json::Value::Array(heads).to_string()),
+            Value::Blob(bodies),
         ];
         self.run(include_str!("../sql/put_robots.sql"), params)
             .await?;
@@ -135,4 +158,14 @@ impl<S: Sql> Store<'_, S> {
             body: row.get(9)?,
         }))
     }
+}
+
+fn cached_robots(row: Row<'_>) -> Result<CachedRobots, StoreError> {
+    Ok(CachedRobots {
+        state: row.get(0)?,
+        body: row.get(1)?,
+        fetched_ms: row.get(2)?,
+        expires_ms: row.get(3)?,
+        now_ms: row.get(4)?,
+    })
 }

@@ -74,7 +74,7 @@ pub struct Finished {
     pub http_status: u16,
     /// The content type of the page.
     pub content_type: String,
-    /// The codec of `body`: `identity` or `lz4`.
+    /// The codec of `body`: `identity`, `lz4` or `gzip`.
     pub encoding: String,
     /// JSON beside the body.
     pub meta: String,

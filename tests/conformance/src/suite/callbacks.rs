@@ -4,7 +4,7 @@ use trawl_core::callback_policy::{Verdict, judge};
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::state::{CallbackStatus, State};
-use trawl_store::{Attempt, CallbackJob, Changed, Next, Store};
+use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -191,6 +191,47 @@ pub(super) async fn schedule_and_exhaustion<S: Subject>(sql: &S) {
         store.deliveries(TENANT, id).await.unwrap().unwrap().len(),
         ATTEMPTS_MAX as usize
     );
+}
+
+pub(super) async fn deliveries_together<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(done(sql).await);
+    }
+    let mut held = store.claim_callbacks(9, "c", 60).await.unwrap();
+    held.sort_by_key(|callback| callback.message_id.0);
+    let recorded: Vec<Done> = held
+        .iter()
+        .enumerate()
+        .map(|(n, callback)| Done {
+            id: callback.id,
+            // The second was claimed by somebody else meanwhile.
+            lease: callback.lease - i64::from(n == 1),
+            status: 204,
+            latency_ms: 10 + n as u64,
+        })
+        .collect();
+    let mut accepted = store.callbacks_done(&recorded).await.unwrap();
+    accepted.sort_unstable();
+    assert_eq!(accepted, [held[0].id, held[2].id]);
+    assert!(store.callbacks_done(&recorded).await.unwrap().is_empty());
+    assert_eq!(status(store, ids[0]).await, CallbackStatus::Delivered);
+    assert_eq!(status(store, ids[1]).await, CallbackStatus::Pending);
+    let log = store.deliveries(TENANT, ids[2]).await.unwrap().unwrap();
+    assert_eq!(
+        (log.len(), log[0].status, log[0].latency_ms, log[0].attempt),
+        (1, Some(204), 12, 1)
+    );
+    let last = [Done {
+        lease: held[1].lease,
+        ..recorded[1]
+    }];
+    assert_eq!(store.callbacks_done(&last).await.unwrap(), [held[1].id]);
+    let queues = store.queues(None).await.unwrap();
+    let callbacks = queues.iter().find(|queue| queue.name == "callback_queue");
+    let figures = callbacks.map(|queue| (queue.leased, queue.ready));
+    assert_eq!(figures, Some((0, 0)));
 }
 
 pub(super) async fn replays<S: Subject>(sql: &S) {

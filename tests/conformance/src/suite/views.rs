@@ -2,7 +2,7 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, State};
-use trawl_store::{Filter, ResultLookup, Store};
+use trawl_store::{Filter, FoundRobots, ResultLookup, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, failure, finished, request};
@@ -211,14 +211,32 @@ pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
 pub(super) async fn robots_and_dead_requests<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     assert!(store.robots("https://a").await.unwrap().is_none());
-    store
-        .put_robots("https://a", "ok", b"User-agent: *", 60)
-        .await
-        .unwrap();
-    store
-        .put_robots("https://a", "missing", b"", 120)
-        .await
-        .unwrap();
+    let found = |name: &str, state: &str, body: &[u8], ttl_s| FoundRobots {
+        authority: format!("https://{name}"),
+        state: state.to_owned(),
+        body: body.to_vec(),
+        ttl_s,
+    };
+    let several = [
+        found("a", "ok", b"User-agent: *", 60),
+        found("b", "ok", b"Allow: \xff", 60),
+        found("a", "missing", b"", 120),
+        found("\"c", "ok", b"", 60),
+    ];
+    store.put_robots(&several).await.unwrap();
+    let asked = ["a", "b", "d", "\"c"].map(|name| format!("https://{name}"));
+    let mut copies = store.robots_of(&asked).await.unwrap();
+    copies.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let told: Vec<_> = copies
+        .iter()
+        .map(|(authority, copy)| (authority.as_str(), copy.state.as_str(), &copy.body[..]))
+        .collect();
+    let wanted: [(&str, &str, &[u8]); 3] = [
+        ("https://\"c", "ok", b""),
+        ("https://a", "missing", b""),
+        ("https://b", "ok", b"Allow: \xff"),
+    ];
+    assert_eq!(told, wanted);
     let cached = store.robots("https://a").await.unwrap().unwrap();
     assert_eq!(
         (

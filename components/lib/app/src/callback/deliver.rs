@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
-use trawl_core::limits::callback::{CLAIMED_MAX, IN_FLIGHT_MAX, SPARE_MAX};
+use trawl_core::limits::callback::{
+    CLAIMED_MAX, GATHER_MS, GATHERED_MAX, IN_FLIGHT_MAX, SPARE_MAX,
+};
 use trawl_core::limits::scrape::{BEAT_MS, CLAIMING_MS_MAX, INVOCATION_MS_MAX, STOP_MS_MAX};
-use trawl_store::{CallbackJob, Store, StoreError};
+use trawl_store::{CallbackJob, Done, Store, StoreError};
 
 use super::send::{Ended, Sender};
 use crate::channels::CALLBACK_QUEUE;
 use crate::claims::{Claims, Rhythm, Sizes, Step};
+use crate::gather::{Flush, Gathering};
 use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports};
 use crate::settings::{CallbackSettings, stop_was_asked};
@@ -69,6 +72,12 @@ enum Event {
         id: i64,
         ended: Result<Ended, StoreError>,
     },
+    /// Of so many deliveries the leases of so many held.
+    Recorded {
+        done: Vec<Done>,
+        held: Result<usize, StoreError>,
+    },
+    Gathered,
     Looked {
         at_once: bool,
         waiting: Result<bool, StoreError>,
@@ -92,6 +101,8 @@ struct Round<'s, 'p, P: Ports> {
     renewed_ms: u64,
     stopping_since_ms: Option<u64>,
     claims: Claims,
+    /// Delivered, and to be recorded.
+    delivered: Gathering<Done>,
 }
 
 impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
@@ -107,6 +118,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             renewed_ms: sender.ports.clock().monotonic_ms(),
             stopping_since_ms: None,
             claims: Claims::new(SIZES, Rhythm::default()),
+            delivered: Gathering::new(GATHERED_MAX),
         }
     }
 
@@ -120,6 +132,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             if self.must_break_off() {
                 // What is under way ends with the tasks; its leases are given back, so that another node sends at once.
                 self.tasks.clear();
+                self.record_what_was_delivered().await;
                 self.done.released = self
                     .sender
                     .give_back(&std::mem::take(&mut self.leases))
@@ -152,17 +165,18 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 self.claims.claimed_spare(jobs.as_ref().map_or(0, Vec::len));
                 self.start_attempts(jobs);
             }
-            Event::Sent { id, ended } => {
-                self.leases.remove(&id);
-                match self.unless_broken(ended) {
-                    Some(Ended::Delivered) => self.done.delivered += 1,
-                    Some(Ended::Failed) => self.done.failed += 1,
-                    Some(Ended::Stale) => self.done.stale += 1,
-                    None => {}
+            Event::Sent { id, ended } => self.on_sent(id, ended),
+            Event::Recorded { done, held } => {
+                self.delivered.is_flushed();
+                for one in &done {
+                    self.leases.remove(&one.id);
                 }
-                // Its endpoint has a free slot now.
+                if let Some(held) = self.unless_broken(held) {
+                    self.count_delivered(done.len(), held);
+                }
                 self.claims.ended();
             }
+            Event::Gathered => self.delivered.time_is_up(),
             Event::Looked { at_once, waiting } => {
                 let is_waiting = self.unless_broken(waiting).unwrap_or_default();
                 self.claims
@@ -181,6 +195,36 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 self.start_beat();
             }
             Event::Renewed => {}
+        }
+    }
+
+    fn on_sent(&mut self, id: i64, ended: Result<Ended, StoreError>) {
+        match self.unless_broken(ended) {
+            // It is held until it is recorded.
+            Some(Ended::Delivered(done)) => return self.delivered.add(done),
+            Some(Ended::Failed) => self.done.failed += 1,
+            Some(Ended::Stale) => self.done.stale += 1,
+            None => {}
+        }
+        self.leases.remove(&id);
+        // Its endpoint has a free slot now.
+        self.claims.ended();
+    }
+
+    fn count_delivered(&mut self, recorded: usize, held: usize) {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.done.delivered += count(held);
+        self.done.stale += count(recorded.saturating_sub(held));
+    }
+
+    /// At a stop: what the receivers have is not sent again.
+    async fn record_what_was_delivered(&mut self) {
+        let done = self.delivered.take();
+        if let Ok(held) = self.sender.record_deliveries(&done).await {
+            self.count_delivered(done.len(), held);
+            for one in &done {
+                self.leases.remove(&one.id);
+            }
         }
     }
 
@@ -208,6 +252,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     }
 
     fn steer(&mut self) {
+        self.steer_deliveries();
         if !self.may_claim() {
             return;
         }
@@ -219,6 +264,28 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 Step::Look { after_ms } => self.start_look(after_ms),
                 Step::Watch { after_ms } => self.start_watch(after_ms),
             }
+        }
+    }
+
+    /// Deliveries share a statement; the first waits a moment for company, unless all that is in flight is delivered.
+    fn steer_deliveries(&mut self) {
+        let is_last = self.delivered.len() == self.leases.len();
+        match self.delivered.next(is_last) {
+            Some(Flush::Now(done)) => {
+                let sender = self.sender;
+                self.tasks.push(Box::pin(async move {
+                    let held = sender.record_deliveries(&done).await;
+                    Event::Recorded { done, held }
+                }));
+            }
+            Some(Flush::Later) => {
+                let sender = self.sender;
+                self.tasks.push(Box::pin(async move {
+                    sender.sleep_ms(GATHER_MS).await;
+                    Event::Gathered
+                }));
+            }
+            None => {}
         }
     }
 

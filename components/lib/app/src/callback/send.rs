@@ -9,7 +9,7 @@ use trawl_core::fetch_policy::FetchCode;
 use trawl_core::limits::callback::{ANSWER_BYTES_MAX, ATTEMPT_MS_MAX};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::webhook_signature::SECRET_BYTES;
-use trawl_store::{Attempt, CallbackJob, Next, Secrets, Store, StoreError};
+use trawl_store::{Attempt, CallbackJob, Done, Next, Secrets, Store, StoreError};
 
 use super::request::{Unsendable, build};
 use crate::fetch::{FetchError, TIMEOUTS};
@@ -23,12 +23,14 @@ pub(super) struct Sender<'p, P: Ports> {
     pub(super) settings: CallbackSettings,
 }
 
-/// How an attempt was recorded.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    Delivered,
+    /// Answered with a success, which is still to be recorded.
+    Delivered(Done),
+    /// A failure, recorded.
     Failed,
-    /// Somebody else holds the lease.
+    /// A failure, and somebody else holds the lease.
     Stale,
 }
 
@@ -54,7 +56,7 @@ impl<'p, P: Ports> Sender<'p, P> {
         }
     }
 
-    /// Sends `job` once and records what came of it.
+    /// Sends `job` once and records a failure; deliveries are recorded together, by the caller.
     pub(super) async fn attempt(&self, job: &CallbackJob) -> Result<Ended, StoreError> {
         let clock = self.ports.clock();
         let secrets = self.secrets(job).await?;
@@ -69,9 +71,10 @@ impl<'p, P: Ports> Sender<'p, P> {
             error: Some("no answer within 15 s".to_owned()),
             ..Answer::default()
         });
+        let latency_ms = clock.monotonic_ms().saturating_sub(started_ms);
         let attempt = Attempt {
             status: answer.status,
-            latency_ms: clock.monotonic_ms().saturating_sub(started_ms),
+            latency_ms,
             error: answer.error,
         };
         let mut draw = [0; 4];
@@ -82,7 +85,12 @@ impl<'p, P: Ports> Sender<'p, P> {
             answer.retry_after_ms,
             u32::from_be_bytes(draw),
         ) {
-            Verdict::Delivered => self.record_delivery(job, &attempt).await,
+            Verdict::Delivered => Ok(Ended::Delivered(Done {
+                id: job.id,
+                lease: job.lease,
+                status: answer.status.unwrap_or_default(),
+                latency_ms,
+            })),
             Verdict::Retry { in_ms } => {
                 let throttle = throttle_ms(answer.status, answer.retry_after_ms);
                 self.record_failure(job, &attempt, Next::Retry { in_ms }, throttle)
@@ -168,17 +176,28 @@ impl<'p, P: Ports> Sender<'p, P> {
             .await
     }
 
-    async fn record_delivery(
-        &self,
-        job: &CallbackJob,
-        attempt: &Attempt,
-    ) -> Result<Ended, StoreError> {
+    /// Records deliveries in one statement; returns how many leases still held. When the database refuses it, each is recorded
+    /// by itself.
+    pub(super) async fn record_deliveries(&self, done: &[Done]) -> Result<usize, StoreError> {
+        match self.record_together(done).await {
+            Err(StoreError::Sql(_) | StoreError::Corrupt(_)) if done.len() > 1 => {
+                let mut held = 0;
+                for one in done {
+                    held += self.record_together(std::slice::from_ref(one)).await?;
+                }
+                Ok(held)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn record_together(&self, done: &[Done]) -> Result<usize, StoreError> {
         let store = self.store();
         let held = patiently(self.ports.clock(), async || {
-            store.callback_done(job.id, job.lease, attempt).await
+            store.callbacks_done(done).await
         })
         .await?;
-        Ok(if held { Ended::Delivered } else { Ended::Stale })
+        Ok(held.len())
     }
 
     async fn record_failure(

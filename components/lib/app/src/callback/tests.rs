@@ -77,6 +77,31 @@ fn a_callback_is_signed_and_delivered_once() {
 }
 
 #[test]
+fn deliveries_share_statements() {
+    let (world, ids) = finished(40, |sent| {
+        Reply::status(200).after(Duration::from_millis(10 + sent.body.len() as u64 % 3))
+    });
+    let _ = world.ports.sql.statements();
+    let mut delivered = 0;
+    while delivered < ids.len() as u32 {
+        let round = world.run(deliver(&world.ports)).unwrap();
+        assert!(round.delivered > 0, "{delivered} of {}", ids.len());
+        delivered += round.delivered;
+    }
+    let statements = world.ports.sql.statements();
+    let recording = statements
+        .iter()
+        .filter(|statement| statement.contains("INTO deliveries"))
+        .count();
+    assert!((3..=20).contains(&recording), "{recording}");
+    for id in ids {
+        assert_eq!(status(&world, id), CallbackStatus::Delivered);
+        let log = world.run(world.store().deliveries(world.account, id));
+        assert_eq!(log.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn a_failed_attempt_comes_again_with_the_same_id() {
     let answers = Rc::new(RefCell::new(vec![
         Reply::status(200),

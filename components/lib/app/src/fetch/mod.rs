@@ -26,7 +26,7 @@ pub use conditional::Validators;
 pub use error::FetchError;
 pub(crate) use exchange::TIMEOUTS;
 
-use crate::decode::{encodings, unpack};
+use crate::decode::{Unpacked, encodings, unpack};
 use crate::ports::{Clock as _, Http, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
@@ -45,6 +45,8 @@ pub struct Page {
     pub headers: HeaderMap,
     /// Unpacked, not decoded to text.
     pub body: Vec<u8>,
+    /// The same as it came, when that was plain gzip.
+    pub gzip: Option<Vec<u8>>,
     /// The URLs that redirected, in order.
     pub redirects: Vec<Url>,
     /// The directives of `X-Robots-Tag` that are for everybody, or for us by the name in our User-Agent.
@@ -91,6 +93,11 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             robots: RobotsGate::new(ports, settings),
             large_bodies: Slots::new(trawl_core::limits::scrape::LARGE_BODIES_MAX),
         }
+    }
+
+    /// The robots.txt that this invocation has to do with.
+    pub(crate) fn robots(&self) -> &RobotsGate<'a, P> {
+        &self.robots
     }
 
     /// Fetches the page at `start` for a job of `kind`. `pace_key` is the name under which the queue keeps the pace of
@@ -178,7 +185,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         content_type::accept_header(kind, content_type)?;
         let encodings = encodings(&parts.headers)?;
         let packed = read_body(&parts.headers, body, &self.large_bodies).await?;
-        let body = unpack(self.ports.clock(), &encodings, packed).await?;
+        let Unpacked { body, gzip } = unpack(self.ports.clock(), &encodings, packed).await?;
         content_type::accept(kind, content_type, &body)?;
         Ok(Page {
             final_url: redirects.current().clone(),
@@ -186,6 +193,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             robots_tags: self.robots.tags(&parts.headers),
             headers: parts.headers,
             body,
+            gzip,
             redirects: redirects
                 .chain()
                 .iter()

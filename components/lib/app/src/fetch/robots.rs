@@ -9,7 +9,7 @@ use trawl_core::limits::robots::{BODY_BYTES_MAX, UNREACHABLE_RETRY_MS};
 use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
 use trawl_core::url_guard::authority;
-use trawl_store::{CachedRobots, Store, StoreError};
+use trawl_store::{CachedRobots, FoundRobots, Store, StoreError};
 use url::Url;
 
 use super::FetchError;
@@ -24,18 +24,25 @@ use crate::slots::Slots;
 const REMEMBERED_MAX: usize = 256;
 
 /// The robots.txt of the authorities that one invocation has to do with.
-pub(super) struct RobotsGate<'a, P: Ports> {
+pub(crate) struct RobotsGate<'a, P: Ports> {
     ports: &'a P,
     settings: &'a ScraperSettings,
     product_token: &'a str,
     remembered: RefCell<HashMap<String, Rc<Authority>>>,
+    /// Found at hosts and not in the database yet.
+    found: RefCell<Vec<FoundRobots>>,
 }
 
 /// One authority. The slot makes sure that only one job asks and the others wait for its answer.
 struct Authority {
     asking: Slots,
     answer: RefCell<Option<Rc<Answer>>>,
+    /// What the database has of it, when that was looked up and not used yet.
+    copy: RefCell<Option<Copy>>,
 }
+
+/// The copy in the database, or that there is none.
+type Copy = Option<CachedRobots>;
 
 /// What holds for an authority.
 struct Answer {
@@ -56,7 +63,60 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             settings,
             product_token,
             remembered: RefCell::default(),
+            found: RefCell::default(),
         }
+    }
+
+    /// Looks up in one read what the database has of these URLs' hosts. What can't be looked up now is asked for one by one.
+    pub(crate) async fn look_up(&self, urls: impl Iterator<Item = &str>) {
+        let mut asked = Vec::new();
+        for url in urls.filter_map(|url| Url::parse(url).ok()) {
+            if !self.applies_to(&url) {
+                continue;
+            }
+            let key = authority(&url);
+            let known = self.authority(key.clone());
+            if known.answer.borrow().is_none()
+                && known.copy.borrow().is_none()
+                && !asked.contains(&key)
+            {
+                asked.push(key);
+            }
+        }
+        // One alone costs the same later.
+        if asked.len() < 2 {
+            return;
+        }
+        let Ok(copies) = self.store().robots_of(&asked).await else {
+            return;
+        };
+        let mut copies: HashMap<String, CachedRobots> = copies.into_iter().collect();
+        for key in asked {
+            let copy = copies.remove(&key);
+            self.authority(key).copy.replace(Some(copy));
+        }
+    }
+
+    /// How many were found at hosts and are not in the database yet.
+    pub(crate) fn found(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// Writes them down for other workers. Whoever finds none there asks the host, so what can't be kept harms no job.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn keep_found(&self) -> Result<(), StoreError> {
+        let found = self.found.take();
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.store().put_robots(&found).await
+    }
+
+    fn applies_to(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+        self.settings.robots.applies_to(host)
     }
 
     /// Whether `url` may be fetched. `pace_key` names the host to the queue, when it is the job's own.
@@ -64,8 +124,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     /// # Errors
     /// `robots_disallowed`, or why nobody can know: `robots_unreachable`, `dns`, `connect`, `address_not_allowed`, `tls`.
     pub(super) async fn check(&self, url: &Url, pace_key: Option<&str>) -> Result<(), FetchError> {
-        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-        if !self.settings.robots.applies_to(host) {
+        if !self.applies_to(url) {
             return Ok(());
         }
         let authority = self.authority(authority(url));
@@ -99,6 +158,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             Rc::new(Authority {
                 asking: Slots::new(1),
                 answer: RefCell::default(),
+                copy: RefCell::default(),
             })
         };
         Rc::clone(remembered.entry(key).or_insert_with(new))
@@ -115,15 +175,24 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         if let Some(answer) = answered {
             return Ok(answer);
         }
-        let answer = Rc::new(self.answer(url, pace_key).await?);
+        let copy = authority.copy.take();
+        let answer = Rc::new(self.answer(url, pace_key, copy).await?);
         authority.answer.replace(Some(Rc::clone(&answer)));
         Ok(answer)
     }
 
     /// From the database while the copy there is fresh, else from the host.
-    async fn answer(&self, url: &Url, pace_key: Option<&str>) -> Result<Answer, FetchError> {
+    async fn answer(
+        &self,
+        url: &Url,
+        pace_key: Option<&str>,
+        copy: Option<Copy>,
+    ) -> Result<Answer, FetchError> {
         let key = authority(url);
-        let cached = self.store().robots(&key).await?;
+        let cached = match copy {
+            Some(copy) => copy,
+            None => self.store().robots(&key).await?,
+        };
         let (known, body) = match &cached {
             Some(cached) => (Known::read(cached), cached.body.as_slice()),
             None => (Known::default(), &[][..]),
@@ -136,16 +205,11 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         match self.fetch(url).await {
             Ok((found, body)) if found != Found::Unreachable => {
                 let state = RobotsState::new(found, &body, self.product_token);
-                self.keep(
-                    &key,
-                    &Known {
-                        found: Some(found),
-                        ..Known::default()
-                    },
-                    &body,
-                    found.ttl_ms(),
-                )
-                .await?;
+                let known = Known {
+                    found: Some(found),
+                    ..Known::default()
+                };
+                self.keep(key, &known, &body, found.ttl_ms());
                 self.set_pace(pace_key, &state).await?;
                 Ok(Answer {
                     state,
@@ -163,7 +227,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     .as_ref()
                     .map_or_else(|| self.ports.clock().now_ms(), |cached| cached.now_ms);
                 let (known, wait_ms) = known.unreachable(told_as(code), now_ms);
-                self.keep(&key, &known, body, wait_ms).await?;
+                self.keep(key, &known, body, wait_ms);
                 Ok(self.stored_answer(&known, body, now_ms, now_ms.saturating_add(wait_ms)))
             }
         }
@@ -187,17 +251,13 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         }
     }
 
-    async fn keep(
-        &self,
-        key: &str,
-        known: &Known,
-        body: &[u8],
-        ttl_ms: i64,
-    ) -> Result<(), StoreError> {
-        let ttl_s = u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX);
-        self.store()
-            .put_robots(key, &known.written(), body, ttl_s)
-            .await
+    fn keep(&self, key: String, known: &Known, body: &[u8], ttl_ms: i64) {
+        self.found.borrow_mut().push(FoundRobots {
+            authority: key,
+            state: known.written(),
+            body: body.to_vec(),
+            ttl_s: u32::try_from(ttl_ms / 1_000).unwrap_or(u32::MAX),
+        });
     }
 
     fn store(&self) -> Store<'a, P::Sql> {
@@ -243,7 +303,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         let packed = read_beginning(body, BODY_BYTES_MAX).await?;
         match encodings(&parts.headers) {
             Ok(encodings) => match unpack(self.ports.clock(), &encodings, packed).await {
-                Ok(body) => Ok((Found::Rules, cut_at_a_line(body))),
+                Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),
                 Err(_) => Ok((Found::Unreachable, Vec::new())),
             },
             Err(_) => Ok((Found::Unreachable, Vec::new())),

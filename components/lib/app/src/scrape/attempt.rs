@@ -8,7 +8,7 @@ use trawl_core::fetch_policy::FetchCode;
 use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, YIELD_AFTER_MS};
 use trawl_core::retry::retry_in_ms;
 use trawl_core::state::JobError;
-use trawl_store::{Failure, Finished, Job, Previous, Store};
+use trawl_store::{Failure, Finished, Job, Previous, Store, StoreError};
 
 use super::extractor::{Extracted, Extractor};
 use crate::fetch::{FetchError, Fetched, Fetcher, Page, Validators};
@@ -61,6 +61,22 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
 
     pub(super) fn store(&self) -> Store<'p, P::Sql> {
         Store::new(self.ports.sql())
+    }
+
+    /// Asks the database for all robots.txt that `jobs` will need, in one read.
+    pub(super) async fn look_up_robots(&self, jobs: &[Job]) {
+        let urls = jobs.iter().map(|job| job.request_url.as_str());
+        self.fetcher.robots().look_up(urls).await;
+    }
+
+    /// How many robots.txt were found and not kept yet.
+    pub(super) fn robots_found(&self) -> usize {
+        self.fetcher.robots().found()
+    }
+
+    /// Keeps them for other workers.
+    pub(super) async fn keep_robots(&self) -> Result<(), StoreError> {
+        self.fetcher.robots().keep_found().await
     }
 
     pub(super) async fn sleep_ms(&self, duration_ms: u64) {
@@ -150,12 +166,12 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
         let (final_url, http_status) = (page.final_url.to_string(), page.status);
         let content_type = page.content_type().to_owned();
-        let Extracted { body, meta } = self
+        let Extracted { body, gzip, meta } = self
             .extractor
             .extract(job, page)
             .map_err(AttemptError::Extract)?;
         self.breathe().await;
-        let (encoding, body) = result_codec::encode(body);
+        let (encoding, body) = result_codec::encode(body, gzip);
         Ok(Finished {
             id: job.id,
             lease: job.lease,

@@ -20,6 +20,7 @@ use super::leases::Leases;
 use super::record::{Recorded, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
 use crate::claims::{Claims, Rhythm, Sizes, Step};
+use crate::gather::{Flush, Gathering};
 use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports, Random as _};
 use crate::settings::{ScraperSettings, stop_was_asked};
@@ -117,18 +118,11 @@ enum Event {
     },
     Released(u32),
     Gathered,
+    Kept(Result<(), StoreError>),
     Beat {
         stop: bool,
     },
     Rung,
-}
-
-/// Whether results that are ready wait for others to share their statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gathering {
-    NotYet,
-    Until,
-    Over,
 }
 
 /// The state of one invocation. What is under way is counted here, since that is what decides that all is done.
@@ -151,10 +145,14 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     claims: Claims,
     /// Where the last look for accounts with hardly anything in flight began: the claim for them begins there too.
     spare_draw: u32,
-    gathered: Vec<Finished>,
-    gathering: Gathering,
+    /// Results, and whether a statement that records some is under way.
+    results: Gathering<Finished>,
     finishing: bool,
     failing: u32,
+    /// A statement has just been started with which others may share the commit.
+    commit_began: bool,
+    /// Statements under way that keep what was found of robots.txt.
+    keeping: u32,
     ring_due: bool,
     ringing: bool,
 }
@@ -176,10 +174,11 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             suspect: None,
             claims: Claims::new(SIZES, Rhythm::default()),
             spare_draw: 0,
-            gathered: Vec::new(),
-            gathering: Gathering::NotYet,
+            results: Gathering::new(GATHERED_MAX),
             finishing: false,
             failing: 0,
+            commit_began: false,
+            keeping: 0,
             ring_due: false,
             ringing: false,
         }
@@ -203,14 +202,18 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     /// Nothing is held and nothing is on its way to the database.
     fn is_idle(&self) -> bool {
         self.leases.is_empty()
-            && self.gathered.is_empty()
+            && self.results.len() == 0
             && !self.finishing
             && self.failing == 0
             && !self.claims.is_claiming()
     }
 
     fn is_over(&self) -> bool {
-        self.is_idle() && !self.claims.is_under_way() && !self.ringing && !self.ring_due
+        self.is_idle()
+            && !self.claims.is_under_way()
+            && !self.ringing
+            && !self.ring_due
+            && self.keeping == 0
     }
 
     /// The time was used up while there was still something to claim.
@@ -244,6 +247,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
             Event::Finished(recorded) => {
                 self.finishing = false;
+                self.results.is_flushed();
                 self.on_recorded(recorded);
             }
             Event::Failed(recorded) => {
@@ -268,7 +272,11 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.failing -= 1;
                 self.drained.released += count;
             }
-            Event::Gathered => self.gathering = Gathering::Over,
+            Event::Gathered => self.results.time_is_up(),
+            Event::Kept(kept) => {
+                self.keeping -= 1;
+                self.unless_broken(kept);
+            }
             Event::Beat { stop } => self.on_beat(stop),
             Event::Rung => self.ringing = false,
         }
@@ -296,7 +304,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         let Ok(outcome) = outcome else { return };
         self.leases.drop_held(id);
         match outcome {
-            Outcome::Finished(finished) => self.gathered.push(finished),
+            Outcome::Finished(finished) => self.results.add(finished),
             Outcome::Failed(failure) => self.start_fail(failure),
         }
     }
@@ -330,6 +338,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             }
         }
         let third_ms = u64::from(self.scraper.settings.lease_s) * 1_000 / 3;
+        // Whatever else happens, it is not kept back for longer than this.
+        self.commit_began = true;
         let due = self.leases.due(now_ms, third_ms);
         if !due.is_empty() {
             self.start_renew(due);
@@ -340,6 +350,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     /// Starts what should be under way and is not.
     fn steer(&mut self) {
         self.steer_results();
+        self.steer_robots();
         if self.ring_due && !self.ringing {
             self.start_ring();
         }
@@ -376,24 +387,23 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         self.claiming_since_ms = self.now_ms();
     }
 
-    /// One statement at a time: what ends while it commits shares the next one. The first results wait a moment for
-    /// company, unless there is nobody left to wait for.
+    /// Results share a statement; the first wait a moment for company, unless there is nobody left to wait for.
     fn steer_results(&mut self) {
-        if self.gathered.is_empty() || self.finishing {
-            return;
+        let is_full =
+            self.results.iter().map(|one| one.body.len()).sum::<usize>() >= GATHERED_BYTES_MAX;
+        match self.results.next(is_full || self.leases.is_empty()) {
+            Some(Flush::Now(finished)) => self.start_finish(finished),
+            Some(Flush::Later) => self.start_gathering(),
+            None => {}
         }
-        let bytes: usize = self
-            .gathered
-            .iter()
-            .map(|finished| finished.body.len())
-            .sum();
-        let full = self.gathered.len() >= GATHERED_MAX || bytes >= GATHERED_BYTES_MAX;
-        if full || self.leases.is_empty() || self.gathering == Gathering::Over {
-            self.gathering = Gathering::NotYet;
-            self.start_finish();
-        } else if self.gathering == Gathering::NotYet {
-            self.gathering = Gathering::Until;
-            self.start_gathering();
+    }
+
+    /// What was found of robots.txt is kept for others in the same commit as results, or when there is much of it, or at the end.
+    fn steer_robots(&mut self) {
+        let is_committing = std::mem::take(&mut self.commit_began);
+        let found = self.scraper.robots_found();
+        if found >= GATHERED_MAX || (found > 0 && (is_committing || self.leases.is_empty())) {
+            self.start_keep();
         }
     }
 
@@ -449,6 +459,9 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
                 .store()
                 .claim(kind, asked, &settings.worker, settings.lease_s)
                 .await;
+            if let Ok(jobs) = &jobs {
+                scraper.look_up_robots(jobs).await;
+            }
             Event::Claimed { asked, jobs }
         });
     }
@@ -499,14 +512,22 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         });
     }
 
-    fn start_finish(&mut self) {
+    fn start_finish(&mut self, finished: Vec<Finished>) {
         self.finishing = true;
-        let (scraper, finished) = (self.scraper, std::mem::take(&mut self.gathered));
+        self.commit_began = true;
+        let scraper = self.scraper;
         self.start(async move { Event::Finished(record_results(scraper, finished).await) });
+    }
+
+    fn start_keep(&mut self) {
+        self.keeping += 1;
+        let scraper = self.scraper;
+        self.start(async move { Event::Kept(scraper.keep_robots().await) });
     }
 
     fn start_fail(&mut self, failure: Failure) {
         self.failing += 1;
+        self.commit_began = true;
         let scraper = self.scraper;
         self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
     }

@@ -25,6 +25,8 @@ pub trait Extractor {
 pub struct Extracted {
     /// The stored body: a document as JSON, or the page as UTF-8.
     pub body: Vec<u8>,
+    /// The same as gzip, when the page came so.
+    pub gzip: Option<Vec<u8>>,
     /// JSON beside it.
     pub meta: String,
 }

@@ -479,11 +479,18 @@ fn many_jobs_run_at_once_within_the_bound_and_share_statements() {
         world.ports.http.open_max()
     );
     let statements = world.ports.sql.statements();
-    let finishing = statements
-        .iter()
-        .filter(|statement| statement.contains("INTO results"))
-        .count();
+    let count = |part: &str| {
+        let with_it = statements.iter().filter(|one| one.contains(part));
+        with_it.count()
+    };
+    let finishing = count("INTO results");
     assert!((13..=60).contains(&finishing), "{finishing}");
+    // Every page is of a host of its own.
+    let looking_up = count("FROM robots");
+    assert!((1..=60).contains(&looking_up), "{looking_up}");
+    let keeping = count("INTO robots");
+    assert!((1..=60).contains(&keeping), "{keeping}");
+    assert_eq!(world.ports.sql.number("SELECT COUNT(*) FROM robots"), 200);
     assert!(
         world.ports.clock.elapsed_ms() < 5_000,
         "{}",

@@ -46,6 +46,7 @@ impl Extractor for Domains {
         };
         Ok(Extracted {
             body: json(&document)?,
+            gzip: None,
             meta: "{}".to_owned(),
         })
     }

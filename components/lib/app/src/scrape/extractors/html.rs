@@ -35,7 +35,10 @@ impl Extractor for Html {
             Cow::Borrowed(text) if text.len() == page.body.len() => None,
             text => Some(text.into_owned().into_bytes()),
         };
-        let body = changed.unwrap_or_else(|| std::mem::take(&mut page.body));
+        let (body, gzip) = match changed {
+            Some(body) => (body, None),
+            None => (std::mem::take(&mut page.body), page.gzip.take()),
+        };
         let headers = page.headers.iter();
         let headers = headers.map(|(name, value)| {
             (
@@ -52,6 +55,6 @@ impl Extractor for Html {
         };
         let meta = serde_json::to_string(&meta)
             .map_err(|error| FetchCode::Internal.job_error(Some(error.to_string())))?;
-        Ok(Extracted { body, meta })
+        Ok(Extracted { body, gzip, meta })
     }
 }

@@ -79,6 +79,7 @@ impl Extractor for Text {
         let meta = serde_json::to_string(&Options::of(job)).unwrap_or_else(|_| "{}".to_owned());
         Ok(Extracted {
             body: json(&document)?,
+            gzip: None,
             meta,
         })
     }

@@ -1,0 +1,121 @@
+//! Gathering what is to be recorded, so that several share a statement. Workers count the time; this only decides.
+
+/// What to do with what was gathered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Flush<T> {
+    /// Record these, and tell [`Gathering::is_flushed`].
+    Now(Vec<T>),
+    /// Wait a moment for more, and tell [`Gathering::time_is_up`].
+    Later,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    NotYet,
+    Until,
+    Over,
+}
+
+/// What waits for its statement. One statement is under way at a time: what comes while it commits shares the next one.
+#[derive(Debug)]
+pub(crate) struct Gathering<T> {
+    gathered: Vec<T>,
+    count_max: usize,
+    wait: Wait,
+    flushing: bool,
+}
+
+impl<T> Gathering<T> {
+    /// No more than `count_max` wait for each other.
+    pub(crate) const fn new(count_max: usize) -> Self {
+        Self {
+            gathered: Vec::new(),
+            count_max,
+            wait: Wait::NotYet,
+            flushing: false,
+        }
+    }
+
+    pub(crate) fn add(&mut self, one: T) {
+        self.gathered.push(one);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.gathered.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.gathered.iter()
+    }
+
+    /// What waits, without being told to.
+    pub(crate) fn take(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// What to start. `is_last`: there is nothing left to wait for.
+    pub(crate) fn next(&mut self, is_last: bool) -> Option<Flush<T>> {
+        if self.gathered.is_empty() || self.flushing {
+            return None;
+        }
+        if is_last || self.gathered.len() >= self.count_max || self.wait == Wait::Over {
+            self.wait = Wait::NotYet;
+            self.flushing = true;
+            return Some(Flush::Now(self.take()));
+        }
+        if self.wait == Wait::NotYet {
+            self.wait = Wait::Until;
+            return Some(Flush::Later);
+        }
+        None
+    }
+
+    /// The moment is over.
+    pub(crate) fn time_is_up(&mut self) {
+        self.wait = Wait::Over;
+    }
+
+    /// The statement came back.
+    pub(crate) fn is_flushed(&mut self) {
+        self.flushing = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_waits_for_company_and_the_last_does_not() {
+        let mut gathering = Gathering::new(3);
+        assert_eq!(gathering.next(true), None, "nothing to record");
+        gathering.add(1);
+        assert_eq!(gathering.next(false), Some(Flush::Later));
+        assert_eq!(gathering.next(false), None, "one moment at a time");
+        gathering.add(2);
+        assert_eq!(gathering.next(true), Some(Flush::Now(vec![1, 2])));
+    }
+
+    #[test]
+    fn what_comes_meanwhile_shares_the_next_statement() {
+        let mut gathering = Gathering::new(2);
+        gathering.add(1);
+        gathering.add(2);
+        assert_eq!(gathering.next(false), Some(Flush::Now(vec![1, 2])));
+        gathering.add(3);
+        gathering.add(4);
+        gathering.add(5);
+        assert_eq!(gathering.next(true), None, "one statement at a time");
+        gathering.is_flushed();
+        assert_eq!(gathering.next(false), Some(Flush::Now(vec![3, 4, 5])));
+    }
+
+    #[test]
+    fn the_moment_ends() {
+        let mut gathering = Gathering::new(9);
+        gathering.add(1);
+        assert_eq!(gathering.next(false), Some(Flush::Later));
+        gathering.time_is_up();
+        assert_eq!(gathering.next(false), Some(Flush::Now(vec![1])));
+    }
+}
