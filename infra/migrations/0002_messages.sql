@@ -1,4 +1,6 @@
 -- The queue. What each column, index and trigger is for stands in components/lib/store/README.md.
+-- CHECKs and generated columns say OR where IN would be shorter: SQLite makes a table in memory for a list of more than two, at each
+-- row that a trigger writes. (They are computed at each write; so too the dates, for which datetime is twice as quick as strftime.)
 
 CREATE TABLE IF NOT EXISTS Messages (
   Id              INTEGER PRIMARY KEY,
@@ -17,7 +19,7 @@ CREATE TABLE IF NOT EXISTS Messages (
   url_hash        INTEGER NOT NULL,
   added_ms        INTEGER NOT NULL,
   state           TEXT NOT NULL DEFAULT 'queued'
-                  CHECK (state IN ('queued', 'processing', 'done', 'failed', 'cancelled')),
+                  CHECK (state = 'queued' OR state = 'processing' OR state = 'done' OR state = 'failed' OR state = 'cancelled'),
   -- Where a queued row stands: 0 backlog (its host has no free slot), 1 ready, 2 delayed (retry), 3 paced (host's gap).
   stage           INTEGER CHECK (stage BETWEEN 0 AND 3),
   -- Whether the row takes one of its host's slots. Stored, though it follows from state and stage,
@@ -35,16 +37,16 @@ CREATE TABLE IF NOT EXISTS Messages (
   error_detail    TEXT,
   error_permanent INTEGER,
   finished_ms     INTEGER,
-  is_processed    INTEGER GENERATED ALWAYS AS (state IN ('done', 'failed', 'cancelled')) VIRTUAL,
+  is_processed    INTEGER GENERATED ALWAYS AS (state = 'done' OR state = 'failed' OR state = 'cancelled') VIRTUAL,
   is_processing   INTEGER GENERATED ALWAYS AS (state = 'processing') VIRTUAL,
-  date_added      TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', added_ms / 1000.0, 'unixepoch')) VIRTUAL,
-  date_process_complete TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', finished_ms / 1000.0, 'unixepoch')) VIRTUAL,
+  date_added      TEXT GENERATED ALWAYS AS (replace(datetime(added_ms / 1000.0, 'unixepoch', 'subsec'), ' ', 'T') || 'Z') VIRTUAL,
+  date_process_complete TEXT GENERATED ALWAYS AS (replace(datetime(finished_ms / 1000.0, 'unixepoch', 'subsec'), ' ', 'T') || 'Z') VIRTUAL,
   CONSTRAINT queued_has_stage CHECK ((state = 'queued') = (stage IS NOT NULL)),
   CONSTRAINT timed_stage_has_run_at CHECK ((stage IS 2 OR stage IS 3) = (run_at IS NOT NULL)),
   CONSTRAINT slot_follows_state CHECK (slot = (state = 'processing' OR stage IS 1 OR stage IS 3)),
   CONSTRAINT processing_has_lease CHECK ((state = 'processing') = (lease_until IS NOT NULL)),
   CONSTRAINT processing_has_worker CHECK (state <> 'processing' OR (worker IS NOT NULL AND deadline_at IS NOT NULL)),
-  CONSTRAINT terminal_has_time CHECK ((state IN ('done', 'failed', 'cancelled')) = (finished_ms IS NOT NULL)),
+  CONSTRAINT terminal_has_time CHECK ((state = 'done' OR state = 'failed' OR state = 'cancelled') = (finished_ms IS NOT NULL)),
   CONSTRAINT failed_has_error CHECK (state <> 'failed' OR error_code IS NOT NULL)
 );
 -- ;;
@@ -123,7 +125,7 @@ CREATE TABLE IF NOT EXISTS hosts (
   host          TEXT PRIMARY KEY,
   in_flight_max INTEGER CHECK (in_flight_max > 0),
   gap_ms        INTEGER CHECK (gap_ms >= 0),
-  source        TEXT NOT NULL DEFAULT 'default' CHECK (source IN ('default', 'robots', 'operator')),
+  source        TEXT NOT NULL DEFAULT 'default' CHECK (source = 'default' OR source = 'robots' OR source = 'operator'),
   next_at       INTEGER NOT NULL DEFAULT 0     -- no start before this
 ) WITHOUT ROWID;
 -- ;;

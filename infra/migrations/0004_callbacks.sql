@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS callbacks (
   error_permanent INTEGER,
   finished_ms     INTEGER NOT NULL,
   state           TEXT NOT NULL DEFAULT 'pending'
-                  CHECK (state IN ('pending', 'processing', 'delivered', 'failed')),
+                  CHECK (state = 'pending' OR state = 'processing' OR state = 'delivered' OR state = 'failed'),
   -- As for messages: 0 backlog (its endpoint has no free slot or is held back), 1 ready, 2 delayed (next try).
   stage           INTEGER CHECK (stage BETWEEN 0 AND 2),
   slot            INTEGER NOT NULL DEFAULT 0,
@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   status         INTEGER,
   latency_ms     INTEGER NOT NULL,
   error          TEXT,
-  outcome        TEXT NOT NULL CHECK (outcome IN ('delivered', 'retry', 'exhausted', 'gone')),
+  outcome        TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'retry' OR outcome = 'exhausted' OR outcome = 'gone'),
   next_try_at    INTEGER,
   throttle_until INTEGER,
   PRIMARY KEY (message_id, seq)
@@ -169,7 +169,7 @@ BEGIN
   WHERE kind = 4;
 END;
 -- ;;
--- An attempt is the transition: its insert was matched with the lease, everything else follows from it.
+-- An attempt is the transition: its insert was matched with the lease, everything else follows from it. (0008 replaces it.)
 -- Order matters: the endpoint first, so that the slot that comes free is not handed out while it is held back.
 -- 432,000,000 ms are 5 days; the rule (5 days without success, failures on 2 days) is trawl_core::callback_policy's.
 CREATE TRIGGER IF NOT EXISTS deliveries_record AFTER INSERT ON deliveries

@@ -4,7 +4,7 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -12,6 +12,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../../infra/migrations/0005_priority.sql"),
     include_str!("../../../../infra/migrations/0006_ready_order.sql"),
     include_str!("../../../../infra/migrations/0007_last_write.sql"),
+    include_str!("../../../../infra/migrations/0008_count_once.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

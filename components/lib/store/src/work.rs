@@ -1,6 +1,5 @@
 //! What workers do: claim, extend, release, finish, fail; and what the clock does: rescue, wake.
 
-use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
     CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SOON_MS, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
@@ -11,6 +10,10 @@ use trawl_core::state::{JobError, Kind, Mode};
 use crate::rows::{kind, lease_list, message_ids};
 use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Store, StoreError};
+
+/// Jobs that the greatest of the finishing statements takes, and the parameters of each.
+const FINISHED_MAX: usize = 16;
+const FINISHED_PARAMS: usize = 11;
 
 /// A claimed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,22 +195,18 @@ impl<S: Sql> Store<'_, S> {
 
     /// Records results; returns the accepted ones. A missing id was stale: its work is to be thrown away.
     pub async fn finish(&self, finished: &[Finished]) -> Result<Vec<MessageId>, StoreError> {
-        match finished {
-            [] => Ok(Vec::new()),
-            [one] => message_ids(
-                &self
-                    .run(
-                        include_str!("../sql/finish_one.sql"),
-                        finish_one_params(one),
-                    )
-                    .await?,
-            ),
-            many => message_ids(
-                &self
-                    .run(include_str!("../sql/finish.sql"), finish_params(many))
-                    .await?,
-            ),
+        let mut accepted = Vec::new();
+        // Workers gather no more than one statement takes.
+        for some in finished.chunks(FINISHED_MAX) {
+            let (statement, rows) = match some.len() {
+                1 => (include_str!("../sql/finish_one.sql"), 1),
+                2..=4 => (include_str!("../sql/finish_4.sql"), 4),
+                _ => (include_str!("../sql/finish_16.sql"), FINISHED_MAX),
+            };
+            let recorded = self.run(statement, finish_params(some, rows)).await?;
+            accepted.extend(message_ids(&recorded)?);
         }
+        Ok(accepted)
     }
 
     /// Records a failure; false when the lease is stale.
@@ -412,35 +411,24 @@ fn job(row: Row<'_>) -> Result<Job, StoreError> {
     })
 }
 
-fn finish_one_params(one: &Finished) -> Vec<Value> {
-    vec![
-        one.id.0.into(),
-        one.lease.into(),
-        u32::from(one.http_status).into(),
-        one.final_url.as_str().into(),
-        one.content_type.as_str().into(),
-        one.encoding.as_str().into(),
-        one.etag.as_deref().into(),
-        one.last_modified.as_deref().into(),
-        one.meta.as_str().into(),
-        one.body.as_slice().into(),
-        one.is_copy.into(),
-    ]
-}
-
-fn finish_params(finished: &[Finished]) -> Vec<Value> {
-    let mut bodies = Vec::with_capacity(finished.iter().map(|one| one.body.len()).sum());
-    let mut heads = Vec::with_capacity(finished.len());
+/// A row for each job, and rows of NULL up to `rows`.
+fn finish_params(finished: &[Finished], rows: usize) -> Vec<Value> {
+    let mut params = Vec::with_capacity(rows * FINISHED_PARAMS);
     for one in finished {
-        heads.push(json!({
-            "i": one.id.0, "l": one.lease, "s": one.http_status, "u": one.final_url, "c": one.content_type,
-            "e": one.encoding, "t": one.etag, "m": one.last_modified, "j": one.meta, "r": one.is_copy,
-            "o": bodies.len(), "n": one.body.len(),
-        }));
-        bodies.extend_from_slice(&one.body);
+        params.extend([
+            one.id.0.into(),
+            one.lease.into(),
+            u32::from(one.http_status).into(),
+            one.final_url.as_str().into(),
+            one.content_type.as_str().into(),
+            one.encoding.as_str().into(),
+            one.etag.as_deref().into(),
+            one.last_modified.as_deref().into(),
+            one.meta.as_str().into(),
+            one.body.as_slice().into(),
+            one.is_copy.into(),
+        ]);
     }
-    vec![
-        Value::Text(serde_json::Value::Array(heads).to_string()),
-        Value::Blob(bodies),
-    ]
+    params.resize(rows * FINISHED_PARAMS, Value::Null);
+    params
 }

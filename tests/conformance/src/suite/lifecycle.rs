@@ -403,32 +403,36 @@ pub(super) async fn arrows_that_do_not_exist<S: Subject>(sql: &S) {
     }
 }
 
-pub(super) async fn many_finish_in_one_statement<S: Subject>(sql: &S) {
+/// In numbers that fill no statement, fill one, and take two.
+pub(super) async fn many_finish_together<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    for _ in 0..5 {
-        accepted(store, &request(1, "a"), &LIMITS).await;
-    }
-    let jobs = store.claim(Kind::Text, 9, "w", 60).await.unwrap();
-    store.cancel(TENANT, jobs[1].id).await.unwrap();
-    let mut work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
-    for (index, one) in work.iter_mut().enumerate() {
-        one.body = vec![index as u8; index * 1000];
-        one.etag = (index % 2 == 0).then(|| format!("\"{index}\""));
-    }
-    let mut done = store.finish(&work).await.unwrap();
-    done.sort();
-    assert_eq!(
-        done,
-        [jobs[0].id, jobs[2].id, jobs[3].id, jobs[4].id],
-        "the cancelled one is stale, the others are not"
-    );
-    for index in [0_usize, 2, 3, 4] {
-        let ResultLookup::Ready(result) = store.result(TENANT, jobs[index].id).await.unwrap()
-        else {
-            panic!("no result")
-        };
-        assert_eq!(result.body, vec![index as u8; index * 1000]);
-        assert_eq!(result.meta, work[index].meta);
+    for count in [2_usize, 4, 5, 16, 17] {
+        for _ in 0..count {
+            accepted(store, &request(1, "a"), &LIMITS).await;
+        }
+        let jobs = store.claim(Kind::Text, 32, "w", 60).await.unwrap();
+        assert_eq!(jobs.len(), count);
+        store.cancel(TENANT, jobs[1].id).await.unwrap();
+        let mut work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
+        for (index, one) in work.iter_mut().enumerate() {
+            one.body = vec![index as u8; index * 1000];
+            one.etag = (index % 2 == 0).then(|| format!("\"{index}\""));
+        }
+        let mut done = store.finish(&work).await.unwrap();
+        done.sort();
+        let mut expected: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        expected.remove(1);
+        assert_eq!(
+            done, expected,
+            "the cancelled one is stale, the others are not"
+        );
+        for (index, one) in work.iter().enumerate().filter(|(index, _)| *index != 1) {
+            let ResultLookup::Ready(result) = store.result(TENANT, one.id).await.unwrap() else {
+                panic!("no result")
+            };
+            assert_eq!(result.body, vec![index as u8; index * 1000]);
+            assert_eq!(result.meta, one.meta);
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         lifecycle::{
             claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, rescue_tries_alone,
             poison_after_three, extend_keeps_a_job_until_its_deadline, cancel_at_any_moment, ask_again, arrows_that_do_not_exist,
-            many_finish_in_one_statement, events_tell_the_story,
+            many_finish_together, events_tell_the_story,
         },
         schema::{checks_refuse_impossible_rows, migrations_run_twice, readiness_is_proved_by_writing_now_and_then, generated_columns_follow},
         limits::{tenant_and_total, idempotency, many_at_once},

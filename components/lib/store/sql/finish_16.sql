@@ -1,0 +1,31 @@
+-- Records results. Only rows that match the lease are inserted; the insert's trigger makes the message done, whose triggers
+-- write event, outbox row and counters: one statement for all of it, and for several jobs.
+-- A copy of an earlier result gets no hash: last_result.sql must not find it, or a page handed on from job to job would never age.
+-- Each job is a row of parameters; rows that are not needed are NULL and match no message. (As one JSON array, with the bodies
+-- end to end in a blob, a row cost a quarter more: JSON is read anew for each member, and each body is copied out.)
+WITH done (id, lease, status, url, content_type, encoding, etag, last_modified, meta, body, is_copy) AS (VALUES
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
+INSERT INTO results (message_id, tenant, type, url_hash, lease, stored_ms, http_status, final_url, content_type, encoding,
+                     etag, last_modified, meta, body)
+SELECT m.Id, m.tenant, m.type, CASE WHEN d.is_copy THEN 0 ELSE m.url_hash END, m.lease,
+       CAST(unixepoch('subsec') * 1000 AS INTEGER), d.status, d.url, d.content_type, d.encoding, d.etag, d.last_modified,
+       d.meta, d.body
+  FROM done d CROSS JOIN Messages m ON m.Id = d.id
+ WHERE m.lease = d.lease AND m.state = 'processing'
+ON CONFLICT (message_id) DO NOTHING
+RETURNING message_id
