@@ -2,6 +2,7 @@
 
 mod tree;
 
+use super::tag::NAME_BYTES_MAX;
 use super::{Attribute, Cut, Document, Limits, Tag, entities};
 use tree::Tree;
 
@@ -121,19 +122,18 @@ impl Parser<'_> {
 
     /// The tag whose name starts here, and the name's end.
     fn tag_name(&self, start: usize) -> (Tag, usize) {
-        let bytes = self.source.as_bytes();
-        let length = bytes[start..]
-            .iter()
-            .take_while(|byte| is_name_byte(**byte))
-            .count();
-        let mut lower = [0u8; 16];
-        if length > lower.len() {
-            return (Tag::Other, start + length);
+        let mut name = [0u8; NAME_BYTES_MAX + 1];
+        let mut length = 0;
+        for byte in &self.source.as_bytes()[start..] {
+            if !is_name_byte(*byte) {
+                break;
+            }
+            if let Some(small) = name.get_mut(length) {
+                *small = byte.to_ascii_lowercase();
+            }
+            length += 1;
         }
-        for (small, byte) in lower.iter_mut().zip(&bytes[start..start + length]) {
-            *small = byte.to_ascii_lowercase();
-        }
-        (Tag::from_name(&lower[..length]), start + length)
+        (Tag::from_padded(name, length), start + length)
     }
 
     fn start_tag(&mut self) {

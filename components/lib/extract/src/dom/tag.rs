@@ -1,14 +1,31 @@
 //! Element names as one byte, with the properties that the tree builder and the extractors ask for.
 
-/// Packs a name of at most 16 bytes into a number, so that names compare in one step.
+/// Longer names are no known ones.
+pub(super) const NAME_BYTES_MAX: usize = 15;
+
+/// Packs a name of at most so many bytes and its length into a number, so that names compare in one step.
 const fn pack(name: &[u8]) -> u128 {
-    let mut packed = 0;
+    let mut padded = [0; NAME_BYTES_MAX + 1];
     let mut at = 0;
     while at < name.len() {
-        packed = (packed << 8) | name[at] as u128;
+        padded[at] = name[at];
         at += 1;
     }
-    packed
+    pack_padded(padded, name.len())
+}
+
+const fn pack_padded(mut padded: [u8; NAME_BYTES_MAX + 1], length: usize) -> u128 {
+    padded[NAME_BYTES_MAX] = length as u8;
+    u128::from_le_bytes(padded)
+}
+
+/// A power of two, several times the number of names.
+const PLACES: usize = 1024;
+
+/// The first place of a packed name.
+const fn place(packed: u128) -> usize {
+    let folded = packed as u64 ^ (packed >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize % PLACES
 }
 
 macro_rules! tags {
@@ -28,8 +45,7 @@ macro_rules! tags {
 
         const COUNT: usize = [$($name),*].len();
 
-        /// Sorted while compiling, so that nothing is built at the first page.
-        const BY_NAME: [(u128, Tag); COUNT] = sorted([$((pack($name.as_bytes()), Tag::$variant)),*]);
+        static NAMES: [(u128, Tag); COUNT] = [$((pack($name.as_bytes()), Tag::$variant)),*];
 
         impl Tag {
             /// The element's name in lower case; empty for text, root and unknown names.
@@ -43,20 +59,22 @@ macro_rules! tags {
     };
 }
 
-const fn sorted<const N: usize>(mut table: [(u128, Tag); N]) -> [(u128, Tag); N] {
-    let mut at = 1;
-    while at < N {
-        let mut back = at;
-        while back > 0 && table[back - 1].0 > table[back].0 {
-            let moved = table[back];
-            table[back] = table[back - 1];
-            table[back - 1] = moved;
-            back -= 1;
+/// For each name its number, counted from one, at a place that the name tells, or the next free one. Made while compiling, so
+/// that nothing is built at the first page.
+static BY_NAME: [u8; PLACES] = {
+    let mut table = [0; PLACES];
+    let mut number = 0;
+    while number < COUNT {
+        let mut place = place(NAMES[number].0);
+        while table[place] != 0 {
+            place = (place + 1) % PLACES;
         }
-        at += 1;
+        number += 1;
+        assert!(number <= u8::MAX as usize);
+        table[place] = number as u8;
     }
     table
-}
+};
 
 tags! {
     A "a", Abbr "abbr", Address "address", Applet "applet", Area "area", Article "article", Aside "aside", Audio "audio",
@@ -80,13 +98,30 @@ tags! {
 impl Tag {
     /// The tag for a name in lower case.
     pub fn from_name(name: &[u8]) -> Tag {
-        if name.len() > 16 {
+        if name.len() > NAME_BYTES_MAX {
             return Tag::Other;
         }
-        let packed = pack(name);
-        BY_NAME
-            .binary_search_by(|entry| entry.0.cmp(&packed))
-            .map_or(Tag::Other, |at| BY_NAME[at].1)
+        Tag::from_packed(pack(name))
+    }
+
+    /// The tag for a name of this length in lower case, with zeros behind it.
+    pub(super) fn from_padded(name: [u8; NAME_BYTES_MAX + 1], length: usize) -> Tag {
+        if length > NAME_BYTES_MAX {
+            return Tag::Other;
+        }
+        Tag::from_packed(pack_padded(name, length))
+    }
+
+    fn from_packed(packed: u128) -> Tag {
+        let mut place = place(packed);
+        while let Some(number) = usize::from(BY_NAME[place]).checked_sub(1) {
+            let (name, tag) = NAMES[number];
+            if name == packed {
+                return tag;
+            }
+            place = (place + 1) % PLACES;
+        }
+        Tag::Other
     }
 
     /// The level of a heading, 1 to 6.
@@ -334,6 +369,8 @@ mod tests {
             assert_eq!(Tag::from_name(name.as_bytes()).name(), name);
         }
         assert_eq!(Tag::from_name(b"my-element"), Tag::Other);
+        assert_eq!(Tag::from_name(b"p\0"), Tag::Other);
+        assert_eq!(Tag::from_name(b""), Tag::Other);
         assert_eq!(Tag::from_name(b"an-element-with-a-long-name"), Tag::Other);
         assert_eq!(Tag::H3.heading_level(), Some(3));
         assert_eq!(Tag::Hr.heading_level(), None);

@@ -82,13 +82,16 @@ fn is_container(tag: Tag) -> bool {
     tag.is_block() || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
 }
 
+/// What a node stands in, as one number: the nearest container, and whether a link and a strong element are around it.
+const IN_LINK: u64 = 1;
+const IN_STRONG: u64 = 1 << 1;
+const CONTAINER_SHIFT: u32 = 2;
+
 /// Cuts the page into blocks, in document order.
 /// `title` has the sorted hashes of the title's words.
 pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
     let count = document.len();
-    let mut container: Vec<NodeId> = vec![0; count as usize];
-    let mut in_link = vec![false; count as usize];
-    let mut in_strong = vec![false; count as usize];
+    let mut surroundings = vec![0u64; count as usize];
     let mut list: Vec<Block> = Vec::new();
     let mut counter = Counter::new(title);
     let mut open: Option<Block> = None;
@@ -101,14 +104,16 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
             node = document.end(node);
             continue;
         }
-        let at = node as usize;
-        container[at] = if is_container(tag) {
-            node
-        } else {
-            container[parent]
-        };
-        in_link[at] = tag == Tag::A || in_link[parent];
-        in_strong[at] = matches!(tag, Tag::B | Tag::Strong) || in_strong[parent];
+        let mut around = surroundings[parent];
+        if is_container(tag) {
+            around = u64::from(node) << CONTAINER_SHIFT | around & (IN_LINK | IN_STRONG);
+        }
+        match tag {
+            Tag::A => around |= IN_LINK,
+            Tag::B | Tag::Strong => around |= IN_STRONG,
+            _ => {}
+        }
+        surroundings[node as usize] = around;
         if tag == Tag::Br {
             breaks += 1;
             counter.text(" ", false, false);
@@ -116,19 +121,21 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
             counter.link(super::links::kind(document, node));
         } else if tag == Tag::Text {
             let text = document.text(node);
+            let container = (around >> CONTAINER_SHIFT) as NodeId;
+            let (is_link, is_strong) = (around & IN_LINK != 0, around & IN_STRONG != 0);
             let is_space = text.bytes().all(|byte| byte.is_ascii_whitespace());
             let continues = open
                 .as_ref()
-                .is_some_and(|block| block.container == container[at] && (breaks < 2 || is_space));
+                .is_some_and(|block| block.container == container && (breaks < 2 || is_space));
             if !continues && !is_space {
                 let (links, kind) = (counter.counts.links, counter.last_link);
                 close(&mut open, &mut counter, &mut list);
                 // A link that was opened since the last text belongs to the text that follows.
-                if links > 0 && in_link[at] {
+                if links > 0 && is_link {
                     counter.link(kind);
                 }
                 open = Some(Block {
-                    container: container[at],
+                    container,
                     first: node,
                     ..Block::default()
                 });
@@ -138,7 +145,7 @@ pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
                     block.end = node + 1;
                     breaks = 0;
                 }
-                counter.text(text, in_link[at], in_strong[at]);
+                counter.text(text, is_link, is_strong);
             }
         }
         node += 1;
@@ -173,12 +180,61 @@ pub(crate) fn unspaced_word(character: char) -> u32 {
     }
 }
 
-pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-pub(crate) const FNV_PRIME: u64 = 0x0100_0000_01b3;
+/// A hash of a word in lower case, made of one character after another, however many texts they stand in. Words that differ
+/// have the same hash by chance only; up to seven letters never.
+#[derive(Clone, Copy)]
+pub(crate) struct WordHash {
+    mixed: u64,
+    /// Up to seven bytes behind a one.
+    pending: u64,
+}
 
-/// The hash of a word in lower case, one character after another.
-pub(crate) fn hash_char(hash: u64, character: char) -> u64 {
-    (hash ^ u64::from(u32::from(character))).wrapping_mul(FNV_PRIME)
+impl WordHash {
+    pub(crate) const START: WordHash = WordHash {
+        mixed: 0,
+        pending: 1,
+    };
+
+    /// Adds a letter, a digit or an underscore.
+    pub(crate) const fn push_ascii(mut self, byte: u8) -> WordHash {
+        // Of the bytes that stand in words, none but the two cases of a letter become the same by this.
+        self.pending = (self.pending << 8) | (byte | 0x20) as u64;
+        if self.pending >> 56 != 0 {
+            self.mixed = mix(self.mixed ^ self.pending);
+            self.pending = 1;
+        }
+        self
+    }
+
+    /// Adds a character in lower case.
+    fn push(self, character: char) -> WordHash {
+        let code = u32::from(character);
+        if code < 0x80 {
+            return self.push_ascii(code as u8);
+        }
+        let [_, bytes @ ..] = code.to_be_bytes();
+        bytes.into_iter().fold(self, |hash, byte| {
+            let pending = (hash.pending << 8) | u64::from(byte);
+            if pending >> 56 == 0 {
+                return WordHash { pending, ..hash };
+            }
+            WordHash {
+                mixed: mix(hash.mixed ^ pending),
+                pending: 1,
+            }
+        })
+    }
+
+    pub(crate) const fn finish(self) -> u64 {
+        mix(self.mixed ^ self.pending)
+    }
+}
+
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const fn mix(value: u64) -> u64 {
+    let product = value.wrapping_mul(MIX);
+    product ^ (product >> 32)
 }
 
 /// The hashes of a text's words in lower case.
@@ -188,11 +244,46 @@ pub(crate) fn word_hashes(text: &str) -> Vec<u64> {
         .filter(|word| !word.is_empty());
     words
         .map(|word| {
-            word.chars()
-                .flat_map(char::to_lowercase)
-                .fold(FNV_START, hash_char)
+            let small = word.chars().flat_map(char::to_lowercase);
+            small.fold(WordHash::START, WordHash::push).finish()
         })
         .collect()
+}
+
+/// What an ASCII character is to the counter, as bits.
+mod class {
+    pub(super) const WORD: u8 = 1;
+    pub(super) const CAPITAL: u8 = 1 << 1;
+    pub(super) const DIGIT: u8 = 1 << 2;
+    pub(super) const SPACE: u8 = 1 << 3;
+    pub(super) const SENTENCE: u8 = 1 << 4;
+    pub(super) const COMMA: u8 = 1 << 5;
+    pub(super) const MARK: u8 = 1 << 6;
+    /// Not ASCII.
+    pub(super) const WIDE: u8 = 1 << 7;
+    /// The class of each byte.
+    pub(super) static OF: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0u8;
+        loop {
+            table[byte as usize] = match byte {
+                b'A'..=b'Z' => WORD | CAPITAL,
+                b'0'..=b'9' => WORD | DIGIT,
+                b'a'..=b'z' | b'_' => WORD,
+                b' ' | 9..=13 => SPACE,
+                b'.' | b'!' | b'?' => SENTENCE,
+                b',' | b';' => COMMA,
+                b'|' | b'$' | b'/' | b'>' | b'+' | b'#' | b'@' => MARK,
+                128.. => WIDE,
+                _ => 0,
+            };
+            if byte == u8::MAX {
+                break;
+            }
+            byte += 1;
+        }
+        table
+    };
 }
 
 /// Counts over the texts of one block; a word may go on over several text nodes.
@@ -201,29 +292,43 @@ struct Counter<'t> {
     counts: Counts,
     hash: u64,
     word: Word,
-    last: Option<char>,
+    last: char,
     last_link: u8,
 }
 
-#[derive(Default, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Word {
-    hash: u64,
+    hash: WordHash,
     chars: u32,
-    capitals: u32,
     starts_capital: bool,
+    is_all_capital: bool,
     has_digit: bool,
     is_link: bool,
     is_strong: bool,
 }
+
+impl Word {
+    const NONE: Word = Word {
+        hash: WordHash::START,
+        chars: 0,
+        starts_capital: false,
+        is_all_capital: true,
+        has_digit: false,
+        is_link: false,
+        is_strong: false,
+    };
+}
+
+const BLOCK_HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 impl<'t> Counter<'t> {
     fn new(title: &'t [u64]) -> Self {
         Counter {
             title,
             counts: Counts::default(),
-            hash: FNV_START,
-            word: Word::default(),
-            last: None,
+            hash: BLOCK_HASH_START,
+            word: Word::NONE,
+            last: ' ',
             last_link: 0,
         }
     }
@@ -237,88 +342,174 @@ impl<'t> Counter<'t> {
     }
 
     fn text(&mut self, text: &str, is_link: bool, is_strong: bool) {
-        for character in text.chars() {
-            if is_word_char(character) {
-                self.word_char(character, is_link, is_strong);
+        let bytes = text.as_bytes();
+        let before = self.counts.chars;
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            let class = class::OF[usize::from(*byte)];
+            if class & class::WORD != 0 {
+                at = self.ascii_word(bytes, at, is_link, is_strong);
                 continue;
             }
+            if class & class::WIDE != 0 {
+                let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else {
+                    break;
+                };
+                self.wide_char(character, is_link, is_strong);
+                at += character.len_utf8();
+                continue;
+            }
+            at += 1;
             self.end_word();
-            if character.is_whitespace() {
-                continue;
+            if class & class::SPACE == 0 {
+                self.counts.chars += 1;
+                self.last = char::from(*byte);
+                self.counts.sentences += u32::from(class & class::SENTENCE != 0);
+                self.counts.commas += u32::from(class & class::COMMA != 0);
+                self.counts.marks += u32::from(class & class::MARK != 0);
             }
-            self.counts.chars += 1;
-            self.counts.link_chars += u32::from(is_link);
-            self.last = Some(character);
-            match character {
-                '.' | '!' | '?' | '…' | '。' | '！' | '？' | '؟' | '।' => {
-                    self.counts.sentences += 1
-                }
-                ',' | ';' | '、' | '，' | '،' => self.counts.commas += 1,
-                '|' | '»' | '›' | '·' | '•' | '©' | '$' | '€' | '£' | '/' | '→' | '>' | '+'
-                | '#' | '@' => self.counts.marks += 1,
-                _ => {}
-            }
+        }
+        if is_link {
+            self.counts.link_chars += self.counts.chars - before;
         }
     }
 
-    fn word_char(&mut self, character: char, is_link: bool, is_strong: bool) {
+    /// Reads a word, or more of one, as far as it is ASCII; where it ends.
+    fn ascii_word(&mut self, bytes: &[u8], from: usize, is_link: bool, is_strong: bool) -> usize {
+        if self.word.chars == 0 {
+            self.begin_word(bytes[from].is_ascii_uppercase(), is_link, is_strong);
+        }
+        let (mut any, mut all) = (0, u8::MAX);
+        let mut hash = self.word.hash;
+        let mut at = from;
+        while let Some(byte) = bytes.get(at) {
+            let class = class::OF[usize::from(*byte)];
+            if class & class::WORD == 0 {
+                break;
+            }
+            any |= class;
+            all &= class;
+            hash = hash.push_ascii(*byte);
+            at += 1;
+        }
+        let chars = (at - from) as u32;
+        self.word.hash = hash;
+        self.word.chars += chars;
+        self.word.is_all_capital &= all & class::CAPITAL != 0;
+        self.word.has_digit |= any & class::DIGIT != 0;
+        self.counts.chars += chars;
+        self.last = 'a';
+        at
+    }
+
+    /// Reads a character that is not ASCII.
+    fn wide_char(&mut self, character: char, is_link: bool, is_strong: bool) {
+        if !is_word_char(character) {
+            self.end_word();
+            if character.is_whitespace() {
+                return;
+            }
+            self.counts.chars += 1;
+            self.last = character;
+            match character {
+                '…' | '。' | '！' | '？' | '؟' | '।' => self.counts.sentences += 1,
+                '、' | '，' | '،' => self.counts.commas += 1,
+                '»' | '›' | '·' | '•' | '©' | '€' | '£' | '→' => self.counts.marks += 1,
+                _ => {}
+            }
+            return;
+        }
         if self.word.chars >= unspaced_word(character) {
             self.end_word();
         }
         if self.word.chars == 0 {
-            self.word = Word {
-                hash: FNV_START,
-                starts_capital: character.is_uppercase(),
-                is_link,
-                is_strong,
-                ..Word::default()
-            };
+            self.begin_word(character.is_uppercase(), is_link, is_strong);
         }
         self.word.chars += 1;
-        if character.is_ascii() {
-            self.word.capitals += u32::from(character.is_ascii_uppercase());
-            self.word.has_digit |= character.is_ascii_digit();
-            self.word.hash = hash_char(self.word.hash, character.to_ascii_lowercase());
-        } else {
-            self.word.capitals += u32::from(character.is_uppercase());
-            for small in character.to_lowercase() {
-                self.word.hash = hash_char(self.word.hash, small);
-            }
-        }
+        self.word.is_all_capital &= character.is_uppercase();
+        self.word.hash = character
+            .to_lowercase()
+            .fold(self.word.hash, WordHash::push);
         self.counts.chars += 1;
-        self.counts.link_chars += u32::from(is_link);
-        self.last = Some(character);
+        self.last = character;
+    }
+
+    fn begin_word(&mut self, starts_capital: bool, is_link: bool, is_strong: bool) {
+        self.word = Word {
+            starts_capital,
+            is_link,
+            is_strong,
+            ..Word::NONE
+        };
     }
 
     fn end_word(&mut self) {
-        let word = std::mem::take(&mut self.word);
-        if word.chars == 0 {
+        if self.word.chars == 0 {
             return;
         }
-        self.hash = (self.hash ^ word.hash).wrapping_mul(FNV_PRIME);
+        let word = std::mem::replace(&mut self.word, Word::NONE);
+        let hash = word.hash.finish();
+        self.hash = mix(self.hash ^ hash);
         let counts = &mut self.counts;
         counts.words += 1;
-        counts.title_words += u32::from(self.title.binary_search(&word.hash).is_ok());
+        counts.title_words += u32::from(self.title.binary_search(&hash).is_ok());
         if counts.words <= topics::WORDS_READ
-            && let Some(topic) = topics::of_word(word.hash)
+            && let Some(topic) = topics::of_word(hash)
         {
             counts.topics[topic] += 1;
         }
         counts.link_words += u32::from(word.is_link);
         counts.strong_words += u32::from(word.is_strong);
         counts.capitals += u32::from(word.starts_capital);
-        counts.all_caps += u32::from(word.capitals == word.chars && word.chars > 1);
+        counts.all_caps += u32::from(word.is_all_capital && word.chars > 1);
         counts.digits += u32::from(word.has_digit);
         counts.short_words += u32::from(word.chars <= 3 && !word.has_digit);
     }
 
     fn finish(mut self) -> (Counts, u64) {
         self.end_word();
-        let last = self.last.unwrap_or(' ');
         self.counts.ends_sentence = matches!(
-            last,
+            self.last,
             '.' | '!' | '?' | '…' | ':' | '"' | '”' | ')' | '。' | '！' | '？' | '؟' | '।'
         );
         (self.counts, self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counter, word_hashes};
+
+    /// What is counted of a text is the same in however many pieces it comes.
+    #[test]
+    fn a_word_may_stand_in_several_texts() {
+        let text = "Überraschungsgroß ABC_1 internationalization, 日本語 naïve ÉTÉ ok… İx";
+        let counts = |pieces: &[&str]| {
+            let mut counter = Counter::new(&[]);
+            for piece in pieces {
+                counter.text(piece, true, false);
+            }
+            let (counts, hash) = counter.finish();
+            (format!("{counts:?}"), hash)
+        };
+        let whole = counts(&[text]);
+        for (at, _) in text.char_indices() {
+            let (head, tail) = text.split_at(at);
+            assert_eq!(counts(&[head, tail]), whole, "{at}");
+        }
+        let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
+        assert_eq!(counts(&characters), whole);
+    }
+
+    #[test]
+    fn words_hash_alike_whatever_their_case_and_else_apart() {
+        let hashes = |text: &str| word_hashes(text);
+        assert_eq!(hashes("Straße ÄPFEL WORD_9"), hashes("straße äpfel word_9"));
+        let mut apart = hashes("a b A_ a_ aa a0 abcdefg abcdefgh abcdefghi é e ŧ 日 日本 本");
+        // `A_` and `a_` are one word.
+        let count = apart.len();
+        apart.sort_unstable();
+        apart.dedup();
+        assert_eq!(apart.len(), count - 1);
     }
 }

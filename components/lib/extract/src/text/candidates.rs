@@ -82,8 +82,7 @@ fn declared(document: &Document<'_>, layout: &Layout) -> NodeId {
         {
             return 0.0;
         }
-        let distance = &layout.distance[node as usize];
-        let says = |hint: Hint| distance[hint as usize] == 0;
+        let says = |hint: Hint| layout.hints_at(node, hint);
         let weight = if says(Hint::Article) && says(Hint::Content)
             || document.raw_attribute(node, "itemprop") == Some("articleBody")
         {

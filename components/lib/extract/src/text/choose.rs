@@ -30,13 +30,13 @@ pub(crate) struct Choice {
 }
 
 /// Judges every block and keeps the best set.
-pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Choice {
+pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model) -> Choice {
     let page = analysis.page(document);
     let types = model.types(&page.page_row());
     let rows = page.rows(&types.0);
     let mut odds = model.blocks(&rows.values, rows.width);
-    for (block, odds) in analysis.blocks.list.iter().zip(&mut odds) {
-        *odds *= profile(analysis, block, &types);
+    for (distances, odds) in analysis.layout.distance.iter().zip(&mut odds) {
+        *odds *= profile(distances[Hint::Comment as usize], &types);
     }
     let mut kept = best_set(&analysis.blocks.list, &odds);
     let is_article = types.likeliest() == PageType::Article;
@@ -68,9 +68,8 @@ fn is_doubtful(blocks: &[Block], kept: &[bool], odds: &[f32]) -> bool {
     words < WORDS_MIN && right < ODDS_MIN * words.max(1) as f32
 }
 
-/// What the kind of page makes of a block's odds.
-fn profile(analysis: &Analysis, block: &Block, types: &TypeOdds) -> f32 {
-    let distance = analysis.layout.distance[block.container as usize][Hint::Comment as usize];
+/// What the kind of page makes of a block's odds, by how far above it an element is named after comments.
+fn profile(distance: u8, types: &TypeOdds) -> f32 {
     let may_talk = types.of(PageType::Forum) >= FORUM_ODDS_MIN
         || types.of(PageType::Product) >= PRODUCT_ODDS_MIN;
     if distance <= COMMENT_DISTANCE_MAX && !may_talk {

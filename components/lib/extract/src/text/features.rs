@@ -41,7 +41,7 @@ impl Page<'_> {
         let total_words = self.facts.words.max(1.0);
         for (index, block) in list.iter().enumerate() {
             self.own(block, &mut values);
-            self.ancestors(block, total_words, &mut values);
+            self.ancestors(block, index, total_words, &mut values);
             self.repetition(block, &mut values);
             self.candidates(block, index, &mut values);
             for offset in NEIGHBOURS {
@@ -99,11 +99,10 @@ impl Page<'_> {
         values.extend(topics);
     }
 
-    fn ancestors(&self, block: &Block, total_words: f32, values: &mut Vec<f32>) {
-        let at = block.container as usize;
+    fn ancestors(&self, block: &Block, index: usize, total_words: f32, values: &mut Vec<f32>) {
         let flags = self.layout.above[self.document.parent(block.first) as usize];
         values.extend((0..above::COUNT).map(|bit| ((flags >> bit) & 1) as f32));
-        let distance: [f32; HINTS] = self.layout.distance[at].map(f32::from);
+        let distance: [f32; HINTS] = self.layout.distance[index].map(f32::from);
         values.extend(distance);
         values.push(f32::from(self.document.depth(block.container)));
         let mut level = 0;
@@ -129,8 +128,7 @@ impl Page<'_> {
     }
 
     fn repetition(&self, block: &Block, values: &mut Vec<f32>) {
-        let at = block.container as usize;
-        for (node, count) in [self.layout.repeated[at], self.layout.repeated_outer[at]] {
+        for (node, count) in self.layout.repetitions(block.container) {
             if count == 0 {
                 values.extend([0.0; 7]);
                 continue;
@@ -226,11 +224,10 @@ impl Page<'_> {
         let mut flags = [0.0f32; above::COUNT];
         let mut topics = [0.0f32; TOPICS];
         let (mut repeated, mut prose_repeated, mut marks, mut digits) = (0.0, 0.0, 0.0, 0.0);
-        for block in &self.blocks.list {
+        for (block, distances) in self.blocks.list.iter().zip(&self.layout.distance) {
             let words = block.counts.words as f32 / total;
-            let at = block.container as usize;
-            for (sum, distance) in hints.iter_mut().zip(self.layout.distance[at]) {
-                *sum += if distance <= 5 { words } else { 0.0 };
+            for (sum, distance) in hints.iter_mut().zip(distances) {
+                *sum += if *distance <= 5 { words } else { 0.0 };
             }
             let above = self.layout.above[self.document.parent(block.first) as usize];
             for (bit, sum) in flags.iter_mut().enumerate() {
@@ -239,7 +236,7 @@ impl Page<'_> {
             for (sum, count) in topics.iter_mut().zip(block.counts.topics) {
                 *sum += f32::from(count) / total;
             }
-            let count = self.layout.repeated_outer[at].1;
+            let [_, (_, count)] = self.layout.repetitions(block.container);
             repeated += if count > 0 { words } else { 0.0 };
             prose_repeated += if count > 0 && block.counts.words >= 12 {
                 words

@@ -268,19 +268,59 @@ const WORDS: &[(&str, Hint)] = &[
     ("step*", Hint::Faq),
 ];
 
+/// An entry of the list, made ready for comparing eight bytes in one step.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Its first eight letters and, when a word has to equal it, the end behind them; zeros past that.
+    head: u64,
+    mask: u64,
+    letters: &'static [u8],
+    is_prefix: bool,
+    hint: Hint,
+}
+
 /// The range of entries by first letter.
 const BY_LETTER: [(u8, u8); 26] = ranges();
-const SORTED: [(&str, Hint); WORDS.len()] = sorted();
+static SORTED: [Entry; WORDS.len()] = sorted();
 
-const fn sorted() -> [(&'static str, Hint); WORDS.len()] {
-    let mut table = [("", Hint::Content); WORDS.len()];
+const fn entry(at: usize) -> Entry {
+    let (text, hint) = WORDS[at];
+    let bytes = text.as_bytes();
+    let is_prefix = bytes[bytes.len() - 1] == b'*';
+    let letters = if is_prefix {
+        bytes.split_at(bytes.len() - 1).0
+    } else {
+        bytes
+    };
+    let compared = letters.len() + !is_prefix as usize;
+    let mask = if compared < 8 {
+        (1 << (compared * 8)) - 1
+    } else {
+        u64::MAX
+    };
+    let (mut head, mut byte) = (0, 0);
+    while byte < letters.len() && byte < 8 {
+        head |= (letters[byte] as u64) << (byte * 8);
+        byte += 1;
+    }
+    Entry {
+        head,
+        mask,
+        letters,
+        is_prefix,
+        hint,
+    }
+}
+
+const fn sorted() -> [Entry; WORDS.len()] {
+    let mut table = [entry(0); WORDS.len()];
     let mut filled = 0;
     let mut letter = b'a';
     while letter <= b'z' {
         let mut at = 0;
         while at < WORDS.len() {
             if WORDS[at].0.as_bytes()[0] == letter {
-                table[filled] = WORDS[at];
+                table[filled] = entry(at);
                 filled += 1;
             }
             at += 1;
@@ -295,7 +335,7 @@ const fn ranges() -> [(u8, u8); 26] {
     let table = sorted();
     let mut at = 0;
     while at < table.len() {
-        let letter = (table[at].0.as_bytes()[0] - b'a') as usize;
+        let letter = (table[at].letters[0] - b'a') as usize;
         if ranges[letter].1 == 0 {
             ranges[letter].0 = at as u8;
         }
@@ -395,24 +435,33 @@ fn hash(bytes: &[u8]) -> u64 {
     (hash ^ (hash >> 32)) | 1 << 63
 }
 
+/// The hints of a word, which has letters only.
 fn of_word(word: &[u8]) -> Hints {
-    let letter = word[0].to_ascii_lowercase() - b'a';
-    let (from, to) = BY_LETTER[usize::from(letter)];
+    let mut head = [0; 8];
+    for (small, letter) in head.iter_mut().zip(word) {
+        *small = letter.to_ascii_lowercase();
+    }
+    let (from, to) = BY_LETTER[usize::from(head[0] - b'a')];
+    let head = u64::from_le_bytes(head);
     let mut hints = 0;
-    for (entry, hint) in &SORTED[usize::from(from)..usize::from(to)] {
-        let (stem, is_prefix) = entry
-            .strip_suffix('*')
-            .map_or((*entry, false), |stem| (stem, true));
-        let fits = if is_prefix {
-            word.len() >= stem.len()
-        } else {
-            word.len() == stem.len()
-        };
-        if fits && word[..stem.len()].eq_ignore_ascii_case(stem.as_bytes()) {
-            hints |= 1 << *hint as u32;
+    for entry in &SORTED[usize::from(from)..usize::from(to)] {
+        if head & entry.mask == entry.head && entry.fits(word) {
+            hints |= 1 << entry.hint as u32;
         }
     }
     hints
+}
+
+impl Entry {
+    /// Whether a word with this head is the entry, or starts with it.
+    fn fits(&self, word: &[u8]) -> bool {
+        let length = self.letters.len();
+        (self.is_prefix || word.len() == length)
+            && word
+                .get(8..length)
+                .is_none_or(|rest| rest.eq_ignore_ascii_case(&self.letters[8..]))
+            && word.len() >= length
+    }
 }
 
 #[cfg(test)]
@@ -432,6 +481,11 @@ mod tests {
             assert_eq!(of_names(names), post_content, "{names}");
         }
         assert_eq!(of_names("ad"), 1 << Hint::Advert as u32);
+        assert_eq!(of_names("Announcements"), 1 << Hint::Header as u32);
+        assert_eq!(of_names("announcemend"), 0);
+        assert_eq!(of_names("announce bbwrapperx"), 0);
+        assert_eq!(of_names("bbWrapper"), of_names("wrapper"));
+        assert_eq!(of_names("BBWRAPPER"), 1 << Hint::Post as u32);
         assert_eq!(of_names("adoption grade"), 0);
         assert_eq!(of_names(""), 0);
     }

@@ -2,7 +2,7 @@
 //! which kind its subtree holds.
 
 use super::blocks::Blocks;
-use super::hints::{self, HINTS, Hints};
+use super::hints::{self, HINTS, Hint, Hints};
 use crate::dom::{Document, NodeId, Tag};
 
 /// A distance that says "nowhere above".
@@ -40,10 +40,16 @@ pub(crate) mod above {
 /// Facts about every element, by node.
 pub(crate) struct Layout {
     pub(crate) above: Vec<u32>,
+    /// What the element's own names hint at, and those together with the ones above it.
+    own: Vec<Hints>,
+    around: Vec<Hints>,
+    /// For each block, how far above it each hint is.
     pub(crate) distance: Vec<[u8; HINTS]>,
-    /// The nearest ancestor (or the element) that has like siblings, and how many; the outermost such, too.
-    pub(crate) repeated: Vec<(NodeId, u32)>,
-    pub(crate) repeated_outer: Vec<(NodeId, u32)>,
+    /// Like siblings of the element, where there are enough of them.
+    alike: Vec<u32>,
+    /// The nearest ancestor (or the element) that has like siblings; the outermost such, too.
+    repeated: Vec<NodeId>,
+    repeated_outer: Vec<NodeId>,
     /// Blocks that start before this node.
     before: Vec<u32>,
     /// Sums over the blocks before the one with this index.
@@ -84,13 +90,20 @@ impl Layout {
         let count = document.len() as usize;
         let mut layout = Layout {
             above: vec![0; count],
-            distance: vec![[FAR; HINTS]; count],
-            repeated: vec![(0, 0); count],
-            repeated_outer: vec![(0, 0); count],
+            own: vec![0; count],
+            around: vec![0; count],
+            distance: Vec::with_capacity(blocks.list.len()),
+            alike: vec![0; count],
+            repeated: vec![0; count],
+            repeated_outer: vec![0; count],
             before: vec![0; count + 1],
             sums: Vec::with_capacity(blocks.list.len() + 1),
         };
         let shapes = layout.inherit(document);
+        for block in &blocks.list {
+            let distances = layout.distances(document, block.container);
+            layout.distance.push(distances);
+        }
         layout.find_repetition(document, &shapes);
         layout.sum(blocks);
         layout
@@ -108,39 +121,71 @@ impl Layout {
             if tag == Tag::Text {
                 continue;
             }
-            self.distance[at] = self.distance[parent].map(|distance| (distance + 1).min(FAR));
             let own = Own::of(document, node, tag, &mut cache);
             self.above[at] |= own.above;
-            let mut left = own.hints;
-            while left != 0 {
-                self.distance[at][left.trailing_zeros() as usize] = 0;
-                left &= left - 1;
-            }
+            self.own[at] = own.hints;
+            self.around[at] = self.around[parent] | own.hints;
             shapes[at] = own.shape;
         }
         shapes
     }
 
+    /// Whether the names of an element hint at this.
+    pub(crate) fn hints_at(&self, node: NodeId, hint: Hint) -> bool {
+        (self.own[node as usize] >> hint as u32) & 1 != 0
+    }
+
+    /// How far above an element each hint is, 0 for its own.
+    pub(crate) fn distances(&self, document: &Document<'_>, node: NodeId) -> [u8; HINTS] {
+        let mut distances = [FAR; HINTS];
+        let mut left = self.around[node as usize];
+        let (mut node, mut level) = (node, 0);
+        while left != 0 && level < FAR {
+            let mut found = self.own[node as usize] & left;
+            left &= !found;
+            while found != 0 {
+                distances[found.trailing_zeros() as usize] = level;
+                found &= found - 1;
+            }
+            node = document.parent(node);
+            level += 1;
+        }
+        distances
+    }
+
+    /// The nearest element with like siblings that an element is or stands in, and the outermost, each with their number.
+    pub(crate) fn repetitions(&self, node: NodeId) -> [(NodeId, u32); 2] {
+        let at = node as usize;
+        [self.repeated[at], self.repeated_outer[at]]
+            .map(|found| (found, self.alike[found as usize]))
+    }
+
     fn find_repetition(&mut self, document: &Document<'_>, shapes: &[u32]) {
-        let mut order: Vec<(NodeId, u32, NodeId)> = Vec::new();
-        for node in 1..document.len() {
-            let tag = document.tag(node);
-            let may_repeat = tag.is_block() && tag.heading_level().is_none()
-                || matches!(tag, Tag::A | Tag::Other | Tag::Span);
-            if may_repeat
+        let may_repeat = |tag: Tag| {
+            (tag.is_block() && tag.heading_level().is_none()
+                || matches!(tag, Tag::A | Tag::Other | Tag::Span))
                 && !matches!(
                     tag,
                     Tag::P | Tag::Td | Tag::Th | Tag::Dt | Tag::Dd | Tag::Pre
                 )
-            {
-                order.push((document.parent(node), shapes[node as usize], node));
+        };
+        let mut children = vec![0u32; document.len() as usize];
+        for node in 1..document.len() {
+            children[document.parent(node) as usize] += u32::from(may_repeat(document.tag(node)));
+        }
+        let mut order: Vec<(NodeId, u32, NodeId)> = Vec::new();
+        for node in 1..document.len() {
+            let parent = document.parent(node);
+            if children[parent as usize] >= REPEATED_MIN && may_repeat(document.tag(node)) {
+                order.push((parent, shapes[node as usize], node));
             }
         }
         order.sort_unstable();
-        let mut counts = vec![0u32; document.len() as usize];
         for group in order.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
-            for (_, _, node) in group {
-                counts[*node as usize] = group.len() as u32;
+            if group.len() >= REPEATED_MIN as usize {
+                for (_, _, node) in group {
+                    self.alike[*node as usize] = group.len() as u32;
+                }
             }
         }
         for node in 1..document.len() {
@@ -148,10 +193,10 @@ impl Layout {
             let parent = document.parent(node) as usize;
             self.repeated[at] = self.repeated[parent];
             self.repeated_outer[at] = self.repeated_outer[parent];
-            if counts[at] >= REPEATED_MIN {
-                self.repeated[at] = (node, counts[at]);
-                if self.repeated_outer[at].1 == 0 {
-                    self.repeated_outer[at] = (node, counts[at]);
+            if self.alike[at] > 0 {
+                self.repeated[at] = node;
+                if self.repeated_outer[at] == 0 {
+                    self.repeated_outer[at] = node;
                 }
             }
         }

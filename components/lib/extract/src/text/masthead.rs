@@ -34,7 +34,7 @@ pub(super) fn find(document: &Document<'_>, layout: &Layout) -> Option<NodeId> {
         return None;
     }
     let is_menu = layout.above[first as usize] & above::NAV != 0
-        || layout.distance[first as usize][Hint::Navigation as usize] <= MENU_DISTANCE_MAX;
+        || layout.distances(document, first)[Hint::Navigation as usize] <= MENU_DISTANCE_MAX;
     let names_page = |node: NodeId| {
         matches!(document.tag(node), Tag::H1 | Tag::H2 | Tag::H3) && folded(document, node) == page
     };

@@ -3,7 +3,7 @@
 
 use super::analysis::Analysis;
 use super::blocks::Block;
-use super::hints::Hint;
+use super::hints::{HINTS, Hint};
 use super::layout::{FAR, above};
 use crate::dom::{Document, NodeId, Tag};
 
@@ -84,11 +84,12 @@ impl Page<'_> {
     fn is_hidden(&self, block: &Block) -> bool {
         let is_summary = self.document.tag(block.container) == Tag::Summary;
         self.flags(block) & above::HIDDEN != 0
-            || is_summary && self.distance(block, Hint::Hidden) == 0
+            || is_summary && self.analysis.layout.hints_at(block.container, Hint::Hidden)
     }
 
-    fn distance(&self, block: &Block, hint: Hint) -> u8 {
-        self.analysis.layout.distance[block.container as usize][hint as usize]
+    /// For each block, how far above it each hint is.
+    fn distances(&self) -> &[[u8; HINTS]] {
+        &self.analysis.layout.distance
     }
 
     fn heading_level(&self, block: &Block) -> Option<u8> {
@@ -97,12 +98,13 @@ impl Page<'_> {
 
     /// Whether nothing on the page stands in a frame around the text: such pages are written by hand, and whole.
     fn is_plain(&self) -> bool {
-        self.list().iter().all(|block| {
-            self.flags(block) & FRAME == 0
-                && FRAME_HINTS
-                    .iter()
-                    .all(|hint| self.distance(block, *hint) >= FAR)
-        })
+        let is_framed = |distances: &[u8; HINTS]| {
+            FRAME_HINTS
+                .iter()
+                .any(|hint| distances[*hint as usize] < FAR)
+        };
+        (self.list().iter().zip(self.distances()))
+            .all(|(block, distances)| self.flags(block) & FRAME == 0 && !is_framed(distances))
     }
 
     /// Keeps all of a plain page but the links above its title.
@@ -115,10 +117,12 @@ impl Page<'_> {
     }
 
     fn drop_labels(&self, kept: &mut [bool]) {
-        for (kept, block) in kept.iter_mut().zip(self.list()) {
+        let blocks = self.list().iter().zip(self.distances());
+        for (kept, (block, distances)) in kept.iter_mut().zip(blocks) {
             let words = block.counts.words;
-            *kept &= !(self.distance(block, Hint::Share) <= 2 && words < SHARE_WORDS_MAX
-                || self.distance(block, Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX);
+            let distance = |hint: Hint| distances[hint as usize];
+            *kept &= !(distance(Hint::Share) <= 2 && words < SHARE_WORDS_MAX
+                || distance(Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX);
         }
     }
 

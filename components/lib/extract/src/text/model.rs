@@ -1,10 +1,9 @@
-//! The trained part: ensembles of decision trees over a block's or a page's numbers, read in place from a file that
+//! The trained part: ensembles of decision trees over a block's or a page's numbers, read from a file that
 //! `tests/quality/train` writes.
 
 /// The ensembles. Little-endian: for each ensemble the number of trees (u32); for each tree the number of its nodes (u8) and
 /// those nodes: feature, left and right child and a zero (u8), threshold (f32). A leaf is a node that is its own child, with
-/// its value in the place of the threshold, so that many rows can go down a tree side by side without asking which of them
-/// have arrived.
+/// its value in the place of the threshold. What is greater than the threshold goes right.
 static FILE: &[u8] = include_bytes!("model.bin");
 
 /// The bytes of a node.
@@ -71,23 +70,16 @@ impl TypeOdds {
     }
 }
 
-/// One ensemble, read where it stands in the file: only where its trees begin is worked out, so that the first page pays no
-/// more than the others.
-struct Ensemble<'f> {
-    /// The nodes of each tree.
-    trees: Vec<&'f [[u8; NODE_BYTES]]>,
-}
-
 /// The page's kind and the blocks' worth.
-pub(crate) struct Model<'f> {
-    types: Ensemble<'f>,
-    /// Block models that differ by chance only; their mean counts.
-    blocks: Vec<Ensemble<'f>>,
+pub(crate) struct Model {
+    types: Forest,
+    /// Block models that differ by chance only; their mean counts. Each has its first trees apart from the rest.
+    blocks: Vec<[Forest; 2]>,
 }
 
 /// The block models in the file.
 const BLOCK_MODELS: usize = 2;
-/// Rows that go down a tree side by side: enough for the processor to work on some while it waits for others.
+/// Rows that are judged side by side: as many as fill two vectors of the processor.
 const LANES: usize = 8;
 
 /// How much of the model judges the blocks.
@@ -99,33 +91,40 @@ pub(crate) enum Effort {
     Trees(usize),
 }
 
-impl Model<'static> {
+impl Model {
     /// Reads the engine's own file.
-    pub(crate) fn read(effort: Effort) -> Model<'static> {
+    pub(crate) fn read(effort: Effort) -> Model {
         Model::from_bytes(FILE, effort)
     }
-}
 
-impl<'f> Model<'f> {
     /// Reads another file of the same form.
-    pub(crate) fn from_bytes(file: &'f [u8], effort: Effort) -> Model<'f> {
+    pub(crate) fn from_bytes(file: &[u8], effort: Effort) -> Model {
         let mut at = 0;
-        let types = Ensemble::read(file, &mut at, usize::MAX);
-        let blocks = match effort {
-            Effort::Full => (0..BLOCK_MODELS)
-                .map(|_| Ensemble::read(file, &mut at, usize::MAX))
-                .collect(),
-            Effort::Trees(trees_max) => vec![Ensemble::read(file, &mut at, trees_max)],
+        let types = Forest::new(&ensemble(file, &mut at));
+        let block_models = match effort {
+            Effort::Full => BLOCK_MODELS,
+            Effort::Trees(_) => 1,
         };
-        Model { types, blocks }
+        let blocks = (0..block_models).map(|_| {
+            let mut trees = ensemble(file, &mut at);
+            if let Effort::Trees(trees_max) = effort {
+                trees.truncate(trees_max);
+            }
+            let (first, rest) = trees.split_at(trees.len().min(FIRST_TREES));
+            [Forest::new(first), Forest::new(rest)]
+        });
+        Model {
+            types,
+            blocks: blocks.collect(),
+        }
     }
 
     /// How likely each kind of page is: one tree for each kind in turn, and a softmax over their sums.
     pub(crate) fn types(&self, row: &[f32]) -> TypeOdds {
         let mut sums = [0.0f32; TYPES];
-        for (at, tree) in self.types.trees.iter().enumerate() {
-            sums[at % TYPES] += leaves(tree, row, &[0])[0];
-        }
+        self.types.judge(row, [0], &mut Vec::new(), |tree, [leaf]| {
+            sums[tree % TYPES] += leaf;
+        });
         let top = sums.iter().copied().fold(f32::MIN, f32::max);
         let odds = sums.map(|sum| (sum - top).exp());
         let total: f32 = odds.iter().sum();
@@ -137,11 +136,9 @@ impl<'f> Model<'f> {
         let mut open: Vec<usize> = (0..rows.len() / width.max(1)).collect();
         let mut odds = vec![0.0f32; open.len()];
         let mut sums = vec![0.0f32; open.len()];
-        for (number, ensemble) in self.blocks.iter().enumerate() {
-            let (first, rest) = ensemble
-                .trees
-                .split_at(ensemble.trees.len().min(FIRST_TREES));
-            for (at, trees) in [first, rest].into_iter().enumerate() {
+        let mut reached = Vec::new();
+        for (number, forests) in self.blocks.iter().enumerate() {
+            for (at, forest) in forests.iter().enumerate() {
                 for group in open.chunks(LANES) {
                     // The last lanes of the last group repeat its first row, for nothing.
                     let mut starts = [group[0] * width; LANES];
@@ -149,13 +146,12 @@ impl<'f> Model<'f> {
                         *start = index * width;
                     }
                     let mut found = [0.0; LANES];
-                    for tree in trees {
-                        let leaves = leaves(tree, rows, &starts);
+                    forest.judge(rows, starts, &mut reached, |_, leaves| {
                         found
                             .iter_mut()
                             .zip(leaves)
                             .for_each(|(sum, leaf)| *sum += leaf);
-                    }
+                    });
                     for (index, found) in group.iter().zip(found) {
                         sums[*index] += found;
                     }
@@ -189,49 +185,151 @@ fn logistic(sum: f32) -> f32 {
     1.0 / (1.0 + (-sum).exp())
 }
 
-impl<'f> Ensemble<'f> {
-    /// Finds the first trees of the ensemble that starts at `at`, and moves past all of them.
-    fn read(file: &'f [u8], at: &mut usize, trees_max: usize) -> Ensemble<'f> {
-        let count = u32::from_le_bytes(bytes(file, *at)) as usize;
-        *at += 4;
-        let mut trees = Vec::with_capacity(count.min(trees_max));
-        for tree in 0..count {
-            let [nodes] = bytes(file, *at);
-            let from = *at + 1;
-            *at = from + usize::from(nodes) * NODE_BYTES;
-            if tree < trees_max {
-                let (nodes, _) = file.get(from..*at).unwrap_or_default().as_chunks();
-                trees.push(nodes);
+/// The nodes of a tree as they stand in the file.
+type Tree<'f> = &'f [[u8; NODE_BYTES]];
+
+/// The trees of the ensemble that starts at `at`, which moves past it.
+fn ensemble<'f>(file: &'f [u8], at: &mut usize) -> Vec<Tree<'f>> {
+    let count = u32::from_le_bytes(bytes(file, *at)) as usize;
+    *at += 4;
+    let mut trees = Vec::new();
+    for _ in 0..count {
+        let [nodes] = bytes(file, *at);
+        let from = *at + 1;
+        *at = from + usize::from(nodes) * NODE_BYTES;
+        let (nodes, _) = file.get(from..*at).unwrap_or_default().as_chunks();
+        trees.push(nodes);
+    }
+    trees
+}
+
+/// Leaves of a tree that one mask holds.
+const LEAVES_MAX: usize = 32;
+
+/// Trees turned inside out, as the QuickScorer algorithm has it (Lucchese et al., SIGIR 2015): all their splits are sorted by
+/// feature and threshold. A value that is greater than a split's threshold rules out the leaves on the left of that split,
+/// and when all features are done, the first leaf of a tree that is left is the one its row arrives at. No step waits for the
+/// one before, and many rows take it at once.
+struct Forest {
+    splits: Vec<Split>,
+    /// Each feature with the end of its splits.
+    features: Vec<(u8, usize)>,
+    leaves: Vec<[f32; LEAVES_MAX]>,
+}
+
+struct Split {
+    threshold: f32,
+    tree: u32,
+    /// The leaves that are left where the value is greater.
+    right: u32,
+}
+
+impl Forest {
+    fn new(trees: &[Tree<'_>]) -> Forest {
+        let mut splits = Vec::new();
+        let mut leaves = vec![[0.0; LEAVES_MAX]; trees.len()];
+        for (number, (tree, leaves)) in trees.iter().zip(&mut leaves).enumerate() {
+            let mut count = 0;
+            collect(
+                tree,
+                0,
+                leaves,
+                &mut count,
+                &mut |feature, threshold, left| {
+                    splits.push((
+                        feature,
+                        Split {
+                            threshold,
+                            tree: number as u32,
+                            right: !left,
+                        },
+                    ));
+                },
+            );
+        }
+        splits.sort_unstable_by(|(feature, split), (other, than)| {
+            (feature.cmp(other)).then(split.threshold.total_cmp(&than.threshold))
+        });
+        let mut features: Vec<(u8, usize)> = Vec::new();
+        for (at, (feature, _)) in splits.iter().enumerate() {
+            match features.last_mut() {
+                Some((last, end)) if last == feature => *end = at + 1,
+                _ => features.push((*feature, at + 1)),
             }
         }
-        Ensemble { trees }
+        Forest {
+            splits: splits.into_iter().map(|(_, split)| split).collect(),
+            features,
+            leaves,
+        }
+    }
+
+    /// Tells `take`, tree by tree, the leaves that the rows which start at these places arrive at. `reached` is only there to
+    /// be used again.
+    fn judge<const N: usize>(
+        &self,
+        rows: &[f32],
+        starts: [usize; N],
+        reached: &mut Vec<[u32; N]>,
+        mut take: impl FnMut(usize, [f32; N]),
+    ) {
+        reached.clear();
+        reached.resize(self.leaves.len(), [u32::MAX; N]);
+        let mut from = 0;
+        for (feature, end) in &self.features {
+            let values = starts.map(|start| rows[start + usize::from(*feature)]);
+            let most = values.iter().copied().fold(f32::MIN, f32::max);
+            for &Split {
+                threshold,
+                tree,
+                right,
+            } in &self.splits[from..*end]
+            {
+                if threshold >= most {
+                    break;
+                }
+                // Written so that the compiler takes all lanes in a few vector instructions.
+                let reached = &mut reached[tree as usize];
+                for (reached, value) in reached.iter_mut().zip(&values) {
+                    *reached &= right | u32::from(*value > threshold).wrapping_sub(1);
+                }
+            }
+            from = *end;
+        }
+        for (tree, (leaves, reached)) in self.leaves.iter().zip(reached).enumerate() {
+            take(
+                tree,
+                reached.map(|left| leaves[left.trailing_zeros() as usize % LEAVES_MAX]),
+            );
+        }
     }
 }
 
-/// The leaves that the rows which start at these places arrive at.
-fn leaves<const N: usize>(
-    tree: &[[u8; NODE_BYTES]],
-    rows: &[f32],
-    starts: &[usize; N],
-) -> [f32; N] {
-    let mut at = [0u8; N];
-    loop {
-        let mut moved = 0;
-        for (at, start) in at.iter_mut().zip(starts) {
-            let [feature, left, right, _, t0, t1, t2, t3] = tree[usize::from(*at)];
-            let threshold = f32::from_le_bytes([t0, t1, t2, t3]);
-            let value = rows[start + usize::from(feature)];
-            let child = if value > threshold { right } else { left };
-            moved |= child ^ *at;
-            *at = child;
-        }
-        if moved == 0 {
-            return at.map(|at| {
-                let [_, _, _, _, t0, t1, t2, t3] = tree[usize::from(at)];
-                f32::from_le_bytes([t0, t1, t2, t3])
-            });
-        }
+/// Writes a subtree's leaves from left to right and tells of its splits: feature, threshold, and the leaves on the left. The
+/// leaves below the node.
+fn collect(
+    tree: Tree<'_>,
+    node: usize,
+    leaves: &mut [f32; LEAVES_MAX],
+    count: &mut usize,
+    split: &mut impl FnMut(u8, f32, u32),
+) -> u32 {
+    let Some([feature, left, right, _, t0, t1, t2, t3]) = tree.get(node).copied() else {
+        return 0;
+    };
+    let value = f32::from_le_bytes([t0, t1, t2, t3]);
+    let (left, right) = (usize::from(left), usize::from(right));
+    if left <= node || right <= node {
+        let Some(leaf) = leaves.get_mut(*count) else {
+            return 0;
+        };
+        *leaf = value;
+        *count += 1;
+        return 1 << (*count - 1);
     }
+    let on_left = collect(tree, left, leaves, count, split);
+    split(feature, value, on_left);
+    on_left | collect(tree, right, leaves, count, split)
 }
 
 /// The bytes at a place in a file; zeros past its end, which a file of the right form never reaches.
@@ -244,11 +342,12 @@ fn bytes<const N: usize>(file: &[u8], at: usize) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, Ensemble, FILE, Model, TYPES};
+    use super::{Effort, FILE, Forest, LEAVES_MAX, Model, TYPES, Tree, ensemble};
 
-    /// A child that points past its tree or back up it would read wrong numbers or never end.
-    fn check(ensemble: &Ensemble<'_>, width: usize) {
-        for tree in &ensemble.trees {
+    /// A child that points past its tree or back up it would be read as a leaf.
+    fn check(trees: &[Tree<'_>], width: usize) {
+        for tree in trees {
+            assert!(tree.len().div_ceil(2) <= LEAVES_MAX);
             for (index, [feature, left, right, ..]) in tree.iter().enumerate() {
                 let is_leaf = usize::from(*left) == index && usize::from(*right) == index;
                 let goes_down = [left, right]
@@ -263,18 +362,56 @@ mod tests {
     #[test]
     fn the_file_is_sound_and_read_to_its_end() {
         let mut at = 0;
-        let mut next = || Ensemble::read(FILE, &mut at, usize::MAX);
+        let mut next = || ensemble(FILE, &mut at);
         let (types, blocks) = (next(), [next(), next()]);
         assert_eq!(at, FILE.len());
         let (page_width, block_width) = crate::text::analysis::row_widths();
         assert!(page_width.max(block_width) <= usize::from(u8::MAX) + 1);
         check(&types, page_width);
-        blocks
-            .iter()
-            .for_each(|ensemble| check(ensemble, block_width));
-        assert_eq!(types.trees.len() % TYPES, 0);
+        blocks.iter().for_each(|trees| check(trees, block_width));
+        assert_eq!(types.len() % TYPES, 0);
         let model = Model::read(Effort::Full);
         let odds = model.types(&vec![0.0; page_width]);
         assert!((odds.0.iter().sum::<f32>() - 1.0).abs() < 1e-3);
+    }
+
+    /// The leaf that a row arrives at, one node after another.
+    fn walk(tree: Tree<'_>, row: &[f32]) -> f32 {
+        let mut at = 0;
+        loop {
+            let [feature, left, right, _, threshold @ ..] = tree[at];
+            let threshold = f32::from_le_bytes(threshold);
+            let is_right = row[usize::from(feature)] > threshold;
+            let child = usize::from(if is_right { right } else { left });
+            if child == at {
+                return threshold;
+            }
+            at = child;
+        }
+    }
+
+    #[test]
+    fn a_row_arrives_where_a_walk_down_the_tree_does() {
+        let mut at = 0;
+        for trees in [(); 3].map(|()| ensemble(FILE, &mut at)) {
+            let forest = Forest::new(&trees);
+            // Rows that stand on thresholds, just beside them and far from all.
+            let thresholds: Vec<f32> = forest.splits.iter().map(|split| split.threshold).collect();
+            let mut rows: Vec<f32> = Vec::new();
+            for row in 0..40usize {
+                rows.extend((0..256usize).map(|feature| {
+                    let near = thresholds[(row * 7919 + feature * 31) % thresholds.len()];
+                    [near, near.next_up(), near.next_down(), -1.0, 0.0, 1e9][(row + feature) % 6]
+                }));
+            }
+            for row in 0..32 {
+                let starts: [usize; 8] = std::array::from_fn(|lane| (row + lane) * 256);
+                forest.judge(&rows, starts, &mut Vec::new(), |tree, leaves| {
+                    for (start, leaf) in starts.iter().zip(leaves) {
+                        assert_eq!(leaf, walk(trees[tree], &rows[*start..start + 256]));
+                    }
+                });
+            }
+        }
     }
 }

@@ -381,29 +381,63 @@ impl Renderer<'_, '_> {
     }
 
     fn text(&mut self, text: &str) {
-        for (at, word) in text.split(char::is_whitespace).enumerate() {
-            if at > 0 {
+        let mut rest = text;
+        loop {
+            let words = rest.trim_start();
+            if words.len() < rest.len() {
                 self.lines.want(Break::Space);
             }
-            if word.is_ascii() {
-                self.word(word);
-            } else if word.contains(escape::is_invisible) {
-                self.word(&word.replace(escape::is_invisible, ""));
-            } else {
-                self.word(word);
+            if words.is_empty() {
+                return;
             }
+            let end = words.find(char::is_whitespace).unwrap_or(words.len());
+            let (word, after) = words.split_at(end);
+            let is_written = if !word.is_ascii() && word.contains(escape::is_invisible) {
+                self.word(&word.replace(escape::is_invisible, ""))
+            } else {
+                self.word(word)
+            };
+            rest = if is_written { self.plain(after) } else { after };
         }
     }
 
-    fn word(&mut self, word: &str) {
+    /// Writes the words that follow on a word of the same text, as far as they mean the same in both forms; what is left.
+    ///
+    /// No mark is due before them, and none of them is the first on its line, so that they are written as they are, many at
+    /// a time.
+    fn plain<'t>(&mut self, text: &'t str) -> &'t str {
+        let mut rest = text;
+        while let Some(first) = rest.bytes().next() {
+            if !first.is_ascii_whitespace() {
+                break;
+            }
+            let words = rest.trim_ascii_start();
+            let length = escape::plain_words(words);
+            if length == 0 {
+                break;
+            }
+            let (words, after) = words.split_at(length);
+            let out = &mut self.lines.out;
+            out.text.push(' ');
+            out.text.push_str(words);
+            out.markdown.push(' ');
+            out.markdown.push_str(words);
+            rest = after;
+        }
+        rest
+    }
+
+    /// Writes a word; whether there is any.
+    fn word(&mut self, word: &str) -> bool {
         let Some(first) = word.chars().next() else {
-            return;
+            return false;
         };
         self.begin(first);
         let is_start = self.lines.is_at_start();
         self.lines.out.text.push_str(word);
         let in_heading = self.heading.is_some();
         escape::push_word(word, is_start, in_heading, &mut self.lines.out.markdown);
+        true
     }
 
     /// Text that is Markdown as it is.

@@ -1,6 +1,6 @@
 //! Words that say what a short text is for: legal lines, sharing, commerce and the like.
 
-use super::blocks::{FNV_PRIME, FNV_START};
+use super::blocks::WordHash;
 
 /// The number of topics.
 pub(crate) const TOPICS: usize = 12;
@@ -20,7 +20,7 @@ const WORDS: [&str; TOPICS] = [
     // Navigation.
     "menu home search next previous skip back more view show read click see toggle close open navigation jump load all browse sort filter filters results page mehr voir lire suivant weiter anzeigen",
     // Talk.
-    "comments comment reply replies likes views votes posted report quote joined member members posts messages thread forum topic answer answered asked upvote moderator reputation replied wrote edited",
+    "comments comment reply replies likes views votes posted report quote joined member members messages thread forum topic answer answered asked upvote moderator reputation replied wrote edited",
     // Time.
     "ago hours minutes days january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday updated published min hour day week month year",
     // Other pages.
@@ -35,48 +35,35 @@ const WORDS: [&str; TOPICS] = [
     "by author written writer editor reporter correspondent contributor staff publisher profile bio biography editors senior columnist journalist blogger founder",
 ];
 
-const COUNT: usize = count();
-/// Sorted while compiling.
-const BY_HASH: [(u64, u8); COUNT] = table();
+/// A power of two, several times the number of words.
+const PLACES: usize = 2048;
+/// Each word's hash and topic at a place that its hash tells, or the next free one. Made while compiling.
+static BY_HASH: [(u64, u8); PLACES] = table();
 
-const fn count() -> usize {
-    let mut total = 0;
-    let mut topic = 0;
-    while topic < TOPICS {
-        let bytes = WORDS[topic].as_bytes();
-        let mut at = 0;
-        total += 1;
-        while at < bytes.len() {
-            if bytes[at] == b' ' {
-                total += 1;
-            }
-            at += 1;
-        }
-        topic += 1;
-    }
-    total
+/// The first place of a hash.
+const fn place(hash: u64) -> usize {
+    (hash >> 32) as usize % PLACES
 }
 
-const fn table() -> [(u64, u8); COUNT] {
-    let mut table = [(0, 0); COUNT];
-    let mut filled = 0;
+const fn table() -> [(u64, u8); PLACES] {
+    let mut table = [(0, 0); PLACES];
     let mut topic = 0;
     while topic < TOPICS {
         let bytes = WORDS[topic].as_bytes();
         let mut at = 0;
-        let mut hash = FNV_START;
+        let mut hash = WordHash::START;
         while at <= bytes.len() {
             if at == bytes.len() || bytes[at] == b' ' {
-                let mut back = filled;
-                while back > 0 && table[back - 1].0 > hash {
-                    table[back] = table[back - 1];
-                    back -= 1;
+                let word = hash.finish();
+                let mut place = place(word);
+                while table[place].0 != 0 {
+                    assert!(table[place].0 != word, "a word has one topic");
+                    place = (place + 1) % PLACES;
                 }
-                table[back] = (hash, topic as u8);
-                filled += 1;
-                hash = FNV_START;
+                table[place] = (word, topic as u8);
+                hash = WordHash::START;
             } else {
-                hash = (hash ^ bytes[at] as u64).wrapping_mul(FNV_PRIME);
+                hash = hash.push_ascii(bytes[at]);
             }
             at += 1;
         }
@@ -87,10 +74,14 @@ const fn table() -> [(u64, u8); COUNT] {
 
 /// The topic of a word, by the hash of its lower-case form.
 pub(crate) fn of_word(hash: u64) -> Option<usize> {
-    BY_HASH
-        .binary_search_by(|entry| entry.0.cmp(&hash))
-        .ok()
-        .map(|at| usize::from(BY_HASH[at].1))
+    let mut place = place(hash);
+    loop {
+        match BY_HASH[place] {
+            (0, _) => return None,
+            (found, topic) if found == hash => return Some(usize::from(topic)),
+            _ => place = (place + 1) % PLACES,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -68,9 +68,8 @@ impl<'a> Scan<'a> {
             }
             _ => {}
         }
-        let distance = &layout.distance[node as usize];
         let may_name_author =
-            distance[Hint::Byline as usize] == 0 || distance[Hint::User as usize] == 0;
+            layout.hints_at(node, Hint::Byline) || layout.hints_at(node, Hint::User);
         for (name, value) in document.attributes(node) {
             match name {
                 "itemprop" if value == "author" => keep(&mut self.authors[0]),

@@ -14,7 +14,8 @@ pub(super) fn is_invisible(character: char) -> bool {
 pub(super) fn push_word(word: &str, is_line_start: bool, in_heading: bool, markdown: &mut String) {
     let is_plain =
         |byte: u8| !matches!(byte, b'!'..=b'/' | b':'..=b'@' | b'['..=b'`' | b'{'..=b'~');
-    if word.bytes().all(is_plain) {
+    let is_copied = |byte: u8| matches!(RUNS[usize::from(byte)], Run::GoesOn | Run::Wide);
+    if word.bytes().all(is_plain) || !is_line_start && word.bytes().all(is_copied) {
         markdown.push_str(word);
         return;
     }
@@ -48,6 +49,65 @@ pub(super) fn push_word(word: &str, is_line_start: bool, in_heading: bool, markd
         markdown.push(character);
         before = character;
     }
+}
+
+/// What a byte does to a run of words that are written as they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    GoesOn,
+    Space,
+    /// White space that is not written as it is.
+    Break,
+    /// The word may need a backslash.
+    Sign,
+    Underscore,
+    /// The first byte of characters among which there are spaces and invisible ones.
+    Wide,
+}
+
+static RUNS: [Run; 256] = {
+    let mut table = [Run::GoesOn; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = match byte as u8 {
+            b' ' => Run::Space,
+            9..=13 => Run::Break,
+            b'`' | b'*' | b'[' | b']' | b'\\' | b'<' | b'~' | b'&' | b'#' => Run::Sign,
+            b'_' => Run::Underscore,
+            0xc2 | 0xe1..=0xe3 | 0xee | 0xef => Run::Wide,
+            _ => Run::GoesOn,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// The bytes of the words at the start of a text that mean the same in Markdown where they are not the first on their line,
+/// with one space between each two of them.
+pub(super) fn plain_words(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let is_letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    // Where the last whole word ends.
+    let (mut at, mut end) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match RUNS[usize::from(*byte)] {
+            Run::GoesOn => at += 1,
+            Run::Underscore if at > 0 && is_letter(at - 1) && is_letter(at + 1) => at += 1,
+            Run::Space if at > 0 && bytes[at - 1] != b' ' => {
+                end = at;
+                at += 1;
+            }
+            Run::Break if at > 0 && bytes[at - 1] != b' ' => return at,
+            Run::Wide => match text[at..].chars().next() {
+                Some(character) if !(character.is_whitespace() || is_invisible(character)) => {
+                    at += character.len_utf8();
+                }
+                _ => return end,
+            },
+            Run::Space | Run::Break | Run::Underscore | Run::Sign => return end,
+        }
+    }
+    if bytes.ends_with(b" ") { end } else { at }
 }
 
 /// Writes what makes a line a heading, a quote, an item or a rule as text; the rest of the word.
