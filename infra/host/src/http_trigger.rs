@@ -124,11 +124,19 @@ impl WorkerExpiration for Life {
                 Duration::from_millis(limits::REQUEST_MS_MAX) * 2
             }
         };
+        // Every request makes an instance busy and idle again. Setting the timer anew each time would cost more than letting it
+        // ring for nothing once in a while: it never stands later than an idle time from when it was set, and the deadlines
+        // of both states come after that.
         let deadline = tokio::time::Instant::from_std(start + time);
-        if deadline != self.sleep.deadline() {
-            self.sleep.as_mut().reset(deadline);
+        while self.sleep.as_mut().poll(context).is_ready() {
+            let now = tokio::time::Instant::now();
+            if deadline <= now {
+                return Poll::Ready(());
+            }
+            let next = deadline.min(now + self.idle);
+            self.sleep.as_mut().reset(next);
         }
-        self.sleep.as_mut().poll(context)
+        Poll::Pending
     }
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod extract;
 mod failure;
 mod figures;
+mod gather;
 mod guest_output;
 mod guest_stacks;
 mod http_trigger;

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures::future::BoxFuture;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use trawl_balance::{BackendError, Body, ClientAddress, FailureKind, LocalBackend, Problem};
 use wasmtime::Engine;
@@ -16,9 +17,10 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::costly::{Place, TOO_MANY, read_whole};
 use crate::failure;
+use crate::gather::gathered;
 use crate::http_trigger::Instances;
 use crate::part::Rights;
-use crate::routes::{Match, Routes};
+use crate::routes::Routes;
 
 const NOT_FOUND: Problem = Problem::new(
     StatusCode::NOT_FOUND,
@@ -30,6 +32,9 @@ const FAILED: Problem = Problem::new(
     "internal_error",
     "The service failed on this request.",
 );
+
+/// Who asks, as components read it.
+const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 
 /// One local replica.
 pub(crate) struct Replica {
@@ -69,27 +74,27 @@ impl Replica {
     }
 
     async fn answer(&self, mut request: Request<Body>) -> Result<Response<Body>, BackendError> {
-        let path = request.uri().path().to_owned();
-        let Some(found) = self.routes.find(&path) else {
+        let Some(route) = self.routes.find(request.uri().path()) else {
             return Ok(NOT_FOUND.response());
         };
-        let Some(handler) = self.handlers.get(&found.route.component) else {
+        let Some(handler) = self.handlers.get(&route.component) else {
             return Ok(NOT_FOUND.response());
         };
         let original = request.uri().clone();
+        let is_head = request.method() == Method::HEAD;
         let host = request.headers().get(HOST).cloned();
         // The front door has found out who asks: the peer, or whom a trusted proxy names.
         let client = request
             .extensions()
             .get::<ClientAddress>()
             .map(|client| client.0);
-        if describe(&mut request, &found, client).is_none() {
+        if describe(&mut request, client).is_none() {
             return Ok(NOT_FOUND.response());
         }
         let part = &handler.state().part;
         part.figures.requests.fetch_add(1, Relaxed);
         let costly = part.costly.as_ref();
-        let outcome = match costly.filter(|costly| costly.is_meant(&found.route.raw)) {
+        let outcome = match costly.filter(|costly| costly.is_meant(&route.raw)) {
             None => handler.handle((), request.map(into_wasi_body)).await,
             Some(costly) => {
                 let (head, body) = request.into_parts();
@@ -102,7 +107,18 @@ impl Replica {
             }
         };
         match outcome {
-            Ok(response) => Ok(response.map(from_wasi_body)),
+            // To HEAD no body is sent; what is not there says nothing of the length of what would be.
+            Ok(response) if is_head => Ok(response.map(from_wasi_body)),
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                match gathered(body).await {
+                    Ok(body) => Ok(Response::from_parts(head, from_wasi_body(body))),
+                    Err(error) => {
+                        tracing::warn!("a component's answer broke off: {error}");
+                        Ok(FAILED.response())
+                    }
+                }
+            }
             Err(error) => failed(error, original, host),
         }
     }
@@ -129,19 +145,23 @@ impl LocalBackend for Replica {
     }
 }
 
-/// Puts the request into the form that components get on Spin: an absolute target and the `spin-` fields, of which nobody
-/// outside may give one.
-fn describe(request: &mut Request<Body>, found: &Match<'_>, client: Option<IpAddr>) -> Option<()> {
-    let host = request
-        .headers()
-        .get(HOST)
-        .map_or("localhost", |host| host.to_str().unwrap_or("localhost"));
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    let full = format!("http://{host}{path}");
-    let uri: Uri = full.parse().ok()?;
+/// Puts the request into the form that components get on Spin: an absolute target, and `spin-client-addr`. Nobody outside may
+/// give a `spin-` field.
+///
+/// Spin adds seven more, which say what route was matched and repeat the target. The components of this application match paths
+/// themselves and read the target from where it belongs, so they would only be copied into the guest, one by one, and dropped.
+fn describe(request: &mut Request<Body>, client: Option<IpAddr>) -> Option<()> {
+    let host = request.headers().get(HOST);
+    let authority = match host.and_then(|host| host.to_str().ok()) {
+        Some(host) => host.parse().ok()?,
+        None => Authority::from_static("localhost"),
+    };
+    let path = request.uri().path_and_query().cloned();
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
     let headers = request.headers_mut();
     let claimed: Vec<HeaderName> = headers
         .keys()
@@ -151,32 +171,11 @@ fn describe(request: &mut Request<Body>, found: &Match<'_>, client: Option<IpAdd
     for name in claimed {
         headers.remove(name);
     }
-    let fields = [
-        ("spin-full-url", full.as_str()),
-        ("spin-path-info", found.rest),
-        ("spin-matched-route", found.route.raw.as_str()),
-        ("spin-raw-component-route", found.route.raw.as_str()),
-        (
-            "spin-component-route",
-            found.route.raw.trim_end_matches("/..."),
-        ),
-        ("spin-base-path", "/"),
-    ];
-    for (name, value) in fields {
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).ok()?,
-        );
-    }
     if let Some(client) = client {
         // Port 0: the front door knows addresses, not ports, and what is written here must parse as it does on Spin.
         let address = std::net::SocketAddr::new(client, 0).to_string();
-        headers.insert(
-            HeaderName::from_static("spin-client-addr"),
-            HeaderValue::from_str(&address).ok()?,
-        );
+        headers.insert(CLIENT_ADDRESS, HeaderValue::try_from(address).ok()?);
     }
-    *request.uri_mut() = uri;
     Some(())
 }
 
@@ -238,20 +237,29 @@ mod tests {
     }
 
     #[test]
-    fn a_component_sees_what_it_sees_on_spin_and_no_claim_of_the_client() {
-        let routes = Routes::new([("/users/...".to_owned(), "auth".to_owned())]);
+    fn a_component_sees_its_target_and_its_client_and_no_claim_of_the_client() {
         let mut request = request(&[
             ("host", "trawl.example:3000"),
             ("spin-client-addr", "6.6.6.6:1"),
+            ("spin-full-url", "http://else.example/"),
             ("spin-path-match-x", "y"),
+            ("accept", "*/*"),
         ]);
-        let found = routes.find("/users/1").unwrap();
-        describe(&mut request, &found, Some("192.0.2.1".parse().unwrap())).unwrap();
+        describe(&mut request, Some("192.0.2.1".parse().unwrap())).unwrap();
         assert_eq!(request.uri(), "http://trawl.example:3000/users/1?a=b");
         let headers = request.headers();
         assert_eq!(headers["spin-client-addr"], "192.0.2.1:0");
-        assert_eq!(headers["spin-path-info"], "/1");
-        assert_eq!(headers["spin-component-route"], "/users");
-        assert!(!headers.contains_key("spin-path-match-x"));
+        let spins = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with("spin-"));
+        assert_eq!(spins.count(), 1);
+        assert_eq!(headers["accept"], "*/*");
+    }
+
+    #[test]
+    fn a_request_without_a_host_has_a_target_all_the_same() {
+        let mut request = request(&[]);
+        describe(&mut request, None).unwrap();
+        assert_eq!(request.uri(), "http://localhost/users/1?a=b");
     }
 }

@@ -489,6 +489,11 @@ pub mod host {
     pub const IDLE_INSTANCE_MS: u64 = 2_000;
     /// One request in a component; the front door gives up before.
     pub const REQUEST_MS_MAX: u64 = 60_000;
+    /// An answer's head waits this long for its body, so that both go out in one write: longer than a guest needs between the
+    /// two, too short to be felt where it streams.
+    pub const GATHER_MS: u64 = 5;
+    /// Bytes of a body for which its head waits; more than one write takes anyway is not worth holding.
+    pub const GATHER_BYTES: usize = 16 * 1024;
     /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
     pub const INVOCATION_MS_MAX: u64 = 300_000;
     /// Invocations in one instance of a worker.
