@@ -169,6 +169,9 @@ impl Walk<'_> {
     }
 
     fn attributes(&mut self, element: &[u8], tag: &Scanner<'_>) {
+        if !tag.names().any(may_hold_url) {
+            return;
+        }
         let rel = tag.attribute("rel").unwrap_or_default();
         for &(_, attribute, source) in SINGLE.iter().filter(|row| row.0 == element) {
             if let Some(url) = tag.attribute(attribute) {
@@ -290,6 +293,24 @@ impl Walk<'_> {
     }
 }
 
+/// Whether an attribute may be one of those of the tables above, or `ping`, by its length and first letter: most elements
+/// have a class at most, and need not be looked up.
+const fn may_hold_url(name: &[u8]) -> bool {
+    let Some(first) = name.first() else {
+        return false;
+    };
+    matches!(
+        (name.len(), first.to_ascii_lowercase()),
+        (3, b's')
+            | (4, b'h' | b'd' | b'c' | b'p')
+            | (6, b'a' | b'p' | b's')
+            | (8, b'd')
+            | (10, b'b' | b'f' | b'x')
+            | (11, b'i' | b'd')
+            | (13, b'd')
+    )
+}
+
 fn region(element: &[u8]) -> Option<&'static str> {
     match element {
         b"header" => Some("header"),
@@ -298,5 +319,24 @@ fn region(element: &[u8]) -> Option<&'static str> {
         b"aside" => Some("aside"),
         b"footer" => Some("footer"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CANDIDATES, ELSEWHERE, ELSEWHERE_CANDIDATES, SINGLE, may_hold_url};
+
+    #[test]
+    fn every_attribute_that_is_looked_up_may_hold_a_url() {
+        let tables = SINGLE.iter().chain(CANDIDATES).map(|row| row.1);
+        let elsewhere = ELSEWHERE.iter().chain(ELSEWHERE_CANDIDATES).copied();
+        for name in tables.chain(elsewhere).chain(["ping"]) {
+            assert!(may_hold_url(name.as_bytes()), "{name}");
+            assert!(
+                may_hold_url(name.to_ascii_uppercase().as_bytes()),
+                "{name} in capitals"
+            );
+        }
+        assert!(!["class", "id", "title", "style"].map(str::as_bytes).into_iter().any(may_hold_url));
     }
 }

@@ -93,6 +93,12 @@ impl<'a> Scanner<'a> {
             .and_then(|(_, value)| page.get(value.clone()))
     }
 
+    /// The names of the attributes of the current start tag, as written.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        let page = self.page.as_bytes();
+        self.attributes.iter().map(|(name, _)| &page[name.clone()])
+    }
+
     /// The text of the raw element.
     pub(super) fn raw(&self) -> &'a str {
         let page = self.page;

@@ -1,6 +1,6 @@
 //! A page after the passes that every extractor needs.
 
-use super::blocks::{self, Blocks};
+use super::blocks::{self, Blocks, WordSet};
 use super::candidates::Candidates;
 use super::features::Page;
 use super::layout::Layout;
@@ -44,15 +44,13 @@ impl Analysis {
     }
 }
 
-/// The sorted hashes of the words of the page's title.
-fn title_words(document: &Document<'_>) -> Vec<u64> {
+/// The words of the page's title.
+fn title_words(document: &Document<'_>) -> WordSet {
     let title = document
         .elements(Tag::Title)
         .next()
         .map(|node| document.text_content(node));
-    let mut words = blocks::word_hashes(&title.unwrap_or_default());
-    words.sort_unstable();
-    words
+    WordSet::of(&title.unwrap_or_default())
 }
 
 /// The numbers in the row of a page and in that of a block, with the odds of the kinds of pages.

@@ -88,8 +88,8 @@ const IN_STRONG: u64 = 1 << 1;
 const CONTAINER_SHIFT: u32 = 2;
 
 /// Cuts the page into blocks, in document order.
-/// `title` has the sorted hashes of the title's words.
-pub(crate) fn segment(document: &Document<'_>, title: &[u64]) -> Blocks {
+/// `title` has the words of the title.
+pub(crate) fn segment(document: &Document<'_>, title: &WordSet) -> Blocks {
     let count = document.len();
     let mut surroundings = vec![0u64; count as usize];
     let mut list: Vec<Block> = Vec::new();
@@ -206,6 +206,28 @@ impl WordHash {
         self
     }
 
+    /// The hash of a word so far: the letters, digits and underscores that stand there. `bytes` is what it stands in.
+    fn of_ascii(bytes: &[u8], from: usize, end: usize) -> WordHash {
+        const SMALL: u64 = 0x2020_2020_2020_2020;
+        let mut hash = WordHash::START;
+        let mut from = from;
+        // Whatever stands behind the word is shifted out.
+        while let Some(eight) = bytes.get(from..).and_then(|rest| rest.first_chunk::<8>()) {
+            let unused = 64 - (end - from).min(7) as u32 * 8;
+            let read = (u64::from_be_bytes(*eight) | SMALL) >> (unused - 8) >> 8;
+            hash.pending = read | 1 << (64 - unused);
+            if end - from < 7 {
+                return hash;
+            }
+            hash.mixed = mix(hash.mixed ^ hash.pending);
+            hash.pending = 1;
+            from += 7;
+        }
+        bytes[from..end]
+            .iter()
+            .fold(hash, |hash, byte| hash.push_ascii(*byte))
+    }
+
     /// Adds a character in lower case.
     fn push(self, character: char) -> WordHash {
         let code = u32::from(character);
@@ -235,6 +257,29 @@ const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 const fn mix(value: u64) -> u64 {
     let product = value.wrapping_mul(MIX);
     product ^ (product >> 32)
+}
+
+/// The words of a title, by their hashes.
+#[derive(Default)]
+pub(crate) struct WordSet {
+    /// A bit for the last digits of each hash: most words that are asked for have none.
+    bits: u64,
+    sorted: Vec<u64>,
+}
+
+impl WordSet {
+    pub(crate) fn of(text: &str) -> WordSet {
+        let mut sorted = word_hashes(text);
+        sorted.sort_unstable();
+        WordSet {
+            bits: sorted.iter().fold(0, |bits, hash| bits | 1 << (hash % 64)),
+            sorted,
+        }
+    }
+
+    fn contains(&self, hash: u64) -> bool {
+        (self.bits >> (hash % 64)) & 1 != 0 && self.sorted.binary_search(&hash).is_ok()
+    }
 }
 
 /// The hashes of a text's words in lower case.
@@ -288,7 +333,7 @@ mod class {
 
 /// Counts over the texts of one block; a word may go on over several text nodes.
 struct Counter<'t> {
-    title: &'t [u64],
+    title: &'t WordSet,
     counts: Counts,
     hash: u64,
     word: Word,
@@ -322,7 +367,7 @@ impl Word {
 const BLOCK_HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 impl<'t> Counter<'t> {
-    fn new(title: &'t [u64]) -> Self {
+    fn new(title: &'t WordSet) -> Self {
         Counter {
             title,
             counts: Counts::default(),
@@ -376,29 +421,48 @@ impl<'t> Counter<'t> {
 
     /// Reads a word, or more of one, as far as it is ASCII; where it ends.
     fn ascii_word(&mut self, bytes: &[u8], from: usize, is_link: bool, is_strong: bool) -> usize {
-        if self.word.chars == 0 {
-            self.begin_word(bytes[from].is_ascii_uppercase(), is_link, is_strong);
-        }
         let (mut any, mut all) = (0, u8::MAX);
-        let mut hash = self.word.hash;
         let mut at = from;
+        let mut after = class::WIDE;
         while let Some(byte) = bytes.get(at) {
             let class = class::OF[usize::from(*byte)];
             if class & class::WORD == 0 {
+                after = class;
                 break;
             }
             any |= class;
             all &= class;
-            hash = hash.push_ascii(*byte);
             at += 1;
         }
         let chars = (at - from) as u32;
-        self.word.hash = hash;
-        self.word.chars += chars;
-        self.word.is_all_capital &= all & class::CAPITAL != 0;
-        self.word.has_digit |= any & class::DIGIT != 0;
         self.counts.chars += chars;
         self.last = 'a';
+        let is_all_capital = all & class::CAPITAL != 0;
+        let has_digit = any & class::DIGIT != 0;
+        if self.word.chars == 0 {
+            let word = Word {
+                hash: WordHash::of_ascii(bytes, from, at),
+                chars,
+                starts_capital: bytes[from].is_ascii_uppercase(),
+                is_all_capital,
+                has_digit,
+                is_link,
+                is_strong,
+            };
+            if after & class::WIDE == 0 {
+                // The whole word stands here, as nearly all do.
+                self.count(&word);
+            } else {
+                self.word = word;
+            }
+            return at;
+        }
+        self.word.hash = bytes[from..at]
+            .iter()
+            .fold(self.word.hash, |hash, byte| hash.push_ascii(*byte));
+        self.word.chars += chars;
+        self.word.is_all_capital &= is_all_capital;
+        self.word.has_digit |= has_digit;
         at
     }
 
@@ -423,7 +487,12 @@ impl<'t> Counter<'t> {
             self.end_word();
         }
         if self.word.chars == 0 {
-            self.begin_word(character.is_uppercase(), is_link, is_strong);
+            self.word = Word {
+                starts_capital: character.is_uppercase(),
+                is_link,
+                is_strong,
+                ..Word::NONE
+            };
         }
         self.word.chars += 1;
         self.word.is_all_capital &= character.is_uppercase();
@@ -434,25 +503,19 @@ impl<'t> Counter<'t> {
         self.last = character;
     }
 
-    fn begin_word(&mut self, starts_capital: bool, is_link: bool, is_strong: bool) {
-        self.word = Word {
-            starts_capital,
-            is_link,
-            is_strong,
-            ..Word::NONE
-        };
+    fn end_word(&mut self) {
+        if self.word.chars > 0 {
+            let word = std::mem::replace(&mut self.word, Word::NONE);
+            self.count(&word);
+        }
     }
 
-    fn end_word(&mut self) {
-        if self.word.chars == 0 {
-            return;
-        }
-        let word = std::mem::replace(&mut self.word, Word::NONE);
+    fn count(&mut self, word: &Word) {
         let hash = word.hash.finish();
         self.hash = mix(self.hash ^ hash);
         let counts = &mut self.counts;
         counts.words += 1;
-        counts.title_words += u32::from(self.title.binary_search(&hash).is_ok());
+        counts.title_words += u32::from(self.title.contains(hash));
         if counts.words <= topics::WORDS_READ
             && let Some(topic) = topics::of_word(hash)
         {
@@ -478,14 +541,15 @@ impl<'t> Counter<'t> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counter, word_hashes};
+    use super::{Counter, WordSet, word_hashes};
 
     /// What is counted of a text is the same in however many pieces it comes.
     #[test]
     fn a_word_may_stand_in_several_texts() {
         let text = "Überraschungsgroß ABC_1 internationalization, 日本語 naïve ÉTÉ ok… İx";
         let counts = |pieces: &[&str]| {
-            let mut counter = Counter::new(&[]);
+            let title = WordSet::of("naïve");
+            let mut counter = Counter::new(&title);
             for piece in pieces {
                 counter.text(piece, true, false);
             }
