@@ -337,6 +337,11 @@ mod tests {
                 "{name} in capitals"
             );
         }
-        assert!(!["class", "id", "title", "style"].map(str::as_bytes).into_iter().any(may_hold_url));
+        assert!(
+            !["class", "id", "title", "style"]
+                .map(str::as_bytes)
+                .into_iter()
+                .any(may_hold_url)
+        );
     }
 }

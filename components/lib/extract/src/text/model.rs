@@ -1,6 +1,8 @@
 //! The trained part: ensembles of decision trees over a block's or a page's numbers, read from a file that
 //! `tests/quality/train` writes.
 
+use std::ops::Range;
+
 /// The ensembles. Little-endian: for each ensemble the number of trees (u32); for each tree the number of its nodes (u8) and
 /// those nodes: feature, left and right child and a zero (u8), threshold (f32). A leaf is a node that is its own child, with
 /// its value in the place of the threshold. What is greater than the threshold goes right.
@@ -122,9 +124,10 @@ impl Model {
     /// How likely each kind of page is: one tree for each kind in turn, and a softmax over their sums.
     pub(crate) fn types(&self, row: &[f32]) -> TypeOdds {
         let mut sums = [0.0f32; TYPES];
-        self.types.judge(row, [0], &mut Vec::new(), |tree, [leaf]| {
-            sums[tree % TYPES] += leaf;
-        });
+        let outset = self.types.outset(row, |_| false);
+        for (tree, reached) in outset.reached.iter().enumerate() {
+            sums[tree % TYPES] += self.types.leaf(tree, *reached);
+        }
         let top = sums.iter().copied().fold(f32::MIN, f32::max);
         let odds = sums.map(|sum| (sum - top).exp());
         let total: f32 = odds.iter().sum();
@@ -136,9 +139,14 @@ impl Model {
         let mut open: Vec<usize> = (0..rows.len() / width.max(1)).collect();
         let mut odds = vec![0.0f32; open.len()];
         let mut sums = vec![0.0f32; open.len()];
+        if open.is_empty() {
+            return odds;
+        }
         let mut reached = Vec::new();
+        let varying = varying(rows, width);
         for (number, forests) in self.blocks.iter().enumerate() {
             for (at, forest) in forests.iter().enumerate() {
+                let outset = forest.outset(rows, |feature| varying[usize::from(feature)] != 0);
                 for group in open.chunks(LANES) {
                     // The last lanes of the last group repeat its first row, for nothing.
                     let mut starts = [group[0] * width; LANES];
@@ -146,7 +154,7 @@ impl Model {
                         *start = index * width;
                     }
                     let mut found = [0.0; LANES];
-                    forest.judge(rows, starts, &mut reached, |_, leaves| {
+                    forest.judge(rows, starts, &outset, &mut reached, |_, leaves| {
                         found
                             .iter_mut()
                             .zip(leaves)
@@ -264,26 +272,46 @@ impl Forest {
         }
     }
 
+    /// What all rows have in common, by the first of them and by which features vary among them.
+    fn outset(&self, row: &[f32], varies: impl Fn(u8) -> bool) -> Outset {
+        let mut reached = vec![u32::MAX; self.leaves.len()];
+        let mut open = Vec::new();
+        let mut from = 0;
+        for (feature, end) in &self.features {
+            if varies(*feature) {
+                open.push((*feature, from..*end));
+            } else {
+                let value = row[usize::from(*feature)];
+                self.splits[from..*end]
+                    .iter()
+                    .take_while(|split| value > split.threshold)
+                    .for_each(|split| reached[split.tree as usize] &= split.right);
+            }
+            from = *end;
+        }
+        Outset { reached, open }
+    }
+
     /// Tells `take`, tree by tree, the leaves that the rows which start at these places arrive at. `reached` is only there to
     /// be used again.
     fn judge<const N: usize>(
         &self,
         rows: &[f32],
         starts: [usize; N],
+        outset: &Outset,
         reached: &mut Vec<[u32; N]>,
         mut take: impl FnMut(usize, [f32; N]),
     ) {
         reached.clear();
-        reached.resize(self.leaves.len(), [u32::MAX; N]);
-        let mut from = 0;
-        for (feature, end) in &self.features {
+        reached.extend(outset.reached.iter().map(|leaves| [*leaves; N]));
+        for (feature, range) in &outset.open {
             let values = starts.map(|start| rows[start + usize::from(*feature)]);
             let most = values.iter().copied().fold(f32::MIN, f32::max);
             for &Split {
                 threshold,
                 tree,
                 right,
-            } in &self.splits[from..*end]
+            } in &self.splits[range.clone()]
             {
                 if threshold >= most {
                     break;
@@ -294,15 +322,36 @@ impl Forest {
                     *reached &= right | u32::from(*value > threshold).wrapping_sub(1);
                 }
             }
-            from = *end;
         }
-        for (tree, (leaves, reached)) in self.leaves.iter().zip(reached).enumerate() {
-            take(
-                tree,
-                reached.map(|left| leaves[left.trailing_zeros() as usize % LEAVES_MAX]),
-            );
+        for (tree, reached) in reached.iter().enumerate() {
+            take(tree, reached.map(|reached| self.leaf(tree, reached)));
         }
     }
+
+    /// The first leaf of a tree that is left.
+    fn leaf(&self, tree: usize, reached: u32) -> f32 {
+        self.leaves[tree][reached.trailing_zeros() as usize % LEAVES_MAX]
+    }
+}
+
+/// How far a forest gets with the features that are the same in all rows of a page: mostly more than half of them.
+struct Outset {
+    /// The leaves of each tree that are left.
+    reached: Vec<u32>,
+    /// The features that vary, with their splits.
+    open: Vec<(u8, Range<usize>)>,
+}
+
+/// For each feature, a number that is 0 where all rows have the same value.
+fn varying(rows: &[f32], width: usize) -> Vec<u32> {
+    let mut varying = vec![0; width];
+    let first = &rows[..width.min(rows.len())];
+    for row in rows.chunks_exact(width.max(1)) {
+        for ((varying, value), one) in varying.iter_mut().zip(row).zip(first) {
+            *varying |= value.to_bits() ^ one.to_bits();
+        }
+    }
+    varying
 }
 
 /// Writes a subtree's leaves from left to right and tells of its splits: feature, threshold, and the leaves on the left. The
@@ -404,13 +453,21 @@ mod tests {
                     [near, near.next_up(), near.next_down(), -1.0, 0.0, 1e9][(row + feature) % 6]
                 }));
             }
-            for row in 0..32 {
-                let starts: [usize; 8] = std::array::from_fn(|lane| (row + lane) * 256);
-                forest.judge(&rows, starts, &mut Vec::new(), |tree, leaves| {
-                    for (start, leaf) in starts.iter().zip(leaves) {
-                        assert_eq!(leaf, walk(trees[tree], &rows[*start..start + 256]));
-                    }
-                });
+            // Once as if all varied, once with every third feature the same in all rows.
+            for step in [256, 3] {
+                let is_same = |feature: usize| step < 256 && feature.is_multiple_of(step);
+                for at in (256..rows.len()).filter(|at| is_same(at % 256)) {
+                    rows[at] = rows[at % 256];
+                }
+                let outset = forest.outset(&rows, |feature| !is_same(usize::from(feature)));
+                for row in 0..32 {
+                    let starts: [usize; 8] = std::array::from_fn(|lane| (row + lane) * 256);
+                    forest.judge(&rows, starts, &outset, &mut Vec::new(), |tree, leaves| {
+                        for (start, leaf) in starts.iter().zip(leaves) {
+                            assert_eq!(leaf, walk(trees[tree], &rows[*start..start + 256]));
+                        }
+                    });
+                }
             }
         }
     }
