@@ -3,12 +3,16 @@
 use crate::connection::{Http1, Http2};
 use crate::request::Origin;
 use crate::{AddressCheck, Class, Options, OutboundError};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+/// Entries of the order in which connections became idle, for each connection that may be open: past that, entries that no
+/// longer count are thrown out.
+const IDLE_ENTRIES: usize = 4;
 
 /// Only requests of the same class to the same origin share connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +23,7 @@ pub(crate) struct Key {
 
 /// Open connections by key.
 pub(crate) struct Pool {
-    hosts: Mutex<HashMap<Arc<Key>, Host>>,
+    hosts: Mutex<Hosts>,
     open: Arc<Semaphore>,
     /// Requests that wait for a connection to close before they may open theirs.
     waiting: AtomicUsize,
@@ -27,11 +31,51 @@ pub(crate) struct Pool {
     options: Options,
 }
 
+#[derive(Default)]
+struct Hosts {
+    by_key: HashMap<Arc<Key>, Host>,
+    /// When connections became idle, and whose they are, oldest first. Those taken since are still in it: an entry counts only
+    /// while it names the oldest idle connection of its host. So the oldest of all is found without a look at every host, of
+    /// which there are thousands when every page is on another one.
+    idle_order: VecDeque<(Instant, Arc<Key>)>,
+}
+
+impl Hosts {
+    /// Takes out the connection that has been idle for longest.
+    fn take_oldest(&mut self) -> Option<Idle> {
+        while let Some((since, key)) = self.idle_order.pop_front() {
+            if let Some(host) = self.by_key.get_mut(&key)
+                && host.is_oldest(since)
+            {
+                return Some(host.idle.remove(0));
+            }
+        }
+        None
+    }
+
+    fn note_idle(&mut self, since: Instant, key: &Arc<Key>, entries_max: usize) {
+        if self.idle_order.len() >= entries_max {
+            let by_key = &self.by_key;
+            self.idle_order.retain(|(since, key)| {
+                let host = by_key.get(key);
+                host.is_some_and(|host| host.idle.iter().any(|idle| idle.since == *since))
+            });
+        }
+        self.idle_order.push_back((since, Arc::clone(key)));
+    }
+}
+
 struct Host {
     slots: Arc<Semaphore>,
     /// The last one used is at the end and is used next, so that those too many grow old and close.
     idle: Vec<Idle>,
     http2: Option<Arc<Http2>>,
+}
+
+impl Host {
+    fn is_oldest(&self, since: Instant) -> bool {
+        self.idle.first().is_some_and(|idle| idle.since == since)
+    }
 }
 
 struct Idle {
@@ -60,7 +104,7 @@ impl Pool {
     ) -> Result<OwnedSemaphorePermit, OutboundError> {
         let slots = {
             let mut hosts = self.lock();
-            let host = hosts.entry(Arc::clone(key)).or_insert_with(|| Host {
+            let host = hosts.by_key.entry(Arc::clone(key)).or_insert_with(|| Host {
                 slots: Arc::new(Semaphore::new(self.options.requests_per_host_max)),
                 idle: Vec::new(),
                 http2: None,
@@ -90,7 +134,7 @@ impl Pool {
     /// An idle connection that still lives and whose peer the class may still talk to.
     pub(crate) fn take_idle(&self, key: &Arc<Key>) -> Option<Box<Http1>> {
         loop {
-            let mut idle = self.lock().get_mut(key)?.idle.pop()?;
+            let mut idle = self.lock().by_key.get_mut(key)?.idle.pop()?;
             let young = idle.since.elapsed() < self.idle_max();
             if young && self.permits(key, idle.connection.peer) && idle.connection.is_fit() {
                 return Some(idle.connection);
@@ -100,7 +144,7 @@ impl Pool {
 
     /// The host's HTTP/2 connection, on the same conditions.
     pub(crate) fn http2(&self, key: &Arc<Key>) -> Option<Arc<Http2>> {
-        let http2 = self.lock().get(key)?.http2.clone()?;
+        let http2 = self.lock().by_key.get(key)?.http2.clone()?;
         if http2.is_fit() && self.permits(key, http2.peer) {
             return Some(http2);
         }
@@ -109,13 +153,13 @@ impl Pool {
     }
 
     pub(crate) fn put_http2(&self, key: &Arc<Key>, http2: &Arc<Http2>) {
-        if let Some(host) = self.lock().get_mut(key) {
+        if let Some(host) = self.lock().by_key.get_mut(key) {
             host.http2 = Some(Arc::clone(http2));
         }
     }
 
     pub(crate) fn forget_http2(&self, key: &Arc<Key>, dead: &Arc<Http2>) {
-        if let Some(host) = self.lock().get_mut(key)
+        if let Some(host) = self.lock().by_key.get_mut(key)
             && host
                 .http2
                 .as_ref()
@@ -136,13 +180,17 @@ impl Pool {
         };
         let mut hosts = self.lock();
         let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
-        let surplus = match hosts.get_mut(key) {
+        let since = idle.since;
+        let surplus = match hosts.by_key.get_mut(key) {
             Some(host) if !is_wanted && host.idle.len() < self.options.idle_per_host_max => {
                 host.idle.push(idle);
                 None
             }
             _ => Some(idle),
         };
+        if surplus.is_none() {
+            hosts.note_idle(since, key, IDLE_ENTRIES * self.options.connections_max);
+        }
         drop(hosts);
         drop(surplus);
     }
@@ -152,7 +200,7 @@ impl Pool {
         let idle_max = self.idle_max();
         let mut closed = Vec::new();
         let mut hosts = self.lock();
-        hosts.retain(|_, host| {
+        hosts.by_key.retain(|_, host| {
             closed.extend(host.idle.extract_if(.., |idle| {
                 idle.since.elapsed() >= idle_max || !idle.connection.is_fit()
             }));
@@ -192,7 +240,11 @@ impl Pool {
     }
 
     pub(crate) fn idle_count(&self) -> usize {
-        self.lock().values().map(|host| host.idle.len()).sum()
+        self.lock()
+            .by_key
+            .values()
+            .map(|host| host.idle.len())
+            .sum()
     }
 
     pub(crate) fn idle_max(&self) -> Duration {
@@ -204,17 +256,12 @@ impl Pool {
     }
 
     fn close_oldest(&self) {
-        let mut hosts = self.lock();
-        let oldest = hosts
-            .values_mut()
-            .filter(|host| !host.idle.is_empty())
-            .min_by_key(|host| host.idle[0].since);
-        let closed = oldest.map(|host| host.idle.remove(0));
-        drop(hosts);
+        let closed = self.lock().take_oldest();
+        // Closing is a call of the system's, which nobody need wait for.
         drop(closed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Key>, Host>> {
+    fn lock(&self) -> MutexGuard<'_, Hosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

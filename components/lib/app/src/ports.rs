@@ -63,7 +63,7 @@ pub enum Phase {
 }
 
 /// Timeouts of the parts of one exchange.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// To a connected socket.
     pub connect: Duration,

@@ -96,6 +96,8 @@ struct Round<'s, 'p, P: Ports> {
     leases: BTreeMap<i64, i64>,
     done: Delivered,
     broken: Option<StoreError>,
+    /// When the last event came. Asking the clock is a call of the host.
+    now_ms: u64,
     started_ms: u64,
     claiming_ms_max: u64,
     renewed_ms: u64,
@@ -107,15 +109,17 @@ struct Round<'s, 'p, P: Ports> {
 
 impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     fn new(sender: &'s Sender<'p, P>) -> Self {
+        let now_ms = sender.ports.clock().monotonic_ms();
         Self {
             sender,
             tasks: FuturesUnordered::new(),
             leases: BTreeMap::new(),
             done: Delivered::default(),
             broken: None,
-            started_ms: sender.ports.clock().monotonic_ms(),
+            now_ms,
+            started_ms: now_ms,
             claiming_ms_max: some_of(CLAIMING_MS_MAX, sender.ports.random()),
-            renewed_ms: sender.ports.clock().monotonic_ms(),
+            renewed_ms: now_ms,
             stopping_since_ms: None,
             claims: Claims::new(SIZES, Rhythm::default()),
             delivered: Gathering::new(GATHERED_MAX),
@@ -128,6 +132,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         while !self.is_over()
             && let Some(event) = self.tasks.next().await
         {
+            self.now_ms = self.sender.ports.clock().monotonic_ms();
             self.on(event);
             if self.must_break_off() {
                 // What is under way ends with the tasks; its leases are given back, so that another node sends at once.
@@ -188,8 +193,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             }
             Event::Beat { stop } => {
                 if stop {
-                    self.stopping_since_ms
-                        .get_or_insert(self.sender.ports.clock().monotonic_ms());
+                    self.stopping_since_ms.get_or_insert(self.now_ms);
                 }
                 self.start_renewal_when_due();
                 self.start_beat();
@@ -292,7 +296,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     /// After its usual time an invocation ends as soon as nothing is in flight, and not before: one that stopped claiming while
     /// a dead endpoint lets it wait would keep others' callbacks waiting too.
     fn may_claim(&self) -> bool {
-        let run_ms = self.now_ms().saturating_sub(self.started_ms);
+        let run_ms = self.now_ms.saturating_sub(self.started_ms);
         let in_time = run_ms < INVOCATION_MS_MAX
             || (run_ms < self.claiming_ms_max && !self.leases.is_empty());
         in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
@@ -300,11 +304,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
 
     fn must_break_off(&self) -> bool {
         self.stopping_since_ms
-            .is_some_and(|since_ms| self.now_ms() >= since_ms + STOP_MS_MAX)
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.sender.ports.clock().monotonic_ms()
+            .is_some_and(|since_ms| self.now_ms >= since_ms + STOP_MS_MAX)
     }
 
     fn start_claim(&self, asked: usize) {
@@ -336,7 +336,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
     /// All leases at once, each third of their time. One that is lost costs a second delivery at most, which carries the
     /// same id: the attempt goes on, and its record is refused.
     fn start_renewal_when_due(&mut self) {
-        let now_ms = self.now_ms();
+        let now_ms = self.now_ms;
         let third_ms = u64::from(self.sender.settings.lease_s) * 1_000 / 3;
         if self.leases.is_empty() || now_ms < self.renewed_ms + third_ms {
             return;

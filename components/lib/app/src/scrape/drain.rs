@@ -132,6 +132,8 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     leases: Leases,
     drained: Drained,
     broken: Option<StoreError>,
+    /// When the last event came. Asking the clock is a call of the host.
+    now_ms: u64,
     started_ms: u64,
     /// When claims for company began, after the jobs that run alone.
     claiming_since_ms: u64,
@@ -166,6 +168,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             leases: Leases::default(),
             drained: Drained::default(),
             broken: None,
+            now_ms,
             started_ms: now_ms,
             claiming_since_ms: now_ms,
             claiming_ms_max: some_of(CLAIMING_MS_MAX, scraper.ports.random()),
@@ -190,6 +193,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         while !self.is_over()
             && let Some(event) = self.tasks.next().await
         {
+            self.now_ms = self.scraper.ports.clock().monotonic_ms();
             self.on(event);
             self.steer();
         }
@@ -330,7 +334,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     }
 
     fn on_beat(&mut self, stop: bool) {
-        let now_ms = self.now_ms();
+        let now_ms = self.now_ms;
         if stop {
             let since_ms = *self.stopping_since_ms.get_or_insert(now_ms);
             if now_ms >= since_ms + STOP_MS_MAX {
@@ -357,7 +361,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         if !self.may_claim() || self.claims.is_claiming() {
             return;
         }
-        if self.alone && self.now_ms() >= self.started_ms + ALONE_MS_MAX {
+        if self.alone && self.now_ms >= self.started_ms + ALONE_MS_MAX {
             self.end_alone();
         }
         if self.alone {
@@ -384,7 +388,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     /// others no time of their own.
     fn end_alone(&mut self) {
         self.alone = false;
-        self.claiming_since_ms = self.now_ms();
+        self.claiming_since_ms = self.now_ms;
     }
 
     /// Results share a statement; the first wait a moment for company, unless there is nobody left to wait for.
@@ -410,14 +414,10 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     /// After its usual time an invocation ends as soon as nothing is in flight, and not before: one that stopped claiming
     /// while slow pages are under way would keep its place, and others waiting, for nothing.
     fn may_claim(&self) -> bool {
-        let claimed_for_ms = self.now_ms().saturating_sub(self.claiming_since_ms);
+        let claimed_for_ms = self.now_ms.saturating_sub(self.claiming_since_ms);
         let in_time = claimed_for_ms < INVOCATION_MS_MAX
             || (claimed_for_ms < self.claiming_ms_max && !self.is_idle());
         in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.scraper.ports.clock().monotonic_ms()
     }
 }
 
@@ -432,7 +432,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         let scraper = self.scraper;
         let (id, lease) = (job.id, job.lease);
         let (attempt, abort) = abortable(async move { scraper.attempt(&job).await });
-        self.leases.hold(id, lease, self.now_ms(), abort);
+        self.leases.hold(id, lease, self.now_ms, abort);
         self.start(async move { Event::Attempted(id, attempt.await) });
     }
 
