@@ -152,6 +152,43 @@ async fn an_idle_connection_makes_room_for_another_host() {
     );
 }
 
+/// Also when that one was used again since it first became idle, more often than the list of them remembers.
+#[tokio::test]
+async fn room_is_made_by_the_connection_that_has_been_idle_for_longest() {
+    let (first, second, third) = (hello().await, hello().await, hello().await);
+    let client = limited(Options {
+        connections_max: 2,
+        ..Options::default()
+    });
+    for server in [&first, &second] {
+        fetch(&client, &server.url("/")).await.unwrap();
+    }
+    for _ in 0..20 {
+        fetch(&client, &first.url("/")).await.unwrap();
+    }
+    // Here the second one's goes.
+    fetch(&client, &third.url("/")).await.unwrap();
+    fetch(&client, &first.url("/")).await.unwrap();
+    assert_eq!(
+        (
+            first.connections(),
+            second.connections(),
+            third.connections()
+        ),
+        (1, 1, 1)
+    );
+    fetch(&client, &second.url("/")).await.unwrap();
+    fetch(&client, &first.url("/")).await.unwrap();
+    assert_eq!(
+        (
+            first.connections(),
+            second.connections(),
+            third.connections()
+        ),
+        (1, 2, 1)
+    );
+}
+
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
     let server = hello().await;
