@@ -30,7 +30,7 @@ pub(crate) struct Choice {
 }
 
 /// Judges every block and keeps the best set.
-pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model) -> Choice {
+pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Choice {
     let page = analysis.page(document);
     let types = model.types(&page.page_row());
     let rows = page.rows(&types.0);

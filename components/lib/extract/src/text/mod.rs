@@ -59,9 +59,9 @@ impl Mode {
     }
 
     /// Read once in the life of an instance: reading it for each page took an eighth of a fast extraction.
-    fn model(self) -> &'static Model {
-        static BEST: OnceLock<Model> = OnceLock::new();
-        static FAST: OnceLock<Model> = OnceLock::new();
+    fn model(self) -> &'static Model<'static> {
+        static BEST: OnceLock<Model<'static>> = OnceLock::new();
+        static FAST: OnceLock<Model<'static>> = OnceLock::new();
         let kept = match self {
             Mode::Best => &BEST,
             Mode::Fast => &FAST,
@@ -107,7 +107,7 @@ pub fn extract_text(html: &str, options: &TextOptions<'_>) -> Result<TextResult,
 fn extract_with(
     html: &str,
     options: &TextOptions<'_>,
-    model: &Model,
+    model: &Model<'_>,
 ) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
     let document = Document::parse(html, &Limits::default());
@@ -213,7 +213,7 @@ fn selected(document: &Document<'_>, selector: &Selector) -> Vec<bool> {
 }
 
 /// The nodes that the engine takes.
-fn chosen(document: &Document<'_>, analysis: &Analysis, model: &Model) -> Chosen {
+fn chosen(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Chosen {
     let choice = choose::choose(document, analysis, model);
     let mut kept = vec![false; document.len() as usize];
     let mut words = vec![(0, 0); document.len() as usize + 1];

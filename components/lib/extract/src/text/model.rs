@@ -73,8 +73,9 @@ impl TypeOdds {
 }
 
 /// The page's kind and the blocks' worth.
-pub(crate) struct Model {
-    types: Forest,
+pub(crate) struct Model<'f> {
+    /// Walked where they stand: every instance reads the model anew, and this part is too large to be sorted for a few pages.
+    types: Vec<Tree<'f>>,
     /// Block models that differ by chance only; their mean counts. Each has its first trees apart from the rest.
     blocks: Vec<[Forest; 2]>,
 }
@@ -93,16 +94,18 @@ pub(crate) enum Effort {
     Trees(usize),
 }
 
-impl Model {
+impl Model<'static> {
     /// Reads the engine's own file.
-    pub(crate) fn read(effort: Effort) -> Model {
+    pub(crate) fn read(effort: Effort) -> Model<'static> {
         Model::from_bytes(FILE, effort)
     }
+}
 
+impl<'f> Model<'f> {
     /// Reads another file of the same form.
-    pub(crate) fn from_bytes(file: &[u8], effort: Effort) -> Model {
+    pub(crate) fn from_bytes(file: &'f [u8], effort: Effort) -> Model<'f> {
         let mut at = 0;
-        let types = Forest::new(&ensemble(file, &mut at));
+        let types = ensemble(file, &mut at);
         let block_models = match effort {
             Effort::Full => BLOCK_MODELS,
             Effort::Trees(_) => 1,
@@ -124,9 +127,8 @@ impl Model {
     /// How likely each kind of page is: one tree for each kind in turn, and a softmax over their sums.
     pub(crate) fn types(&self, row: &[f32]) -> TypeOdds {
         let mut sums = [0.0f32; TYPES];
-        let outset = self.types.outset(row, |_| false);
-        for (tree, reached) in outset.reached.iter().enumerate() {
-            sums[tree % TYPES] += self.types.leaf(tree, *reached);
+        for (at, tree) in self.types.iter().enumerate() {
+            sums[at % TYPES] += walk(tree, row);
         }
         let top = sums.iter().copied().fold(f32::MIN, f32::max);
         let odds = sums.map(|sum| (sum - top).exp());
@@ -211,6 +213,21 @@ fn ensemble<'f>(file: &'f [u8], at: &mut usize) -> Vec<Tree<'f>> {
     trees
 }
 
+/// The leaf of a tree that a row arrives at.
+fn walk(tree: Tree<'_>, row: &[f32]) -> f32 {
+    let mut at = 0;
+    loop {
+        let [feature, left, right, _, threshold @ ..] = tree[at];
+        let threshold = f32::from_le_bytes(threshold);
+        let is_right = row[usize::from(feature)] > threshold;
+        let child = usize::from(if is_right { right } else { left });
+        if child == at {
+            return threshold;
+        }
+        at = child;
+    }
+}
+
 /// Leaves of a tree that one mask holds.
 const LEAVES_MAX: usize = 32;
 
@@ -225,6 +242,7 @@ struct Forest {
     leaves: Vec<[f32; LEAVES_MAX]>,
 }
 
+#[derive(Clone, Copy)]
 struct Split {
     threshold: f32,
     tree: u32,
@@ -255,9 +273,21 @@ impl Forest {
                 },
             );
         }
-        splits.sort_unstable_by(|(feature, split), (other, than)| {
-            (feature.cmp(other)).then(split.threshold.total_cmp(&than.threshold))
-        });
+        // By feature and threshold, as numbers that sort quickly: the first page of an instance waits for it.
+        let key = |(at, (feature, split)): (usize, &(u8, Split))| {
+            let bits = split.threshold.to_bits();
+            let ascending = if bits >> 31 == 0 {
+                bits | 1 << 31
+            } else {
+                !bits
+            };
+            u64::from(*feature) << 56 | u64::from(ascending) << 24 | at as u64
+        };
+        let mut order: Vec<u64> = splits.iter().enumerate().map(key).collect();
+        order.sort_unstable();
+        let splits: Vec<(u8, Split)> = (order.iter())
+            .map(|key| splits[(key & 0x00ff_ffff) as usize])
+            .collect();
         let mut features: Vec<(u8, usize)> = Vec::new();
         for (at, (feature, _)) in splits.iter().enumerate() {
             match features.last_mut() {
@@ -391,7 +421,7 @@ fn bytes<const N: usize>(file: &[u8], at: usize) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, FILE, Forest, LEAVES_MAX, Model, TYPES, Tree, ensemble};
+    use super::{Effort, FILE, Forest, LEAVES_MAX, Model, TYPES, Tree, ensemble, walk};
 
     /// A child that points past its tree or back up it would be read as a leaf.
     fn check(trees: &[Tree<'_>], width: usize) {
@@ -424,21 +454,6 @@ mod tests {
         assert!((odds.0.iter().sum::<f32>() - 1.0).abs() < 1e-3);
     }
 
-    /// The leaf that a row arrives at, one node after another.
-    fn walk(tree: Tree<'_>, row: &[f32]) -> f32 {
-        let mut at = 0;
-        loop {
-            let [feature, left, right, _, threshold @ ..] = tree[at];
-            let threshold = f32::from_le_bytes(threshold);
-            let is_right = row[usize::from(feature)] > threshold;
-            let child = usize::from(if is_right { right } else { left });
-            if child == at {
-                return threshold;
-            }
-            at = child;
-        }
-    }
-
     #[test]
     fn a_row_arrives_where_a_walk_down_the_tree_does() {
         let mut at = 0;
@@ -464,7 +479,8 @@ mod tests {
                     let starts: [usize; 8] = std::array::from_fn(|lane| (row + lane) * 256);
                     forest.judge(&rows, starts, &outset, &mut Vec::new(), |tree, leaves| {
                         for (start, leaf) in starts.iter().zip(leaves) {
-                            assert_eq!(leaf, walk(trees[tree], &rows[*start..start + 256]));
+                            let row = &rows[*start..start + 256];
+                            assert_eq!(leaf, walk(trees[tree], row));
                         }
                     });
                 }
