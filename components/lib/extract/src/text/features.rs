@@ -3,7 +3,7 @@
 use super::blocks::{Block, Blocks};
 use super::candidates::Candidates;
 use super::hints::HINTS;
-use super::layout::{Layout, above};
+use super::layout::{Layout, above, at_least_one};
 use super::page::PageFacts;
 use super::topics::TOPICS;
 use crate::dom::{Document, Tag};
@@ -38,7 +38,7 @@ impl Page<'_> {
         let mut heading = Heading::default();
         let mut whole = Vec::new();
         self.whole_page(&mut whole);
-        let total_words = self.facts.words.max(1.0);
+        let total_words = at_least_one(self.facts.words);
         for (index, block) in list.iter().enumerate() {
             self.own(block, &mut values);
             self.ancestors(block, index, total_words, &mut values);
@@ -119,7 +119,7 @@ impl Page<'_> {
             values.extend([
                 sums.words,
                 sums.link_density(),
-                sums.prose / sums.words.max(1.0),
+                sums.prose / at_least_one(sums.words),
                 sums.words / total_words,
                 sums.blocks,
             ]);
@@ -143,8 +143,8 @@ impl Page<'_> {
                     - f32::from(self.document.depth(node)),
                 sums.words,
                 sums.link_density(),
-                list.prose / list.words.max(1.0),
-                list.words / self.facts.words.max(1.0),
+                list.prose / at_least_one(list.words),
+                list.words / at_least_one(self.facts.words),
                 tag_code(self.document.tag(node)),
             ]);
         }
@@ -169,7 +169,7 @@ impl Page<'_> {
                 f32::from(u8::from(inside && candidate != 0)),
                 up.min(12) as f32,
                 f32::from(u8::from(before)),
-                sums.prose / self.layout.sums_in(self.document, 0).prose.max(1.0),
+                sums.prose / at_least_one(self.layout.sums_in(self.document, 0).prose),
             ]);
         }
         let from_title = self
@@ -191,17 +191,17 @@ impl Page<'_> {
             values.extend([
                 sums.words,
                 sums.link_density(),
-                sums.prose / sums.words.max(1.0),
+                sums.prose / at_least_one(sums.words),
             ]);
         }
         let (before, after) = (
             self.layout.sums_of(0..index),
             self.layout.sums_of(index..count),
         );
-        let prose = (before.prose + after.prose).max(1.0);
+        let prose = at_least_one(before.prose + after.prose);
         values.extend([
             before.prose / prose,
-            before.words / self.facts.words.max(1.0),
+            before.words / at_least_one(self.facts.words),
         ]);
     }
 
@@ -219,7 +219,7 @@ impl Page<'_> {
             facts.link_share,
         ]);
         values.extend([facts.words, self.blocks.list.len() as f32]);
-        let total = facts.words.max(1.0);
+        let total = at_least_one(facts.words);
         let mut hints = [0.0f32; HINTS];
         let mut flags = [0.0f32; above::COUNT];
         let mut topics = [0.0f32; TOPICS];
@@ -258,10 +258,10 @@ impl Page<'_> {
         ] {
             let sums = self.layout.sums_in(self.document, candidate);
             values.extend([
-                sums.prose / all.prose.max(1.0),
+                sums.prose / at_least_one(all.prose),
                 sums.words / total,
                 sums.link_density(),
-                sums.blocks / sums.words.max(1.0),
+                sums.blocks / at_least_one(sums.words),
             ]);
         }
         values

@@ -81,8 +81,13 @@ impl Sums {
     }
 
     pub(crate) fn link_density(&self) -> f32 {
-        self.link_words / self.words.max(1.0)
+        self.link_words / at_least_one(self.words)
     }
+}
+
+/// For divisions. In WASM `f32::max` is a call, for the sake of values that are no numbers.
+pub(crate) fn at_least_one(value: f32) -> f32 {
+    if value > 1.0 { value } else { 1.0 }
 }
 
 impl Layout {

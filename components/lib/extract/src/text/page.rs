@@ -1,7 +1,7 @@
 //! What the page as a whole says about its kind: its address, its declared types, and what it is made of.
 
 use super::blocks::Blocks;
-use super::layout::{Layout, above};
+use super::layout::{Layout, above, at_least_one};
 use crate::dom::{Document, Tag};
 
 /// Kinds of pages, as bits of what a page declares or its address suggests.
@@ -124,11 +124,11 @@ impl PageFacts {
         }
         let all = layout.sums_in(document, 0);
         facts.words = all.words;
-        facts.prose_share = all.prose / all.words.max(1.0);
+        facts.prose_share = all.prose / at_least_one(all.words);
         facts.link_share = all.link_density();
         for block in &blocks.list {
             if layout.above[block.container as usize] & above::CODE != 0 {
-                facts.code_share += block.counts.words as f32 / all.words.max(1.0);
+                facts.code_share += block.counts.words as f32 / at_least_one(all.words);
             }
         }
         facts
