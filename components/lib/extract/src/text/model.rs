@@ -130,7 +130,7 @@ impl<'f> Model<'f> {
         for (at, tree) in self.types.iter().enumerate() {
             sums[at % TYPES] += walk(tree, row);
         }
-        let top = sums.iter().copied().fold(f32::MIN, f32::max);
+        let top = greatest(&sums);
         let odds = sums.map(|sum| (sum - top).exp());
         let total: f32 = odds.iter().sum();
         TypeOdds(odds.map(|odd| odd / total))
@@ -190,6 +190,12 @@ const THOROUGH_MAX: usize = 3_000;
 const FIRST_TREES: usize = 40;
 /// A block with lower odds by then is boilerplate; on most pages that is the greater part.
 const ODDS_SETTLED_MAX: f32 = 0.03;
+
+/// In WASM `f32::max` is a call, for the sake of values that are no numbers.
+fn greatest(values: &[f32]) -> f32 {
+    let greater = |most, value: &f32| if *value > most { *value } else { most };
+    values.iter().fold(f32::MIN, greater)
+}
 
 fn logistic(sum: f32) -> f32 {
     1.0 / (1.0 + (-sum).exp())
@@ -336,7 +342,7 @@ impl Forest {
         reached.extend(outset.reached.iter().map(|leaves| [*leaves; N]));
         for (feature, range) in &outset.open {
             let values = starts.map(|start| rows[start + usize::from(*feature)]);
-            let most = values.iter().copied().fold(f32::MIN, f32::max);
+            let most = greatest(&values);
             for &Split {
                 threshold,
                 tree,
