@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 WASM_TARGET := wasm32-wasip2
 ROLES := auth ingest dispatcher scraper-text scraper-html scraper-domains callback
+# Components are optimised as a whole when they are linked: a fifth smaller, and a twentieth quicker. What runs natively shares its
+# profile with the tests, whose many programs would each take minutes to link so.
+WASM_CARGO := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 cargo
 ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 TRAWL := target/release/trawl
 RUN_ARGS ?=
@@ -22,7 +25,7 @@ setup:
 	rustup target list --installed | grep -qx $(WASM_TARGET) || rustup target add $(WASM_TARGET)
 
 components: setup ## build the seven WASM components (release)
-	cargo build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES)
+	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES)
 
 host: setup
 	cargo build --locked --release -p trawl
@@ -67,7 +70,7 @@ soak: build ## the same for as long as DURATION (default 1h)
 	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
 
 bench-build: build setup-tests
-	cargo build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
+	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
 	cargo build --locked --release -p trawl -p trawl-bench
 
 bench: quality-build bench-build ## figures against baselines in the same run (SCENARIO=… for one)
@@ -84,7 +87,7 @@ profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1
 
 quality-build: setup
 	cargo build --locked --release -p trawl -p trawl-quality
-	cargo build --locked --release --target $(WASM_TARGET) -p trawl-quality
+	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) -p trawl-quality
 
 quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM
 	@test -n "$(PAGES)" || { echo "say where the pages are: make quality PAGES=dir" >&2; exit 2; }
