@@ -44,6 +44,11 @@ impl<T> Gathering<T> {
         self.gathered.len()
     }
 
+    /// Nothing waits, and no statement is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.gathered.is_empty() && !self.flushing
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.gathered.iter()
     }
@@ -108,6 +113,9 @@ mod tests {
         assert_eq!(gathering.next(true), None, "one statement at a time");
         gathering.is_flushed();
         assert_eq!(gathering.next(false), Some(Flush::Now(vec![3, 4, 5])));
+        assert!(!gathering.is_idle(), "the statement is under way");
+        gathering.is_flushed();
+        assert!(gathering.is_idle());
     }
 
     #[test]

@@ -193,10 +193,11 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Records results; returns the accepted ones. A missing id was stale: its work is to be thrown away.
+    /// Records results; returns the accepted ones. A missing id was stale: its work is to be thrown away. More than 16 take several
+    /// statements, each atomic by itself: when one fails, those before it stand, and are stale if they are tried again.
     pub async fn finish(&self, finished: &[Finished]) -> Result<Vec<MessageId>, StoreError> {
         let mut accepted = Vec::new();
-        // Workers gather no more than one statement takes.
+        // Seldom more than one: a worker gathers 16, and beside them what ends while the statement before is under way.
         for some in finished.chunks(FINISHED_MAX) {
             let (statement, rows) = match some.len() {
                 1 => (include_str!("../sql/finish_one.sql"), 1),

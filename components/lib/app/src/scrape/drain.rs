@@ -149,10 +149,10 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     spare_draw: u32,
     /// Results, and whether a statement that records some is under way.
     results: Gathering<Finished>,
-    finishing: bool,
     failing: u32,
-    /// A statement has just been started with which others may share the commit.
-    commit_began: bool,
+    /// A good moment to keep what was found of robots.txt: another statement has just begun, whose commit it may share, or a
+    /// second has passed.
+    keep_due: bool,
     /// Statements under way that keep what was found of robots.txt.
     keeping: u32,
     ring_due: bool,
@@ -178,9 +178,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             claims: Claims::new(SIZES, Rhythm::default()),
             spare_draw: 0,
             results: Gathering::new(GATHERED_MAX),
-            finishing: false,
             failing: 0,
-            commit_began: false,
+            keep_due: false,
             keeping: 0,
             ring_due: false,
             ringing: false,
@@ -206,8 +205,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     /// Nothing is held and nothing is on its way to the database.
     fn is_idle(&self) -> bool {
         self.leases.is_empty()
-            && self.results.len() == 0
-            && !self.finishing
+            && self.results.is_idle()
             && self.failing == 0
             && !self.claims.is_claiming()
     }
@@ -250,7 +248,6 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             }
             Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
             Event::Finished(recorded) => {
-                self.finishing = false;
                 self.results.is_flushed();
                 self.on_recorded(recorded);
             }
@@ -342,8 +339,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             }
         }
         let third_ms = u64::from(self.scraper.settings.lease_s) * 1_000 / 3;
-        // Whatever else happens, it is not kept back for longer than this.
-        self.commit_began = true;
+        self.keep_due = true;
         let due = self.leases.due(now_ms, third_ms);
         if !due.is_empty() {
             self.start_renew(due);
@@ -404,9 +400,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
 
     /// What was found of robots.txt is kept for others in the same commit as results, or when there is much of it, or at the end.
     fn steer_robots(&mut self) {
-        let is_committing = std::mem::take(&mut self.commit_began);
+        let is_due = std::mem::take(&mut self.keep_due);
         let found = self.scraper.robots_found();
-        if found >= GATHERED_MAX || (found > 0 && (is_committing || self.leases.is_empty())) {
+        if found >= GATHERED_MAX || (found > 0 && (is_due || self.leases.is_empty())) {
             self.start_keep();
         }
     }
@@ -513,8 +509,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     }
 
     fn start_finish(&mut self, finished: Vec<Finished>) {
-        self.finishing = true;
-        self.commit_began = true;
+        self.keep_due = true;
         let scraper = self.scraper;
         self.start(async move { Event::Finished(record_results(scraper, finished).await) });
     }
@@ -527,7 +522,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
 
     fn start_fail(&mut self, failure: Failure) {
         self.failing += 1;
-        self.commit_began = true;
+        self.keep_due = true;
         let scraper = self.scraper;
         self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
     }
