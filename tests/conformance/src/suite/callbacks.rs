@@ -234,6 +234,39 @@ pub(super) async fn deliveries_together<S: Subject>(sql: &S) {
     assert_eq!(figures, Some((0, 0)));
 }
 
+/// A message that failed and was asked for again has a callback for each end; both may be on their way at once.
+pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    assert!(store.fail(&failure(id, job.lease, None)).await.unwrap());
+    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    let recorded: Vec<Done> = store
+        .claim_callbacks(9, "c", 60)
+        .await
+        .unwrap()
+        .iter()
+        .map(|callback| Done {
+            id: callback.id,
+            lease: callback.lease,
+            status: 200,
+            latency_ms: 5,
+        })
+        .collect();
+    assert_eq!(recorded.len(), 2);
+    assert!(store.callbacks_done(&recorded).await.is_err());
+    let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
+    assert_eq!(log, [], "nothing was recorded of what was refused");
+    for one in &recorded {
+        let held = store.callbacks_done(std::slice::from_ref(one)).await;
+        assert_eq!(held.unwrap(), [one.id]);
+    }
+    let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
+    assert_eq!(log.len(), 2);
+}
+
 pub(super) async fn replays<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let (one, two) = (done(sql).await, done(sql).await);

@@ -1,11 +1,11 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_core::webhook_signature::sign;
-use trawl_store::{Created, QueueLimits, Registration, Submitted};
+use trawl_store::{Changed, Created, QueueLimits, Registration, Submitted};
 
 use super::{Delivered, deliver};
 use crate::ports::{Clock as _, Purpose, SendError};
@@ -99,6 +99,28 @@ fn deliveries_share_statements() {
         let log = world.run(world.store().deliveries(world.account, id));
         assert_eq!(log.unwrap().unwrap().len(), 1);
     }
+}
+
+/// It failed, was asked for again and is done: both callbacks are on their way at once, and no statement records both.
+#[test]
+fn two_callbacks_of_one_message_are_recorded_all_the_same() {
+    let is_there = Rc::new(Cell::new(false));
+    let page = Rc::clone(&is_there);
+    let world = World::without_robots(move |sent| match sent.purpose {
+        Purpose::Callback => Reply::status(200),
+        _ if page.get() => Reply::html("<p>x</p>"),
+        _ => Reply::status(404),
+    });
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    is_there.set(true);
+    let again = world.run(world.store().retry(world.account, id));
+    assert_eq!(again.unwrap(), Changed::Yes);
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let round = world.run(deliver(&world.ports)).unwrap();
+    assert_eq!((round.delivered, round.stale), (2, 0));
+    let log = world.run(world.store().deliveries(world.account, id));
+    assert_eq!(log.unwrap().unwrap().len(), 2);
 }
 
 #[test]
@@ -281,7 +303,7 @@ async fn neighbours_wait_ms(world: &World, number: u32) -> i64 {
 /// a neighbour is called back as soon as ever.
 #[test]
 fn an_endpoint_down_for_a_day() {
-    let state = Rc::new(std::cell::Cell::new(Dead::Refuses));
+    let state = Rc::new(Cell::new(Dead::Refuses));
     let now = Rc::clone(&state);
     let (world, ids) = finished(200, move |sent| match (sent.url.as_str(), state.get()) {
         ("https://neighbour.example/hook", _) | (_, Dead::Alive) => Reply::status(204),
