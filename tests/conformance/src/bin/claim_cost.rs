@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use rusqlite::Connection;
 use trawl_conformance::Memory;
 use trawl_core::ids::AccountId;
-use trawl_core::state::{Kind, Mode};
+use trawl_core::state::Kind;
 use trawl_store::{Finished, NewMessage, QueueLimits, Store};
 
 const LIMITS: QueueLimits = QueueLimits {
@@ -36,18 +36,10 @@ fn request(index: u64) -> NewMessage {
         format!("h{}.example", index % 5000)
     };
     NewMessage {
-        tenant: AccountId(i64::try_from(tenant).unwrap()),
         user_label: Some(format!("node-{index}")),
         request_url: format!("https://{host}/some/where/page-{index}.html"),
-        host,
-        kind: Kind::Text,
         callback_url: Some("https://node.example/callback".to_owned()),
-        priority: 5,
-        mode: Mode::Best,
-        selector: None,
-        max_age_s: None,
-        idem_key: None,
-        body_digest: [7; 32],
+        ..trawl_conformance::request(i64::try_from(tenant).unwrap(), &host)
     }
 }
 

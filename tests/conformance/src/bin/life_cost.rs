@@ -17,16 +17,13 @@ use std::time::Instant;
 use futures::executor::block_on;
 use rusqlite::{Connection, StatementStatus};
 use trawl_conformance::Memory;
-use trawl_core::ids::AccountId;
-use trawl_core::state::{Kind, Mode};
+use trawl_core::state::Kind;
 use trawl_store::sql::{Rows, Sql, SqlError, Value};
 use trawl_store::{Done, Finished, NewMessage, QueueLimits, Store};
 
 const LIMITS: QueueLimits = QueueLimits {
-    tenant_max: 1_000_000,
-    total_max: 1_000_000,
     host_in_flight_max: 4,
-    host_gap_ms: 0,
+    ..trawl_conformance::LIMITS
 };
 /// Jobs that are in the queue together.
 const ROUND: u64 = 64;
@@ -98,18 +95,10 @@ fn request(index: u64) -> NewMessage {
         index & 255
     );
     NewMessage {
-        tenant: AccountId(1),
-        user_label: Some("bench".to_owned()),
         request_url: format!("http://{host}/book/some/page-{index}.html"),
-        host,
         kind: Kind::Html,
         callback_url: Some(format!("http://127.0.0.1:9999/hook{}", index % ENDPOINTS)),
-        priority: 5,
-        mode: Mode::Best,
-        selector: None,
-        max_age_s: None,
-        idem_key: None,
-        body_digest: [7; 32],
+        ..trawl_conformance::request(1, &host)
     }
 }
 
