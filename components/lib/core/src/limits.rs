@@ -505,6 +505,9 @@ pub mod host {
     /// Files that are open beside the clients' connections: those to replicas and to the web, the database, Redis.
     pub const OPEN_FILES_BESIDE_CONNECTIONS: usize =
         super::outbound::CONNECTIONS_MAX + 4 * super::balance::REMOTE_CONCURRENCY_MAX + 256;
+    /// When memory is given back once more after a busy time, which ended a look before that was noticed: the connections
+    /// that it left behind are closed by then (looked for every quarter of [`super::outbound::IDLE_MS_MAX`]), and were 15 MB.
+    pub const QUIET_AGAIN_MS: u64 = super::outbound::IDLE_MS_MAX * 5 / 4 - QUIET_LOOK_MS;
     /// How often is looked whether a busy time is over.
     pub const QUIET_LOOK_MS: u64 = 5_000;
     /// Statements between two looks in a quiet time: a few times what the clock alone leads to.
