@@ -4,4 +4,5 @@ pub mod charset;
 pub mod dom;
 pub mod domains;
 pub mod html;
+mod octets;
 pub mod text;

@@ -137,10 +137,7 @@ impl<'a> Document<'a> {
             return "";
         }
         let rest = &self.source[node.name_at as usize..];
-        &rest[..rest
-            .bytes()
-            .take_while(|byte| parser::is_name_byte(*byte))
-            .count()]
+        &rest[..parser::name_length(rest.as_bytes())]
     }
 
     /// The parent; the root is its own.

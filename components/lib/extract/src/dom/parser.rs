@@ -4,6 +4,7 @@ mod tree;
 
 use super::tag::NAME_BYTES_MAX;
 use super::{Attribute, Cut, Document, Limits, Tag, entities};
+use crate::octets::{self, MARKS, SMALL, Words};
 use tree::Tree;
 
 pub(super) fn parse<'a>(html: &'a str, limits: &Limits) -> Document<'a> {
@@ -41,18 +42,50 @@ struct Parser<'a> {
     cut: Option<Cut>,
 }
 
-/// What ends a tag's or an attribute's name.
-fn ends_name(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0C | b'/' | b'>')
+/// What a byte means in a tag, as bits: a look at a table takes no jump in WASM.
+mod byte {
+    pub(super) const SPACE: u8 = 1;
+    pub(super) const ENDS_NAME: u8 = 1 << 1;
+    pub(super) const ENDS_ATTRIBUTE_NAME: u8 = 1 << 2;
+    pub(super) const ENDS_VALUE: u8 = 1 << 3;
+    pub(super) static KINDS: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            table[byte] = match byte as u8 {
+                b' ' | b'\t' | b'\n' | b'\r' | 0x0C => {
+                    SPACE | ENDS_NAME | ENDS_ATTRIBUTE_NAME | ENDS_VALUE
+                }
+                b'/' => ENDS_NAME | ENDS_ATTRIBUTE_NAME,
+                b'>' => ENDS_NAME | ENDS_ATTRIBUTE_NAME | ENDS_VALUE,
+                b'=' => ENDS_ATTRIBUTE_NAME,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        table
+    };
 }
 
-/// The bytes that belong to an element's name.
-pub(super) fn is_name_byte(byte: u8) -> bool {
-    !ends_name(byte)
+fn is(byte: u8, kind: u8) -> bool {
+    byte::KINDS[usize::from(byte)] & kind != 0
+}
+
+/// The bytes up to one of this kind, or to the end.
+fn up_to(bytes: &[u8], kind: u8) -> usize {
+    bytes
+        .iter()
+        .position(|byte| is(*byte, kind))
+        .unwrap_or(bytes.len())
+}
+
+/// The length of the name at the start.
+pub(super) fn name_length(bytes: &[u8]) -> usize {
+    up_to(bytes, byte::ENDS_NAME)
 }
 
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0C)
+    is(byte, byte::SPACE)
 }
 
 impl Parser<'_> {
@@ -122,16 +155,22 @@ impl Parser<'_> {
 
     /// The tag whose name starts here, and the name's end.
     fn tag_name(&self, start: usize) -> (Tag, usize) {
+        let bytes = self.source.as_bytes();
+        // Nearly all names are short, and have letters and digits alone.
+        let eight = octets::at(bytes, start);
+        let length = octets::before(!Words::of(eight).all & MARKS);
+        if length < 8
+            && bytes
+                .get(start + length)
+                .is_none_or(|end| is(*end, byte::ENDS_NAME))
+        {
+            let name = octets::first(eight | SMALL, length);
+            return (Tag::from_eight(name, length), start + length);
+        }
+        let length = name_length(&bytes[start..]);
         let mut name = [0u8; NAME_BYTES_MAX + 1];
-        let mut length = 0;
-        for byte in &self.source.as_bytes()[start..] {
-            if !is_name_byte(*byte) {
-                break;
-            }
-            if let Some(small) = name.get_mut(length) {
-                *small = byte.to_ascii_lowercase();
-            }
-            length += 1;
+        for (small, byte) in name.iter_mut().zip(&bytes[start..start + length]) {
+            *small = byte.to_ascii_lowercase();
         }
         (Tag::from_padded(name, length), start + length)
     }
@@ -197,7 +236,7 @@ impl Parser<'_> {
     fn text(&mut self, start: usize, end: usize) {
         let text = &self.source[start..end];
         let is_space = text.bytes().all(is_space);
-        if memchr::memchr2(b'&', 0, text.as_bytes()).is_some() {
+        if memchr::memchr(b'&', text.as_bytes()).is_some() {
             let from = self.decoded.len();
             entities::decode_into(text, false, &mut self.decoded);
             self.tree.text(
@@ -241,10 +280,7 @@ impl Parser<'_> {
         let name = self.at;
         // A leading `=` belongs to the name.
         self.at += 1;
-        self.at += bytes[self.at..]
-            .iter()
-            .take_while(|byte| !ends_name(**byte) && **byte != b'=')
-            .count();
+        self.at += up_to(&bytes[self.at..], byte::ENDS_ATTRIBUTE_NAME);
         let name_len = self.at - name;
         let after_name = self.at;
         while bytes.get(self.at).is_some_and(|byte| is_space(*byte)) {
@@ -265,10 +301,7 @@ impl Parser<'_> {
                 }
                 b'>' => {}
                 _ => {
-                    value_len = bytes[value..]
-                        .iter()
-                        .take_while(|byte| !is_space(**byte) && **byte != b'>')
-                        .count();
+                    value_len = up_to(&bytes[value..], byte::ENDS_VALUE);
                     self.at = value + value_len;
                 }
             }
@@ -297,7 +330,7 @@ fn ends_element(bytes: &[u8], at: usize, tag: Tag) -> bool {
         && bytes
             .get(from..end)
             .is_some_and(|found| found.eq_ignore_ascii_case(name))
-        && bytes.get(end).is_none_or(|byte| ends_name(*byte))
+        && bytes.get(end).is_none_or(|byte| is(*byte, byte::ENDS_NAME))
 }
 
 /// The bytes up to and with the end of a comment, `-->` or `--!>`.

@@ -4,6 +4,7 @@ use trawl_core::limits::text::BLOCKS_MAX;
 
 use super::topics;
 use crate::dom::{Document, NodeId, Tag};
+use crate::octets::{self, MARKS, SMALL, Words};
 
 /// Letters, digits and the underscore make words, as in the measure that pages are scored by.
 pub(crate) fn is_word_char(character: char) -> bool {
@@ -55,33 +56,6 @@ pub(crate) struct Blocks {
     pub(crate) is_cut: bool,
 }
 
-/// Elements whose text nobody reads.
-pub(crate) fn is_silent(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Head
-            | Tag::Script
-            | Tag::Style
-            | Tag::Template
-            | Tag::Svg
-            | Tag::Iframe
-            | Tag::Noembed
-            | Tag::Noframes
-            | Tag::Canvas
-            | Tag::Video
-            | Tag::Audio
-            | Tag::Textarea
-            | Tag::Title
-            | Tag::Object
-            | Tag::Select
-    )
-}
-
-/// Elements that make a block of their own.
-fn is_container(tag: Tag) -> bool {
-    tag.is_block() || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
-}
-
 /// What a node stands in, as one number: the nearest container, and whether a link and a strong element are around it.
 const IN_LINK: u64 = 1;
 const IN_STRONG: u64 = 1 << 1;
@@ -100,12 +74,12 @@ pub(crate) fn segment(document: &Document<'_>, title: &WordSet) -> Blocks {
     while node < count && list.len() <= BLOCKS_MAX {
         let tag = document.tag(node);
         let parent = document.parent(node) as usize;
-        if is_silent(tag) {
+        if tag.is_silent() {
             node = document.end(node);
             continue;
         }
         let mut around = surroundings[parent];
-        if is_container(tag) {
+        if tag.is_apart() {
             around = u64::from(node) << CONTAINER_SHIFT | around & (IN_LINK | IN_STRONG);
         }
         match tag {
@@ -185,7 +159,7 @@ pub(crate) fn unspaced_word(character: char) -> u32 {
 #[derive(Clone, Copy)]
 pub(crate) struct WordHash {
     mixed: u64,
-    /// Up to seven bytes behind a one.
+    /// Up to seven bytes, the first one lowest, and a one behind them.
     pending: u64,
 }
 
@@ -196,36 +170,38 @@ impl WordHash {
     };
 
     /// Adds a letter, a digit or an underscore.
-    pub(crate) const fn push_ascii(mut self, byte: u8) -> WordHash {
+    pub(crate) const fn push_ascii(self, byte: u8) -> WordHash {
         // Of the bytes that stand in words, none but the two cases of a letter become the same by this.
-        self.pending = (self.pending << 8) | (byte | 0x20) as u64;
-        if self.pending >> 56 != 0 {
-            self.mixed = mix(self.mixed ^ self.pending);
-            self.pending = 1;
+        self.push_byte(byte | 0x20)
+    }
+
+    const fn push_byte(self, byte: u8) -> WordHash {
+        let bits = self.pending.ilog2();
+        let pending = self.pending ^ 1 << bits | (0x100 | byte as u64) << bits;
+        if bits < 48 {
+            return WordHash { pending, ..self };
         }
-        self
+        WordHash {
+            mixed: mix(self.mixed ^ pending),
+            pending: 1,
+        }
     }
 
     /// The hash of a word so far: the letters, digits and underscores that stand there. `bytes` is what it stands in.
     fn of_ascii(bytes: &[u8], from: usize, end: usize) -> WordHash {
-        const SMALL: u64 = 0x2020_2020_2020_2020;
         let mut hash = WordHash::START;
         let mut from = from;
-        // Whatever stands behind the word is shifted out.
-        while let Some(eight) = bytes.get(from..).and_then(|rest| rest.first_chunk::<8>()) {
-            let unused = 64 - (end - from).min(7) as u32 * 8;
-            let read = (u64::from_be_bytes(*eight) | SMALL) >> (unused - 8) >> 8;
-            hash.pending = read | 1 << (64 - unused);
-            if end - from < 7 {
+        loop {
+            let count = (end - from).min(7);
+            let one = 1 << (count * 8);
+            hash.pending = (octets::at(bytes, from) | SMALL) & (one - 1) | one;
+            if count < 7 {
                 return hash;
             }
             hash.mixed = mix(hash.mixed ^ hash.pending);
             hash.pending = 1;
             from += 7;
         }
-        bytes[from..end]
-            .iter()
-            .fold(hash, |hash, byte| hash.push_ascii(*byte))
     }
 
     /// Adds a character in lower case.
@@ -235,16 +211,7 @@ impl WordHash {
             return self.push_ascii(code as u8);
         }
         let [_, bytes @ ..] = code.to_be_bytes();
-        bytes.into_iter().fold(self, |hash, byte| {
-            let pending = (hash.pending << 8) | u64::from(byte);
-            if pending >> 56 == 0 {
-                return WordHash { pending, ..hash };
-            }
-            WordHash {
-                mixed: mix(hash.mixed ^ pending),
-                pending: 1,
-            }
-        })
+        bytes.into_iter().fold(self, WordHash::push_byte)
     }
 
     pub(crate) const fn finish(self) -> u64 {
@@ -298,23 +265,19 @@ pub(crate) fn word_hashes(text: &str) -> Vec<u64> {
 /// What an ASCII character is to the counter, as bits.
 mod class {
     pub(super) const WORD: u8 = 1;
-    pub(super) const CAPITAL: u8 = 1 << 1;
-    pub(super) const DIGIT: u8 = 1 << 2;
-    pub(super) const SPACE: u8 = 1 << 3;
-    pub(super) const SENTENCE: u8 = 1 << 4;
-    pub(super) const COMMA: u8 = 1 << 5;
-    pub(super) const MARK: u8 = 1 << 6;
+    pub(super) const SPACE: u8 = 1 << 1;
+    pub(super) const SENTENCE: u8 = 1 << 2;
+    pub(super) const COMMA: u8 = 1 << 3;
+    pub(super) const MARK: u8 = 1 << 4;
     /// Not ASCII.
-    pub(super) const WIDE: u8 = 1 << 7;
+    pub(super) const WIDE: u8 = 1 << 5;
     /// The class of each byte.
     pub(super) static OF: [u8; 256] = {
         let mut table = [0; 256];
         let mut byte = 0u8;
         loop {
             table[byte as usize] = match byte {
-                b'A'..=b'Z' => WORD | CAPITAL,
-                b'0'..=b'9' => WORD | DIGIT,
-                b'a'..=b'z' | b'_' => WORD,
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' => WORD,
                 b' ' | 9..=13 => SPACE,
                 b'.' | b'!' | b'?' => SENTENCE,
                 b',' | b';' => COMMA,
@@ -421,24 +384,24 @@ impl<'t> Counter<'t> {
 
     /// Reads a word, or more of one, as far as it is ASCII; where it ends.
     fn ascii_word(&mut self, bytes: &[u8], from: usize, is_link: bool, is_strong: bool) -> usize {
-        let (mut any, mut all) = (0, u8::MAX);
+        let (mut digits, mut others) = (0, 0);
         let mut at = from;
-        let mut after = class::WIDE;
-        while let Some(byte) = bytes.get(at) {
-            let class = class::OF[usize::from(*byte)];
-            if class & class::WORD == 0 {
-                after = class;
+        loop {
+            let found = Words::of(octets::at(bytes, at));
+            let outside = !found.all & MARKS;
+            // The marks before the first one outside.
+            let inside = (outside & outside.wrapping_neg()).wrapping_sub(1);
+            digits |= found.digits & inside;
+            others |= found.all & !found.capitals & inside;
+            at += octets::before(outside);
+            if outside != 0 {
                 break;
             }
-            any |= class;
-            all &= class;
-            at += 1;
         }
         let chars = (at - from) as u32;
         self.counts.chars += chars;
         self.last = 'a';
-        let is_all_capital = all & class::CAPITAL != 0;
-        let has_digit = any & class::DIGIT != 0;
+        let (is_all_capital, has_digit) = (others == 0, digits != 0);
         if self.word.chars == 0 {
             let word = Word {
                 hash: WordHash::of_ascii(bytes, from, at),
@@ -449,7 +412,7 @@ impl<'t> Counter<'t> {
                 is_link,
                 is_strong,
             };
-            if after & class::WIDE == 0 {
+            if bytes.get(at).is_some_and(u8::is_ascii) {
                 // The whole word stands here, as nearly all do.
                 self.count(&word);
             } else {
@@ -503,13 +466,19 @@ impl<'t> Counter<'t> {
         self.last = character;
     }
 
+    #[inline(always)]
     fn end_word(&mut self) {
         if self.word.chars > 0 {
-            let word = std::mem::replace(&mut self.word, Word::NONE);
-            self.count(&word);
+            self.end_open_word();
         }
     }
 
+    fn end_open_word(&mut self) {
+        let word = std::mem::replace(&mut self.word, Word::NONE);
+        self.count(&word);
+    }
+
+    #[inline(always)]
     fn count(&mut self, word: &Word) {
         let hash = word.hash.finish();
         self.hash = mix(self.hash ^ hash);

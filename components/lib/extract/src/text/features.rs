@@ -6,7 +6,7 @@ use super::hints::HINTS;
 use super::layout::{Layout, above, at_least_one};
 use super::page::PageFacts;
 use super::topics::TOPICS;
-use crate::dom::{Document, Tag};
+use crate::dom::{Document, NodeId, Tag};
 
 /// What the rows are made from.
 pub(crate) struct Page<'a> {
@@ -38,26 +38,29 @@ impl Page<'_> {
         let mut heading = Heading::default();
         let mut whole = Vec::new();
         self.whole_page(&mut whole);
-        let total_words = at_least_one(self.facts.words);
+        whole.extend(page_odds);
+        let shares = self
+            .candidates()
+            .map(|candidate| self.prose_share(candidate));
         for (index, block) in list.iter().enumerate() {
-            self.own(block, &mut values);
-            self.ancestors(block, index, total_words, &mut values);
-            self.repetition(block, &mut values);
-            self.candidates(block, index, &mut values);
+            values.extend(basics[index]);
+            values.extend(own(block));
+            self.ancestors(block, index, &mut values);
+            values.extend(self.repetition(block));
+            values.extend(self.position(block, index, shares));
             for offset in NEIGHBOURS {
                 let neighbour = index
                     .checked_add_signed(offset)
                     .and_then(|at| basics.get(at));
                 values.extend(neighbour.copied().unwrap_or([-1.0; 4]));
             }
-            self.surroundings(index, &mut values);
-            heading.push(index, &mut values);
+            values.extend(self.surroundings(index));
+            values.extend(heading.values(index));
             if self.document.tag(block.container).heading_level().is_some() {
                 heading = Heading::of(self.document, block, index);
             }
             values.push(f32::from(repeats[index].min(20)));
             values.extend(&whole);
-            values.extend(page_odds);
         }
         let width = values.len() / list.len().max(1);
         Rows { values, width }
@@ -73,47 +76,22 @@ impl Page<'_> {
         ]
     }
 
-    fn own(&self, block: &Block, values: &mut Vec<f32>) {
-        let counts = &block.counts;
-        let words = counts.words.max(1) as f32;
-        let share = |count: u32| count as f32 / words;
-        values.extend(self.basics(block));
-        values.extend([
-            counts.chars as f32,
-            counts.chars as f32 / words,
-            counts.links as f32 / words,
-            share(counts.sentences),
-            share(counts.commas),
-            share(counts.capitals),
-            share(counts.all_caps),
-            share(counts.digits),
-            share(counts.short_words),
-            share(counts.strong_words),
-            share(counts.marks),
-            share(counts.title_words),
-            counts.link_words as f32,
-            f32::from(counts.link_kind),
-        ]);
-        let read = counts.words.clamp(1, super::topics::WORDS_READ) as f32;
-        let topics: [f32; TOPICS] = counts.topics.map(|count| f32::from(count) / read);
-        values.extend(topics);
-    }
-
-    fn ancestors(&self, block: &Block, index: usize, total_words: f32, values: &mut Vec<f32>) {
+    /// The kinds of elements above a block, how far above it each hint is, and how much text of which kind its ancestors hold.
+    fn ancestors(&self, block: &Block, index: usize, values: &mut Vec<f32>) {
         let flags = self.layout.above[self.document.parent(block.first) as usize];
-        values.extend((0..above::COUNT).map(|bit| ((flags >> bit) & 1) as f32));
+        let above: [f32; above::COUNT] =
+            std::array::from_fn(|bit| if flags & (1 << bit) != 0 { 1.0 } else { 0.0 });
+        values.extend(above);
         let distance: [f32; HINTS] = self.layout.distance[index].map(f32::from);
         values.extend(distance);
         values.push(f32::from(self.document.depth(block.container)));
         let mut level = 0;
-        let mut wanted = LEVELS.into_iter().peekable();
         let mut node = block.container;
-        while let Some(next) = wanted.peek().copied() {
-            let parent = self.document.parent(node);
-            if level < next && parent != node {
-                node = parent;
+        let total_words = at_least_one(self.facts.words);
+        for wanted in LEVELS {
+            while level < wanted && node != 0 {
+                node = self.document.parent(node);
                 level += usize::from(self.document.tag(node).is_block());
-                continue;
             }
             let sums = self.layout.sums_in(self.document, node);
             values.extend([
@@ -123,21 +101,21 @@ impl Page<'_> {
                 sums.words / total_words,
                 sums.blocks,
             ]);
-            wanted.next();
         }
     }
 
-    fn repetition(&self, block: &Block, values: &mut Vec<f32>) {
-        for (node, count) in self.layout.repetitions(block.container) {
+    fn repetition(&self, block: &Block) -> [f32; 14] {
+        let mut values = [0.0; 14];
+        let found = self.layout.repetitions(block.container);
+        for ((node, count), values) in found.into_iter().zip(values.as_chunks_mut().0) {
             if count == 0 {
-                values.extend([0.0; 7]);
                 continue;
             }
             let sums = self.layout.sums_in(self.document, node);
             let list = self
                 .layout
                 .sums_in(self.document, self.document.parent(node));
-            values.extend([
+            *values = [
                 count as f32,
                 f32::from(self.document.depth(block.container))
                     - f32::from(self.document.depth(node)),
@@ -146,16 +124,31 @@ impl Page<'_> {
                 list.prose / at_least_one(list.words),
                 list.words / at_least_one(self.facts.words),
                 tag_code(self.document.tag(node)),
-            ]);
+            ];
         }
+        values
     }
 
-    fn candidates(&self, block: &Block, index: usize, values: &mut Vec<f32>) {
-        for candidate in [
+    fn candidates(&self) -> [NodeId; 3] {
+        [
             self.candidates.scored,
             self.candidates.declared,
             self.candidates.dense,
-        ] {
+        ]
+    }
+
+    /// The share of the page's prose that an element holds.
+    fn prose_share(&self, node: NodeId) -> f32 {
+        let all = self.layout.sums_in(self.document, 0).prose;
+        self.layout.sums_in(self.document, node).prose / at_least_one(all)
+    }
+
+    /// Where a block stands: by each candidate, by the title, and on the page. `shares` are those of the candidates.
+    fn position(&self, block: &Block, index: usize, shares: [f32; 3]) -> [f32; 15] {
+        let mut values = [0.0; 15];
+        let (of_candidates, _) = values.as_chunks_mut();
+        let candidates = self.candidates().into_iter().zip(shares);
+        for ((candidate, share), values) in candidates.zip(of_candidates) {
             let inside = self.document.contains(candidate, block.container);
             let mut up = 0;
             let mut node = candidate;
@@ -164,45 +157,45 @@ impl Page<'_> {
                 up += 1;
             }
             let before = block.first < candidate;
-            let sums = self.layout.sums_in(self.document, candidate);
-            values.extend([
+            *values = [
                 f32::from(u8::from(inside && candidate != 0)),
                 up.min(12) as f32,
                 f32::from(u8::from(before)),
-                sums.prose / at_least_one(self.layout.sums_in(self.document, 0).prose),
-            ]);
+                share,
+            ];
         }
         let from_title = self
             .candidates
             .title_block
             .map_or(-1000.0, |title| index as f32 - title as f32);
-        values.push(from_title.clamp(-50.0, 200.0));
         let count = self.blocks.list.len().max(1) as f32;
-        values.push(index as f32 / count);
-        values.push(count - index as f32);
+        values[12] = from_title.clamp(-50.0, 200.0);
+        values[13] = index as f32 / count;
+        values[14] = count - index as f32;
+        values
     }
 
-    fn surroundings(&self, index: usize, values: &mut Vec<f32>) {
+    fn surroundings(&self, index: usize) -> [f32; 8] {
         let count = self.blocks.list.len();
-        for reach in [3, 10] {
-            let sums = self
-                .layout
-                .sums_of(index.saturating_sub(reach)..(index + reach + 1).min(count));
-            values.extend([
-                sums.words,
-                sums.link_density(),
-                sums.prose / at_least_one(sums.words),
-            ]);
-        }
+        let [near, far] = [3, 10].map(|reach| {
+            self.layout
+                .sums_of(index.saturating_sub(reach)..(index + reach + 1).min(count))
+        });
         let (before, after) = (
             self.layout.sums_of(0..index),
             self.layout.sums_of(index..count),
         );
         let prose = at_least_one(before.prose + after.prose);
-        values.extend([
+        [
+            near.words,
+            near.link_density(),
+            near.prose / at_least_one(near.words),
+            far.words,
+            far.link_density(),
+            far.prose / at_least_one(far.words),
             before.prose / prose,
             before.words / at_least_one(self.facts.words),
-        ]);
+        ]
     }
 
     /// The page as one row: its facts, and the share of its words that each hint and each kind of ancestor has.
@@ -251,11 +244,7 @@ impl Page<'_> {
         values.extend(topics);
         values.extend([repeated, prose_repeated, marks, digits]);
         let all = self.layout.sums_in(self.document, 0);
-        for candidate in [
-            self.candidates.scored,
-            self.candidates.declared,
-            self.candidates.dense,
-        ] {
+        for candidate in self.candidates() {
             let sums = self.layout.sums_in(self.document, candidate);
             values.extend([
                 sums.prose / at_least_one(all.prose),
@@ -326,21 +315,49 @@ impl Heading {
         }
     }
 
-    fn push(&self, index: usize, values: &mut Vec<f32>) {
-        values.push(
-            self.index
-                .map_or(-1.0, |heading| (index - heading).min(60) as f32),
-        );
-        values.push(self.level);
+    fn values(&self, index: usize) -> [f32; 7] {
+        let distance = |heading: usize| (index - heading).min(60) as f32;
         // Of a heading, what it says about other pages, talk, accounts and commerce matters.
-        values.extend([
+        [
+            self.index.map_or(-1.0, distance),
+            self.level,
             self.topics[7],
             self.topics[5],
             self.topics[1],
             self.topics[3],
             self.topics[2],
-        ]);
+        ]
     }
+}
+
+/// What is counted in a block, but for [`Page::basics`].
+fn own(block: &Block) -> [f32; 14 + TOPICS] {
+    let counts = &block.counts;
+    let words = counts.words.max(1) as f32;
+    let share = |count: u32| count as f32 / words;
+    let read = counts.words.clamp(1, super::topics::WORDS_READ) as f32;
+    let mut values = [0.0; 14 + TOPICS];
+    let (of_words, of_topics) = values.split_at_mut(14);
+    of_words.copy_from_slice(&[
+        counts.chars as f32,
+        counts.chars as f32 / words,
+        counts.links as f32 / words,
+        share(counts.sentences),
+        share(counts.commas),
+        share(counts.capitals),
+        share(counts.all_caps),
+        share(counts.digits),
+        share(counts.short_words),
+        share(counts.strong_words),
+        share(counts.marks),
+        share(counts.title_words),
+        counts.link_words as f32,
+        f32::from(counts.link_kind),
+    ]);
+    for (value, count) in of_topics.iter_mut().zip(counts.topics) {
+        *value = f32::from(count) / read;
+    }
+    values
 }
 
 fn log(value: f32) -> f32 {

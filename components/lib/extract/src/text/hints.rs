@@ -2,6 +2,8 @@
 //!
 //! The words are those that content-management systems and designers use; none of them belongs to one site.
 
+use crate::octets::{self, MARKS, SMALL, Words};
+
 /// The kinds of content that names hint at, one bit each in a [`Hints`] mask and one distance each in the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -350,21 +352,28 @@ const fn ranges() -> [(u8, u8); 26] {
 pub(crate) fn of_names(names: &str) -> Hints {
     let mut hints = 0;
     let bytes = names.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_alphabetic() {
-            at += 1;
+    let mut start = 0;
+    while let Some(first) = bytes.get(start) {
+        if !first.is_ascii_alphabetic() {
+            start += 1;
             continue;
         }
-        let start = at;
-        at += 1;
-        while at < bytes.len()
-            && bytes[at].is_ascii_alphabetic()
-            && !(bytes[at].is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase())
-        {
-            at += 1;
+        let eight = octets::at(bytes, start);
+        let Words {
+            letters, capitals, ..
+        } = Words::of(eight);
+        let ends = !letters & MARKS | capitals & (letters & !capitals) << 8;
+        let mut end = start + octets::before(ends);
+        if ends == 0 {
+            while bytes.get(end).is_some_and(u8::is_ascii_alphabetic)
+                && !(bytes[end].is_ascii_uppercase() && bytes[end - 1].is_ascii_lowercase())
+            {
+                end += 1;
+            }
         }
-        hints |= of_word(&bytes[start..at]);
+        let head = octets::first(eight | SMALL, end - start);
+        hints |= of_word(head, &bytes[start..end]);
+        start = end;
     }
     hints
 }
@@ -401,7 +410,7 @@ pub(crate) struct Cache {
 }
 
 /// A power of two; two names that share an entry only push each other out.
-const CACHE_ENTRIES: usize = 512;
+const CACHE_ENTRIES: usize = 128;
 
 impl Cache {
     pub(crate) fn new() -> Cache {
@@ -435,14 +444,27 @@ fn hash(bytes: &[u8]) -> u64 {
     (hash ^ (hash >> 32)) | 1 << 63
 }
 
-/// The hints of a word, which has letters only.
-fn of_word(word: &[u8]) -> Hints {
-    let mut head = [0; 8];
-    for (small, letter) in head.iter_mut().zip(word) {
-        *small = letter.to_ascii_lowercase();
+/// The second letters of the entries that begin with a letter, as bits: most words need no look at the entries.
+static SECOND_LETTERS: [u32; 26] = {
+    let mut letters = [0; 26];
+    let mut at = 0;
+    while at < WORDS.len() {
+        let word = WORDS[at].0.as_bytes();
+        letters[(word[0] - b'a') as usize] |= 1 << (word[1] - b'a');
+        at += 1;
     }
-    let (from, to) = BY_LETTER[usize::from(head[0] - b'a')];
-    let head = u64::from_le_bytes(head);
+    letters
+};
+
+/// The hints of a word, which has letters only. `head` is its first eight in lower case.
+fn of_word(head: u64, word: &[u8]) -> Hints {
+    let [first, second, ..] = head.to_le_bytes();
+    let letter = usize::from(first - b'a');
+    let is_known = second != 0 && SECOND_LETTERS[letter] >> (second - b'a') & 1 != 0;
+    if !is_known {
+        return 0;
+    }
+    let (from, to) = BY_LETTER[letter];
     let mut hints = 0;
     for entry in &SORTED[usize::from(from)..usize::from(to)] {
         if head & entry.mask == entry.head && entry.fits(word) {

@@ -166,22 +166,14 @@ impl Layout {
     }
 
     fn find_repetition(&mut self, document: &Document<'_>, shapes: &[u32]) {
-        let may_repeat = |tag: Tag| {
-            (tag.is_block() && tag.heading_level().is_none()
-                || matches!(tag, Tag::A | Tag::Other | Tag::Span))
-                && !matches!(
-                    tag,
-                    Tag::P | Tag::Td | Tag::Th | Tag::Dt | Tag::Dd | Tag::Pre
-                )
-        };
         let mut children = vec![0u32; document.len() as usize];
         for node in 1..document.len() {
-            children[document.parent(node) as usize] += u32::from(may_repeat(document.tag(node)));
+            children[document.parent(node) as usize] += u32::from(document.tag(node).may_repeat());
         }
         let mut order: Vec<(NodeId, u32, NodeId)> = Vec::new();
         for node in 1..document.len() {
             let parent = document.parent(node);
-            if children[parent as usize] >= REPEATED_MIN && may_repeat(document.tag(node)) {
+            if children[parent as usize] >= REPEATED_MIN && document.tag(node).may_repeat() {
                 order.push((parent, shapes[node as usize], node));
             }
         }

@@ -11,11 +11,11 @@ mod math;
 #[cfg(test)]
 mod round_trip_tests;
 mod table;
+mod target;
 
 use trawl_core::limits::text::MARKDOWN_BYTES_MAX;
 use url::Url;
 
-use super::blocks::is_silent;
 use crate::dom::{Document, NodeId, Tag};
 pub(crate) use escape::escaped_paragraphs;
 pub(crate) use image::mark as mark_images;
@@ -142,7 +142,7 @@ impl Renderer<'_, '_> {
             return end;
         }
         let is_shown_empty = matches!(tag, Tag::Br | Tag::Img | Tag::Hr | Tag::Input | Tag::Wbr);
-        if is_silent(tag) || !is_kept && !is_shown_empty || self.is_ornament(node, tag) {
+        if tag.is_silent() || !is_kept && !is_shown_empty || self.is_ornament(node, tag) {
             self.skip(node, tag);
             return end;
         }
@@ -235,7 +235,7 @@ impl Renderer<'_, '_> {
                 self.inline.enter(node, tag);
             }
             Tag::Dd => self.end_block(Break::Hard),
-            _ if breaks(tag) => {
+            _ if tag.is_apart() => {
                 self.end_block(break_for(tag));
                 if let (Some(level), None) = (tag.heading_level(), &self.heading) {
                     self.heading = Some(Heading {
@@ -274,7 +274,7 @@ impl Renderer<'_, '_> {
             }
             Tag::Dd => self.end_block(Break::Hard),
             Tag::Span if is_badge(self.document, node) => self.lines.want(Break::Space),
-            _ if breaks(tag) => {
+            _ if tag.is_apart() => {
                 if self.heading.as_ref().is_some_and(|open| open.node == node) {
                     self.heading = None;
                 }
@@ -383,15 +383,15 @@ impl Renderer<'_, '_> {
     fn text(&mut self, text: &str) {
         let mut rest = text;
         loop {
-            let words = rest.trim_start();
-            if words.len() < rest.len() {
+            let spaces = escape::spaces(rest);
+            if spaces > 0 {
                 self.lines.want(Break::Space);
             }
+            let words = &rest[spaces..];
             if words.is_empty() {
                 return;
             }
-            let end = words.find(char::is_whitespace).unwrap_or(words.len());
-            let (word, after) = words.split_at(end);
+            let (word, after) = words.split_at(escape::first_word(words));
             let is_written = if !word.is_ascii() && word.contains(escape::is_invisible) {
                 self.word(&word.replace(escape::is_invisible, ""))
             } else {
@@ -475,11 +475,6 @@ fn is_badge(document: &Document<'_>, node: NodeId) -> bool {
             .split_ascii_whitespace()
             .any(|name| matches!(name, "badge" | "chip" | "label" | "pill" | "stab" | "tag"))
     })
-}
-
-/// Elements that stand on lines of their own.
-fn breaks(tag: Tag) -> bool {
-    tag.is_block() || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
 }
 
 fn break_for(tag: Tag) -> Break {

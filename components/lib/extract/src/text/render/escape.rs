@@ -1,7 +1,5 @@
 //! Text written so that Markdown reads it as text.
 
-use url::Url;
-
 /// Characters that show nothing: soft hyphens, marks of where a word may break, and the private ones of icon fonts.
 pub(super) fn is_invisible(character: char) -> bool {
     matches!(
@@ -12,10 +10,9 @@ pub(super) fn is_invisible(character: char) -> bool {
 
 /// Writes a word. `is_line_start` says that it is the first on its line, `in_heading` that it stands in a heading.
 pub(super) fn push_word(word: &str, is_line_start: bool, in_heading: bool, markdown: &mut String) {
-    let is_plain =
-        |byte: u8| !matches!(byte, b'!'..=b'/' | b':'..=b'@' | b'['..=b'`' | b'{'..=b'~');
     let is_copied = |byte: u8| matches!(RUNS[usize::from(byte)], Run::GoesOn | Run::Wide);
-    if word.bytes().all(is_plain) || !is_line_start && word.bytes().all(is_copied) {
+    let is_plain = |byte: u8| !byte.is_ascii_punctuation();
+    if word.bytes().all(is_copied) && (!is_line_start || word.bytes().all(is_plain)) {
         markdown.push_str(word);
         return;
     }
@@ -82,6 +79,49 @@ static RUNS: [Run; 256] = {
     table
 };
 
+/// The bytes at the start that go on with a run. Apart from what else there is, since a `match` for each byte becomes a jump
+/// over a table in WASM.
+fn going_on(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|byte| RUNS[usize::from(*byte)] != Run::GoesOn)
+        .unwrap_or(bytes.len())
+}
+
+/// The bytes of the white space at the start of a text.
+pub(super) fn spaces(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match RUNS[usize::from(*byte)] {
+            Run::Space | Run::Break => at += 1,
+            Run::Wide => match text[at..].chars().next() {
+                Some(character) if character.is_whitespace() => at += character.len_utf8(),
+                _ => break,
+            },
+            _ => break,
+        }
+    }
+    at
+}
+
+/// The bytes at the start of a text up to white space.
+pub(super) fn first_word(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        at += going_on(&bytes[at..]);
+        match bytes.get(at).map(|byte| RUNS[usize::from(*byte)]) {
+            None | Some(Run::Space | Run::Break) => return at,
+            Some(Run::Wide) => match text[at..].chars().next() {
+                Some(character) if !character.is_whitespace() => at += character.len_utf8(),
+                _ => return at,
+            },
+            Some(Run::GoesOn | Run::Sign | Run::Underscore) => at += 1,
+        }
+    }
+}
+
 /// The bytes of the words at the start of a text that mean the same in Markdown where they are not the first on their line,
 /// with one space between each two of them.
 pub(super) fn plain_words(text: &str) -> usize {
@@ -89,9 +129,11 @@ pub(super) fn plain_words(text: &str) -> usize {
     let is_letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
     // Where the last whole word ends.
     let (mut at, mut end) = (0, 0);
-    while let Some(byte) = bytes.get(at) {
+    loop {
+        at += going_on(&bytes[at..]);
+        let Some(byte) = bytes.get(at) else { break };
         match RUNS[usize::from(*byte)] {
-            Run::GoesOn => at += 1,
+            Run::GoesOn => {}
             Run::Underscore if at > 0 && is_letter(at - 1) && is_letter(at + 1) => at += 1,
             Run::Space if at > 0 && bytes[at - 1] != b' ' => {
                 end = at;
@@ -143,7 +185,7 @@ fn line_start<'w>(word: &'w str, markdown: &mut String) -> &'w str {
 const REFERENCE_BYTES_MAX: usize = 36;
 
 /// Whether a text starts with what reads as a character reference.
-fn is_reference(text: &str) -> bool {
+pub(super) fn is_reference(text: &str) -> bool {
     let bytes = &text.as_bytes()[1..text.len().min(REFERENCE_BYTES_MAX)];
     let name = bytes.strip_prefix(b"#").unwrap_or(bytes);
     let length = name
@@ -159,27 +201,6 @@ pub(super) fn ends_with_sign(text: &str, sign: char) -> bool {
         let slashes = before.bytes().rev().take_while(|byte| *byte == b'\\');
         slashes.count() % 2 == 0
     })
-}
-
-/// Writes an address, absolute when it can be made so, with what would end the link escaped.
-pub(super) fn push_target(target: &str, base: Option<&Url>, markdown: &mut String) {
-    let target = target.trim();
-    let joined = base.and_then(|base| base.join(target).ok());
-    let target = joined.as_ref().map_or(target, Url::as_str);
-    for (at, character) in target.char_indices() {
-        match character {
-            ' ' => markdown.push_str("%20"),
-            '(' => markdown.push_str("%28"),
-            ')' => markdown.push_str("%29"),
-            '<' => markdown.push_str("%3C"),
-            '>' => markdown.push_str("%3E"),
-            '\\' => markdown.push_str("%5C"),
-            '|' => markdown.push_str("%7C"),
-            '&' if is_reference(&target[at..]) => markdown.push_str("&amp;"),
-            control if control.is_control() => {}
-            other => markdown.push(other),
-        }
-    }
 }
 
 /// Plain text as Markdown paragraphs.

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::dom::{Document, NodeId};
+use crate::dom::{Document, NodeId, Tag};
 
 /// Signs that stand for "a link to here", wherever they stand.
 const SIGNS: [&str; 6] = ["#", "¶", "§", "🔗", "⚓", "⚓︎"];
@@ -32,13 +32,16 @@ pub(super) fn is_permalink(
     heading: Option<NodeId>,
     base: Option<&Url>,
 ) -> bool {
-    let Some(text) = short_text(document, link) else {
+    if !is_short(document, link) {
         return false;
-    };
+    }
+    let is_sign = !has_words(document, link);
+    if heading.is_none() && !is_sign {
+        return false;
+    }
     let target = document.raw_attribute(link, "href").unwrap_or_default();
-    let is_sign = !text.contains(is_in_words);
     // One that leads to "#" is there for its tip or its script.
-    if SIGNS.contains(&text.as_str()) || is_sign && target == "#" {
+    if is_sign && (target == "#" || SIGNS.contains(&document.text_content(link).as_str())) {
         return true;
     }
     let Some(heading) = heading else { return false };
@@ -113,10 +116,23 @@ fn has_text_beside(document: &Document<'_>, heading: NodeId, link: NodeId) -> bo
         .any(|node| document.text(node).contains(is_in_words))
 }
 
-/// The text of a link that may be a permalink.
-fn short_text(document: &Document<'_>, link: NodeId) -> Option<String> {
+/// Whether a link may be a permalink.
+fn is_short(document: &Document<'_>, link: NodeId) -> bool {
     let nodes = link..document.end(link);
-    let is_short = nodes.len() <= NODES_MAX as usize
-        && nodes.map(|node| document.text(node).len()).sum::<usize>() <= BYTES_MAX;
-    is_short.then(|| document.text_content(link))
+    nodes.len() <= NODES_MAX as usize
+        && nodes.map(|node| document.text(node).len()).sum::<usize>() <= BYTES_MAX
+}
+
+/// Whether a link's text has more than signs.
+fn has_words(document: &Document<'_>, link: NodeId) -> bool {
+    let is_read = |node: &NodeId| {
+        document.tag(*node) == Tag::Text
+            && !matches!(
+                document.tag(document.parent(*node)),
+                Tag::Script | Tag::Style
+            )
+    };
+    (link..document.end(link))
+        .filter(is_read)
+        .any(|node| document.text(node).contains(is_in_words))
 }

@@ -1,8 +1,7 @@
 //! Images: which of them belong to the kept text, and how they are written.
 
-use super::Renderer;
-use super::escape;
 use super::lines::Break;
+use super::{Renderer, escape, target};
 use crate::dom::{Document, NodeId, Tag};
 
 /// Attributes that lazy pages keep the address in, before the one that may hold a placeholder.
@@ -112,7 +111,7 @@ impl Renderer<'_, '_> {
             escape::push_word(word, false, false, markdown);
         }
         markdown.push_str("](");
-        escape::push_target(&source, self.selection.base, markdown);
+        target::push(&source, self.selection.base, markdown);
         markdown.push(')');
     }
 

@@ -5,7 +5,7 @@
 
 use url::Url;
 
-use super::escape;
+use super::{escape, target};
 use crate::dom::{Document, NodeId, Tag};
 
 /// Addresses longer than this are data, not addresses.
@@ -136,7 +136,7 @@ impl<'a, 'd> Inline<'a, 'd> {
         if mark.kind == Kind::Link {
             let href = self.document.attribute(mark.node, "href");
             markdown.push_str("](");
-            escape::push_target(&href.unwrap_or_default(), self.base, markdown);
+            target::push(&href.unwrap_or_default(), self.base, markdown);
             markdown.push(')');
         } else if next.is_some() && !markdown.ends_with(char::is_alphanumeric) {
             markdown.replace_range(opened..opened + mark.kind.sign().len(), "");
