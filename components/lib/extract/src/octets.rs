@@ -36,6 +36,28 @@ pub(crate) fn before(marks: u64) -> usize {
     marks.trailing_zeros() as usize / 8
 }
 
+/// Marks each byte that is this one, which is ASCII.
+pub(crate) fn equal(eight: u64, byte: u8) -> u64 {
+    within(eight & !MARKS, byte, byte) & !eight
+}
+
+/// Marks the bytes from one to another, both of them ASCII.
+pub(crate) fn between(eight: u64, low: u8, high: u8) -> u64 {
+    within(eight & !MARKS, low, high) & !eight
+}
+
+/// Whether all bytes are white space of ASCII.
+pub(crate) fn are_space(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
+        let eight = self::at(bytes, at);
+        let spaces =
+            equal(eight, b' ') | between(eight, b'\t', b'\n') | between(eight, 0x0c, b'\r');
+        at += before(!spaces & MARKS);
+    }
+    at >= bytes.len()
+}
+
 /// Letters, digits and underscores of ASCII, and among them the digits and the capital letters.
 pub(crate) struct Words {
     pub(crate) all: u64,
@@ -69,7 +91,7 @@ fn within(ascii: u64, low: u8, high: u8) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{MARKS, Words, at, before, first};
+    use super::{MARKS, Words, are_space, at, before, first};
 
     #[test]
     fn bytes_are_told_apart_wherever_they_stand() {
@@ -92,6 +114,24 @@ mod tests {
                         mark(byte.is_ascii_uppercase())
                     );
                     assert_eq!(marks(words.digits, place), mark(byte.is_ascii_digit()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn space_is_found_as_the_standard_library_does() {
+        for length in 0..20 {
+            for at in 0..=length {
+                for byte in [b' ', b'\t', b'\n', 0x0b, 0x0c, b'\r', b'x', 0xa0, 0] {
+                    let mut bytes = vec![b' '; length];
+                    bytes
+                        .iter_mut()
+                        .skip(at)
+                        .take(1)
+                        .for_each(|found| *found = byte);
+                    let wanted = bytes.iter().all(u8::is_ascii_whitespace);
+                    assert_eq!(are_space(&bytes), wanted, "{bytes:?}");
                 }
             }
         }

@@ -14,6 +14,8 @@ use std::borrow::Cow;
 
 use trawl_core::limits::text as limits;
 
+use crate::octets;
+
 pub use entities::decode as decode_entities;
 pub use selector::{Selector, SelectorError};
 pub use tag::Tag;
@@ -82,7 +84,8 @@ pub(crate) struct Node {
     /// Text: a range of bytes. Element: a range of attributes.
     pub(crate) start: u32,
     pub(crate) len: u32,
-    /// Element: where its name stands in the page, for names that have no tag of their own.
+    /// Element: where its name stands in the page, for names that have no tag of their own. Text: not 0 where the parser has
+    /// seen that it is white space.
     pub(crate) name_at: u32,
 }
 
@@ -199,6 +202,11 @@ impl<'a> Document<'a> {
         } else {
             &self.source[range]
         }
+    }
+
+    /// Whether a text is nothing but white space of ASCII.
+    pub(crate) fn is_space(&self, text: NodeId) -> bool {
+        self.nodes[text as usize].name_at != 0 || octets::are_space(self.text(text).as_bytes())
     }
 
     /// All text of a subtree with white space collapsed.

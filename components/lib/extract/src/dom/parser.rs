@@ -235,7 +235,7 @@ impl Parser<'_> {
 
     fn text(&mut self, start: usize, end: usize) {
         let text = &self.source[start..end];
-        let is_space = text.bytes().all(is_space);
+        let is_space = octets::are_space(text.as_bytes());
         if memchr::memchr(b'&', text.as_bytes()).is_some() {
             let from = self.decoded.len();
             entities::decode_into(text, false, &mut self.decoded);

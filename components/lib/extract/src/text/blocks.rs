@@ -63,6 +63,7 @@ const CONTAINER_SHIFT: u32 = 2;
 
 /// Cuts the page into blocks, in document order.
 /// `title` has the words of the title.
+#[inline(never)]
 pub(crate) fn segment(document: &Document<'_>, title: &WordSet) -> Blocks {
     let count = document.len();
     let mut surroundings = vec![0u64; count as usize];
@@ -97,7 +98,7 @@ pub(crate) fn segment(document: &Document<'_>, title: &WordSet) -> Blocks {
             let text = document.text(node);
             let container = (around >> CONTAINER_SHIFT) as NodeId;
             let (is_link, is_strong) = (around & IN_LINK != 0, around & IN_STRONG != 0);
-            let is_space = text.bytes().all(|byte| byte.is_ascii_whitespace());
+            let is_space = document.is_space(node);
             let continues = open
                 .as_ref()
                 .is_some_and(|block| block.container == container && (breaks < 2 || is_space));
@@ -382,7 +383,7 @@ impl<'t> Counter<'t> {
         }
     }
 
-    /// Reads a word, or more of one, as far as it is ASCII; where it ends.
+    /// Reads a word, or more of one, as far as it is ASCII, and the space behind a whole one; where that ends.
     fn ascii_word(&mut self, bytes: &[u8], from: usize, is_link: bool, is_strong: bool) -> usize {
         let (mut digits, mut others) = (0, 0);
         let mut at = from;
@@ -415,9 +416,9 @@ impl<'t> Counter<'t> {
             if bytes.get(at).is_some_and(u8::is_ascii) {
                 // The whole word stands here, as nearly all do.
                 self.count(&word);
-            } else {
-                self.word = word;
+                return at + usize::from(bytes[at] == b' ');
             }
+            self.word = word;
             return at;
         }
         self.word.hash = bytes[from..at]
@@ -430,6 +431,7 @@ impl<'t> Counter<'t> {
     }
 
     /// Reads a character that is not ASCII.
+    #[inline(never)]
     fn wide_char(&mut self, character: char, is_link: bool, is_strong: bool) {
         if !is_word_char(character) {
             self.end_word();
@@ -473,6 +475,7 @@ impl<'t> Counter<'t> {
         }
     }
 
+    #[inline(never)]
     fn end_open_word(&mut self) {
         let word = std::mem::replace(&mut self.word, Word::NONE);
         self.count(&word);

@@ -21,6 +21,7 @@ pub(crate) struct Candidates {
 const DENSE_SHARE: f32 = 0.7;
 
 impl Candidates {
+    #[inline(never)]
     pub(crate) fn new(document: &Document<'_>, blocks: &Blocks, layout: &Layout) -> Candidates {
         Candidates {
             scored: scored(document, blocks, layout),
@@ -84,7 +85,8 @@ fn declared(document: &Document<'_>, layout: &Layout) -> NodeId {
         }
         let says = |hint: Hint| layout.hints_at(node, hint);
         let weight = if says(Hint::Article) && says(Hint::Content)
-            || document.raw_attribute(node, "itemprop") == Some("articleBody")
+            || layout.has_itemprop
+                && document.raw_attribute(node, "itemprop") == Some("articleBody")
         {
             1.3
         } else if tag == Tag::Article || says(Hint::Content) && says(Hint::Post) {

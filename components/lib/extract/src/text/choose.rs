@@ -34,7 +34,7 @@ pub(crate) fn choose(document: &Document<'_>, analysis: &Analysis, model: &Model
     let page = analysis.page(document);
     let types = model.types(&page.page_row());
     let rows = page.rows(&types.0);
-    let mut odds = model.blocks(&rows.values, rows.width);
+    let mut odds = model.blocks(rows.values, rows.width);
     for (distances, odds) in analysis.layout.distance.iter().zip(&mut odds) {
         *odds *= profile(distances[Hint::Comment as usize], &types);
     }

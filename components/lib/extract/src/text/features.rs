@@ -30,11 +30,12 @@ const LEVELS: [usize; 4] = [1, 2, 4, 6];
 
 impl Page<'_> {
     /// The rows of all blocks, each with these numbers of the page at its end.
+    #[inline(never)]
     pub(crate) fn rows(&self, page_odds: &[f32]) -> Rows {
         let list = &self.blocks.list;
         let basics: Vec<[f32; 4]> = list.iter().map(|block| self.basics(block)).collect();
         let repeats = self.repeats();
-        let mut values = Vec::with_capacity(list.len() * 192);
+        let mut values = Vec::with_capacity((list.len() + 2) * 192);
         let mut heading = Heading::default();
         let mut whole = Vec::new();
         self.whole_page(&mut whole);

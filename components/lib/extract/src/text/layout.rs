@@ -54,6 +54,9 @@ pub(crate) struct Layout {
     before: Vec<u32>,
     /// Sums over the blocks before the one with this index.
     sums: Vec<Sums>,
+    /// Whether any element has this attribute; on most pages none has, and none needs to be asked for it.
+    pub(crate) has_itemprop: bool,
+    pub(crate) has_itemtype: bool,
 }
 
 /// Sums over a range of blocks.
@@ -103,6 +106,8 @@ impl Layout {
             repeated_outer: vec![0; count],
             before: vec![0; count + 1],
             sums: Vec::with_capacity(blocks.list.len() + 1),
+            has_itemprop: false,
+            has_itemtype: false,
         };
         let shapes = layout.inherit(document);
         for block in &blocks.list {
@@ -115,6 +120,7 @@ impl Layout {
     }
 
     /// Passes tags and hints from parent to child; the shape of each element.
+    #[inline(never)]
     fn inherit(&mut self, document: &Document<'_>) -> Vec<u32> {
         let mut cache = hints::Cache::new();
         let mut shapes = vec![0; document.len() as usize];
@@ -127,6 +133,8 @@ impl Layout {
                 continue;
             }
             let own = Own::of(document, node, tag, &mut cache);
+            self.has_itemprop |= own.has_itemprop;
+            self.has_itemtype |= own.has_itemtype;
             self.above[at] |= own.above;
             self.own[at] = own.hints;
             self.around[at] = self.around[parent] | own.hints;
@@ -165,6 +173,7 @@ impl Layout {
             .map(|found| (found, self.alike[found as usize]))
     }
 
+    #[inline(never)]
     fn find_repetition(&mut self, document: &Document<'_>, shapes: &[u32]) {
         let mut children = vec![0u32; document.len() as usize];
         for node in 1..document.len() {
@@ -244,6 +253,8 @@ struct Own {
     above: u32,
     hints: Hints,
     shape: u32,
+    has_itemprop: bool,
+    has_itemtype: bool,
 }
 
 impl Own {
@@ -252,6 +263,8 @@ impl Own {
             above: of_tag(tag),
             hints: 0,
             shape: tag as u32,
+            has_itemprop: false,
+            has_itemtype: false,
         };
         if tag == Tag::Other {
             let name = document.name(node);
@@ -259,6 +272,9 @@ impl Own {
             own.shape = own.shape.wrapping_mul(31).wrapping_add(name.len() as u32);
         }
         for (name, value) in document.attributes(node) {
+            // Names are asked for whatever their case.
+            own.has_itemprop |= name.eq_ignore_ascii_case("itemprop");
+            own.has_itemtype |= name.eq_ignore_ascii_case("itemtype");
             match name.as_bytes() {
                 b"class" => {
                     own.hints |= cache.of_classes(value);

@@ -53,6 +53,12 @@ fn folded(document: &Document<'_>, heading: NodeId) -> String {
 
 /// Letters and digits in lower case.
 pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        let mut folded = String::with_capacity(text.len());
+        let letters = text.bytes().filter(u8::is_ascii_alphanumeric);
+        folded.extend(letters.map(|letter| char::from(letter.to_ascii_lowercase())));
+        return folded;
+    }
     text.chars()
         .filter(|character| character.is_alphanumeric())
         .flat_map(char::to_lowercase)

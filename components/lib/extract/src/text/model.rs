@@ -125,6 +125,7 @@ impl<'f> Model<'f> {
     }
 
     /// How likely each kind of page is: one tree for each kind in turn, and a softmax over their sums.
+    #[inline(never)]
     pub(crate) fn types(&self, row: &[f32]) -> TypeOdds {
         let mut padded = [0.0; FEATURES_MAX];
         let width = row.len().min(FEATURES_MAX);
@@ -142,7 +143,8 @@ impl<'f> Model<'f> {
     }
 
     /// How likely each block belongs to the main text, for rows of this width one after another.
-    pub(crate) fn blocks(&self, rows: &[f32], width: usize) -> Vec<f32> {
+    #[inline(never)]
+    pub(crate) fn blocks(&self, mut rows: Vec<f32>, width: usize) -> Vec<f32> {
         let mut open: Vec<usize> = (0..rows.len() / width.max(1)).collect();
         let mut odds = vec![0.0f32; open.len()];
         let mut sums = vec![0.0f32; open.len()];
@@ -150,10 +152,12 @@ impl<'f> Model<'f> {
             return odds;
         }
         let mut scratch = Scratch::default();
-        let varying = varying(rows, width);
+        let varying = varying(&rows, width);
+        // So that each row stands in an array in which any feature may be looked up.
+        rows.resize(rows.len() + FEATURES_MAX, 0.0);
         for (number, forests) in self.blocks.iter().enumerate() {
             for (at, forest) in forests.iter().enumerate() {
-                let outset = forest.outset(rows, |feature| varying[usize::from(feature)] != 0);
+                let outset = forest.outset(&rows, |feature| varying[usize::from(feature)] != 0);
                 for group in open.chunks(LANES) {
                     // The last lanes of the last group repeat its first row, for nothing.
                     let mut starts = [group[0] * width; LANES];
@@ -161,7 +165,7 @@ impl<'f> Model<'f> {
                         *start = index * width;
                     }
                     let mut found = [0.0; LANES];
-                    forest.judge(rows, starts, &outset, &mut scratch, |_, leaves| {
+                    forest.judge(&rows, starts, &outset, &mut scratch, |_, leaves| {
                         found
                             .iter_mut()
                             .zip(leaves)
@@ -355,31 +359,33 @@ impl Forest {
         let Scratch { columns, reached } = scratch;
         reached.clear();
         reached.extend(outset.reached.iter().map(|leaves| [*leaves; N]));
-        columns.clear();
-        columns.extend(outset.open.iter().map(|(feature, _)| {
-            let values = starts.map(|start| rows[start + usize::from(*feature)]);
-            (values, greatest(&values))
-        }));
-        for ((_, range), (values, most)) in outset.open.iter().zip(&*columns) {
-            for &Split {
-                threshold,
-                tree,
-                right,
-            } in &self.splits[range.clone()]
-            {
-                if threshold >= *most {
+        gather(rows, starts, &outset.open, columns);
+        self.rule_out(&outset.open, columns, reached);
+        for (tree, reached) in reached.iter().enumerate() {
+            take(tree, reached.map(|reached| self.leaf(tree, reached)));
+        }
+    }
+
+    /// Rules out the leaves on the left of each split that a row's value is above.
+    #[inline(never)]
+    fn rule_out<const N: usize>(
+        &self,
+        open: &[(u8, Range<usize>)],
+        columns: &[([f32; N], f32)],
+        reached: &mut [[u32; N]],
+    ) {
+        for ((_, range), (values, most)) in open.iter().zip(columns) {
+            for split in &self.splits[range.clone()] {
+                if split.threshold >= *most {
                     break;
                 }
                 // Written so that the compiler takes all lanes in a few vector instructions, in WASM, too.
-                let reached = &mut reached[tree as usize];
+                let reached = &mut reached[split.tree as usize];
                 *reached = std::array::from_fn(|lane| {
-                    let is_left = u32::from(values[lane] > threshold).wrapping_sub(1);
-                    reached[lane] & (right | is_left)
+                    let is_left = u32::from(values[lane] > split.threshold).wrapping_sub(1);
+                    reached[lane] & (split.right | is_left)
                 });
             }
-        }
-        for (tree, reached) in reached.iter().enumerate() {
-            take(tree, reached.map(|reached| self.leaf(tree, reached)));
         }
     }
 
@@ -395,6 +401,23 @@ struct Outset {
     reached: Vec<u32>,
     /// The features that vary, with their splits.
     open: Vec<(u8, Range<usize>)>,
+}
+
+/// The values of rows that start at these places, by feature.
+#[inline(never)]
+fn gather<const N: usize>(
+    rows: &[f32],
+    starts: [usize; N],
+    open: &[(u8, Range<usize>)],
+    columns: &mut Vec<([f32; N], f32)>,
+) {
+    let none = [0.0; FEATURES_MAX];
+    let rows = starts.map(|start| rows[start..].first_chunk().unwrap_or(&none));
+    columns.clear();
+    columns.extend(open.iter().map(|(feature, _)| {
+        let values = rows.map(|row: &[f32; FEATURES_MAX]| row[usize::from(*feature)]);
+        (values, greatest(&values))
+    }));
 }
 
 /// Room for judging rows side by side, which is there to be used again.
@@ -456,7 +479,7 @@ fn bytes<const N: usize>(file: &[u8], at: usize) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, FILE, Forest, LEAVES_MAX, Model, TYPES, Tree, ensemble, walk};
+    use super::{Effort, FILE, Forest, LEAVES_MAX, Model, Scratch, TYPES, Tree, ensemble, walk};
 
     /// A child that points past its tree or back up it would be read as a leaf.
     fn check(trees: &[Tree<'_>], width: usize) {

@@ -111,6 +111,7 @@ const DECLARED_TYPES: &[(&str, u32)] = &[
 ];
 
 impl PageFacts {
+    #[inline(never)]
     pub(crate) fn new(
         document: &Document<'_>,
         blocks: &Blocks,
@@ -120,7 +121,7 @@ impl PageFacts {
         let mut facts = PageFacts::default();
         facts.read_address(url.unwrap_or_default());
         for node in 1..document.len() {
-            facts.read_element(document, node);
+            facts.read_element(document, layout, node);
         }
         let all = layout.sums_in(document, 0);
         facts.words = all.words;
@@ -156,7 +157,7 @@ impl PageFacts {
         }
     }
 
-    fn read_element(&mut self, document: &Document<'_>, node: u32) {
+    fn read_element(&mut self, document: &Document<'_>, layout: &Layout, node: u32) {
         match document.tag(node) {
             Tag::P => self.paragraphs += 1.0,
             Tag::H2 | Tag::H3 => self.headings += 1.0,
@@ -179,7 +180,9 @@ impl PageFacts {
             }
             Tag::Text => {}
             tag => {
-                if let Some(kind) = document.raw_attribute(node, "itemtype") {
+                if layout.has_itemtype
+                    && let Some(kind) = document.raw_attribute(node, "itemtype")
+                {
                     let name = kind.rsplit('/').next().unwrap_or_default();
                     self.declared |= DECLARED_TYPES
                         .iter()

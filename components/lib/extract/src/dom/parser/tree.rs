@@ -148,7 +148,8 @@ impl Tree {
         } else if top == Tag::Head {
             self.truncate(self.stack.len() - 1);
         }
-        self.append(Tag::Text, is_decoded, (start, len), 0);
+        let seen_space = u32::from(is_space && !is_decoded);
+        self.append(Tag::Text, is_decoded, (start, len), seen_space);
     }
 
     /// Whether the element was opened, that is, whether its content follows.

@@ -29,6 +29,7 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    #[inline(never)]
     pub(crate) fn new(document: &Document<'a>, layout: &Layout) -> Scan<'a> {
         let mut scan = Scan::default();
         for node in 1..document.len() {

@@ -10,8 +10,8 @@ use crate::dom::{Document, NodeId, Tag};
 const LEVELS: usize = 6;
 /// Longer names are no languages.
 const LANGUAGE_BYTES_MAX: usize = 24;
-/// Names of the column with the numbers of the lines.
-const GUTTERS: [&str; 5] = ["gutter", "lineno", "line-number", "linenum", "rouge-gutter"];
+/// What stands in the names of the column with the numbers of the lines.
+const GUTTERS: [&[u8]; 4] = [b"gutter", b"lineno", b"line-number", b"linenum"];
 
 /// More nodes than the lines of any listing: a gutter may stand in a gutter, and each is looked through.
 const GUTTER_NODES_MAX: NodeId = 50_000;
@@ -37,7 +37,11 @@ impl Renderer<'_, '_> {
             return true;
         }
         let text = self.code_text(node);
-        let code = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let code = if text.contains(char::is_whitespace) {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        } else {
+            text.clone()
+        };
         if text.starts_with(char::is_whitespace) {
             self.lines.want(Break::Space);
         }
@@ -191,11 +195,17 @@ impl Renderer<'_, '_> {
     }
 }
 
+fn names_gutter(class: &str) -> bool {
+    let bytes = class.as_bytes();
+    memchr::memchr2_iter(b'g', b'l', bytes)
+        .any(|at| GUTTERS.iter().any(|name| bytes[at..].starts_with(name)))
+}
+
 /// Whether an element holds the numbers of lines, by its name.
 fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
     document
         .raw_attribute(node, "class")
-        .is_some_and(|class| GUTTERS.iter().any(|name| class.contains(name)))
+        .is_some_and(names_gutter)
         && document.end(node) - node <= GUTTER_NODES_MAX
         && (node..document.end(node)).all(|inner| {
             document

@@ -1,5 +1,7 @@
 //! Text written so that Markdown reads it as text.
 
+use crate::octets::{self, MARKS};
+
 /// Characters that show nothing: soft hyphens, marks of where a word may break, and the private ones of icon fonts.
 pub(super) fn is_invisible(character: char) -> bool {
     matches!(
@@ -79,6 +81,18 @@ static RUNS: [Run; 256] = {
     table
 };
 
+/// Marks the bytes that may not go on with a run, and zeros; a few of them do.
+fn may_stop(eight: u64) -> u64 {
+    eight & MARKS
+        | octets::between(eight, 0, 0x1f)
+        | octets::equal(eight, b'#')
+        | octets::equal(eight, b'&')
+        | octets::equal(eight, b'*')
+        | octets::equal(eight, b'<')
+        | octets::between(eight, b'[', b'`')
+        | octets::between(eight, b'~', 0x7f)
+}
+
 /// The bytes at the start that go on with a run. Apart from what else there is, since a `match` for each byte becomes a jump
 /// over a table in WASM.
 fn going_on(bytes: &[u8]) -> usize {
@@ -130,10 +144,23 @@ pub(super) fn plain_words(text: &str) -> usize {
     // Where the last whole word ends.
     let (mut at, mut end) = (0, 0);
     loop {
-        at += going_on(&bytes[at..]);
+        let eight = octets::at(bytes, at);
+        let spaces = octets::equal(eight, b' ');
+        let follows = at == 0 || bytes[at - 1] == b' ';
+        let doubled = spaces & (spaces << 8 | if follows { 0x80 } else { 0 });
+        let stops = may_stop(eight) | doubled;
+        let count = octets::before(stops);
+        let passed = octets::first(spaces, count);
+        if passed != 0 {
+            end = at + passed.ilog2() as usize / 8;
+        }
+        at += count;
+        if stops == 0 {
+            continue;
+        }
         let Some(byte) = bytes.get(at) else { break };
         match RUNS[usize::from(*byte)] {
-            Run::GoesOn => {}
+            Run::GoesOn => at += 1 + going_on(&bytes[at + 1..]),
             Run::Underscore if at > 0 && is_letter(at - 1) && is_letter(at + 1) => at += 1,
             Run::Space if at > 0 && bytes[at - 1] != b' ' => {
                 end = at;

@@ -73,6 +73,9 @@ fn run_at_end(code: &str) -> usize {
 
 /// The longest run of backticks in a text.
 pub(super) fn longest_run(code: &str) -> usize {
+    if memchr::memchr(b'`', code.as_bytes()).is_none() {
+        return 0;
+    }
     let runs = code.as_bytes().chunk_by(|one, other| one == other);
     runs.filter(|run| run[0] == b'`')
         .map(<[u8]>::len)
