@@ -7,6 +7,7 @@ use super::{Attribute, Cut, Document, Limits, Tag, entities};
 use crate::octets::{self, MARKS, SMALL, Words};
 use tree::Tree;
 
+#[inline(never)]
 pub(super) fn parse<'a>(html: &'a str, limits: &Limits) -> Document<'a> {
     let mut end = html.len().min(limits.bytes_max).min(u32::MAX as usize);
     while !html.is_char_boundary(end) {
@@ -252,6 +253,7 @@ impl Parser<'_> {
     }
 
     /// Reads attributes up to the tag's `>`: whether the tag closes itself, or nothing when the page ends first.
+    #[inline(never)]
     fn attributes(&mut self, first: usize) -> Option<bool> {
         let bytes = self.source.as_bytes();
         loop {

@@ -48,6 +48,10 @@ macro_rules! tags {
         static NAMES: [(u128, Tag); COUNT] = [$((pack($name.as_bytes()), Tag::$variant)),*];
 
         impl Tag {
+            /// Every kind.
+            pub(crate) const ALL: [Tag; COUNT + 3] =
+                [Tag::Text, Tag::Root, Tag::Other, $(Tag::$variant),*];
+
             /// The element's name in lower case; empty for text, root and unknown names.
             pub fn name(self) -> &'static str {
                 match self {
@@ -215,14 +219,10 @@ mod kind {
 /// The kinds of each tag, which is a byte.
 static KINDS: [u16; 256] = {
     let mut table = [0; 256];
-    table[Tag::Text as usize] = kinds(Tag::Text);
-    table[Tag::Root as usize] = kinds(Tag::Root);
-    table[Tag::Other as usize] = kinds(Tag::Other);
-    let mut number = 0;
-    while number < COUNT {
-        let (_, tag) = NAMES[number];
-        table[tag as usize] = kinds(tag);
-        number += 1;
+    let mut at = 0;
+    while at < Tag::ALL.len() {
+        table[Tag::ALL[at] as usize] = kinds(Tag::ALL[at]);
+        at += 1;
     }
     table
 };

@@ -120,7 +120,7 @@ impl PageFacts {
     ) -> PageFacts {
         let mut facts = PageFacts::default();
         facts.read_address(url.unwrap_or_default());
-        for node in 1..document.len() {
+        for node in (1..document.len()).filter(|node| document.tag(*node) != Tag::Text) {
             facts.read_element(document, layout, node);
         }
         let all = layout.sums_in(document, 0);
@@ -178,7 +178,6 @@ impl PageFacts {
                     .map_or("", |text| document.text(text));
                 self.declared |= types_in_json(json);
             }
-            Tag::Text => {}
             tag => {
                 if layout.has_itemtype
                     && let Some(kind) = document.raw_attribute(node, "itemtype")

@@ -153,6 +153,7 @@ impl Tree {
     }
 
     /// Whether the element was opened, that is, whether its content follows.
+    #[inline(never)]
     pub(super) fn start_tag(
         &mut self,
         tag: Tag,
