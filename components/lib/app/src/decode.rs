@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use trawl_core::limits::scrape::{
@@ -15,7 +16,13 @@ use crate::ports::Clock;
 pub const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 
 /// Unpacked between two looks at the limits and the clock.
-const PIECE_BYTES: u64 = 64 * 1024;
+const PIECE_BYTES: usize = 64 * 1024;
+/// How every member of gzip begins.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// More than the longest match: while there is room for one, the decoder need not look how much there is at each symbol.
+const INFLATE_SLACK_BYTES: usize = 512;
+/// Pages shrink to a third to an eighth.
+const HONEST_RATIO: usize = 16;
 
 /// A content encoding that we take off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,14 +181,109 @@ async fn gunzip(
     let mut unpacked = Vec::new();
     let mut members = 0;
     loop {
-        let mut member = flate2::bufread::GzDecoder::new(rest);
-        unpacked = read_counted(clock, &mut member, wire_bytes, unpacked).await?;
+        let deflated = after_gzip_header(rest).ok_or_else(|| damaged(&"no gzip header"))?;
+        let begun = unpacked.len();
+        let sum;
+        let room = if members == 0 {
+            stated_bytes(packed)
+        } else {
+            PIECE_BYTES
+        };
+        (unpacked, sum, rest) = inflate(clock, deflated, wire_bytes, unpacked, room).await?;
+        let Some((&[a, b, c, d, e, f, g, h], after)) = rest.split_first_chunk() else {
+            return Err(damaged(&"gzip's end is cut off"));
+        };
+        let length = u32::from_le_bytes([e, f, g, h]);
+        if u32::from_le_bytes([a, b, c, d]) != sum || length != (unpacked.len() - begun) as u32 {
+            return Err(damaged(&"gzip's checksum or length does not match"));
+        }
         members += 1;
-        rest = member.into_inner();
-        if !rest.starts_with(&[0x1f, 0x8b]) {
+        rest = after;
+        if !rest.starts_with(&GZIP_MAGIC) {
             return Ok((unpacked, members == 1 && rest.is_empty()));
         }
     }
+}
+
+/// What follows the header of a gzip member (RFC 1952, section 2.3); `None` when it is none.
+fn after_gzip_header(member: &[u8]) -> Option<&[u8]> {
+    const CHECKED: u8 = 1 << 1;
+    const EXTRA: u8 = 1 << 2;
+    const TEXTS: [u8; 2] = [1 << 3, 1 << 4];
+    const RESERVED: u8 = 0xe0;
+    let (&[magic, also_magic, method, flags, ..], mut rest) = member.split_first_chunk::<10>()?;
+    if [magic, also_magic] != GZIP_MAGIC || method != 8 || flags & RESERVED != 0 {
+        return None;
+    }
+    if flags & EXTRA != 0 {
+        let (length, after) = rest.split_first_chunk()?;
+        rest = after.get(usize::from(u16::from_le_bytes(*length))..)?;
+    }
+    for _ in TEXTS.iter().filter(|text| flags & **text != 0) {
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        rest = &rest[end + 1..];
+    }
+    if flags & CHECKED != 0 {
+        let mut sum = Crc::new();
+        sum.update(&member[..member.len() - rest.len()]);
+        let (stated, after) = rest.split_first_chunk()?;
+        if u32::from(u16::from_le_bytes(*stated)) != sum.sum() & 0xffff {
+            return None;
+        }
+        rest = after;
+    }
+    Some(rest)
+}
+
+/// Unpacks a bare stream of deflate onto `unpacked`, with the care of [`read_counted`]; returns the checksum of what it held and
+/// what follows it. The first piece has `room`: the decoder looks back into what it wrote at once, and only beyond that into a
+/// copy of its own.
+async fn inflate<'p>(
+    clock: &impl Clock,
+    packed: &'p [u8],
+    wire_bytes: usize,
+    mut unpacked: Vec<u8>,
+    mut room: usize,
+) -> Result<(Vec<u8>, u32, &'p [u8]), DecodeError> {
+    let mut decoder = Decompress::new(false);
+    let mut sum = Crc::new();
+    let mut rest = packed;
+    room += INFLATE_SLACK_BYTES;
+    let mut yielded_ms = clock.monotonic_ms();
+    loop {
+        let (filled, read, written) = (unpacked.len(), decoder.total_in(), decoder.total_out());
+        unpacked.resize(filled + room, 0);
+        let status = decoder.decompress(rest, &mut unpacked[filled..], FlushDecompress::None);
+        let written = (decoder.total_out() - written) as usize;
+        unpacked.truncate(filled + written);
+        rest = &rest[(decoder.total_in() - read) as usize..];
+        check_size(unpacked.len(), wire_bytes)?;
+        sum.update(&unpacked[filled..]);
+        if status.map_err(|error| damaged(&error))? == Status::StreamEnd {
+            return Ok((unpacked, sum.sum(), rest));
+        }
+        // Nothing is left to read and there was room for more: the rest never came.
+        if written < room {
+            return Err(damaged(&"it is cut off"));
+        }
+        room = PIECE_BYTES;
+        if clock.monotonic_ms() >= yielded_ms + YIELD_AFTER_MS {
+            clock.yield_now().await;
+            yielded_ms = clock.monotonic_ms();
+        }
+    }
+}
+
+/// How large `packed` says that it is unpacked: the last four bytes of gzip (RFC 1952, section 2.3.1). Anybody may lie there, so it
+/// reserves no more than honest pages of this size need, nor more than is unpacked between two looks at the clock.
+fn stated_bytes(packed: &[u8]) -> usize {
+    let stated = packed
+        .last_chunk()
+        .map_or(0, |last| u32::from_le_bytes(*last));
+    usize::try_from(stated)
+        .unwrap_or(usize::MAX)
+        .min(packed.len().saturating_mul(HONEST_RATIO))
+        .min(RATIO_FREE_BYTES)
 }
 
 /// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
@@ -265,14 +367,9 @@ async fn read_counted(
     loop {
         let read = decoder
             .by_ref()
-            .take(PIECE_BYTES)
+            .take(PIECE_BYTES as u64)
             .read_to_end(&mut unpacked);
-        if unpacked.len() > DECODED_BYTES_MAX {
-            return Err(DecodeError::TooLarge);
-        }
-        if unpacked.len() > RATIO_FREE_BYTES && unpacked.len() / RATIO_MAX > wire_bytes {
-            return Err(DecodeError::Bomb);
-        }
+        check_size(unpacked.len(), wire_bytes)?;
         match read {
             Ok(0) => return Ok(unpacked),
             Ok(_) => {}
@@ -284,6 +381,16 @@ async fn read_counted(
             yielded_ms = clock.monotonic_ms();
         }
     }
+}
+
+fn check_size(unpacked_bytes: usize, wire_bytes: usize) -> Result<(), DecodeError> {
+    if unpacked_bytes > DECODED_BYTES_MAX {
+        return Err(DecodeError::TooLarge);
+    }
+    if unpacked_bytes > RATIO_FREE_BYTES && unpacked_bytes / RATIO_MAX > wire_bytes {
+        return Err(DecodeError::Bomb);
+    }
+    Ok(())
 }
 
 fn damaged(error: &impl ToString) -> DecodeError {

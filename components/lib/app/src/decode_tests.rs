@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -112,6 +112,80 @@ fn what_came_as_one_member_of_gzip_can_be_kept() {
     assert_eq!(kept(&[Encoding::Deflate], zlib(&page())), None);
     assert_eq!(kept(&[Encoding::Gzip, Encoding::Gzip], gzip(&packed)), None);
     assert_eq!(kept(&[], page()), None);
+}
+
+/// What another reader of gzip makes of `packed`: the members, and where there is none, nothing.
+fn read_by_flate2(mut packed: &[u8]) -> Option<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    loop {
+        let mut member = flate2::bufread::GzDecoder::new(packed);
+        member.read_to_end(&mut unpacked).ok()?;
+        packed = member.into_inner();
+        if !packed.starts_with(&GZIP_MAGIC) {
+            return Some(unpacked);
+        }
+    }
+}
+
+#[test]
+fn gzip_with_every_field_and_any_damage_is_read_as_flate2_reads_it() {
+    let plain = b"a page, a page, and some more of a page";
+    let mut encoder = flate2::GzBuilder::new()
+        .filename("page.html")
+        .comment("of the server's")
+        .extra(b"ab\x02\x00cd".to_vec())
+        .write(Vec::new(), Compression::best());
+    encoder.write_all(plain).unwrap();
+    let mut packed = encoder.finish().unwrap();
+    assert_eq!(unpacked(&["gzip"], packed.clone()), Ok(plain.to_vec()));
+    packed.extend(gzip(b"and another member"));
+    for at in 0..packed.len() {
+        for bit in 0..8 {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 1 << bit;
+            let ours = unpacked(&["gzip"], damaged.clone()).ok();
+            assert_eq!(ours, read_by_flate2(&damaged), "bit {bit} of byte {at}");
+        }
+        if at > 0 {
+            let cut = packed[..at].to_vec();
+            assert_eq!(
+                unpacked(&["gzip"], cut.clone()).ok(),
+                read_by_flate2(&cut),
+                "{at} bytes"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_header_of_gzip_is_checked_when_it_says_so() {
+    let mut checked = gzip(&page());
+    checked[3] |= 1 << 1;
+    let mut sum = Crc::new();
+    sum.update(&checked[..10]);
+    checked.splice(10..10, sum.sum().to_le_bytes().into_iter().take(2));
+    assert_eq!(unpacked(&["gzip"], checked.clone()), Ok(page()));
+    checked[10] ^= 1;
+    assert!(matches!(
+        unpacked(&["gzip"], checked),
+        Err(DecodeError::Damaged(_))
+    ));
+}
+
+#[test]
+fn what_gzip_states_as_its_length_reserves_little_and_is_no_limit() {
+    let page: Vec<u8> = (0..9_000_u32)
+        .flat_map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)).into_bytes())
+        .collect();
+    let packed = gzip(&page);
+    assert_eq!(stated_bytes(&packed), page.len());
+    let boasting = [&packed[..], &u32::MAX.to_le_bytes()].concat();
+    assert_eq!(stated_bytes(&boasting), boasting.len() * HONEST_RATIO);
+    assert_eq!(unpacked(&["gzip"], boasting), Ok(page.clone()));
+    let modest = [&packed[..], &0_u32.to_le_bytes()].concat();
+    assert_eq!(stated_bytes(&modest), 0);
+    assert_eq!(unpacked(&["gzip"], modest), Ok(page.clone()));
+    assert_eq!(stated_bytes(&vec![0xff; 2 << 20]), RATIO_FREE_BYTES);
 }
 
 #[test]
