@@ -1,13 +1,13 @@
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use spin_sdk::http::{FullBody, IntoRequest as _};
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, RequestOptions, Response, Trailers};
-use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
-use spin_sdk::wasip3::wit_future;
+use spin_sdk::wasip3::{wit_future, wit_stream};
 use spin_sdk::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult};
 use trawl_app::ports::{Body, Http, Phase, Purpose, SendError, Timeouts};
 
@@ -44,17 +44,46 @@ impl Http for SpinHttp {
         request: http::Request<Bytes>,
         timeouts: Timeouts,
     ) -> Result<http::Response<SpinBody>, SendError> {
-        let options = self.options(timeouts);
-        let request = if request.body().is_empty() {
-            without_body(request, options)
-        } else {
-            with_body(request, options)
-        };
-        let response = client::send(request.map_err(before_the_body)?)
-            .await
-            .map_err(before_the_body)?;
-        read_head(response)
+        let sent = exchange(request, self.options(timeouts)).await;
+        read_head(sent.map_err(before_the_body)?)
     }
+}
+
+async fn exchange(
+    request: http::Request<Bytes>,
+    options: RequestOptions,
+) -> Result<Response, ErrorCode> {
+    let (mut parts, body) = request.into_parts();
+    let (mut writer, mut contents) = (None, None);
+    if !body.is_empty() {
+        // With the length stated: some servers refuse a POST in chunks.
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let (writes, reads) = wit_stream::new();
+        (writer, contents) = (Some(writes), Some(reads));
+    }
+    let (no_trailers, trailers) = wit_future::new(|| Ok(None));
+    let request = into_wasi(parts, contents, trailers, options)?;
+    let mut writing = pin!(async move {
+        if let Some(mut writer) = writer {
+            // What nobody reads any more is of no interest: the answer tells why.
+            let _unread = writer.write_all(body.into()).await;
+        }
+        drop(no_trailers);
+    });
+    let mut sending = pin!(client::send(request));
+    let mut is_written = false;
+    // In this order: of a request that it knows already the host takes all at once, without another turn of this instance. And no more
+    // often than needed: each look at what is under way is a call of the host.
+    poll_fn(|context| {
+        let sent = sending.as_mut().poll(context);
+        if sent.is_pending() && !is_written {
+            is_written = writing.as_mut().poll(context).is_ready();
+        }
+        sent
+    })
+    .await
 }
 
 fn request_options(timeouts: Timeouts) -> RequestOptions {
@@ -67,23 +96,24 @@ fn request_options(timeouts: Timeouts) -> RequestOptions {
     options
 }
 
-/// Built by hand: the SDK would open a stream and start a task to send nothing through it.
-fn without_body(
-    request: http::Request<Bytes>,
+/// Built by hand: the SDK would open a stream for every request, and start a task that writes to it. What is the default already is
+/// not said once more: each word is a call of the host.
+fn into_wasi(
+    parts: http::request::Parts,
+    contents: Option<StreamReader<u8>>,
+    trailers: FutureReader<Result<Option<Trailers>, ErrorCode>>,
     options: RequestOptions,
 ) -> Result<Request, ErrorCode> {
-    let (parts, _) = request.into_parts();
     let headers = parts
         .headers
         .try_into()
         .map_err(|_| ErrorCode::HttpProtocolError)?;
-    let (no_trailers, trailers): (FutureWriter<Result<Option<Trailers>, ErrorCode>>, _) =
-        wit_future::new(|| Ok(None));
-    drop(no_trailers);
-    let (request, _sent) = Request::new(headers, None, trailers, Some(options));
-    request
-        .set_method(&parts.method.into())
-        .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    let (request, _sent) = Request::new(headers, contents, trailers, Some(options));
+    if parts.method != http::Method::GET {
+        request
+            .set_method(&parts.method.into())
+            .map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    }
     request
         .set_scheme(parts.uri.scheme().map(Into::into).as_ref())
         .map_err(|()| ErrorCode::HttpProtocolError)?;
@@ -101,16 +131,6 @@ fn without_body(
     Ok(request)
 }
 
-/// With the length stated: some servers refuse a POST in chunks.
-fn with_body(request: http::Request<Bytes>, options: RequestOptions) -> Result<Request, ErrorCode> {
-    let (mut parts, body) = request.into_parts();
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    parts.extensions.insert(RequestOptionsExtension(options));
-    http::Request::from_parts(parts, FullBody::new(body)).into_request()
-}
-
 fn read_head(response: Response) -> Result<http::Response<SpinBody>, SendError> {
     let status = http::StatusCode::from_u16(response.get_status_code())
         .map_err(|_| SendError::Protocol("the status code is not valid".to_owned()))?;
@@ -124,15 +144,33 @@ fn read_head(response: Response) -> Result<http::Response<SpinBody>, SendError> 
             headers.append(name, value);
         }
     }
-    let mut head = http::Response::new(SpinBody::of(response));
+    let left = stated_length(status, &headers);
+    let mut head = http::Response::new(SpinBody::of(response, left));
     *head.status_mut() = status;
     *head.headers_mut() = headers;
     Ok(head)
 }
 
+/// How long the body is, when that is known. The host holds a server to the length that it states, so there is no need to ask for the
+/// end, nor for a body where none can be.
+fn stated_length(status: http::StatusCode, headers: &HeaderMap) -> Option<u64> {
+    match status {
+        http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED => Some(0),
+        _ => headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+    }
+}
+
 /// A response body, read from the host in large pieces. Dropping it tells the host that nobody reads on.
 pub struct SpinBody {
-    reading: Option<Reading>,
+    /// Bytes that are still to come, when that is known.
+    left: Option<u64>,
+    state: State,
+}
+
+enum State {
+    Unread(Response),
+    Reading(Reading),
+    Ended,
 }
 
 struct Reading {
@@ -142,38 +180,64 @@ struct Reading {
     _outcome: FutureWriter<Result<(), ErrorCode>>,
 }
 
-impl SpinBody {
+impl Reading {
     fn of(response: Response) -> Self {
         let (outcome, reader) = wit_future::new(|| Ok(()));
         let (stream, trailers) = Response::consume_body(response, reader);
         Self {
-            reading: Some(Reading {
-                stream,
-                trailers,
-                _outcome: outcome,
-            }),
+            stream,
+            trailers,
+            _outcome: outcome,
         }
+    }
+}
+
+impl SpinBody {
+    const fn of(response: Response, left: Option<u64>) -> Self {
+        Self {
+            left,
+            state: State::Unread(response),
+        }
+    }
+
+    /// Room for one read: no more than is still to come.
+    fn room(&self) -> usize {
+        let left = self.left.and_then(|left| usize::try_from(left).ok());
+        left.map_or(READ_BYTES, |left| left.min(READ_BYTES))
     }
 }
 
 impl Body for SpinBody {
     async fn chunk(&mut self) -> Option<Result<Bytes, SendError>> {
-        let reading = self.reading.as_mut()?;
-        let (result, piece) = reading.stream.read(Vec::with_capacity(READ_BYTES)).await;
+        if self.left == Some(0) {
+            self.state = State::Ended;
+        }
+        let room = self.room();
+        let mut reading = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Unread(response) => Reading::of(response),
+            State::Reading(reading) => reading,
+            State::Ended => return None,
+        };
+        let (result, piece) = reading.stream.read(Vec::with_capacity(room)).await;
         if !piece.is_empty() {
+            self.left = self
+                .left
+                .map(|left| left.saturating_sub(piece.len() as u64));
+            self.state = State::Reading(reading);
             return Some(Ok(Bytes::from(piece)));
         }
         match result {
             // An empty piece is not the end: ask again at the next call.
-            StreamResult::Complete(_) => Some(Ok(Bytes::new())),
-            StreamResult::Dropped | StreamResult::Cancelled => {
-                let Reading { trailers, .. } = self.reading.take()?;
-                // How the transfer ended comes with the trailers.
-                trailers
-                    .await
-                    .err()
-                    .map(|error| Err(into_send_error(error, Phase::BetweenBytes)))
+            StreamResult::Complete(_) => {
+                self.state = State::Reading(reading);
+                Some(Ok(Bytes::new()))
             }
+            // How the transfer ended comes with the trailers.
+            StreamResult::Dropped | StreamResult::Cancelled => reading
+                .trailers
+                .await
+                .err()
+                .map(|error| Err(into_send_error(error, Phase::BetweenBytes))),
         }
     }
 }
