@@ -49,10 +49,7 @@ pub async fn deliver<P: Ports>(ports: &P) -> Result<Delivered, StoreError> {
     {
         return Ok(Delivered::default());
     }
-    let sender = Sender {
-        ports,
-        settings: CallbackSettings::read(ports).await,
-    };
+    let sender = Sender::new(ports, CallbackSettings::read(ports).await);
     let mut round = Round::new(&sender);
     round.run().await;
     if round.leaves_work() {
@@ -192,6 +189,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 self.claims.watched(is_waiting);
             }
             Event::Beat { stop } => {
+                self.sender.limit.beat();
                 if stop {
                     self.stopping_since_ms.get_or_insert(self.now_ms);
                 }

@@ -1,5 +1,8 @@
 //! The request that calls a node back.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue};
@@ -27,17 +30,42 @@ pub(super) enum Unsendable {
     Shape,
 }
 
+/// Endpoints remembered by one invocation; all are forgotten together when there are more.
+const REMEMBERED_MAX: usize = 64;
+
+/// The endpoints that one invocation has called, checked and in the form that a request takes: most callbacks go to a few.
+#[derive(Debug, Default)]
+pub(super) struct Targets(RefCell<HashMap<String, http::Uri>>);
+
+impl Targets {
+    fn of(&self, settings: &CallbackSettings, endpoint_url: &str) -> Result<http::Uri, Unsendable> {
+        if let Some(known) = self.0.borrow().get(endpoint_url) {
+            return Ok(known.clone());
+        }
+        let target = settings
+            .urls
+            .target(endpoint_url)
+            .map_err(|error| Unsendable::Url(error.into()))?;
+        let uri = http::Uri::try_from(target.url.as_str())
+            .map_err(|_| Unsendable::Url(FetchCode::InvalidUrl))?;
+        let mut remembered = self.0.borrow_mut();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(endpoint_url.to_owned(), uri.clone());
+        Ok(uri)
+    }
+}
+
 /// Builds the request. `now_ms` is the moment of this attempt, which is part of what is signed.
 pub(super) fn build(
     settings: &CallbackSettings,
+    targets: &Targets,
     job: &CallbackJob,
     secrets: &Secrets,
     now_ms: i64,
 ) -> Result<http::Request<Bytes>, Unsendable> {
-    let target = settings
-        .urls
-        .target(&job.endpoint_url)
-        .map_err(|error| Unsendable::Url(error.into()))?;
+    let uri = targets.of(settings, &job.endpoint_url)?;
     let body = body(settings, job)?;
     let timestamp_s = now_ms.div_euclid(1_000);
     let newest_first = std::iter::once(&secrets.current)
@@ -47,8 +75,7 @@ pub(super) fn build(
     let text = |value: &str| HeaderValue::from_str(value).map_err(|_| Unsendable::Shape);
     let mut request = http::Request::new(body);
     *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::try_from(target.url.as_str())
-        .map_err(|_| Unsendable::Url(FetchCode::InvalidUrl))?;
+    *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, text(&settings.user_agent)?);
@@ -165,7 +192,14 @@ mod tests {
 
     #[test]
     fn the_request_is_that_of_the_contract() {
-        let request = build(&settings(), &job(), &secrets(), 1_700_000_000_999).unwrap();
+        let request = build(
+            &settings(),
+            &Targets::default(),
+            &job(),
+            &secrets(),
+            1_700_000_000_999,
+        )
+        .unwrap();
         let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
         assert_eq!(
             body,
@@ -197,7 +231,7 @@ mod tests {
             request_url: "\u{1}".repeat(8_000),
             ..job()
         };
-        let request = build(&settings(), &job, &secrets(), 0).unwrap();
+        let request = build(&settings(), &Targets::default(), &job, &secrets(), 0).unwrap();
         assert!(
             request.body().len() <= BODY_BYTES_MAX,
             "{}",
@@ -211,13 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_are_remembered_up_to_a_number_and_refusals_are_not() {
+        let (settings, targets) = (settings(), Targets::default());
+        for number in 0..2 * REMEMBERED_MAX {
+            let url = format!("https://node.example:443/{number}");
+            for _ in 0..2 {
+                let uri = targets.of(&settings, &url).unwrap();
+                assert_eq!(uri.to_string(), format!("https://node.example/{number}"));
+            }
+            assert!(targets.of(&settings, "http://127.0.0.1/").is_err());
+            assert_eq!(targets.0.borrow().len(), number % REMEMBERED_MAX + 1);
+        }
+    }
+
+    #[test]
     fn refused_urls_and_empty_secrets_are_never_sent() {
         let inside = CallbackJob {
             endpoint_url: "http://127.0.0.1/hook".to_owned(),
             ..job()
         };
         assert_eq!(
-            build(&settings(), &inside, &secrets(), 0).unwrap_err(),
+            build(&settings(), &Targets::default(), &inside, &secrets(), 0).unwrap_err(),
             Unsendable::Url(FetchCode::AddressNotAllowed)
         );
         let empty = Secrets {
@@ -225,7 +273,7 @@ mod tests {
             previous: None,
         };
         assert!(matches!(
-            build(&settings(), &job(), &empty, 0),
+            build(&settings(), &Targets::default(), &job(), &empty, 0),
             Err(Unsendable::Secret(_))
         ));
     }

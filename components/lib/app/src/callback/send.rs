@@ -11,9 +11,9 @@ use trawl_core::retry_after::retry_after_ms;
 use trawl_core::webhook_signature::SECRET_BYTES;
 use trawl_store::{Attempt, CallbackJob, Done, Next, Secrets, Store, StoreError};
 
-use super::request::{Unsendable, build};
+use super::request::{Targets, Unsendable, build};
 use crate::fetch::{FetchError, TIMEOUTS};
-use crate::patience::{patiently, within};
+use crate::patience::{Limit, patiently};
 use crate::ports::{Body as _, Clock as _, Http as _, Ports, Purpose, Random as _};
 use crate::settings::CallbackSettings;
 
@@ -21,6 +21,9 @@ use crate::settings::CallbackSettings;
 pub(super) struct Sender<'p, P: Ports> {
     pub(super) ports: &'p P,
     pub(super) settings: CallbackSettings,
+    targets: Targets,
+    /// How long an attempt may take.
+    pub(super) limit: Limit,
 }
 
 /// How an attempt ended.
@@ -43,6 +46,15 @@ struct Answer {
 }
 
 impl<'p, P: Ports> Sender<'p, P> {
+    pub(super) fn new(ports: &'p P, settings: CallbackSettings) -> Self {
+        Self {
+            ports,
+            settings,
+            targets: Targets::default(),
+            limit: Limit::new(Duration::from_millis(ATTEMPT_MS_MAX)),
+        }
+    }
+
     pub(super) fn store(&self) -> Store<'p, P::Sql> {
         Store::new(self.ports.sql())
     }
@@ -61,12 +73,11 @@ impl<'p, P: Ports> Sender<'p, P> {
         let clock = self.ports.clock();
         let secrets = self.secrets(job).await?;
         let started_ms = clock.monotonic_ms();
-        let request = match build(&self.settings, job, &secrets, clock.now_ms()) {
+        let request = match build(&self.settings, &self.targets, job, &secrets, clock.now_ms()) {
             Ok(request) => request,
             Err(unsendable) => return self.give_up(job, &unsendable).await,
         };
-        let limit = Duration::from_millis(ATTEMPT_MS_MAX);
-        let answer = within(clock, limit, self.post(request)).await;
+        let answer = self.limit.within(clock, self.post(request)).await;
         let answer = answer.unwrap_or_else(|| Answer {
             error: Some("no answer within 15 s".to_owned()),
             ..Answer::default()
@@ -143,8 +154,8 @@ impl<'p, P: Ports> Sender<'p, P> {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok());
-        let now_ms = self.ports.clock().now_ms();
-        let retry_after_ms = asked.and_then(|value| retry_after_ms(value, now_ms));
+        let retry_after_ms =
+            asked.and_then(|value| retry_after_ms(value, self.ports.clock().now_ms()));
         let mut body = response.into_body();
         let mut bytes = 0;
         while let Some(Ok(piece)) = body.chunk().await {

@@ -122,10 +122,9 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                 .await?;
             let conditional = validators.filter(|validators| validators.stands_for(url));
             let response = self.ask(url, &jar, conditional).await?;
-            let now_ms = self.ports.clock().now_ms();
             for cookie in response.headers().get_all(SET_COOKIE) {
                 if let Ok(cookie) = cookie.to_str() {
-                    jar.set(url, cookie, now_ms);
+                    jar.set(url, cookie, self.ports.clock().now_ms());
                 }
             }
             let location = response.headers().get(LOCATION).and_then(location_text);

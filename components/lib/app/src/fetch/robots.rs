@@ -68,13 +68,13 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     }
 
     /// Looks up in one read what the database has of these URLs' hosts. What can't be looked up now is asked for one by one.
-    pub(crate) async fn look_up(&self, urls: impl Iterator<Item = &str>) {
+    pub(crate) async fn look_up(&self, urls: impl Iterator<Item = &Url>) {
         let mut asked = Vec::new();
-        for url in urls.filter_map(|url| Url::parse(url).ok()) {
-            if !self.applies_to(&url) {
+        for url in urls {
+            if !self.applies_to(url) {
                 continue;
             }
-            let key = authority(&url);
+            let key = authority(url);
             let known = self.authority(key.clone());
             if known.answer.borrow().is_none()
                 && known.copy.borrow().is_none()

@@ -1,18 +1,21 @@
 //! One attempt at one job, from the URL to the result.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
+use trawl_core::ids::MessageId;
 use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, YIELD_AFTER_MS};
 use trawl_core::retry::retry_in_ms;
 use trawl_core::state::JobError;
+use trawl_core::url_guard::{Target, UrlError};
 use trawl_store::{Failure, Finished, Job, Previous, Store, StoreError};
 
 use super::extractor::{Extracted, Extractor};
 use crate::fetch::{FetchError, Fetched, Fetcher, Page, Validators};
-use crate::patience::within;
+use crate::patience::Limit;
 use crate::ports::{Clock as _, Ports, Random as _};
 use crate::result_codec;
 use crate::settings::ScraperSettings;
@@ -27,6 +30,10 @@ pub(super) struct Scraper<'p, P: Ports, E> {
     /// Parsing is CPU work on one thread: doing one page at a time costs nothing and keeps one page's memory, not thirty's.
     parsing: Slots,
     yielded_ms: Cell<u64>,
+    /// Of jobs that are to be attempted now: read when their robots.txt was looked up.
+    targets: RefCell<HashMap<MessageId, Target>>,
+    /// How long an attempt may take.
+    pub(super) limit: Limit,
 }
 
 /// What an attempt came to.
@@ -56,6 +63,8 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             fetcher: Fetcher::new(ports, settings),
             parsing: Slots::new(1),
             yielded_ms: Cell::new(ports.clock().monotonic_ms()),
+            targets: RefCell::default(),
+            limit: Limit::new(Duration::from_millis(ATTEMPT_MS_MAX)),
         }
     }
 
@@ -65,8 +74,17 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
 
     /// Asks the database for all robots.txt that `jobs` will need, in one read.
     pub(super) async fn look_up_robots(&self, jobs: &[Job]) {
-        let urls = jobs.iter().map(|job| job.request_url.as_str());
+        let targets: Vec<(MessageId, Target)> = jobs
+            .iter()
+            .filter_map(|job| Some((job.id, self.target(job).ok()?)))
+            .collect();
+        let urls = targets.iter().map(|(_, target)| &target.url);
         self.fetcher.robots().look_up(urls).await;
+        self.targets.borrow_mut().extend(targets);
+    }
+
+    fn target(&self, job: &Job) -> Result<Target, UrlError> {
+        self.settings.urls.target(&job.request_url)
     }
 
     /// How many robots.txt were found and not kept yet.
@@ -90,8 +108,10 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
 
     /// Tries `job` once. Never fails itself: what goes wrong becomes the job's failure.
     pub(super) async fn attempt(&self, job: &Job) -> Outcome {
-        let limit = Duration::from_millis(ATTEMPT_MS_MAX);
-        let result = within(self.ports.clock(), limit, self.result(job)).await;
+        let result = self
+            .limit
+            .within(self.ports.clock(), self.result(job))
+            .await;
         match result.unwrap_or_else(|| Err(FetchError::from(FetchCode::TimeoutTotal).into())) {
             Ok(finished) => Outcome::Finished(finished),
             Err(error) => Outcome::Failed(self.failure(job, error)),
@@ -122,10 +142,9 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
     }
 
     async fn result(&self, job: &Job) -> Result<Finished, AttemptError> {
-        let target = self
-            .settings
-            .urls
-            .target(&job.request_url)
+        let known = self.targets.borrow_mut().remove(&job.id);
+        let target = known
+            .map_or_else(|| self.target(job), Ok)
             .map_err(|error| FetchError::from(FetchCode::from(error)))?;
         let previous = self.previous(job).await?;
         if let (Some(previous), Some(max_age_s)) = (&previous, job.max_age_s)

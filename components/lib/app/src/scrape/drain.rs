@@ -332,6 +332,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
 
     fn on_beat(&mut self, stop: bool) {
         let now_ms = self.now_ms;
+        self.scraper.limit.beat();
         if stop {
             let since_ms = *self.stopping_since_ms.get_or_insert(now_ms);
             if now_ms >= since_ms + STOP_MS_MAX {
