@@ -11,6 +11,7 @@ use crate::{
     SystemResolver, Timeouts,
 };
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
 use std::error::Error;
@@ -188,13 +189,18 @@ impl Shared {
 
     fn respond(
         &self,
-        response: Response<Incoming>,
+        mut response: Response<Incoming>,
         connection: Held,
         slot: OwnedSemaphorePermit,
         attempt: &Attempt<'_>,
     ) -> Result<Response<ResponseBody>, OutboundError> {
         if head_is_too_large(response.headers()) {
             return Err(OutboundError::ResponseHeadTooLarge);
+        }
+        // RFC 9112, section 6.3: beside a transfer coding a stated length says nothing, and whoever passes the message on takes
+        // it out.
+        if response.headers().contains_key(TRANSFER_ENCODING) {
+            response.headers_mut().remove(CONTENT_LENGTH);
         }
         let lease = Lease {
             pool: Arc::clone(&self.pool),

@@ -57,6 +57,23 @@ async fn a_body_that_breaks_off_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_length_beside_a_transfer_coding_is_taken_out() {
+    let server = answers(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n",
+    )
+    .await;
+    let answer = client()
+        .send(&class(), get(&server.url("/")), Timeouts::default())
+        .await
+        .unwrap();
+    assert!(!answer.headers().contains_key("content-length"));
+    assert_eq!(
+        answer.into_body().collect().await.unwrap().to_bytes(),
+        "whole"
+    );
+}
+
+#[tokio::test]
 async fn too_many_fields_or_bytes_in_a_head_are_refused() {
     for (fields, length) in [(101, 1), (9, 8_000)] {
         let server = serve(move |mut tcp| async move {
