@@ -1,7 +1,8 @@
-//! An answer's beginning, gathered so that head and body leave the machine together.
+//! A message's beginning, gathered so that head and body leave the machine together: of an answer, and of a request with a body.
 //!
-//! A component hands over the head first and writes the body afterwards. Passed on like that, every small answer is two writes
-//! to a socket and two turns of its connection; a write is dearer than everything else that the front door does for a request.
+//! A component hands over the head first and writes the body afterwards. Passed on like that, every small answer, and every
+//! callback, is two writes to a socket and two turns of its connection; a write is dearer than everything else that the front
+//! door does for a request.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, Request};
 use http_body_util::{BodyExt as _, Full};
 use trawl_outbound::{OutboundError, Timeouts};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 use crate::allowed_hosts::default_port;
+use crate::gather::gathered;
 use crate::part::{PageOnFile, Rights};
 
 /// Sends an instance's requests.
@@ -36,10 +41,23 @@ impl Outbound {
     }
 }
 
+/// Fields that no guest may set or see.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 impl WasiHttpHooks for Outbound {
+    /// As by default, which makes a closure to ask for each field.
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN.contains(name)
+    }
+
+    /// The client sets it itself.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Io,
     ) -> Box<dyn Future<Output = Sent> + Send> {
@@ -51,7 +69,14 @@ impl WasiHttpHooks for Outbound {
         }
         let rights = Arc::clone(&self.rights);
         let timeouts = timeouts(options);
+        let has_body = request.headers().contains_key(CONTENT_LENGTH);
         Box::new(async move {
+            let request = if has_body {
+                let (head, body) = request.into_parts();
+                Request::from_parts(head, gathered(body).await?)
+            } else {
+                request
+            };
             let response = rights
                 .client
                 .send(&rights.class, request, timeouts)
