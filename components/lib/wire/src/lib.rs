@@ -8,6 +8,7 @@ pub mod object;
 pub mod openapi;
 pub mod queue;
 pub mod result;
+mod string;
 pub mod submission;
 pub mod time;
 

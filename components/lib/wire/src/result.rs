@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::string;
+
 /// Type 1. `metadata` is the extractor's own JSON object.
 #[derive(Debug, Clone, Serialize)]
 pub struct TextDocument<'a, M: Serialize> {
@@ -28,6 +30,46 @@ pub struct TextDocument<'a, M: Serialize> {
     pub markdown: &'a str,
     /// Title, author, date and the like with their sources.
     pub metadata: M,
+}
+
+/// What stands before the texts of a [`TextDocument`].
+#[derive(Serialize)]
+struct TextHead<'a> {
+    url: &'a str,
+    final_url: &'a str,
+    status: u16,
+    title: Option<&'a str>,
+}
+
+/// Room for what is no text in the JSON of a [`TextDocument`]; it may take more.
+const HEAD_AND_METADATA_BYTES: usize = 2_048;
+
+impl<M: Serialize> TextDocument<'_, M> {
+    /// The document as JSON: the bytes that `serde_json` makes of it, in a fraction of the time.
+    ///
+    /// # Errors
+    /// When the metadata cannot be written as JSON.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let texts = self.text.len() + self.markdown.len();
+        let mut json = Vec::with_capacity(texts + texts / 16 + HEAD_AND_METADATA_BYTES);
+        let head = TextHead {
+            url: self.url,
+            final_url: self.final_url,
+            status: self.status,
+            title: self.title,
+        };
+        serde_json::to_writer(&mut json, &head)?;
+        // The object goes on.
+        json.pop();
+        json.extend_from_slice(b",\"text\":");
+        string::push(self.text, &mut json);
+        json.extend_from_slice(b",\"markdown\":");
+        string::push(self.markdown, &mut json);
+        json.extend_from_slice(b",\"metadata\":");
+        serde_json::to_writer(&mut json, &self.metadata)?;
+        json.push(b'}');
+        Ok(json)
+    }
 }
 
 /// The two texts of a stored [`TextDocument`], for `text/plain` and `text/markdown`.
@@ -119,6 +161,25 @@ pub struct DomainsDocument<'a, D: Serialize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_is_the_json_that_serde_makes_of_it() {
+        for title in [None, Some("A \"title\"")] {
+            let document = TextDocument {
+                url: "https://example.org/\\",
+                final_url: "https://example.org/",
+                status: 200,
+                title,
+                text: "One\ntwo \"three\"\u{1}",
+                markdown: "# One\n\ntwo",
+                metadata: serde_json::json!({"language": {"value": "en"}}),
+            };
+            assert_eq!(
+                document.to_json().unwrap(),
+                serde_json::to_vec(&document).unwrap()
+            );
+        }
+    }
 
     #[test]
     fn repeated_headers_are_joined() {

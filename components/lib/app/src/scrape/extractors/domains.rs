@@ -4,7 +4,7 @@ use trawl_extract::domains::{RelatedDomain, related_domains};
 use trawl_store::Job;
 use trawl_wire::result::DomainsDocument;
 
-use super::{decode, form, json};
+use super::{decode, form, written};
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -45,7 +45,7 @@ impl Extractor for Domains {
             truncated: result.truncated,
         };
         Ok(Extracted {
-            body: json(&document)?,
+            body: written(serde_json::to_vec(&document))?,
             gzip: None,
             meta: "{}".to_owned(),
         })

@@ -41,8 +41,7 @@ fn decode(page: &Page, form: Form) -> Decoded<'_> {
     charset::decode(&page.body, &hints(page, declared.as_deref(), form))
 }
 
-/// A document as JSON.
-fn json(document: &impl serde::Serialize) -> Result<Vec<u8>, JobError> {
-    serde_json::to_vec(document)
-        .map_err(|error| FetchCode::Internal.job_error(Some(error.to_string())))
+/// A document that was written as JSON.
+fn written(json: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, JobError> {
+    json.map_err(|error| FetchCode::Internal.job_error(Some(error.to_string())))
 }

@@ -6,7 +6,7 @@ use trawl_extract::text::{self, Metadata, TextError, TextOptions, TextResult, ex
 use trawl_store::Job;
 use trawl_wire::result::TextDocument;
 
-use super::{decode, form, json};
+use super::{decode, form, written};
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -78,7 +78,7 @@ impl Extractor for Text {
         };
         let meta = serde_json::to_string(&Options::of(job)).unwrap_or_else(|_| "{}".to_owned());
         Ok(Extracted {
-            body: json(&document)?,
+            body: written(document.to_json())?,
             gzip: None,
             meta,
         })
