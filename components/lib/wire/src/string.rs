@@ -55,7 +55,7 @@ fn escaped(eight: u64) -> u64 {
     let ascii = eight & !MARKS;
     // Of a number below 128, adding 128 - n sets the highest bit where it is n or more.
     let is_control = !(ascii + ONES * (0x80 - 0x20));
-    let differs = |byte: u8| (ascii ^ ONES * u64::from(byte)) + ONES * 0x7f;
+    let differs = |byte: u8| (ascii ^ (ONES * u64::from(byte))) + ONES * 0x7f;
     (is_control | !differs(b'"') | !differs(b'\\')) & !eight & MARKS
 }
 

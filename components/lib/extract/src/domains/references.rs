@@ -139,6 +139,7 @@ impl Walk<'_> {
         }
     }
 
+    #[inline(never)]
     fn start(&mut self, name: Name, tag: &Scanner<'_>) {
         let element = name.as_bytes();
         if element == b"body" {

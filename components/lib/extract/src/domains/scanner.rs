@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use trawl_core::limits::domains::ATTRIBUTES_MAX;
 
+use crate::octets::{self, MARKS, SMALL, Words};
+
 /// What the scanner met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
@@ -33,6 +35,16 @@ impl Name {
         Self {
             bytes,
             length: name.len().min(12) as u8,
+        }
+    }
+
+    /// A name of letters and digits, less than eight, the first one lowest.
+    fn from_eight(eight: u64, length: usize) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&octets::first(eight | SMALL, length).to_le_bytes());
+        Self {
+            bytes,
+            length: length as u8,
         }
     }
 
@@ -106,6 +118,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next event; `None` at the end of the page. A tag that the page's end cuts is dropped.
+    #[inline(never)]
     pub(super) fn next(&mut self) -> Option<Event> {
         if let Some(name) = self.pending.take() {
             self.take_raw(name);
@@ -116,15 +129,15 @@ impl<'a> Scanner<'a> {
             self.at += memchr::memchr(b'<', &bytes[self.at..])? + 1;
             match *bytes.get(self.at)? {
                 b'!' => self.skip_declaration()?,
-                b'?' => self.skip_past(b">")?,
+                b'?' => self.skip_past_angle()?,
                 b'/' if bytes.get(self.at + 1)?.is_ascii_alphabetic() => {
                     self.at += 1;
                     let name = self.name()?;
-                    self.skip_past(b">")?;
+                    self.skip_past_angle()?;
                     self.in_noscript &= !name.is_noscript();
                     return Some(Event::End(name));
                 }
-                b'/' => self.skip_past(b">")?,
+                b'/' => self.skip_past_angle()?,
                 byte if byte.is_ascii_alphabetic() => {
                     let name = self.name()?;
                     self.read_attributes()?;
@@ -139,6 +152,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// To look for a single byte takes no preparation, which costs more than to pass an end tag.
+    fn skip_past_angle(&mut self) -> Option<()> {
+        self.at += memchr::memchr(b'>', &self.page.as_bytes()[self.at..])? + 1;
+        Some(())
+    }
+
     fn skip_past(&mut self, end: &[u8]) -> Option<()> {
         self.at += memchr::memmem::find(&self.page.as_bytes()[self.at..], end)? + end.len();
         Some(())
@@ -147,18 +166,18 @@ impl<'a> Scanner<'a> {
     fn skip_declaration(&mut self) -> Option<()> {
         let rest = &self.page.as_bytes()[self.at..];
         if !rest.starts_with(b"!--") {
-            return self.skip_past(b">");
+            return self.skip_past_angle();
         }
         // `<!-->` and `<!--->` are whole comments; `--!>` ends one too.
         if rest.starts_with(b"!-->") || rest.starts_with(b"!--->") {
-            return self.skip_past(b">");
+            return self.skip_past_angle();
         }
         self.at += 3;
         loop {
             self.skip_past(b"--")?;
             let rest = &self.page.as_bytes()[self.at..];
             if rest.starts_with(b">") || rest.starts_with(b"!>") {
-                return self.skip_past(b">");
+                return self.skip_past_angle();
             }
             // `--->`: the last two dashes end it.
             self.at -= 1;
@@ -166,14 +185,25 @@ impl<'a> Scanner<'a> {
     }
 
     fn name(&mut self) -> Option<Name> {
-        let rest = &self.page.as_bytes()[self.at..];
-        let length = rest
-            .iter()
-            .position(|&b| is_blank(b) || b == b'/' || b == b'>')?;
+        let ends = |&byte: &u8| is_blank(byte) || byte == b'/' || byte == b'>';
+        let bytes = self.page.as_bytes();
+        let eight = octets::at(bytes, self.at);
+        let Words {
+            letters, digits, ..
+        } = Words::of(eight);
+        // Nearly all names are short, and have letters and digits alone.
+        let length = octets::before(!(letters | digits) & MARKS);
+        if length < 8 && bytes.get(self.at + length).is_some_and(ends) {
+            self.at += length;
+            return Some(Name::from_eight(eight, length));
+        }
+        let rest = &bytes[self.at..];
+        let length = rest.iter().position(ends)?;
         self.at += length;
         Some(Name::new(&rest[..length]))
     }
 
+    #[inline(never)]
     fn read_attributes(&mut self) -> Option<()> {
         let bytes = self.page.as_bytes();
         let skip = |at: usize, slash: bool| {
