@@ -56,13 +56,14 @@ impl Limit {
         }
     }
 
-    /// What `work` gives, or `None` when it takes longer than the limit; it is dropped then, which cancels what it waits for.
+    /// What `work` gives, which begins at `began_ms`, or `None` when it takes longer than the limit; it is dropped then, which cancels
+    /// what it waits for.
     pub(crate) async fn within<T>(
         &self,
         clock: &impl Clock,
+        began_ms: u64,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        let began_ms = clock.monotonic_ms();
         let mut work = pin!(work);
         let place = Place::of(self);
         let beats = self.beats.get();
@@ -155,13 +156,17 @@ mod tests {
             clock.sleep(Duration::from_millis(350)).await;
             let began_ms = clock.monotonic_ms();
             let (never, quick) = join(
-                limit.within(&clock, pending::<()>()),
-                limit.within(&clock, clock.sleep(Duration::from_millis(100))),
+                limit.within(&clock, began_ms, pending::<()>()),
+                limit.within(&clock, began_ms, clock.sleep(Duration::from_millis(100))),
             )
             .await;
             assert_eq!((never, quick), (None, Some(())));
             assert_eq!(clock.monotonic_ms() - began_ms, 45_000);
-            let slow = limit.within(&clock, clock.sleep(Duration::from_millis(44_999)));
+            let slow = limit.within(
+                &clock,
+                clock.monotonic_ms(),
+                clock.sleep(Duration::from_millis(44_999)),
+            );
             assert_eq!(slow.await, Some(()));
         };
         run(&clock, async {
@@ -174,7 +179,7 @@ mod tests {
     fn a_wait_between_two_beats_has_no_timer() {
         let (clock, limit) = (VirtualClock::default(), Limit::new(LIMIT));
         run(&clock, async {
-            let mut waiting = pin!(limit.within(&clock, pending::<()>()));
+            let mut waiting = pin!(limit.within(&clock, 0, pending::<()>()));
             for beats in 0..2 {
                 assert!(futures::poll!(&mut waiting).is_pending());
                 assert_eq!(limit.waiting.borrow().len(), 1 - beats);

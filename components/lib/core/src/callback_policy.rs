@@ -22,9 +22,14 @@ pub enum Verdict {
 }
 
 /// What follows from attempt number `attempt` (from 1) that was answered with `status` (`None`: not at all).
-/// `draw` is a uniform random number of 32 bits.
+/// `draw` gives a uniform random number of 32 bits; it is asked only when there is something to choose.
 #[must_use]
-pub fn judge(attempt: u32, status: Option<u16>, retry_after_ms: Option<u64>, draw: u32) -> Verdict {
+pub fn judge(
+    attempt: u32,
+    status: Option<u16>,
+    retry_after_ms: Option<u64>,
+    draw: impl FnOnce() -> u32,
+) -> Verdict {
     match status {
         Some(200..=299) => Verdict::Delivered,
         Some(410) => Verdict::EndpointGone,
@@ -34,7 +39,7 @@ pub fn judge(attempt: u32, status: Option<u16>, retry_after_ms: Option<u64>, dra
                 .filter(|&ms| ms <= RETRY_AFTER_MS_MAX)
                 .unwrap_or(0);
             Verdict::Retry {
-                in_ms: scheduled_ms(attempt, draw).max(asked_ms),
+                in_ms: scheduled_ms(attempt, draw()).max(asked_ms),
             }
         }
     }
@@ -77,37 +82,37 @@ mod tests {
         assert_eq!(SCHEDULE_MS.len(), 10);
         assert_eq!(total, (75 * 3600 + 35 * 60 + 5) * 1000);
         assert_eq!(
-            judge(1, None, None, 1 << 31),
+            judge(1, None, None, || 1 << 31),
             Verdict::Retry { in_ms: 5_000 }
         );
         assert_eq!(
-            judge(9, Some(500), None, 1 << 31),
+            judge(9, Some(500), None, || 1 << 31),
             Verdict::Retry {
                 in_ms: 24 * 3_600_000
             }
         );
-        assert_eq!(judge(10, Some(500), None, 0), Verdict::Exhausted);
+        assert_eq!(judge(10, Some(500), None, || 0), Verdict::Exhausted);
     }
 
     #[test]
     fn jitter_stays_within_a_tenth() {
-        assert_eq!(judge(1, None, None, 0), Verdict::Retry { in_ms: 4_500 });
+        assert_eq!(judge(1, None, None, || 0), Verdict::Retry { in_ms: 4_500 });
         assert_eq!(
-            judge(1, None, None, u32::MAX),
+            judge(1, None, None, || u32::MAX),
             Verdict::Retry { in_ms: 5_499 }
         );
     }
 
     #[test]
     fn answers_are_told_apart() {
-        assert_eq!(judge(1, Some(204), None, 0), Verdict::Delivered);
-        assert_eq!(judge(1, Some(410), None, 0), Verdict::EndpointGone);
+        assert_eq!(judge(1, Some(204), None, || 0), Verdict::Delivered);
+        assert_eq!(judge(1, Some(410), None, || 0), Verdict::EndpointGone);
         assert!(matches!(
-            judge(1, Some(302), None, 0),
+            judge(1, Some(302), None, || 0),
             Verdict::Retry { .. }
         ));
         assert_eq!(
-            judge(1, Some(429), Some(60_000), 0),
+            judge(1, Some(429), Some(60_000), || 0),
             Verdict::Retry { in_ms: 60_000 }
         );
         assert_eq!(throttle_ms(Some(503), Some(9_000)), Some(9_000));

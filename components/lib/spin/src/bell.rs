@@ -50,6 +50,9 @@ impl Bell for SpinBell {
 impl SpinBell {
     /// Waits until [`COALESCED_MS`] have passed since the last ring of the channel; false when somebody else waits already.
     async fn waits_its_turn(&self, channel: &'static str) -> bool {
+        if self.put_off.borrow().contains(channel) {
+            return false;
+        }
         let last_ms = self.last_rung_ms.borrow().get(channel).copied();
         let Some(wait_ms) = last_ms.and_then(|last_ms| {
             (last_ms + COALESCED_MS)
@@ -58,9 +61,7 @@ impl SpinBell {
         }) else {
             return true;
         };
-        if !self.put_off.borrow_mut().insert(channel) {
-            return false;
-        }
+        self.put_off.borrow_mut().insert(channel);
         // Given back also when the wait is dropped half-way, or nobody would ring the channel any more.
         let _turn = Turn {
             bell: self,

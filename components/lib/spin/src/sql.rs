@@ -81,8 +81,9 @@ async fn execute(
     let result = connection
         .execute(statement, params.into_iter().map(into_spin))
         .await?;
-    let columns = result.columns().to_vec();
-    let rows = result.collect().await?;
+    let (columns, rows, outcome) = result.into_inner();
+    let rows = rows.collect().await;
+    outcome.await?;
     let rows = rows
         .into_iter()
         .map(|row| row.values.into_iter().map(from_spin).collect())

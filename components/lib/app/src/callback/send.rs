@@ -77,7 +77,10 @@ impl<'p, P: Ports> Sender<'p, P> {
             Ok(request) => request,
             Err(unsendable) => return self.give_up(job, &unsendable).await,
         };
-        let answer = self.limit.within(clock, self.post(request)).await;
+        let answer = self
+            .limit
+            .within(clock, started_ms, self.post(request))
+            .await;
         let answer = answer.unwrap_or_else(|| Answer {
             error: Some("no answer within 15 s".to_owned()),
             ..Answer::default()
@@ -88,14 +91,12 @@ impl<'p, P: Ports> Sender<'p, P> {
             latency_ms,
             error: answer.error,
         };
-        let mut draw = [0; 4];
-        self.ports.random().fill(&mut draw);
-        match judge(
-            job.attempt,
-            answer.status,
-            answer.retry_after_ms,
-            u32::from_be_bytes(draw),
-        ) {
+        let draw = || {
+            let mut draw = [0; 4];
+            self.ports.random().fill(&mut draw);
+            u32::from_be_bytes(draw)
+        };
+        match judge(job.attempt, answer.status, answer.retry_after_ms, draw) {
             Verdict::Delivered => Ok(Ended::Delivered(Done {
                 id: job.id,
                 lease: job.lease,

@@ -108,9 +108,10 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
 
     /// Tries `job` once. Never fails itself: what goes wrong becomes the job's failure.
     pub(super) async fn attempt(&self, job: &Job) -> Outcome {
+        let clock = self.ports.clock();
         let result = self
             .limit
-            .within(self.ports.clock(), self.result(job))
+            .within(clock, clock.monotonic_ms(), self.result(job))
             .await;
         match result.unwrap_or_else(|| Err(FetchError::from(FetchCode::TimeoutTotal).into())) {
             Ok(finished) => Outcome::Finished(finished),
