@@ -165,7 +165,7 @@ pub(super) async fn schedule_and_exhaustion<S: Subject>(sql: &S) {
             callback.webhook_id,
             "the same for ever"
         );
-        let next = match judge(number, Some(500), None, 1 << 31) {
+        let next = match judge(number, Some(500), None, || 1 << 31) {
             Verdict::Retry { in_ms } => Next::Retry { in_ms },
             Verdict::Exhausted => Next::Exhausted,
             other => panic!("{other:?}"),
