@@ -19,6 +19,7 @@ use crate::octets;
 pub use entities::decode as decode_entities;
 pub use selector::{Selector, SelectorError};
 pub use tag::Tag;
+pub(crate) use tag::by_tag;
 
 /// How much of a page is read; what stands past a limit is left out and [`Document::cut`] says so.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +210,12 @@ impl<'a> Document<'a> {
         self.nodes[text as usize].name_at != 0 || octets::are_space(self.text(text).as_bytes())
     }
 
+    /// Whether a node is text that belongs to what the page says: not that of a script or a style sheet.
+    pub(crate) fn is_prose(&self, node: NodeId) -> bool {
+        self.tag(node) == Tag::Text
+            && !matches!(self.tag(self.parent(node)), Tag::Script | Tag::Style)
+    }
+
     /// All text of a subtree with white space collapsed.
     pub fn text_content(&self, node: NodeId) -> String {
         self.text_content_up_to(node, usize::MAX)
@@ -220,8 +227,7 @@ impl<'a> Document<'a> {
         let mut content = String::new();
         'nodes: for inner in node..self.end(node) {
             let tag = self.tag(inner);
-            if tag == Tag::Text && !matches!(self.tag(self.parent(inner)), Tag::Script | Tag::Style)
-            {
+            if self.is_prose(inner) {
                 for (at, word) in self.text(inner).split(char::is_whitespace).enumerate() {
                     if at > 0 && !content.ends_with(' ') && !content.is_empty() {
                         content.push(' ');

@@ -28,6 +28,23 @@ const fn place(packed: u128) -> usize {
     (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize % PLACES
 }
 
+/// A table of what an expression gives for each tag: to look there takes no jump, where a `match` over many names becomes one
+/// over a table of jumps in WASM.
+macro_rules! by_tag {
+    (|$tag:ident| $of:expr) => {{
+        let $tag = $crate::dom::Tag::Text;
+        let mut table = [$of; 256];
+        let mut at = 1;
+        while at < $crate::dom::Tag::ALL.len() {
+            let $tag = $crate::dom::Tag::ALL[at];
+            table[$tag as usize] = $of;
+            at += 1;
+        }
+        table
+    }};
+}
+pub(crate) use by_tag;
+
 macro_rules! tags {
     ($($variant:ident $name:literal),* $(,)?) => {
         /// The kind of a node: text, the root, a known element, or [`Tag::Other`].
@@ -48,7 +65,7 @@ macro_rules! tags {
         static NAMES: [(u128, Tag); COUNT] = [$((pack($name.as_bytes()), Tag::$variant)),*];
 
         impl Tag {
-            /// Every kind.
+            /// Every kind, [`Tag::Text`] first.
             pub(crate) const ALL: [Tag; COUNT + 3] =
                 [Tag::Text, Tag::Root, Tag::Other, $(Tag::$variant),*];
 
@@ -134,362 +151,280 @@ impl Tag {
     }
 
     /// The level of a heading, 1 to 6.
-    pub fn heading_level(self) -> Option<u8> {
-        (Tag::H1..=Tag::H6)
-            .contains(&self)
-            .then(|| self as u8 - Tag::H1 as u8 + 1)
+    pub const fn heading_level(self) -> Option<u8> {
+        let (first, last) = (Tag::H1 as u8, Tag::H6 as u8);
+        if first <= self as u8 && self as u8 <= last {
+            Some(self as u8 - first + 1)
+        } else {
+            None
+        }
     }
 
     /// An element that never has content.
-    pub fn is_void(self) -> bool {
-        self.is(kind::VOID)
+    pub const fn is_void(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Area
+                | Tag::Base
+                | Tag::Br
+                | Tag::Col
+                | Tag::Embed
+                | Tag::Frame
+                | Tag::Hr
+                | Tag::Img
+                | Tag::Input
+                | Tag::Link
+                | Tag::Meta
+                | Tag::Source
+                | Tag::Track
+                | Tag::Wbr
+        ));
+        IS[self as usize]
     }
 
     /// An element whose content is characters up to its own end tag.
-    pub fn is_raw(self) -> bool {
-        self.is(kind::RAW)
+    pub const fn is_raw(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Script
+                | Tag::Style
+                | Tag::Iframe
+                | Tag::Noembed
+                | Tag::Noframes
+                | Tag::Xmp
+                | Tag::Textarea
+                | Tag::Title
+        ));
+        IS[self as usize]
     }
 
     /// An element that starts a line of its own when shown.
-    pub fn is_block(self) -> bool {
-        self.is(kind::BLOCK)
+    pub const fn is_block(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Root
+                | Tag::Html
+                | Tag::Body
+                | Tag::Address
+                | Tag::Article
+                | Tag::Aside
+                | Tag::Blockquote
+                | Tag::Caption
+                | Tag::Center
+                | Tag::Dd
+                | Tag::Details
+                | Tag::Dialog
+                | Tag::Dir
+                | Tag::Div
+                | Tag::Dl
+                | Tag::Dt
+                | Tag::Fieldset
+                | Tag::Figcaption
+                | Tag::Figure
+                | Tag::Footer
+                | Tag::Form
+                | Tag::H1
+                | Tag::H2
+                | Tag::H3
+                | Tag::H4
+                | Tag::H5
+                | Tag::H6
+                | Tag::Header
+                | Tag::Hgroup
+                | Tag::Hr
+                | Tag::Legend
+                | Tag::Li
+                | Tag::Listing
+                | Tag::Main
+                | Tag::Menu
+                | Tag::Nav
+                | Tag::Ol
+                | Tag::Optgroup
+                | Tag::Option
+                | Tag::P
+                | Tag::Pre
+                | Tag::Search
+                | Tag::Section
+                | Tag::Select
+                | Tag::Summary
+                | Tag::Table
+                | Tag::Tbody
+                | Tag::Td
+                | Tag::Tfoot
+                | Tag::Th
+                | Tag::Thead
+                | Tag::Tr
+                | Tag::Ul
+                | Tag::Xmp
+                | Tag::Textarea
+        ));
+        IS[self as usize]
     }
 
     /// A start tag of this kind ends an open paragraph.
-    pub(crate) fn closes_paragraph(self) -> bool {
-        self.is(kind::CLOSES_PARAGRAPH)
+    pub(crate) const fn closes_paragraph(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Address
+                | Tag::Article
+                | Tag::Aside
+                | Tag::Blockquote
+                | Tag::Center
+                | Tag::Details
+                | Tag::Dialog
+                | Tag::Dir
+                | Tag::Div
+                | Tag::Dl
+                | Tag::Fieldset
+                | Tag::Figcaption
+                | Tag::Figure
+                | Tag::Footer
+                | Tag::Header
+                | Tag::Hgroup
+                | Tag::Main
+                | Tag::Menu
+                | Tag::Nav
+                | Tag::Ol
+                | Tag::P
+                | Tag::Search
+                | Tag::Section
+                | Tag::Summary
+                | Tag::Ul
+                | Tag::H1
+                | Tag::H2
+                | Tag::H3
+                | Tag::H4
+                | Tag::H5
+                | Tag::H6
+                | Tag::Pre
+                | Tag::Listing
+                | Tag::Form
+                | Tag::Table
+                | Tag::Hr
+                | Tag::Li
+                | Tag::Dd
+                | Tag::Dt
+                | Tag::Xmp
+        ));
+        IS[self as usize]
     }
 
     /// What the standard's "any other end tag" walk does not pass.
-    pub(crate) fn is_special(self) -> bool {
-        self.is(kind::SPECIAL)
+    pub(crate) const fn is_special(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| (tag.is_block()
+            && !matches!(tag, Tag::Option | Tag::Optgroup | Tag::Dialog | Tag::Legend))
+            || matches!(
+                tag,
+                Tag::Applet
+                    | Tag::Button
+                    | Tag::Marquee
+                    | Tag::Object
+                    | Tag::Template
+                    | Tag::Head
+                    | Tag::Noscript
+            ));
+        IS[self as usize]
     }
 
     /// What ends the search for an open paragraph or a matching start tag.
-    pub(crate) fn is_scope_boundary(self) -> bool {
-        self.is(kind::SCOPE_BOUNDARY)
-    }
-
-    /// The formatting elements, which may be closed out of order.
-    pub(crate) fn is_formatting(self) -> bool {
-        self.is(kind::FORMATTING)
-    }
-
-    /// What may stand in the head without ending it.
-    pub(crate) fn is_head_content(self) -> bool {
-        self.is(kind::HEAD_CONTENT)
-    }
-
-    /// An element whose text nobody reads.
-    pub(crate) fn is_silent(self) -> bool {
-        self.is(kind::SILENT)
-    }
-
-    /// An element whose text stands apart from what is around it.
-    pub(crate) fn is_apart(self) -> bool {
-        self.is(kind::APART)
-    }
-
-    /// An element of which many alike make a list of cards, posts or results.
-    pub(crate) fn may_repeat(self) -> bool {
-        self.is(kind::REPEATED)
-    }
-
-    fn is(self, kind: u16) -> bool {
-        KINDS[self as usize] & kind != 0
-    }
-}
-
-/// What kinds of elements there are, as bits. A look at a table takes no jump, where a `match` over so many names becomes one
-/// over a table of jumps in WASM.
-mod kind {
-    pub(super) const VOID: u16 = 1;
-    pub(super) const RAW: u16 = 1 << 1;
-    pub(super) const BLOCK: u16 = 1 << 2;
-    pub(super) const CLOSES_PARAGRAPH: u16 = 1 << 3;
-    pub(super) const SPECIAL: u16 = 1 << 4;
-    pub(super) const SCOPE_BOUNDARY: u16 = 1 << 5;
-    pub(super) const FORMATTING: u16 = 1 << 6;
-    pub(super) const HEAD_CONTENT: u16 = 1 << 7;
-    pub(super) const SILENT: u16 = 1 << 8;
-    pub(super) const APART: u16 = 1 << 9;
-    pub(super) const REPEATED: u16 = 1 << 10;
-}
-
-/// The kinds of each tag, which is a byte.
-static KINDS: [u16; 256] = {
-    let mut table = [0; 256];
-    let mut at = 0;
-    while at < Tag::ALL.len() {
-        table[Tag::ALL[at] as usize] = kinds(Tag::ALL[at]);
-        at += 1;
-    }
-    table
-};
-
-const fn kinds(tag: Tag) -> u16 {
-    (is_void(tag) as u16 * kind::VOID)
-        | (is_raw(tag) as u16 * kind::RAW)
-        | (is_block(tag) as u16 * kind::BLOCK)
-        | (closes_paragraph(tag) as u16 * kind::CLOSES_PARAGRAPH)
-        | (is_special(tag) as u16 * kind::SPECIAL)
-        | (is_scope_boundary(tag) as u16 * kind::SCOPE_BOUNDARY)
-        | (is_formatting(tag) as u16 * kind::FORMATTING)
-        | (is_head_content(tag) as u16 * kind::HEAD_CONTENT)
-        | (is_silent(tag) as u16 * kind::SILENT)
-        | (is_apart(tag) as u16 * kind::APART)
-        | (may_repeat(tag) as u16 * kind::REPEATED)
-}
-
-const fn is_void(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Area
-            | Tag::Base
-            | Tag::Br
-            | Tag::Col
-            | Tag::Embed
-            | Tag::Frame
-            | Tag::Hr
-            | Tag::Img
-            | Tag::Input
-            | Tag::Link
-            | Tag::Meta
-            | Tag::Source
-            | Tag::Track
-            | Tag::Wbr
-    )
-}
-
-const fn is_raw(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Script
-            | Tag::Style
-            | Tag::Iframe
-            | Tag::Noembed
-            | Tag::Noframes
-            | Tag::Xmp
-            | Tag::Textarea
-            | Tag::Title
-    )
-}
-
-const fn is_block(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Root
-            | Tag::Html
-            | Tag::Body
-            | Tag::Address
-            | Tag::Article
-            | Tag::Aside
-            | Tag::Blockquote
-            | Tag::Caption
-            | Tag::Center
-            | Tag::Dd
-            | Tag::Details
-            | Tag::Dialog
-            | Tag::Dir
-            | Tag::Div
-            | Tag::Dl
-            | Tag::Dt
-            | Tag::Fieldset
-            | Tag::Figcaption
-            | Tag::Figure
-            | Tag::Footer
-            | Tag::Form
-            | Tag::H1
-            | Tag::H2
-            | Tag::H3
-            | Tag::H4
-            | Tag::H5
-            | Tag::H6
-            | Tag::Header
-            | Tag::Hgroup
-            | Tag::Hr
-            | Tag::Legend
-            | Tag::Li
-            | Tag::Listing
-            | Tag::Main
-            | Tag::Menu
-            | Tag::Nav
-            | Tag::Ol
-            | Tag::Optgroup
-            | Tag::Option
-            | Tag::P
-            | Tag::Pre
-            | Tag::Search
-            | Tag::Section
-            | Tag::Select
-            | Tag::Summary
-            | Tag::Table
-            | Tag::Tbody
-            | Tag::Td
-            | Tag::Tfoot
-            | Tag::Th
-            | Tag::Thead
-            | Tag::Tr
-            | Tag::Ul
-            | Tag::Xmp
-            | Tag::Textarea
-    )
-}
-
-const fn closes_paragraph(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Address
-            | Tag::Article
-            | Tag::Aside
-            | Tag::Blockquote
-            | Tag::Center
-            | Tag::Details
-            | Tag::Dialog
-            | Tag::Dir
-            | Tag::Div
-            | Tag::Dl
-            | Tag::Fieldset
-            | Tag::Figcaption
-            | Tag::Figure
-            | Tag::Footer
-            | Tag::Header
-            | Tag::Hgroup
-            | Tag::Main
-            | Tag::Menu
-            | Tag::Nav
-            | Tag::Ol
-            | Tag::P
-            | Tag::Search
-            | Tag::Section
-            | Tag::Summary
-            | Tag::Ul
-            | Tag::H1
-            | Tag::H2
-            | Tag::H3
-            | Tag::H4
-            | Tag::H5
-            | Tag::H6
-            | Tag::Pre
-            | Tag::Listing
-            | Tag::Form
-            | Tag::Table
-            | Tag::Hr
-            | Tag::Li
-            | Tag::Dd
-            | Tag::Dt
-            | Tag::Xmp
-    )
-}
-
-const fn is_special(tag: Tag) -> bool {
-    (is_block(tag) && !matches!(tag, Tag::Option | Tag::Optgroup | Tag::Dialog | Tag::Legend))
-        || matches!(
+    pub(crate) const fn is_scope_boundary(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
             tag,
-            Tag::Applet
-                | Tag::Button
+            Tag::Root
+                | Tag::Html
+                | Tag::Applet
+                | Tag::Caption
+                | Tag::Table
+                | Tag::Td
+                | Tag::Th
                 | Tag::Marquee
                 | Tag::Object
                 | Tag::Template
-                | Tag::Head
+        ));
+        IS[self as usize]
+    }
+
+    /// The formatting elements, which may be closed out of order.
+    pub(crate) const fn is_formatting(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::A
+                | Tag::B
+                | Tag::Big
+                | Tag::Code
+                | Tag::Em
+                | Tag::Font
+                | Tag::I
+                | Tag::S
+                | Tag::Small
+                | Tag::Strike
+                | Tag::Strong
+                | Tag::Tt
+                | Tag::U
+        ));
+        IS[self as usize]
+    }
+
+    /// What may stand in the head without ending it.
+    pub(crate) const fn is_head_content(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Base
+                | Tag::Link
+                | Tag::Meta
                 | Tag::Noscript
-        )
-}
+                | Tag::Script
+                | Tag::Style
+                | Tag::Template
+                | Tag::Title
+                | Tag::Head
+                | Tag::Html
+                | Tag::Noframes
+        ));
+        IS[self as usize]
+    }
 
-const fn is_scope_boundary(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Root
-            | Tag::Html
-            | Tag::Applet
-            | Tag::Caption
-            | Tag::Table
-            | Tag::Td
-            | Tag::Th
-            | Tag::Marquee
-            | Tag::Object
-            | Tag::Template
-    )
-}
+    /// An element whose text nobody reads.
+    pub(crate) const fn is_silent(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| matches!(
+            tag,
+            Tag::Head
+                | Tag::Script
+                | Tag::Style
+                | Tag::Template
+                | Tag::Svg
+                | Tag::Iframe
+                | Tag::Noembed
+                | Tag::Noframes
+                | Tag::Canvas
+                | Tag::Video
+                | Tag::Audio
+                | Tag::Textarea
+                | Tag::Title
+                | Tag::Object
+                | Tag::Select
+        ));
+        IS[self as usize]
+    }
 
-const fn is_formatting(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::A
-            | Tag::B
-            | Tag::Big
-            | Tag::Code
-            | Tag::Em
-            | Tag::Font
-            | Tag::I
-            | Tag::S
-            | Tag::Small
-            | Tag::Strike
-            | Tag::Strong
-            | Tag::Tt
-            | Tag::U
-    )
-}
+    /// An element whose text stands apart from what is around it.
+    pub(crate) const fn is_apart(self) -> bool {
+        static IS: [bool; 256] = by_tag!(
+            |tag| tag.is_block() || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
+        );
+        IS[self as usize]
+    }
 
-const fn is_head_content(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Base
-            | Tag::Link
-            | Tag::Meta
-            | Tag::Noscript
-            | Tag::Script
-            | Tag::Style
-            | Tag::Template
-            | Tag::Title
-            | Tag::Head
-            | Tag::Html
-            | Tag::Noframes
-    )
-}
-
-const fn is_silent(tag: Tag) -> bool {
-    matches!(
-        tag,
-        Tag::Head
-            | Tag::Script
-            | Tag::Style
-            | Tag::Template
-            | Tag::Svg
-            | Tag::Iframe
-            | Tag::Noembed
-            | Tag::Noframes
-            | Tag::Canvas
-            | Tag::Video
-            | Tag::Audio
-            | Tag::Textarea
-            | Tag::Title
-            | Tag::Object
-            | Tag::Select
-    )
-}
-
-const fn is_apart(tag: Tag) -> bool {
-    is_block(tag) || matches!(tag, Tag::Button | Tag::Label | Tag::Noscript)
-}
-
-const fn may_repeat(tag: Tag) -> bool {
-    let is_text = matches!(
-        tag,
-        Tag::P
-            | Tag::H1
-            | Tag::H2
-            | Tag::H3
-            | Tag::H4
-            | Tag::H5
-            | Tag::H6
-            | Tag::Td
-            | Tag::Th
-            | Tag::Dt
-            | Tag::Dd
-            | Tag::Pre
-    );
-    (is_block(tag) || matches!(tag, Tag::A | Tag::Other | Tag::Span)) && !is_text
+    /// An element of which many alike make a list of cards, posts or results.
+    pub(crate) const fn may_repeat(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| (tag.is_block() && tag.heading_level().is_none()
+            || matches!(tag, Tag::A | Tag::Other | Tag::Span))
+            && !matches!(
+                tag,
+                Tag::P | Tag::Td | Tag::Th | Tag::Dt | Tag::Dd | Tag::Pre
+            ));
+        IS[self as usize]
+    }
 }
 
 #[cfg(test)]

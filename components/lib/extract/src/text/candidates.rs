@@ -48,18 +48,7 @@ fn scored(document: &Document<'_>, blocks: &Blocks, layout: &Layout) -> NodeId {
             .chain(document.ancestors(block.container))
             .filter(|node| {
                 let tag = document.tag(*node);
-                tag.is_block()
-                    && !matches!(
-                        tag,
-                        Tag::P
-                            | Tag::H1
-                            | Tag::H2
-                            | Tag::H3
-                            | Tag::H4
-                            | Tag::H5
-                            | Tag::H6
-                            | Tag::Li
-                    )
+                tag.is_block() && tag.heading_level().is_none() && !matches!(tag, Tag::P | Tag::Li)
             });
         for (level, node) in levels.take(4).enumerate() {
             scores[node as usize] += score / [1.0, 2.0, 5.0, 8.0][level];
@@ -85,7 +74,7 @@ fn declared(document: &Document<'_>, layout: &Layout) -> NodeId {
         }
         let says = |hint: Hint| layout.hints_at(node, hint);
         let weight = if says(Hint::Article) && says(Hint::Content)
-            || layout.has_itemprop
+            || layout.rare.itemprop
                 && document.raw_attribute(node, "itemprop") == Some("articleBody")
         {
             1.3

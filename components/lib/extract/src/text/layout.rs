@@ -3,7 +3,7 @@
 
 use super::blocks::Blocks;
 use super::hints::{self, HINTS, Hint, Hints};
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, NodeId, Tag, by_tag};
 
 /// A distance that says "nowhere above".
 pub(crate) const FAR: u8 = 24;
@@ -54,10 +54,16 @@ pub(crate) struct Layout {
     before: Vec<u32>,
     /// Sums over the blocks before the one with this index.
     sums: Vec<Sums>,
-    /// Whether any element has this attribute; on most pages none has, and none needs to be asked for it.
-    pub(crate) has_itemprop: bool,
-    pub(crate) has_itemtype: bool,
-    pub(crate) has_rel_author: bool,
+    /// What any element has.
+    pub(crate) rare: Rare,
+}
+
+/// Attributes that on most pages no element has, so that none needs to be asked for them.
+#[derive(Default)]
+pub(crate) struct Rare {
+    pub(crate) itemprop: bool,
+    pub(crate) itemtype: bool,
+    pub(crate) rel_author: bool,
 }
 
 /// Sums over a range of blocks.
@@ -107,9 +113,7 @@ impl Layout {
             repeated_outer: vec![0; count],
             before: vec![0; count + 1],
             sums: Vec::with_capacity(blocks.list.len() + 1),
-            has_itemprop: false,
-            has_itemtype: false,
-            has_rel_author: false,
+            rare: Rare::default(),
         };
         let shapes = layout.inherit(document);
         for block in &blocks.list {
@@ -134,10 +138,7 @@ impl Layout {
             if tag == Tag::Text {
                 continue;
             }
-            let own = Own::of(document, node, tag, &mut cache);
-            self.has_itemprop |= own.has_itemprop;
-            self.has_itemtype |= own.has_itemtype;
-            self.has_rel_author |= own.has_rel_author;
+            let own = Own::of(document, node, &mut cache, &mut self.rare);
             self.above[at] |= own.above;
             self.own[at] = own.hints;
             self.around[at] = self.around[parent] | own.hints;
@@ -256,20 +257,16 @@ struct Own {
     above: u32,
     hints: Hints,
     shape: u32,
-    has_itemprop: bool,
-    has_itemtype: bool,
-    has_rel_author: bool,
 }
 
 impl Own {
-    fn of(document: &Document<'_>, node: NodeId, tag: Tag, cache: &mut hints::Cache) -> Own {
+    fn of(document: &Document<'_>, node: NodeId, cache: &mut hints::Cache, rare: &mut Rare) -> Own {
+        static OF_TAG: [u32; 256] = by_tag!(|tag| of_tag(tag));
+        let tag = document.tag(node);
         let mut own = Own {
             above: OF_TAG[tag as usize],
             hints: 0,
             shape: tag as u32,
-            has_itemprop: false,
-            has_itemtype: false,
-            has_rel_author: false,
         };
         if tag == Tag::Other {
             let name = document.name(node);
@@ -278,8 +275,8 @@ impl Own {
         }
         for (name, value) in document.attributes(node) {
             // Names are asked for whatever their case.
-            own.has_itemprop |= name.eq_ignore_ascii_case("itemprop");
-            own.has_itemtype |= name.eq_ignore_ascii_case("itemtype");
+            rare.itemprop |= name.eq_ignore_ascii_case("itemprop");
+            rare.itemtype |= name.eq_ignore_ascii_case("itemtype");
             match name.as_bytes() {
                 b"class" => {
                     own.hints |= cache.of_classes(value);
@@ -297,7 +294,7 @@ impl Own {
                     own.hints |= hints::of_names(value);
                     own.above |= of_role(name, value);
                 }
-                b"rel" => own.has_rel_author |= value == "author",
+                b"rel" => rare.rel_author |= value == "author",
                 b"hidden" => own.above |= above::HIDDEN,
                 b"aria-hidden" if value == "true" => own.above |= above::ARIA_HIDDEN,
                 b"style" if hides(value) => own.above |= above::HIDDEN,
@@ -307,17 +304,6 @@ impl Own {
         own
     }
 }
-
-/// [`of_tag`] by tag: a look at a table takes no jump.
-static OF_TAG: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut at = 0;
-    while at < Tag::ALL.len() {
-        table[Tag::ALL[at] as usize] = of_tag(Tag::ALL[at]);
-        at += 1;
-    }
-    table
-};
 
 const fn of_tag(tag: Tag) -> u32 {
     match tag {

@@ -179,7 +179,7 @@ impl PageFacts {
                 self.declared |= types_in_json(json);
             }
             tag => {
-                if layout.has_itemtype
+                if layout.rare.itemtype
                     && let Some(kind) = document.raw_attribute(node, "itemtype")
                 {
                     let name = kind.rsplit('/').next().unwrap_or_default();

@@ -68,16 +68,8 @@ fn byline(document: &Document<'_>, heading: NodeId, site: Option<&str>) -> Optio
     let mut follows_by = false;
     for node in document.end(heading)..document.len().min(document.end(heading) + BYLINE_NODES_MAX)
     {
-        if document.tag(node) != Tag::Text || document.is_space(node) {
-            continue;
-        }
         let text = document.text(node).trim();
-        let may_introduce = text.starts_with(['b', 'B', 'w', 'W', 'p', 'P', 'a', 'A']);
-        let is_script = matches!(
-            document.tag(document.parent(node)),
-            Tag::Script | Tag::Style
-        );
-        if text.is_empty() || is_script || !follows_by && !may_introduce {
+        if text.is_empty() || !document.is_prose(node) {
             continue;
         }
         let introduced = ["by", "written by", "posted by", "author:"]

@@ -2,7 +2,7 @@
 
 use super::super::model::{PageType, TypeOdds};
 use super::{JsonLd, Scan, Sourced};
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, NodeId};
 
 /// Meta elements that give the time of publication, in order of trust.
 const PUBLISHED: [&str; 22] = [
@@ -113,11 +113,7 @@ fn shown(document: &Document<'_>, heading: NodeId) -> Option<String> {
     let before = heading.saturating_sub(NODES_BEFORE).max(1)..heading;
     after.chain(before).find_map(|node| {
         let text = document.text(node).trim();
-        let is_script = matches!(
-            document.tag(document.parent(node)),
-            Tag::Script | Tag::Style
-        );
-        let has_month = !is_script
+        let has_month = document.is_prose(node)
             && text.len() <= SHOWN_BYTES_MAX
             && parts(text)
                 .iter()

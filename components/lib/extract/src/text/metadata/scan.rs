@@ -72,7 +72,7 @@ impl<'a> Scan<'a> {
         let may_name_author =
             layout.hints_at(node, Hint::Byline) || layout.hints_at(node, Hint::User);
         // Most elements of most pages name nobody, and need no look at their attributes.
-        if !(may_name_author || layout.has_itemprop || layout.has_rel_author) {
+        if !(may_name_author || layout.rare.itemprop || layout.rare.rel_author) {
             return;
         }
         for (name, value) in document.attributes(node) {

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, NodeId};
 
 /// Signs that stand for "a link to here", wherever they stand.
 const SIGNS: [&str; 6] = ["#", "¶", "§", "🔗", "⚓", "⚓︎"];
@@ -125,14 +125,7 @@ fn is_short(document: &Document<'_>, link: NodeId) -> bool {
 
 /// Whether a link's text has more than signs.
 fn has_words(document: &Document<'_>, link: NodeId) -> bool {
-    let is_read = |node: &NodeId| {
-        document.tag(*node) == Tag::Text
-            && !matches!(
-                document.tag(document.parent(*node)),
-                Tag::Script | Tag::Style
-            )
-    };
     (link..document.end(link))
-        .filter(is_read)
+        .filter(|node| document.is_prose(*node))
         .any(|node| document.text(node).contains(is_in_words))
 }
