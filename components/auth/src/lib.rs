@@ -3,30 +3,31 @@
 
 use std::rc::Rc;
 
-use http::header::CONTENT_LENGTH;
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
+use bytes::Bytes;
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 use trawl_app::api::{Answer, Api, BODY_BYTES_MAX, body_broken, body_too_large};
-use trawl_spin::{BodyRefused, SpinPorts, bounded_body, respond};
+use trawl_spin::{BodyRefused, SpinPorts, serve};
 
 thread_local! {
     /// What this instance remembers between requests.
     static API: Rc<Api> = Rc::default();
 }
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    let is_head = request.method() == http::Method::HEAD;
-    let mut response = respond(answer(request).await.response);
-    if is_head {
-        // The body was left out; its length is not known to be 0.
-        response.headers_mut().remove(CONTENT_LENGTH);
+struct Auth;
+spin_sdk::wasip3::http::service::export!(Auth);
+
+impl Guest for Auth {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        serve(request, BODY_BYTES_MAX, async |request| {
+            answer(request).await.response
+        })
+        .await
     }
-    response
 }
 
-async fn answer(request: Request) -> Answer {
-    match bounded_body(request, BODY_BYTES_MAX).await {
+async fn answer(request: Result<http::Request<Bytes>, BodyRefused>) -> Answer {
+    match request {
         Ok(request) => {
             API.with(Rc::clone)
                 .accounts(&SpinPorts::open().await, request)

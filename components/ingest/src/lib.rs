@@ -5,38 +5,40 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::{http_service, redis_subscriber};
+use spin_sdk::redis_subscriber;
+use spin_sdk::wasip3::exports::http::handler::Guest;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 use trawl_app::api::producers::ProducersError;
 use trawl_app::api::{Answer, Api, BODY_BYTES_MAX, body_broken, body_too_large};
 use trawl_app::ports::{Bell as _, Ports as _};
-use trawl_spin::{BodyRefused, SpinPorts, after_answer, bounded_body, log_failure, respond};
+use trawl_spin::{BodyRefused, SpinPorts, after_answer, log_failure, serve};
 
 thread_local! {
     /// What this instance remembers between requests.
     static API: Rc<Api> = Rc::default();
 }
 
-#[http_service]
-async fn handle(request: Request) -> impl IntoResponse {
-    let is_head = request.method() == http::Method::HEAD;
-    let ports = SpinPorts::open().await;
-    let answer = answer(&ports, request).await;
-    if let Some(channel) = answer.ring {
-        // After the commit and after the answer: a slow doorbell costs the node nothing.
-        after_answer(async move { ports.bell().ring(channel).await });
+struct Ingest;
+spin_sdk::wasip3::http::service::export!(Ingest);
+
+impl Guest for Ingest {
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let ports = SpinPorts::open().await;
+        serve(request, BODY_BYTES_MAX, async |request| {
+            let answer = answer(&ports, request).await;
+            if let Some(channel) = answer.ring {
+                // After the commit and after the answer: a slow doorbell costs the node nothing.
+                let ports = ports.clone();
+                after_answer(async move { ports.bell().ring(channel).await });
+            }
+            answer.response
+        })
+        .await
     }
-    let mut response = respond(answer.response);
-    if is_head {
-        // The body was left out; its length is not known to be 0.
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
-    response
 }
 
-async fn answer(ports: &SpinPorts, request: Request) -> Answer {
-    match bounded_body(request, BODY_BYTES_MAX).await {
+async fn answer(ports: &SpinPorts, request: Result<http::Request<Bytes>, BodyRefused>) -> Answer {
+    match request {
         Ok(request) => API.with(Rc::clone).messages(ports, request).await,
         Err(BodyRefused::TooLarge) => body_too_large(),
         Err(BodyRefused::Broken) => body_broken(),

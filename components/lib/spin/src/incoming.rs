@@ -1,10 +1,13 @@
-use std::net::IpAddr;
-
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
-use http::header::CONTENT_LENGTH;
-use spin_sdk::http::body::IncomingBodyExt as _;
-use spin_sdk::http::{FullBody, Request};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+use spin_sdk::wasip3::{wit_future, wit_stream};
+use trawl_app::ports::Body as _;
+
+use crate::body::SpinBody;
+use crate::detached::detach;
 
 /// Why a request's body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,42 +20,93 @@ pub enum BodyRefused {
     Broken,
 }
 
-/// The request's head, and its body when it has no more than `bytes_max` bytes.
+/// Reads a request whose body has no more than `bytes_max` bytes, has it answered by `answer`, and hands the answer to the host.
+///
+/// Both directions go without the SDK's own forms. Each word with the host is a call of it, and those ask for what no route needs; and
+/// they say that no trailers follow only after the body was taken, by a task of its own, which is turns of the instance.
 ///
 /// # Errors
-/// [`BodyRefused`], at once when the length that the client states is too large already.
-pub async fn bounded_body(
+/// The host gave a head, or `answer` an answer, that is no HTTP; the host then answers by itself.
+pub async fn serve(
     request: Request,
     bytes_max: usize,
-) -> Result<http::Request<Bytes>, BodyRefused> {
-    let (parts, body) = request.into_parts();
-    let stated = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    answer: impl AsyncFnOnce(Result<http::Request<Bytes>, BodyRefused>) -> http::Response<Bytes>,
+) -> Result<Response, ErrorCode> {
+    let head = head(&request)?;
+    let is_head = *head.method() == http::Method::HEAD;
+    let request = match bounded_body(&head, request, bytes_max).await {
+        Ok(body) => Ok(head.map(|()| body)),
+        Err(refused) => Err(refused),
+    };
+    respond(answer(request).await, is_head)
+}
+
+fn head(request: &Request) -> Result<http::Request<()>, ErrorCode> {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = request
+        .get_scheme()
+        .and_then(|scheme| scheme.try_into().ok());
+    uri.authority = request
+        .get_authority()
+        .and_then(|authority| authority.try_into().ok());
+    uri.path_and_query = Some(match request.get_path_with_query() {
+        Some(path) => path
+            .try_into()
+            .map_err(|_| ErrorCode::HttpRequestUriInvalid)?,
+        None => PathAndQuery::from_static("/"),
+    });
+    if uri.scheme.is_none() || uri.authority.is_none() {
+        // One without the other is no URI.
+        (uri.scheme, uri.authority) = (None, None);
+    }
+    let method = request
+        .get_method()
+        .try_into()
+        .map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
+    let mut head = http::Request::new(());
+    *head.uri_mut() = http::Uri::from_parts(uri).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    *head.method_mut() = method;
+    let fields = request.get_headers().copy_all();
+    let headers = head.headers_mut();
+    headers.reserve(fields.len());
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(Bytes::from(value)))
+        else {
+            return Err(ErrorCode::HttpProtocolError);
+        };
+        headers.append(name, value);
+    }
+    Ok(head)
+}
+
+/// The body when it has no more than `bytes_max` bytes; refused at once when the length that the client states is too large already.
+async fn bounded_body(
+    head: &http::Request<()>,
+    request: Request,
+    bytes_max: usize,
+) -> Result<Bytes, BodyRefused> {
+    let stated = stated_length(head.headers());
     if stated
         .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max))
     {
         return Err(BodyRefused::TooLarge);
     }
-    let no_body = parts.method == http::Method::GET || parts.method == http::Method::HEAD;
-    if stated == Some(0) || (no_body && stated.is_none()) {
-        return Ok(http::Request::from_parts(parts, Bytes::new()));
-    }
-    let mut pieces = body.stream();
+    let no_body = *head.method() == http::Method::GET || *head.method() == http::Method::HEAD;
+    let mut body = SpinBody::of(request, if no_body { stated.or(Some(0)) } else { stated });
     let mut whole = Bytes::new();
-    // The host holds a client to the length that he states. Asking it for the end as well would be two more turns of the instance.
-    while stated.is_none_or(|length| (whole.len() as u64) < length) {
-        let Some(piece) = pieces.next().await else {
-            break;
-        };
+    while let Some(piece) = body.chunk().await {
         let piece = piece.map_err(|_| BodyRefused::Broken)?;
         if whole.len() + piece.len() > bytes_max {
             return Err(BodyRefused::TooLarge);
         }
         whole = joined(whole, piece);
     }
-    Ok(http::Request::from_parts(parts, whole))
+    Ok(whole)
+}
+
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Both in one; a body that came in one piece, as nearly all do, is not copied.
@@ -65,29 +119,40 @@ fn joined(whole: Bytes, piece: Bytes) -> Bytes {
     whole.freeze()
 }
 
-/// The answer in the SDK's form, with its length stated: without that the host would send it in chunks.
-pub fn respond(response: http::Response<Bytes>) -> http::Response<FullBody<Bytes>> {
-    let (mut parts, body) = response.into_parts();
+/// The answer in the host's form, with its length stated: without that the host would send it in chunks. `is_head` says that the body
+/// was left out, so that its length is not known to be 0.
+fn respond(answer: http::Response<Bytes>, is_head: bool) -> Result<Response, ErrorCode> {
+    let (mut parts, body) = answer.into_parts();
     let forbidden = parts.status.is_informational() || parts.status == http::StatusCode::NO_CONTENT;
-    if !forbidden {
+    if !(forbidden || is_head) {
         parts
             .headers
-            .insert(CONTENT_LENGTH, http::HeaderValue::from(body.len()));
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    http::Response::from_parts(parts, FullBody::new(body))
-}
-
-/// The client's address as the host saw it. The host appends its header after the client's own, so only the last value counts.
-pub fn client_address(headers: &http::HeaderMap) -> Option<IpAddr> {
-    let value = headers
-        .get_all("spin-client-addr")
-        .iter()
-        .next_back()?
-        .to_str()
-        .ok()?;
-    value
-        .parse::<std::net::SocketAddr>()
-        .map(|address| address.ip())
-        .or_else(|_| value.parse())
-        .ok()
+    let headers = parts
+        .headers
+        .try_into()
+        .map_err(|_| ErrorCode::HttpProtocolError)?;
+    let (no_trailers, trailers) = wit_future::new(|| Ok(None));
+    let (writer, contents) = if body.is_empty() {
+        (None, None)
+    } else {
+        let (writer, contents) = wit_stream::new();
+        (Some(writer), Some(contents))
+    };
+    let (response, _sent) = Response::new(headers, contents, trailers);
+    if parts.status != http::StatusCode::OK {
+        response
+            .set_status_code(parts.status.as_u16())
+            .map_err(|()| ErrorCode::HttpProtocolError)?;
+    }
+    if let Some(mut writer) = writer {
+        detach(async move {
+            // What nobody reads any more is of no interest: the client has gone.
+            let _unread = writer.write_all(body.into()).await;
+        });
+    }
+    // That there are none is said at once, beside the body and not after it.
+    drop(no_trailers);
+    Ok(response)
 }

@@ -1,9 +1,11 @@
-//! trawl-spin: the ports of `trawl-app` over spin-sdk. The only crate that calls spin-sdk; the roles use nothing of it but the entry macros.
+//! trawl-spin: the ports of `trawl-app` over spin-sdk. The only crate that calls spin-sdk; the roles use nothing of it but what they need to be entered.
 //!
 //! One instance of a component holds one set of ports ([`SpinPorts::open`]): a database connection, a doorbell
 //! connection and a cache of the variables. They are opened when first used and opened again after an error.
 
 mod bell;
+mod body;
+mod detached;
 mod incoming;
 mod outgoing;
 mod producers;
@@ -17,8 +19,9 @@ use std::rc::Rc;
 use trawl_app::ports::Ports;
 
 pub use bell::SpinBell;
-pub use incoming::{BodyRefused, bounded_body, client_address, respond};
-pub use outgoing::{SpinBody, SpinHttp};
+pub use body::SpinBody;
+pub use incoming::{BodyRefused, serve};
+pub use outgoing::SpinHttp;
 pub use producers::SpinProducerList;
 pub use random::SpinRandom;
 pub use sql::SpinSql;

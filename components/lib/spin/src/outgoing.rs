@@ -8,11 +8,10 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use spin_sdk::wasip3::http::client;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, RequestOptions, Response, Trailers};
 use spin_sdk::wasip3::{wit_future, wit_stream};
-use spin_sdk::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult};
-use trawl_app::ports::{Body, Http, Phase, Purpose, SendError, Timeouts};
+use spin_sdk::wit_bindgen::{FutureReader, StreamReader};
+use trawl_app::ports::{Http, Phase, Purpose, SendError, Timeouts};
 
-/// Room for one read of a body: a page of common size arrives in one or two host calls.
-const READ_BYTES: usize = 64 * 1024;
+use crate::body::SpinBody;
 
 /// Outbound HTTP by the host's client.
 #[derive(Default)]
@@ -35,7 +34,7 @@ impl SpinHttp {
 }
 
 impl Http for SpinHttp {
-    type Body = SpinBody;
+    type Body = SpinBody<Response>;
 
     /// The host knows which component asks, so `_purpose` needs no telling: callbacks and pages are different components.
     async fn send(
@@ -43,7 +42,7 @@ impl Http for SpinHttp {
         _purpose: Purpose,
         request: http::Request<Bytes>,
         timeouts: Timeouts,
-    ) -> Result<http::Response<SpinBody>, SendError> {
+    ) -> Result<http::Response<SpinBody<Response>>, SendError> {
         let sent = exchange(request, self.options(timeouts)).await;
         read_head(sent.map_err(before_the_body)?)
     }
@@ -131,7 +130,7 @@ fn into_wasi(
     Ok(request)
 }
 
-fn read_head(response: Response) -> Result<http::Response<SpinBody>, SendError> {
+fn read_head(response: Response) -> Result<http::Response<SpinBody<Response>>, SendError> {
     let status = http::StatusCode::from_u16(response.get_status_code())
         .map_err(|_| SendError::Protocol("the status code is not valid".to_owned()))?;
     let mut headers = HeaderMap::new();
@@ -160,94 +159,12 @@ fn stated_length(status: http::StatusCode, headers: &HeaderMap) -> Option<u64> {
     }
 }
 
-/// A response body, read from the host in large pieces. Dropping it tells the host that nobody reads on.
-pub struct SpinBody {
-    /// Bytes that are still to come, when that is known.
-    left: Option<u64>,
-    state: State,
-}
-
-enum State {
-    Unread(Response),
-    Reading(Reading),
-    Ended,
-}
-
-struct Reading {
-    stream: StreamReader<u8>,
-    trailers: FutureReader<Result<Option<Trailers>, ErrorCode>>,
-    /// Kept until the end: it tells the host how the reading ended.
-    _outcome: FutureWriter<Result<(), ErrorCode>>,
-}
-
-impl Reading {
-    fn of(response: Response) -> Self {
-        let (outcome, reader) = wit_future::new(|| Ok(()));
-        let (stream, trailers) = Response::consume_body(response, reader);
-        Self {
-            stream,
-            trailers,
-            _outcome: outcome,
-        }
-    }
-}
-
-impl SpinBody {
-    const fn of(response: Response, left: Option<u64>) -> Self {
-        Self {
-            left,
-            state: State::Unread(response),
-        }
-    }
-
-    /// Room for one read: no more than is still to come.
-    fn room(&self) -> usize {
-        let left = self.left.and_then(|left| usize::try_from(left).ok());
-        left.map_or(READ_BYTES, |left| left.min(READ_BYTES))
-    }
-}
-
-impl Body for SpinBody {
-    async fn chunk(&mut self) -> Option<Result<Bytes, SendError>> {
-        if self.left == Some(0) {
-            self.state = State::Ended;
-        }
-        let room = self.room();
-        let mut reading = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Unread(response) => Reading::of(response),
-            State::Reading(reading) => reading,
-            State::Ended => return None,
-        };
-        let (result, piece) = reading.stream.read(Vec::with_capacity(room)).await;
-        if !piece.is_empty() {
-            self.left = self
-                .left
-                .map(|left| left.saturating_sub(piece.len() as u64));
-            self.state = State::Reading(reading);
-            return Some(Ok(Bytes::from(piece)));
-        }
-        match result {
-            // An empty piece is not the end: ask again at the next call.
-            StreamResult::Complete(_) => {
-                self.state = State::Reading(reading);
-                Some(Ok(Bytes::new()))
-            }
-            // How the transfer ended comes with the trailers.
-            StreamResult::Dropped | StreamResult::Cancelled => reading
-                .trailers
-                .await
-                .err()
-                .map(|error| Err(into_send_error(error, Phase::BetweenBytes))),
-        }
-    }
-}
-
 fn before_the_body(error: ErrorCode) -> SendError {
     into_send_error(error, Phase::FirstByte)
 }
 
 /// `phase` is where a silent peer was waited for.
-fn into_send_error(error: ErrorCode, phase: Phase) -> SendError {
+pub(crate) fn into_send_error(error: ErrorCode, phase: Phase) -> SendError {
     match error {
         ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
             SendError::AddressNotAllowed

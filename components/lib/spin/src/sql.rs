@@ -82,8 +82,9 @@ async fn execute(
         .execute(statement, params.into_iter().map(into_spin))
         .await?;
     let (columns, rows, outcome) = result.into_inner();
-    let rows = rows.collect().await;
-    outcome.await?;
+    // Asked for together, so that the answer to one question is not another turn of the instance after the other's.
+    let (rows, outcome) = futures::join!(rows.collect(), outcome.into_future());
+    outcome?;
     let rows = rows
         .into_iter()
         .map(|row| row.values.into_iter().map(from_spin).collect())
