@@ -25,7 +25,7 @@ use crate::routes::Routes;
 use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
-use crate::{networks, secret};
+use crate::{networks, secret, values};
 
 /// The database's file in the state directory.
 const DATABASE: &str = "trawl.db";
@@ -157,6 +157,7 @@ fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
     let variables =
         Variables::resolve(&manifest.variables, &given, |name| std::env::var(name).ok())?;
     secret::check(&variables)?;
+    values::check(&variables)?;
     Ok(variables)
 }
 

@@ -30,6 +30,7 @@ mod state;
 mod state_use;
 mod stop;
 mod up;
+mod values;
 mod variables;
 
 use std::process::ExitCode;

@@ -144,7 +144,7 @@ async fn kill_and_restart(options: HostOptions) {
             state_directory: Some(directory.path().to_owned()),
             ..options.clone()
         }
-        .variable("lease_seconds", "2")
+        .variable("lease_seconds", "3")
     };
     let mut host = Host::start_with(options()).await;
     let scene = Scene::set(host.base()).await;

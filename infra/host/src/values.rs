@@ -1,0 +1,178 @@
+//! What the operator set, looked at before anything is served.
+//!
+//! Components take the careful side of a value that they can't read, because they run under Spin too, where nobody looks at it before.
+//! Here a typing mistake is told at the start, instead of being found out weeks later by a pace or a time that nobody set.
+
+use http::{HeaderValue, Uri};
+use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
+use trawl_store::Registration;
+
+use crate::variables::Variables;
+
+/// A value that can't be what was meant.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the variable {name} can't be {value:?}: it has to be {wanted}")]
+pub(crate) struct WrongValue {
+    name: &'static str,
+    value: String,
+    wanted: String,
+}
+
+/// Refuses what the components could not use. What is empty is not set, and what the manifest does not have is not asked for.
+///
+/// # Errors
+/// The first wrong value, with what it has to be.
+pub(crate) fn check(variables: &Variables) -> Result<(), WrongValue> {
+    for (name, is_right, wanted) in rules() {
+        let value = variables.get(name).unwrap_or_default();
+        if !value.is_empty() && !is_right(value.trim()) {
+            return Err(WrongValue {
+                name,
+                value: value.to_owned(),
+                wanted,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A variable, whether a value of it is right, and what a right one is.
+type Rule = (&'static str, fn(&str) -> bool, String);
+
+fn rules() -> [Rule; 11] {
+    let count = || "a whole number".to_owned();
+    [
+        (
+            "registration",
+            is_registration,
+            "open, first or closed".to_owned(),
+        ),
+        ("robots", is_robots, "on, off, or off:host,host".to_owned()),
+        ("result_days", is_days, "a whole number of days".to_owned()),
+        ("message_days", is_days, "a whole number of days".to_owned()),
+        (
+            "lease_seconds",
+            is_lease,
+            format!("{LEASE_S_MIN} to {LEASE_S} seconds"),
+        ),
+        ("queue_max_account", is_number, count()),
+        ("queue_max", is_number, count()),
+        (
+            "host_in_flight",
+            is_positive,
+            "a whole number from 1 on".to_owned(),
+        ),
+        (
+            "host_gap_ms",
+            is_number,
+            "a whole number of milliseconds".to_owned(),
+        ),
+        (
+            "public_url",
+            is_base_url,
+            "an http or https URL, such as https://trawl.example.org".to_owned(),
+        ),
+        (
+            "user_agent",
+            is_header,
+            "printable ASCII, as in a header".to_owned(),
+        ),
+    ]
+}
+
+fn is_registration(value: &str) -> bool {
+    Registration::parse(value).is_some()
+}
+
+fn is_robots(value: &str) -> bool {
+    let of_hosts = |hosts: &str| !hosts.trim_matches([',', ' ']).is_empty();
+    matches!(value, "on" | "off") || value.strip_prefix("off:").is_some_and(of_hosts)
+}
+
+fn is_days(value: &str) -> bool {
+    value.parse::<u32>().is_ok()
+}
+
+fn is_lease(value: &str) -> bool {
+    let seconds = value.parse::<u32>();
+    seconds.is_ok_and(|seconds| (LEASE_S_MIN..=LEASE_S).contains(&seconds))
+}
+
+fn is_number(value: &str) -> bool {
+    value.parse::<u64>().is_ok()
+}
+
+fn is_positive(value: &str) -> bool {
+    value.parse::<u64>().is_ok_and(|number| number > 0)
+}
+
+fn is_base_url(value: &str) -> bool {
+    let Ok(uri) = value.parse::<Uri>() else {
+        return false;
+    };
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.host().is_some()
+        && uri.query().is_none()
+}
+
+fn is_header(value: &str) -> bool {
+    HeaderValue::from_str(value).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn checked(name: &str, value: &str) -> Result<(), WrongValue> {
+        let declared =
+            BTreeMap::from([(name.to_owned(), toml::from_str("default = \"\"").unwrap())]);
+        let given = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        check(&Variables::resolve(&declared, &given, |_| None).unwrap())
+    }
+
+    #[test]
+    fn what_the_components_read_is_right() {
+        for (name, value) in [
+            ("registration", "first"),
+            ("robots", "off:example.org, intern.example.net"),
+            ("result_days", "0"),
+            ("lease_seconds", "3"),
+            ("queue_max", " 1000 "),
+            ("host_gap_ms", "0"),
+            ("public_url", "https://trawl.example.org:8443/base/"),
+            ("user_agent", "bot/1 (+mailto:a@example.org)"),
+            ("host_in_flight", ""),
+            ("of_another_application", "anything"),
+        ] {
+            assert_eq!(checked(name, value), Ok(()), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn what_they_could_not_use_is_told_with_what_it_has_to_be() {
+        for (name, value) in [
+            ("registration", "opne"),
+            ("robots", "of"),
+            ("robots", "off:"),
+            ("result_days", "-1"),
+            ("message_days", "3 weeks"),
+            ("lease_seconds", "1"),
+            ("queue_max_account", "1e6"),
+            ("host_in_flight", "0"),
+            ("host_gap_ms", "100ms"),
+            ("public_url", "trawl.example.org"),
+            ("public_url", "ftp://trawl.example.org"),
+            ("user_agent", "bot\u{7}"),
+        ] {
+            let told = checked(name, value).unwrap_err().to_string();
+            assert!(told.contains(name) && told.contains("has to be"), "{told}");
+        }
+        let told = checked("host_gap_ms", "100ms").unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "the variable host_gap_ms can't be \"100ms\": it has to be a whole number of milliseconds"
+        );
+    }
+}
