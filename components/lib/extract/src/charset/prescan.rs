@@ -97,21 +97,22 @@ impl<'a> Labels<'a> {
         reason = "the end of the page and a tag without a label are two things"
     )]
     fn start_tag(&mut self) -> Option<Option<Range<usize>>> {
-        let rest = &self.bytes[self.at..];
+        let bytes = self.bytes;
+        let rest = &bytes[self.at..];
         let length = rest
             .iter()
             .position(|&b| is_blank(b) || b == b'>' || b == b'/')?;
-        let name = rest[..length].to_ascii_lowercase();
+        let name = &rest[..length];
         self.at += length;
-        if self.scope == Scope::Head && !HEAD.contains(&name.as_slice()) {
+        if self.scope == Scope::Head && !is_one_of(name, HEAD) {
             return None;
         }
-        if name == b"meta" {
+        if name.eq_ignore_ascii_case(b"meta") {
             return self.meta_label();
         }
         while self.attribute()?.is_some() {}
-        if self.scope == Scope::Head && RAW.contains(&name.as_slice()) {
-            self.skip_raw(&name)?;
+        if self.scope == Scope::Head && is_one_of(name, RAW) {
+            self.skip_raw(name)?;
         }
         Some(None)
     }
@@ -135,25 +136,22 @@ impl<'a> Labels<'a> {
         let (mut pragma, mut by_charset, mut by_content) = (None, None, None);
         while let Some((name, value)) = self.attribute()? {
             let text = &self.bytes[value.clone()];
-            match name.as_slice() {
-                b"http-equiv" if pragma.is_none() => {
-                    pragma = Some(text.eq_ignore_ascii_case(b"content-type"))
-                }
-                b"charset" if by_charset.is_none() => by_charset = Some(trimmed(self.bytes, value)),
-                b"content" if by_content.is_none() => {
-                    let label = label_in_content(text);
-                    by_content = Some(label.map(|at| value.start + at.start..value.start + at.end));
-                }
-                _ => {}
+            if pragma.is_none() && name.eq_ignore_ascii_case(b"http-equiv") {
+                pragma = Some(text.eq_ignore_ascii_case(b"content-type"));
+            } else if by_charset.is_none() && name.eq_ignore_ascii_case(b"charset") {
+                by_charset = Some(trimmed(self.bytes, value));
+            } else if by_content.is_none() && name.eq_ignore_ascii_case(b"content") {
+                let label = label_in_content(text);
+                by_content = Some(label.map(|at| value.start + at.start..value.start + at.end));
             }
         }
         // A charset attribute decides, a bad one too.
         Some(by_charset.or_else(|| by_content.flatten().filter(|_| pragma == Some(true))))
     }
 
-    /// One attribute of a tag: its name in lower case and where its value stands. `Some(None)` after the last one.
+    /// One attribute of a tag: its name as it stands there, and where its value stands. `Some(None)` after the last one.
     #[expect(clippy::option_option, reason = "as for a start tag")]
-    fn attribute(&mut self) -> Option<Option<(Vec<u8>, Range<usize>)>> {
+    fn attribute(&mut self) -> Option<Option<(&'a [u8], Range<usize>)>> {
         let bytes = self.bytes;
         let skip = |at: usize, also_slash: bool| {
             at + bytes[at..]
@@ -172,7 +170,7 @@ impl<'a> Labels<'a> {
             is_blank(b) || matches!(b, b'/' | b'>') || (b == b'=' && i > 0)
         };
         let length = bytes[start..].iter().enumerate().find(ends)?.0;
-        let name = bytes[start..start + length].to_ascii_lowercase();
+        let name = &bytes[start..start + length];
         self.at = skip(start + length, false);
         if *bytes.get(self.at)? != b'=' {
             return Some(Some((name, self.at..self.at)));
@@ -267,6 +265,11 @@ fn trimmed(bytes: &[u8], at: Range<usize>) -> Range<usize> {
     let text = &bytes[at.clone()];
     let start = at.start + (text.len() - text.trim_ascii_start().len());
     start..start.max(at.start + text.trim_ascii_end().len())
+}
+
+/// Names are compared without their case, as everywhere in HTML.
+fn is_one_of(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|one| one.eq_ignore_ascii_case(name))
 }
 
 const fn is_blank(byte: u8) -> bool {
