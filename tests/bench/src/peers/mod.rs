@@ -50,42 +50,69 @@ pub(crate) fn absent() -> Vec<&'static str> {
     .collect()
 }
 
-/// Every peer's pages per second. One that fails is left out, with a note: its trouble is not ours.
-pub(crate) async fn jobs(repeats: usize, pages: &Pages, table: &mut Table) -> anyhow::Result<()> {
-    let urls: Vec<String> = (0..PAGES).map(|n| pages.url(n)).collect();
-    let present = |program| is_on_path(program);
-    if present("pagesift") {
-        let rates = servers::pagesift(repeats, &urls).await;
-        note_or(table, "pagesift", rates, |table, rates| {
-            table.add(PAGESIFT_SYNC, "jobs/s", rates.synchronous);
-            table.add(PAGESIFT, "jobs/s", rates.jobs);
-            table.add(PAGESIFT_ACCEPTED, "accepted/s", rates.accepted);
-        });
-    }
-    if present("crw-server") {
-        let rates = servers::crw(repeats, &urls).await;
-        note_or(table, "crw-server", rates, |table, rates| {
-            table.add(CRW, "jobs/s", rates)
-        });
-    }
-    if present("scrapy") {
-        let rates = scrapy::rates(repeats, &urls).await;
-        note_or(table, "scrapy", rates, |table, rates| {
-            table.add(SCRAPY, "jobs/s", rates)
-        });
-    }
-    Ok(())
+/// What the peers' turns gave. One that fails is left out from then on, with a note: its trouble is not ours.
+#[derive(Default)]
+pub(crate) struct Peers {
+    /// Of each figure, in the order of their first turn.
+    rates: Vec<(&'static str, &'static str, Vec<f64>)>,
+    failed: Vec<(&'static str, String)>,
 }
 
-fn note_or<T>(
-    table: &mut Table,
-    peer: &str,
-    outcome: anyhow::Result<T>,
-    add: impl FnOnce(&mut Table, T),
-) {
-    match outcome {
-        Ok(rates) => add(table, rates),
-        Err(error) => table.note(format!("{peer} could not be measured: {error:#}")),
+impl Peers {
+    /// One turn of each peer that is on PATH.
+    pub(crate) async fn take_turns(&mut self, pages: &Pages) {
+        let urls: Vec<String> = (0..PAGES).map(|n| pages.url(n)).collect();
+        if self.is_in("pagesift") {
+            let rates = servers::pagesift(&urls).await;
+            let rates = rates.map(|rates| {
+                vec![
+                    (PAGESIFT_SYNC, "jobs/s", rates.synchronous),
+                    (PAGESIFT, "jobs/s", rates.jobs),
+                    (PAGESIFT_ACCEPTED, "accepted/s", rates.accepted),
+                ]
+            });
+            self.keep("pagesift", rates);
+        }
+        if self.is_in("crw-server") {
+            let rate = servers::crw(&urls).await;
+            self.keep("crw-server", rate.map(|rate| vec![(CRW, "jobs/s", rate)]));
+        }
+        if self.is_in("scrapy") {
+            let rate = scrapy::rate(&urls).await;
+            self.keep("scrapy", rate.map(|rate| vec![(SCRAPY, "jobs/s", rate)]));
+        }
+    }
+
+    fn is_in(&self, peer: &str) -> bool {
+        is_on_path(peer) && !self.failed.iter().any(|(failed, _)| *failed == peer)
+    }
+
+    fn keep(
+        &mut self,
+        peer: &'static str,
+        turn: anyhow::Result<Vec<(&'static str, &'static str, f64)>>,
+    ) {
+        match turn {
+            Ok(turn) => {
+                for (figure, unit, rate) in turn {
+                    match self.rates.iter_mut().find(|(name, ..)| *name == figure) {
+                        Some((.., rates)) => rates.push(rate),
+                        None => self.rates.push((figure, unit, vec![rate])),
+                    }
+                }
+            }
+            Err(error) => self.failed.push((peer, format!("{error:#}"))),
+        }
+    }
+
+    /// Adds their figures, and a note for each that failed.
+    pub(crate) fn add_to(self, table: &mut Table) {
+        for (figure, unit, rates) in self.rates {
+            table.add(figure, unit, rates);
+        }
+        for (peer, error) in self.failed {
+            table.note(format!("{peer} could not be measured to the end: {error}"));
+        }
     }
 }
 

@@ -26,33 +26,30 @@ class Bench(scrapy.Spider):
 "#;
 
 /// Pages per second, the start of the interpreter included: a crawl is a process.
-pub(super) async fn rates(repeats: usize, urls: &[String]) -> anyhow::Result<Vec<f64>> {
+pub(super) async fn rate(urls: &[String]) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("bench.py"), SPIDER)?;
     std::fs::write(folder.path().join("urls.txt"), urls.join("\n"))?;
-    let mut rates = Vec::new();
-    for _ in 0..repeats {
-        let (path, begun) = (folder.path().to_owned(), Instant::now());
-        let run = tokio::task::spawn_blocking(move || {
-            Command::new("scrapy")
-                .args([
-                    "runspider",
-                    "bench.py",
-                    "-a",
-                    "urls=urls.txt",
-                    "-O",
-                    "items.jsonl",
-                ])
-                .current_dir(path)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-        });
-        ensure!(run.await??.success(), "the spider failed");
-        rates.push(per_second(urls.len(), begun));
-        let items = std::fs::read_to_string(folder.path().join("items.jsonl"))?;
-        let count = items.lines().count();
-        ensure!(count == urls.len(), "{count} items of {} pages", urls.len());
-    }
-    Ok(rates)
+    let (path, begun) = (folder.path().to_owned(), Instant::now());
+    let run = tokio::task::spawn_blocking(move || {
+        Command::new("scrapy")
+            .args([
+                "runspider",
+                "bench.py",
+                "-a",
+                "urls=urls.txt",
+                "-O",
+                "items.jsonl",
+            ])
+            .current_dir(path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+    ensure!(run.await??.success(), "the spider failed");
+    let rate = per_second(urls.len(), begun);
+    let items = std::fs::read_to_string(folder.path().join("items.jsonl"))?;
+    let count = items.lines().count();
+    ensure!(count == urls.len(), "{count} items of {} pages", urls.len());
+    Ok(rate)
 }

@@ -18,41 +18,33 @@ const CONNECTIONS: usize = 64;
 /// After this a peer's jobs are given up.
 const JOBS_MAX: Duration = Duration::from_secs(120);
 
-/// What was measured of PageSift.
-#[derive(Default)]
+/// What was measured of PageSift, each a second.
 pub(super) struct Pagesift {
-    pub(super) synchronous: Vec<f64>,
-    pub(super) jobs: Vec<f64>,
-    pub(super) accepted: Vec<f64>,
+    pub(super) synchronous: f64,
+    pub(super) jobs: f64,
+    pub(super) accepted: f64,
 }
 
 /// PageSift: pages asked for one by one, and jobs of one URL each.
-pub(super) async fn pagesift(repeats: usize, urls: &[String]) -> anyhow::Result<Pagesift> {
-    let mut rates = Pagesift::default();
-    for _ in 0..repeats {
-        let port = free_port()?;
-        let mut server = start(pagesift_command(port), port)?;
-        server.listens().await?;
-        rates
-            .synchronous
-            .push(pages(&server, "/v2/scrape", urls).await?);
-        let (accepted, jobs) = jobs(&server, urls).await?;
-        rates.accepted.push(accepted);
-        rates.jobs.push(jobs);
-    }
-    Ok(rates)
+pub(super) async fn pagesift(urls: &[String]) -> anyhow::Result<Pagesift> {
+    let port = free_port()?;
+    let mut server = start(pagesift_command(port), port)?;
+    server.listens().await?;
+    let synchronous = pages(&server, "/v2/scrape", urls).await?;
+    let (accepted, jobs) = jobs(&server, urls).await?;
+    Ok(Pagesift {
+        synchronous,
+        jobs,
+        accepted,
+    })
 }
 
 /// crw-server: pages asked for one by one.
-pub(super) async fn crw(repeats: usize, urls: &[String]) -> anyhow::Result<Vec<f64>> {
-    let mut rates = Vec::new();
-    for _ in 0..repeats {
-        let port = free_port()?;
-        let mut server = start(crw_command(port), port)?;
-        server.listens().await?;
-        rates.push(pages(&server, "/v1/scrape", urls).await?);
-    }
-    Ok(rates)
+pub(super) async fn crw(urls: &[String]) -> anyhow::Result<f64> {
+    let port = free_port()?;
+    let mut server = start(crw_command(port), port)?;
+    server.listens().await?;
+    pages(&server, "/v1/scrape", urls).await
 }
 
 fn pagesift_command(port: u16) -> Command {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use trawl_kit::host::{Host, HostOptions};
 
-use super::Plan;
+use super::{Plan, hello};
 use crate::baseline::raw_sqlite;
 use crate::load::closed_loop;
 use crate::requests::{authority, log_in, post};
@@ -11,6 +11,8 @@ use crate::table::Table;
 
 /// The figure that the targets are about.
 pub(crate) const ACCEPT: &str = "accept, 64 connections";
+/// What it is compared with: the two alternate.
+pub(crate) const BESIDE: &str = "hello in turns with accept, 64 connections";
 /// One row, one commit.
 pub(crate) const RAW: &str = "raw SQLite, one commit a row";
 
@@ -19,10 +21,15 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let rates = (0..plan.repeats).map(|_| raw_sqlite(rows, 1.0));
         table.add(name, "rows/s", rates.collect::<anyhow::Result<_>>()?);
     }
+    let constant = hello::host().await;
     let levels: &[usize] = if plan.short { &[64] } else { &[1, 16, 64, 256] };
+    let mut beside = Vec::new();
     for &connections in levels {
         let (mut rates, mut p99) = (Vec::new(), Vec::new());
         for _ in 0..plan.repeats {
+            if connections == hello::CONNECTIONS {
+                beside.push(hello::rate(&authority(constant.base()), "/", plan.seconds).await?);
+            }
             let (rate, tail) = once(plan, connections).await?;
             rates.push(rate);
             p99.push(tail);
@@ -31,6 +38,7 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         table.add(format!("{name}, p99"), "ms", p99);
         table.add(name, "accepted/s", rates);
     }
+    table.add(BESIDE, "requests/s", beside);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use trawl_kit::receiver::Receiver;
 use super::Plan;
 use crate::load::{connect, once};
 use crate::native;
-use crate::peers;
+use crate::peers::Peers;
 use crate::process::cpu_seconds;
 use crate::requests::{authority, log_in, post};
 use crate::table::Table;
@@ -106,32 +106,40 @@ pub(crate) const NATIVE: &str = ", native";
 /// anything else on the machine moves it.
 pub(crate) const CPU: &str = ", processor time of one";
 
-/// Ours, the native program's and the peers' turns alternate, so that a slow minute of the machine is everybody's.
+/// In each repeat it is everybody's turn: ours and the native program's, kind by kind, and then the peers'. So a slow minute of the
+/// machine is everybody's.
 pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let pages = Pages::serve().await;
     let total = if plan.short { SHORT_JOBS } else { JOBS };
-    for work in WORK
+    let kinds = WORK
         .into_iter()
-        .filter(|work| !plan.short || work.mode == "fast")
-    {
-        let (mut ours, mut native) = (Rates::default(), Rates::default());
-        for _ in 0..plan.repeats {
+        .filter(|work| !plan.short || work.mode == "fast");
+    let mut measured: Vec<(Work, Rates, Rates)> = kinds
+        .map(|work| (work, Rates::default(), Rates::default()))
+        .collect();
+    let mut peers = Peers::default();
+    for _ in 0..plan.repeats {
+        for (work, ours, native) in &mut measured {
             let host = Host::start().await;
             let node = log_in(host.base()).await;
-            ours.measure(host.pid(), &node, &pages, work, total).await?;
+            ours.measure(host.pid(), &node, &pages, *work, total)
+                .await?;
             drop(host);
             let program = native::Child::start()?;
             let node = log_in(program.base()).await;
             native
-                .measure(program.pid(), &node, &pages, work, total)
+                .measure(program.pid(), &node, &pages, *work, total)
                 .await?;
         }
+        if !plan.short {
+            peers.take_turns(&pages).await;
+        }
+    }
+    for (work, ours, native) in measured {
         ours.add_to(table, &work.figure());
         native.add_to(table, &format!("{}{NATIVE}", work.figure()));
     }
-    if !plan.short {
-        peers::jobs(plan.repeats, &pages, table).await?;
-    }
+    peers.add_to(table);
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub(crate) const ALL: [&str; 10] = [
 /// What a claim costs with few rows waiting, over what it costs with many: 1 when their number does not matter.
 pub(crate) const FLATNESS: &str = "claim flatness (fewest rows / most rows)";
 /// Those of the short version: their ratios depend on no peer.
-const SHORT: [&str; 4] = ["hello", "accept", "job", "claim"];
+const SHORT: [&str; 3] = ["accept", "job", "claim"];
 
 /// Runs the plan.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
@@ -79,7 +79,7 @@ fn ratios(table: &mut Table) {
     table.ratio("hello / spin", HELLO, peers::SPIN, Some(2.0));
     table.ratio("hello / nginx constant", HELLO, hello::NGINX, None);
     balance::ratios(table);
-    table.ratio("accept / hello", ACCEPT, HELLO, Some(0.35));
+    table.ratio("accept / hello", ACCEPT, accept::BESIDE, Some(0.35));
     table.ratio(
         "accept / raw SQLite, one commit a row",
         ACCEPT,
