@@ -8,10 +8,10 @@ use bytes::Bytes;
 use spin_sdk::redis_subscriber;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
+use trawl_app::api::Api;
 use trawl_app::api::producers::ProducersError;
-use trawl_app::api::{Answer, Api, BODY_BYTES_MAX, body_broken, body_too_large};
 use trawl_app::ports::{Bell as _, Ports as _};
-use trawl_spin::{BodyRefused, SpinPorts, after_answer, log_failure, serve};
+use trawl_spin::{SpinPorts, after_answer, log_failure, serve};
 
 thread_local! {
     /// What this instance remembers between requests.
@@ -24,24 +24,16 @@ spin_sdk::wasip3::http::service::export!(Ingest);
 impl Guest for Ingest {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let ports = SpinPorts::open().await;
-        serve(request, BODY_BYTES_MAX, async |request| {
-            let answer = answer(&ports, request).await;
+        serve(request, async |request| {
+            let answer = API.with(Rc::clone).messages(&ports, request).await;
             if let Some(channel) = answer.ring {
                 // After the commit and after the answer: a slow doorbell costs the node nothing.
                 let ports = ports.clone();
                 after_answer(async move { ports.bell().ring(channel).await });
             }
-            answer.response
+            answer
         })
         .await
-    }
-}
-
-async fn answer(ports: &SpinPorts, request: Result<http::Request<Bytes>, BodyRefused>) -> Answer {
-    match request {
-        Ok(request) => API.with(Rc::clone).messages(ports, request).await,
-        Err(BodyRefused::TooLarge) => body_too_large(),
-        Err(BodyRefused::Broken) => body_broken(),
     }
 }
 

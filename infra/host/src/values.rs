@@ -25,7 +25,7 @@ pub(crate) struct WrongValue {
 pub(crate) fn check(variables: &Variables) -> Result<(), WrongValue> {
     for (name, is_right, wanted) in rules() {
         let value = variables.get(name).unwrap_or_default();
-        if !value.is_empty() && !is_right(value.trim()) {
+        if !value.is_empty() && !is_right(value) {
             return Err(WrongValue {
                 name,
                 value: value.to_owned(),
@@ -81,33 +81,37 @@ fn rules() -> [Rule; 11] {
 }
 
 fn is_registration(value: &str) -> bool {
-    Registration::parse(value).is_some()
+    Registration::parse(value.trim()).is_some()
 }
 
 fn is_robots(value: &str) -> bool {
     let of_hosts = |hosts: &str| !hosts.trim_matches([',', ' ']).is_empty();
+    let value = value.trim();
     matches!(value, "on" | "off") || value.strip_prefix("off:").is_some_and(of_hosts)
 }
 
+fn number<N: std::str::FromStr>(value: &str) -> Option<N> {
+    value.trim().parse().ok()
+}
+
 fn is_days(value: &str) -> bool {
-    value.parse::<u32>().is_ok()
+    number::<u32>(value).is_some()
 }
 
 fn is_lease(value: &str) -> bool {
-    let seconds = value.parse::<u32>();
-    seconds.is_ok_and(|seconds| (LEASE_S_MIN..=LEASE_S).contains(&seconds))
+    number::<u32>(value).is_some_and(|seconds| (LEASE_S_MIN..=LEASE_S).contains(&seconds))
 }
 
 fn is_number(value: &str) -> bool {
-    value.parse::<u64>().is_ok()
+    number::<u64>(value).is_some()
 }
 
 fn is_positive(value: &str) -> bool {
-    value.parse::<u64>().is_ok_and(|number| number > 0)
+    number::<u64>(value).is_some_and(|number| number > 0)
 }
 
 fn is_base_url(value: &str) -> bool {
-    let Ok(uri) = value.parse::<Uri>() else {
+    let Ok(uri) = value.trim().parse::<Uri>() else {
         return false;
     };
     matches!(uri.scheme_str(), Some("http" | "https"))
@@ -115,6 +119,7 @@ fn is_base_url(value: &str) -> bool {
         && uri.query().is_none()
 }
 
+/// As it stands: components send it so, blanks and all.
 fn is_header(value: &str) -> bool {
     HeaderValue::from_str(value).is_ok()
 }
@@ -165,6 +170,7 @@ mod tests {
             ("public_url", "trawl.example.org"),
             ("public_url", "ftp://trawl.example.org"),
             ("user_agent", "bot\u{7}"),
+            ("user_agent", "bot/1\n"),
         ] {
             let told = checked(name, value).unwrap_err().to_string();
             assert!(told.contains(name) && told.contains("has to be"), "{told}");

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use spin_sdk::http::IncomingMessage;
 use spin_sdk::wasip3::http::types::{ErrorCode, Trailers};
 use spin_sdk::wasip3::wit_future;
@@ -9,6 +10,11 @@ use crate::outgoing::into_send_error;
 
 /// Room for one read of a body: a page of common size arrives in one or two host calls.
 const READ_BYTES: usize = 64 * 1024;
+
+/// The length that the sender of a body states.
+pub(crate) fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
 
 /// The body of a request or a response, read from the host in large pieces. Dropping it tells the host that nobody reads on.
 pub struct SpinBody<M> {

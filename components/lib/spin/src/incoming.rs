@@ -1,26 +1,22 @@
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 use spin_sdk::wasip3::{wit_future, wit_stream};
+use trawl_app::api::{Answer, BODY_BYTES_MAX, body_broken, body_too_large};
 use trawl_app::ports::Body as _;
 
-use crate::body::SpinBody;
+use crate::body::{SpinBody, stated_length};
 use crate::detached::detach;
 
 /// Why a request's body was not read to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BodyRefused {
-    /// Longer than allowed: 413.
-    #[error("the body is too large")]
+enum BodyRefused {
     TooLarge,
-    /// The client broke off or broke the protocol: 400.
-    #[error("the body could not be read")]
     Broken,
 }
 
-/// Reads a request whose body has no more than `bytes_max` bytes, has it answered by `answer`, and hands the answer to the host.
+/// Reads a request, has it answered by `answer` unless its body is longer than [`BODY_BYTES_MAX`] or breaks off, and hands the
+/// answer to the host. Who wants the answer's ring made makes it.
 ///
 /// Both directions go without the SDK's own forms. Each word with the host is a call of it, and those ask for what no route needs; and
 /// they say that no trailers follow only after the body was taken, by a task of its own, which is turns of the instance.
@@ -29,16 +25,16 @@ pub enum BodyRefused {
 /// The host gave a head, or `answer` an answer, that is no HTTP; the host then answers by itself.
 pub async fn serve(
     request: Request,
-    bytes_max: usize,
-    answer: impl AsyncFnOnce(Result<http::Request<Bytes>, BodyRefused>) -> http::Response<Bytes>,
+    answer: impl AsyncFnOnce(http::Request<Bytes>) -> Answer,
 ) -> Result<Response, ErrorCode> {
     let head = head(&request)?;
     let is_head = *head.method() == http::Method::HEAD;
-    let request = match bounded_body(&head, request, bytes_max).await {
-        Ok(body) => Ok(head.map(|()| body)),
-        Err(refused) => Err(refused),
+    let answer = match bounded_body(&head, request).await {
+        Ok(body) => answer(head.map(|()| body)).await,
+        Err(BodyRefused::TooLarge) => body_too_large(),
+        Err(BodyRefused::Broken) => body_broken(),
     };
-    respond(answer(request).await, is_head)
+    respond(answer.response, is_head)
 }
 
 fn head(request: &Request) -> Result<http::Request<()>, ErrorCode> {
@@ -80,16 +76,12 @@ fn head(request: &Request) -> Result<http::Request<()>, ErrorCode> {
     Ok(head)
 }
 
-/// The body when it has no more than `bytes_max` bytes; refused at once when the length that the client states is too large already.
-async fn bounded_body(
-    head: &http::Request<()>,
-    request: Request,
-    bytes_max: usize,
-) -> Result<Bytes, BodyRefused> {
+/// The body when it is not too long; refused at once when the length that the client states is too large already.
+async fn bounded_body(head: &http::Request<()>, request: Request) -> Result<Bytes, BodyRefused> {
     let stated = stated_length(head.headers());
-    if stated
-        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max))
-    {
+    if stated.is_some_and(|length| {
+        usize::try_from(length).map_or(true, |length| length > BODY_BYTES_MAX)
+    }) {
         return Err(BodyRefused::TooLarge);
     }
     let no_body = *head.method() == http::Method::GET || *head.method() == http::Method::HEAD;
@@ -97,16 +89,12 @@ async fn bounded_body(
     let mut whole = Bytes::new();
     while let Some(piece) = body.chunk().await {
         let piece = piece.map_err(|_| BodyRefused::Broken)?;
-        if whole.len() + piece.len() > bytes_max {
+        if whole.len() + piece.len() > BODY_BYTES_MAX {
             return Err(BodyRefused::TooLarge);
         }
         whole = joined(whole, piece);
     }
     Ok(whole)
-}
-
-fn stated_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Both in one; a body that came in one piece, as nearly all do, is not copied.

@@ -20,7 +20,7 @@ use trawl_app::ports::Ports;
 
 pub use bell::SpinBell;
 pub use body::SpinBody;
-pub use incoming::{BodyRefused, serve};
+pub use incoming::serve;
 pub use outgoing::SpinHttp;
 pub use producers::SpinProducerList;
 pub use random::SpinRandom;

@@ -11,7 +11,7 @@ use spin_sdk::wasip3::{wit_future, wit_stream};
 use spin_sdk::wit_bindgen::{FutureReader, StreamReader};
 use trawl_app::ports::{Http, Phase, Purpose, SendError, Timeouts};
 
-use crate::body::SpinBody;
+use crate::body::{SpinBody, stated_length};
 
 /// Outbound HTTP by the host's client.
 #[derive(Default)]
@@ -143,19 +143,18 @@ fn read_head(response: Response) -> Result<http::Response<SpinBody<Response>>, S
             headers.append(name, value);
         }
     }
-    let left = stated_length(status, &headers);
+    let left = body_length(status, &headers);
     let mut head = http::Response::new(SpinBody::of(response, left));
     *head.status_mut() = status;
     *head.headers_mut() = headers;
     Ok(head)
 }
 
-/// How long the body is, when that is known. The host holds a server to the length that it states, so there is no need to ask for the
-/// end, nor for a body where none can be.
-fn stated_length(status: http::StatusCode, headers: &HeaderMap) -> Option<u64> {
+/// How long the body is, when that is known: none where none can be.
+fn body_length(status: http::StatusCode, headers: &HeaderMap) -> Option<u64> {
     match status {
         http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED => Some(0),
-        _ => headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+        _ => stated_length(headers),
     }
 }
 

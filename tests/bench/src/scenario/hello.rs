@@ -30,17 +30,15 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         ),
     ];
     let mut others = Vec::new();
-    if !plan.short {
-        let started = [
-            (NGINX, nginx()?),
-            (peers::WASMTIME, peers::wasmtime_serve()?),
-            (peers::SPIN, peers::spin_up()?),
-        ];
-        for (name, mut other) in started.into_iter().filter_map(|(n, p)| Some((n, p?))) {
-            other.listens().await?;
-            asked.push((name, other.authority(), "/"));
-            others.push(other);
-        }
+    let started = [
+        (NGINX, nginx()?),
+        (peers::WASMTIME, peers::wasmtime_serve()?),
+        (peers::SPIN, peers::spin_up()?),
+    ];
+    for (name, mut other) in started.into_iter().filter_map(|(n, p)| Some((n, p?))) {
+        other.listens().await?;
+        asked.push((name, other.authority(), "/"));
+        others.push(other);
     }
     let mut rates = vec![Vec::new(); asked.len()];
     for _ in 0..plan.repeats {
