@@ -17,11 +17,22 @@ pub(crate) fn describe() -> String {
         format!("{cores} x {model}"),
         said("uname", &["-sr"]),
         said("rustc", &["--version"]),
-        format!("trawl {} at {commit}", env!("CARGO_PKG_VERSION")),
+        format!(
+            "trawl {} at {commit}, profile {}",
+            env!("CARGO_PKG_VERSION"),
+            profile()
+        ),
         format!("load before {}", load()),
         said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
     ]
     .join(" · ")
+}
+
+/// What the host and the native program were built with, which cargo names the folder after.
+fn profile() -> String {
+    let folder = trawl_kit::built_beside();
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn load() -> String {

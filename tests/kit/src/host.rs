@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-use crate::{spin, workspace_root};
+use crate::{built_beside, spin, workspace_root};
 
 /// How long a host may take until it listens; a first start compiles the components, on machines that are shared.
 const ADDRESS_MAX: Duration = Duration::from_secs(180);
@@ -74,16 +74,16 @@ pub struct Host {
 }
 
 impl Host {
-    /// The path of the host's binary.
+    /// The path of the host's binary: the one that was built with the profile of the running program.
     ///
     /// # Panics
     /// With a sentence when it was not built.
     #[must_use]
     pub fn binary() -> PathBuf {
-        let path = workspace_root().join("target/release/trawl");
+        let path = built_beside().join("trawl");
         assert!(
             path.is_file(),
-            "{} is missing: run `make build`",
+            "{} is missing: run `make build`, with the same PROFILE",
             path.display()
         );
         path

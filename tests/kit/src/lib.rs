@@ -52,6 +52,19 @@ where
     }
 }
 
+/// Where the running program and what was built with the same profile lie, such as `target/release`.
+#[must_use]
+pub fn built_beside() -> PathBuf {
+    let program = std::env::current_exe().expect("the path of the running program");
+    // cargo puts test programs one folder deeper.
+    program
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("a program lies in a folder")
+        .to_owned()
+}
+
 /// The root of the workspace.
 #[must_use]
 pub fn workspace_root() -> PathBuf {
