@@ -74,12 +74,13 @@ faults: build ## 200 kills and power loss under load, with a table
 soak: build ## the same for as long as DURATION (default 1h)
 	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
 
-# It runs the host that lies beside it.
+# It runs the host that lies beside it. Built with the features of the whole workspace, as tests are: a choice of packages has
+# others, for which cargo would build what they share, and the host, once more.
 BENCH = target/$(PROFILE)/trawl-bench
 
-bench-build: setup-tests
+bench-build: host setup-tests
 	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
-	cargo build --locked --profile $(PROFILE) -p trawl -p trawl-bench
+	cargo build --locked --profile $(PROFILE) --workspace --bin trawl-bench
 
 bench: PROFILE = dist
 bench: quality-build bench-build ## figures against baselines in the same run (SCENARIO=… for one), of what `make dist` builds
@@ -95,7 +96,7 @@ profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1
 	$(BENCH) profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
 quality-build: setup
-	cargo build --locked --release -p trawl -p trawl-quality
+	cargo build --locked --release --workspace --bin quality
 	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) -p trawl-quality
 
 quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM
