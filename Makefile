@@ -11,7 +11,7 @@ ROLES := auth ingest dispatcher scraper-text scraper-html scraper-domains callba
 WASM_CARGO := CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 cargo
 ROLE_PACKAGES := $(foreach r,$(ROLES),-p trawl-$(r))
 # What the host is built with: release, or dist (see Cargo.toml).
-PROFILE ?= release
+PROFILE = release
 TRAWL = target/$(PROFILE)/trawl
 RUN_ARGS ?=
 
