@@ -1,5 +1,6 @@
 //! Writing down what attempts came to. The work is done and paid for, so a busy database is waited for.
 
+use trawl_core::ids::MessageId;
 use trawl_core::state::JobError;
 use trawl_store::{Failure, Finished, StoreError};
 
@@ -19,6 +20,18 @@ pub(super) struct Recorded {
 /// Records `finished` in one statement. When the database refuses it, each is recorded by itself, so that one result
 /// that can't be stored costs no other its attempt.
 pub(super) async fn record_results<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    finished: Vec<Finished>,
+) -> Result<Recorded, StoreError> {
+    let leases: Vec<_> = finished.iter().map(|one| (one.id, one.lease)).collect();
+    let recorded = record_all(scraper, finished).await;
+    if recorded.is_err() {
+        give_back(scraper, &leases).await;
+    }
+    recorded
+}
+
+async fn record_all<P: Ports, E: Extractor>(
     scraper: &Scraper<'_, P, E>,
     finished: Vec<Finished>,
 ) -> Result<Recorded, StoreError> {
@@ -63,12 +76,26 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
     failure: &Failure,
 ) -> Result<Recorded, StoreError> {
     let store = scraper.store();
-    let recorded = patiently(scraper.ports.clock(), async || store.fail(failure).await).await?;
+    let recorded = patiently(scraper.ports.clock(), async || store.fail(failure).await).await;
+    if recorded.is_err() {
+        give_back(scraper, &[(failure.id, failure.lease)]).await;
+    }
+    let recorded = recorded?;
     Ok(Recorded {
         finished: 0,
         failed: u32::from(recorded),
         stale: u32::from(!recorded),
     })
+}
+
+/// What can't be recorded is lost, and its job is done again; but its worker lives. Left to run out, the lease would say that it died,
+/// and three times that would be the page's fault. A disk that has no room for a result mostly has some for this; when it has
+/// not, the lease runs out.
+async fn give_back<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    leases: &[(MessageId, i64)],
+) {
+    let _ = scraper.store().release(leases).await;
 }
 
 fn not_storable(finished: &Finished) -> Failure {

@@ -713,6 +713,31 @@ fn results_outlast_a_locked_database() {
 }
 
 #[test]
+fn a_result_without_room_costs_its_job_nothing() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    world.ports.sql.refuse(Some("INSERT INTO results"));
+    assert!(world.run(drain(&world.ports, &Html)).is_err());
+    // Four times: a dead worker would have made it poison after three.
+    for _ in 0..3 {
+        world.elapse(Duration::from_secs(70));
+        world.run(world.store().rescue()).unwrap();
+        world.run(world.store().wake()).unwrap();
+        assert!(world.run(drain(&world.ports, &Html)).is_err());
+    }
+    let message = world.message(id);
+    assert_eq!(
+        (message.state, message.attempts, message.crash_count),
+        (State::Queued, 0, 0)
+    );
+    world.ports.sql.refuse(None);
+    world.elapse(Duration::from_secs(1));
+    world.run(world.store().wake()).unwrap();
+    world.run(drain(&world.ports, &Html)).unwrap();
+    assert_eq!(world.state(id), (State::Done, None));
+}
+
+#[test]
 fn an_invocation_hands_over_when_its_time_is_used() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(10)));
     for n in 0..1_000 {

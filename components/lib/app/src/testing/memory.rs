@@ -14,6 +14,7 @@ pub(crate) struct Memory {
     clock: VirtualClock,
     statements: RefCell<Vec<&'static str>>,
     failures: Cell<u32>,
+    refused: Cell<Option<&'static str>>,
 }
 
 impl Memory {
@@ -37,6 +38,7 @@ impl Memory {
             clock: clock.clone(),
             statements: RefCell::default(),
             failures: Cell::new(0),
+            refused: Cell::new(None),
         }
     }
 
@@ -48,6 +50,11 @@ impl Memory {
     /// The next `count` statements find the database locked.
     pub(crate) fn fail_next(&self, count: u32) {
         self.failures.set(count);
+    }
+
+    /// From now on there is no room for what statements with this text in them would write; `None` ends it.
+    pub(crate) fn refuse(&self, text: Option<&'static str>) {
+        self.refused.set(text);
     }
 
     /// One number out of the database.
@@ -86,6 +93,13 @@ impl Sql for Memory {
         if let Some(left) = self.failures.get().checked_sub(1) {
             self.failures.set(left);
             return Err(SqlError::Busy("database is locked".to_owned()));
+        }
+        if self
+            .refused
+            .get()
+            .is_some_and(|text| statement.contains(text))
+        {
+            return Err(SqlError::Full("database or disk is full".to_owned()));
         }
         self.execute(statement, params)
             .map_err(|error| SqlError::classify(&error.to_string()))
