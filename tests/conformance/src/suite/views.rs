@@ -5,7 +5,7 @@ use trawl_core::state::{Kind, State};
 use trawl_store::{Filter, FoundRobots, ResultLookup, Store};
 
 use crate::Subject;
-use crate::given::{LIMITS, accepted, failure, finished, request};
+use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
 
 const TENANT: AccountId = AccountId(1);
 
@@ -302,4 +302,33 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
     assert_eq!(orphans.rows[0][0], trawl_store::sql::Value::Integer(0));
     let next = accepted(store, &request(1, "a"), &LIMITS).await;
     assert!(next > *ids.last().unwrap(), "ids are not used twice");
+}
+
+pub(super) async fn callbacks_outlast_a_purge<S: Subject>(sql: &S) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    // The newest message stays in any case.
+    accepted(store, &request(2, "b"), &LIMITS).await;
+    sql.pass(2 * DAY_MS).await;
+    store.purge(1, 1, 500).await.unwrap();
+    assert_eq!(
+        store.claim_callbacks(1, "c", 60).await.unwrap()[0].message_id,
+        id,
+        "the schedule of a callback is longer than a message is kept"
+    );
+    sql.pass(3 * DAY_MS).await;
+    store.purge(1, 1, 500).await.unwrap();
+    assert!(
+        store.message(TENANT, id).await.unwrap().is_some(),
+        "it is on its way"
+    );
+    store.rescue_callbacks().await.unwrap();
+    store.purge(1, 1, 500).await.unwrap();
+    assert!(
+        store.message(TENANT, id).await.unwrap().is_none(),
+        "after the schedule's time it holds nothing"
+    );
 }
