@@ -7,7 +7,7 @@
 use trawl_conformance::Memory;
 use trawl_store::Store;
 
-const STATEMENTS: [(&str, &str); 18] = [
+const STATEMENTS: [(&str, &str); 20] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -43,6 +43,14 @@ const STATEMENTS: [(&str, &str); 18] = [
     (
         "wake_callbacks",
         include_str!("../../../components/lib/store/sql/wake_callbacks.sql"),
+    ),
+    (
+        "wake_endpoints",
+        include_str!("../../../components/lib/store/sql/wake_endpoints.sql"),
+    ),
+    (
+        "last_result",
+        include_str!("../../../components/lib/store/sql/last_result.sql"),
     ),
     (
         "rescue",
@@ -145,6 +153,21 @@ fn every_statement_of_the_queue_searches_an_index() {
     assert_eq!(
         count,
         ["SEARCH Messages USING COVERING INDEX messages_slots (host=?)"]
+    );
+}
+
+#[test]
+fn the_last_result_is_found_without_sorting_all() {
+    let memory = Memory::new();
+    futures::executor::block_on(Store::new(&memory).migrate()).unwrap();
+    let (_, statement) = STATEMENTS
+        .iter()
+        .find(|(name, _)| *name == "last_result")
+        .unwrap();
+    let plan = plan(&memory, statement);
+    assert!(
+        plan.iter().all(|step| !step.contains("TEMP B-TREE")),
+        "{plan:#?}"
     );
 }
 

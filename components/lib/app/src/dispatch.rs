@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use futures::future::join_all;
 use trawl_core::limits::sweep::{
-    CHORES_EVERY_MS, PURGE_EVERY_MS, PURGE_ROWS_MAX, RESCUE_EVERY_MS, RESCUE_SPREAD_PERCENT,
-    TICK_LATE_MS,
+    CHORES_EVERY_MS, PURGE_EVERY_MS, PURGE_ROWS_MAX, PURGES_MAX, RESCUE_EVERY_MS,
+    RESCUE_SPREAD_PERCENT, TICK_LATE_MS,
 };
 use trawl_store::{Rescued, Store, StoreError};
 
@@ -30,6 +30,8 @@ thread_local! {
     /// When this instance last did the chores of a tick. A host that starts an instance for each message loses this, and
     /// does them a little oftener.
     static CHORES_DONE_MS: Cell<Option<u64>> = const { Cell::new(None) };
+    /// The last purge left something behind: the next chores go on with it, so that more can go than comes.
+    static PURGE_GOES_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A message was received: something new waits, or a second has passed. Which of the two, the message does not say; a host
@@ -41,10 +43,10 @@ thread_local! {
 pub async fn dispatch<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
     let now_ms = ports.clock().monotonic_ms();
     let lately = |done_ms: u64| now_ms >= done_ms && now_ms < done_ms + CHORES_EVERY_MS;
-    let mut dispatched = Dispatched::default();
+    let mut chores = Ok(Dispatched::default());
     if !CHORES_DONE_MS.get().is_some_and(lately) {
         CHORES_DONE_MS.set(Some(now_ms));
-        dispatched = do_chores(ports).await?;
+        chores = do_chores(ports).await;
     }
     // Together, since a ring may be put off for a moment.
     let waiting = Store::new(ports.sql()).waiting().await?;
@@ -55,14 +57,16 @@ pub async fn dispatch<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
             .map(|kind| ports.bell().ring(channel_of(kind))),
     )
     .await;
-    Ok(dispatched)
+    chores
 }
 
-/// What time makes necessary.
+/// What time makes necessary. One chore that fails keeps no other from its turn: retries and expired leases must not wait for a
+/// statement that can't be had. The first error is told.
 async fn do_chores<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
     let store = Store::new(ports.sql());
+    let mut failed = None;
     let mut dispatched = Dispatched {
-        woken: store.wake().await?,
+        woken: unless_failed(&mut failed, store.wake().await),
         ..Dispatched::default()
     };
     let node = ports
@@ -72,19 +76,42 @@ async fn do_chores<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
         .unwrap_or_default();
     let now_ms = ports.clock().now_ms();
     if falls_due(RESCUE_EVERY_MS, &node, now_ms) {
-        dispatched.rescued = store.rescue().await?;
-        dispatched.callbacks_rescued = store.rescue_callbacks().await?;
+        dispatched.rescued = unless_failed(&mut failed, store.rescue().await);
+        dispatched.callbacks_rescued = unless_failed(&mut failed, store.rescue_callbacks().await);
     }
-    if falls_due(PURGE_EVERY_MS, &node, now_ms) {
-        let keeping = KeepingSettings::read(ports.variables()).await;
-        dispatched.purged = store
-            .purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX)
-            .await?;
+    if PURGE_GOES_ON.replace(false) || falls_due(PURGE_EVERY_MS, &node, now_ms) {
+        dispatched.purged = unless_failed(&mut failed, purge(ports).await);
     }
-    if store.callbacks_waiting().await? {
+    if unless_failed(&mut failed, store.callbacks_waiting().await) {
         ports.bell().ring(CALLBACK_QUEUE).await;
     }
-    Ok(dispatched)
+    failed.map_or(Ok(dispatched), Err)
+}
+
+/// The value, or that of nothing done, with the error kept when it is the first.
+fn unless_failed<T: Default>(failed: &mut Option<StoreError>, result: Result<T, StoreError>) -> T {
+    result.unwrap_or_else(|error| {
+        failed.get_or_insert(error);
+        T::default()
+    })
+}
+
+/// Removes what is old, in short statements, while there is more.
+async fn purge<P: Ports>(ports: &P) -> Result<u64, StoreError> {
+    let store = Store::new(ports.sql());
+    let keeping = KeepingSettings::read(ports.variables()).await;
+    let mut purged = 0;
+    for _ in 0..PURGES_MAX {
+        let gone = store
+            .purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX)
+            .await?;
+        purged += gone;
+        if gone < u64::from(PURGE_ROWS_MAX) {
+            return Ok(purged);
+        }
+    }
+    PURGE_GOES_ON.set(true);
+    Ok(purged)
 }
 
 /// Whether this tick is the one of its period. Instances remember nothing, so the moment is computed: in each period
@@ -116,6 +143,7 @@ mod tests {
     use std::time::Duration;
 
     use trawl_core::state::{Kind, State};
+    use trawl_store::sql::Sql as _;
 
     use super::*;
     use crate::channels::TYPE_2_QUEUE;
@@ -173,6 +201,59 @@ mod tests {
             (State::Queued, State::Queued)
         );
         assert!(world.ports.bell.rings(TYPE_2_QUEUE) > 1);
+    }
+
+    #[test]
+    fn a_chore_that_fails_keeps_no_other_from_its_turn() {
+        let world = World::without_robots(|_| Reply::status(503));
+        let retried = world.submit_url(Kind::Html, "https://a.example/");
+        world.run(drain(&world.ports, &Html)).unwrap();
+        world
+            .run(world.ports.sql.run(
+                "INSERT INTO endpoints (tenant, url, throttled_until) VALUES (1, 'https://b.example/', 1)",
+                Vec::new(),
+            ))
+            .unwrap();
+        world.submit_url(Kind::Html, "https://b.example/");
+        world.ports.sql.refuse(Some("UPDATE endpoints"));
+        world.elapse(Duration::from_secs(30));
+        world.run(dispatch(&world.ports)).unwrap_err();
+        assert_eq!(
+            world
+                .ports
+                .sql
+                .number("SELECT COUNT(*) FROM Messages WHERE stage = 2"),
+            0,
+            "the retry of {retried} is woken"
+        );
+        assert_eq!(
+            world.ports.bell.rings(TYPE_2_QUEUE),
+            1,
+            "and who can claim is rung"
+        );
+    }
+
+    #[test]
+    fn a_purge_goes_on_while_there_is_more() {
+        let world = World::without_robots(|_| Reply::html("x"));
+        world.run(dispatch(&world.ports)).unwrap();
+        world
+            .run(world.ports.sql.run(
+                "INSERT INTO login_failures (key, failures, first_ms, last_ms)
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+                 SELECT 'name:' || i, 1, 0, 0 FROM n",
+                Vec::new(),
+            ))
+            .unwrap();
+        let mut purged = Vec::new();
+        for _ in 0..75 {
+            world.elapse(Duration::from_secs(1));
+            let gone = world.run(dispatch(&world.ports)).unwrap().purged;
+            if gone > 0 || !purged.is_empty() {
+                purged.push(gone);
+            }
+        }
+        assert_eq!(purged[..4], [4_000, 4_000, 1_000, 0], "second by second");
     }
 
     /// The moments of a minute at which a node whose ticks come every `step_ms` sweeps.

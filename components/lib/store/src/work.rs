@@ -236,25 +236,26 @@ impl<S: Sql> Store<'_, S> {
             .await
     }
 
-    /// Moves delayed retries that came due into the queue; returns how many.
+    /// Moves delayed retries that came due into the queue, and does what else has come due; returns how many retries. One step
+    /// that fails keeps no other from its turn; the first error is told.
     pub async fn wake(&self) -> Result<u64, StoreError> {
         let due = self.due().await?;
-        if due.paced {
-            self.sweep(include_str!("../sql/wake_paced.sql")).await?;
+        let mut outcome = Ok(());
+        for (is_due, statement) in [
+            (due.paced, include_str!("../sql/wake_paced.sql")),
+            (due.endpoints, include_str!("../sql/wake_endpoints.sql")),
+            (due.callbacks, include_str!("../sql/wake_callbacks.sql")),
+        ] {
+            if is_due {
+                outcome = outcome.and(self.sweep(statement).await.map(drop));
+            }
         }
-        if due.endpoints {
-            self.run(include_str!("../sql/wake_endpoints.sql"), vec![])
-                .await?;
-        }
-        if due.callbacks {
-            self.sweep(include_str!("../sql/wake_callbacks.sql"))
-                .await?;
-        }
-        if due.delayed {
+        let woken = if due.delayed {
             self.sweep(include_str!("../sql/wake_delayed.sql")).await
         } else {
             Ok(0)
-        }
+        };
+        outcome.and(woken)
     }
 
     /// The kinds that have claimable work.

@@ -3,6 +3,7 @@
 use trawl_core::callback_policy::disables;
 use trawl_core::ids::AccountId;
 use trawl_core::state::{CallbackStatus, Kind};
+use trawl_store::sql::Value;
 use trawl_store::{Attempt, CallbackJob, Filter, Next, Store};
 
 use crate::Subject;
@@ -99,6 +100,34 @@ pub(super) async fn throttled<S: Subject>(sql: &S) {
         4,
         "then all four slots are used"
     );
+}
+
+pub(super) async fn many_pauses_end_in_parts<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    sql.run(
+        "INSERT INTO endpoints (tenant, url, throttled_until)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+         SELECT 1, 'https://a.example/' || i, 1 + i FROM n",
+        vec![],
+    )
+    .await
+    .unwrap();
+    let paused = async || {
+        let counted = sql
+            .run(
+                "SELECT COUNT(*) FROM endpoints WHERE throttled_until IS NOT NULL",
+                vec![],
+            )
+            .await
+            .unwrap();
+        counted.rows[0][0].clone()
+    };
+    let part = include_str!("../../../../components/lib/store/sql/wake_endpoints.sql");
+    let woken = sql.run(part, vec![Value::Integer(2)]).await.unwrap();
+    assert_eq!(woken.rows.len(), 2, "no more than it may");
+    assert_eq!(paused().await, Value::Integer(1198));
+    store.wake().await.unwrap();
+    assert_eq!(paused().await, Value::Integer(0), "and the rest after them");
 }
 
 pub(super) async fn gone<S: Subject>(sql: &S) {
