@@ -51,6 +51,8 @@ pub struct Job {
 pub struct Waiting {
     /// Now.
     pub now: Vec<Kind>,
+    /// Those of them of which some was in flight when a worker died, so that it has to run alone.
+    pub alone: Vec<Kind>,
     /// Not now, but within [`SOON_MS`], when the gap of a host is over.
     pub soon: Vec<Kind>,
 }
@@ -271,6 +273,9 @@ impl<S: Sql> Store<'_, S> {
                 &mut waiting.soon
             };
             kinds.push(kind(row, 0)?);
+            if row.get(2)? {
+                waiting.alone.push(kind(row, 0)?);
+            }
         }
         Ok(waiting)
     }

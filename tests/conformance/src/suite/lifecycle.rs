@@ -177,6 +177,11 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
         [Kind::Text],
         "it is seen as waiting"
     );
+    assert_eq!(
+        store.waiting().await.unwrap().alone,
+        [Kind::Text],
+        "for a turn of its own"
+    );
     let alone = store
         .claim_alone(Kind::Text, "w", 60)
         .await

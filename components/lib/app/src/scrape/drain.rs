@@ -144,6 +144,9 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     alone: bool,
     /// The one of them that is in flight.
     suspect: Option<MessageId>,
+    /// More of them wait by now. They have to run alone, and until they did they may keep all others of their hosts waiting, so
+    /// this invocation comes to its end, and the next one begins with them.
+    gives_way: bool,
     claims: Claims,
     /// Where the last look for accounts with hardly anything in flight began: the claim for them begins there too.
     spare_draw: u32,
@@ -175,6 +178,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             stopping_since_ms: None,
             alone: true,
             suspect: None,
+            gives_way: false,
             claims: Claims::new(SIZES, Rhythm::default()),
             spare_draw: 0,
             results: Gathering::new(GATHERED_MAX),
@@ -220,7 +224,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
 
     /// The time was used up while there was still something to claim.
     fn leaves_work(&self) -> bool {
-        !self.claims.is_dry() && self.broken.is_none() && self.stopping_since_ms.is_none()
+        (self.gives_way || !self.claims.is_dry())
+            && self.broken.is_none()
+            && self.stopping_since_ms.is_none()
     }
 
     fn on(&mut self, event: Event) {
@@ -328,6 +334,10 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         self.claims.looked(at_once, is_now, is_in_vain);
         // A row of a host that keeps a pace becomes ready by time alone, with nothing ending at that moment.
         self.ring_due |= waiting.now.iter().any(|kind| *kind != own);
+        // Jobs in company get as long as those that run alone, at least.
+        let had_company_ms = self.now_ms.saturating_sub(self.claiming_since_ms);
+        self.gives_way |=
+            !self.alone && had_company_ms >= ALONE_MS_MAX && waiting.alone.contains(&own);
     }
 
     fn on_beat(&mut self, stop: bool) {
@@ -414,7 +424,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         let claimed_for_ms = self.now_ms.saturating_sub(self.claiming_since_ms);
         let in_time = claimed_for_ms < INVOCATION_MS_MAX
             || (claimed_for_ms < self.claiming_ms_max && !self.is_idle());
-        in_time && self.stopping_since_ms.is_none() && self.broken.is_none()
+        in_time && !self.gives_way && self.stopping_since_ms.is_none() && self.broken.is_none()
     }
 }
 

@@ -661,6 +661,40 @@ fn what_was_in_flight_in_a_crash_runs_alone_and_first() {
 }
 
 #[test]
+fn who_works_gives_way_to_what_must_run_alone() {
+    let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(2)));
+    let crashed = world.submit_url(Kind::Html, "https://c.example/");
+    world
+        .run(world.store().claim(Kind::Html, 1, "dies", 3))
+        .unwrap();
+    for n in 0..1_500 {
+        world.submit_url(Kind::Html, &format!("https://n{n}.example/"));
+    }
+    let begun_ms = world.ports.clock.now_ms();
+    let rescue = async {
+        world.ports.clock.sleep(Duration::from_secs(4)).await;
+        world.store().rescue().await.unwrap();
+    };
+    let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), rescue) });
+    assert!(
+        drained.unwrap().finished < 500,
+        "it ends although there is more to claim"
+    );
+    assert!(world.ports.bell.rings(TYPE_2_QUEUE) > 0, "and says so");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let finished_ms = world
+        .ports
+        .sql
+        .number("SELECT finished_ms FROM Messages WHERE request_url = 'https://c.example/'");
+    assert_eq!(world.state(crashed).0, State::Done);
+    assert!(
+        finished_ms - begun_ms < 20_000,
+        "after {} ms",
+        finished_ms - begun_ms
+    );
+}
+
+#[test]
 fn a_stop_gives_unfinished_jobs_back_without_counting_the_attempt() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(14)));
     let ids = [0, 1].map(|n| world.submit_url(Kind::Html, &format!("https://h{n}.example/")));
