@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::fetch_policy::{FetchCode, StatusClass, classify_status};
 use crate::limits::fetch::{REDIRECTS_CALLBACK_MAX, REDIRECTS_ROBOTS_MAX, REDIRECTS_SCRAPE_MAX};
-use crate::url_guard::UrlPolicy;
+use crate::url_guard::{UrlPolicy, drop_trailing_dot};
 
 /// What is fetched; it decides how many redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,7 @@ impl<'p> Redirects<'p> {
         next.set_fragment(None);
         self.policy
             .check(&next)
+            .and_then(|()| drop_trailing_dot(&mut next))
             .map_err(|error| match FetchCode::from(error) {
                 FetchCode::InvalidUrl => FetchCode::RedirectInvalid,
                 code => code,
@@ -280,6 +281,20 @@ mod tests {
                 .as_deref(),
             Some("https://a.example/")
         );
+    }
+
+    #[test]
+    fn a_hop_is_dialled_without_its_trailing_dot() {
+        for (location, wanted) in [
+            ("//B.example.:8080/z", Ok("https://b.example:8080/z")),
+            ("//b.example../", Err(FetchCode::RedirectInvalid)),
+            ("https://localhost./", Err(FetchCode::AddressNotAllowed)),
+            ("https://a.example./", Err(FetchCode::RedirectLoop)),
+        ] {
+            let wanted = wanted.map(|url| Some(url.to_owned()));
+            let read = first("https://a.example/", 302, Some(location));
+            assert_eq!(read, wanted, "{location}");
+        }
     }
 
     #[test]

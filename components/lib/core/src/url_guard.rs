@@ -52,21 +52,18 @@ impl UrlError {
     }
 }
 
-/// A URL that may be fetched as far as its text tells. It has no fragment.
+/// A URL that may be fetched as far as its text tells. It has no fragment, and its host no trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The parsed URL: http or https, ASCII host, no userinfo, no fragment.
+    /// The parsed URL: http or https, ASCII host without a trailing dot, no userinfo, no fragment.
     pub url: Url,
 }
 
 impl Target {
-    /// The host without a trailing dot, in lower case; IPv6 addresses in brackets. The key for pace and fairness.
+    /// The host in lower case; IPv6 addresses in brackets. The key for pace and fairness.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.url
-            .host_str()
-            .unwrap_or_default()
-            .trim_end_matches('.')
+        self.url.host_str().unwrap_or_default()
     }
 
     /// `scheme://host:port` with the port always written: the key under which robots.txt is cached.
@@ -76,10 +73,11 @@ impl Target {
     }
 }
 
-/// `scheme://host:port` of a URL with the port always written.
+/// `scheme://host:port` of a URL with the port always written. The host is written as it is dialled: a server may answer for
+/// `example.org.` otherwise than for `example.org`, and what is remembered of the one must not hold for the other.
 #[must_use]
 pub fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}://{host}:{port}", url.scheme())
 }
@@ -111,8 +109,19 @@ pub fn parse_target(raw: &str) -> Result<Target, UrlError> {
     };
     let mut url = url.map_err(|_| UrlError::Invalid)?;
     check_shape(&url)?;
+    drop_trailing_dot(&mut url)?;
     url.set_fragment(None);
     Ok(Target { url })
+}
+
+/// Takes the trailing dot off the host. A resolver finds the same host under both spellings, so one of them is dialled,
+/// and is the key of all that is kept. For a URL whose shape was checked: of two dots one would be left.
+pub(crate) fn drop_trailing_dot(url: &mut Url) -> Result<(), UrlError> {
+    let bare = url.host_str().and_then(|host| host.strip_suffix('.'));
+    let Some(bare) = bare.map(str::to_owned) else {
+        return Ok(());
+    };
+    url.set_host(Some(&bare)).map_err(|_| UrlError::Invalid)
 }
 
 /// `example.org:8080/x` begins like a scheme; digits after the colon make it a host and a port.

@@ -31,6 +31,8 @@ fn a_url_is_read_as_a_browser_would() {
         ("https://ｅｘａｍｐｌｅ.org/", "https://example.org/"),
         ("http://example.org:80/", "http://example.org/"),
         ("example.org/user@host", "https://example.org/user@host"),
+        ("https://example.org./a.", "https://example.org/a."),
+        ("example.org.:8443", "https://example.org:8443/"),
         ("https://8.8.8.8/", "https://8.8.8.8/"),
         ("https://[2606:4700::1111]/", "https://[2606:4700::1111]/"),
     ] {
@@ -51,6 +53,7 @@ fn what_is_no_web_url_is_refused_with_its_code() {
         ("https://", "invalid_url"),
         ("http://.", "invalid_url"),
         ("http://a..b/", "invalid_url"),
+        ("http://example.org../", "invalid_url"),
         ("http://exa mple.org/", "invalid_url"),
         ("http://example.org:99999/", "invalid_url"),
         ("http://[::1", "invalid_url"),
@@ -192,10 +195,17 @@ fn schemes_and_ports_follow_the_policy() {
 #[test]
 fn the_keys_of_a_target_do_not_depend_on_spelling() {
     let target = parse_target("HTTP://Example.ORG./x").unwrap();
+    assert_eq!(target.url.as_str(), "http://example.org/x");
     assert_eq!(target.host(), "example.org");
     assert_eq!(target.authority(), "http://example.org:80");
     assert_eq!(
         parse_target("https://[2606:4700::1]/").unwrap().authority(),
         "https://[2606:4700::1]:443"
     );
+}
+
+#[test]
+fn what_is_dialled_with_a_dot_has_a_key_with_a_dot() {
+    let url = Url::parse("https://example.org./x").unwrap();
+    assert_eq!(authority(&url), "https://example.org.:443");
 }
