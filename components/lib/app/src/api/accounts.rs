@@ -35,6 +35,8 @@ pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_
 }
 
 async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
+    // An account that nobody could log in to.
+    exchange.keys()?;
     let object = exchange.object()?;
     let email = object.required_text(&["email"]).map_err(bad_field)?;
     let password = object.required_text(&["password"]).map_err(bad_field)?;

@@ -175,6 +175,9 @@ fn without_a_key_nothing_is_signed() {
             .log_in("a@example.org", PASSWORD)
             .assert_problem(503, "not_configured");
         server
+            .register("ann@example.org")
+            .assert_problem(503, "not_configured");
+        server
             .get("/messages")
             .assert_problem(503, "not_configured");
         server.get("/readyz").assert_problem(503, "not_configured");
