@@ -1,7 +1,7 @@
 //! Messages as their owner sees and moves them, and the routes beside them.
 
 use http::StatusCode;
-use trawl_core::ids::MessageId;
+use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::api::{PAGE_DEFAULT, PAGE_MAX};
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{JobError, Kind, State};
@@ -90,21 +90,19 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let id = message_id(id)?;
     let store = exchange.store();
     // One more unfinished message, like a new one.
-    match store.is_full(account, &exchange.settings.limits).await {
-        Ok(None) => {}
-        Ok(Some(Submitted::TenantFull)) => return Err(full(Code::TenantQueueFull)),
-        Ok(Some(_)) => return Err(full(Code::QueueFull)),
-        Err(error) => return Err(unavailable(error)),
+    let limits = &exchange.settings.limits;
+    let code = match store.is_full(account, limits).await.map_err(unavailable)? {
+        None => None,
+        Some(Submitted::TenantFull) => Some(Code::TenantQueueFull),
+        Some(_) => Some(Code::QueueFull),
+    };
+    if let Some(code) = code {
+        return Err(not_queued_again(exchange, account, id, code).await);
     }
     match store.retry(account, id).await.map_err(unavailable)? {
         Changed::Yes => {}
         Changed::NoMessage => return Err(no_message()),
-        Changed::Conflict(state) => {
-            return Err(wrong_state(
-                state,
-                "only a finished message can be queued again",
-            ));
-        }
+        Changed::Conflict(state) => return Err(not_finished(state)),
     }
     let message = exchange
         .store()
@@ -115,6 +113,21 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let answer =
         json(StatusCode::ACCEPTED, &view(&message)).with("location", &format!("/messages/{id}"));
     Ok(answer.ringing(MESSAGE_QUEUE))
+}
+
+/// What could not be queued again anyway is told so: asking later, as a full queue says, would not help.
+async fn not_queued_again<P: Ports>(
+    exchange: &Exchange<'_, P>,
+    account: AccountId,
+    id: MessageId,
+    code: Code,
+) -> Problem {
+    match exchange.store().message(account, id).await {
+        Err(error) => unavailable(error),
+        Ok(None) => no_message(),
+        Ok(Some(message)) if message.state.is_terminal() => full(code),
+        Ok(Some(message)) => not_finished(message.state),
+    }
 }
 
 async fn cancel<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
@@ -162,6 +175,10 @@ fn event_view(event: &Event) -> EventView<'_> {
 /// A message's number from a path. What is no number is a message that nobody has.
 pub(super) fn message_id(text: &str) -> Result<MessageId, Problem> {
     text.parse().map_err(|_| no_message())
+}
+
+fn not_finished(state: State) -> Problem {
+    wrong_state(state, "only a finished message can be queued again")
 }
 
 pub(super) fn wrong_state(state: State, why: &str) -> Problem {

@@ -152,7 +152,7 @@ fn idempotency() {
 fn a_full_queue_and_a_locked_database() {
     let server = Server::new();
     server.set("queue_max_account", "1");
-    server.submit(&request());
+    let waits = server.submit(&request());
     let full = server.post("/receive_data", &request());
     full.assert_problem(429, "tenant_queue_full");
     assert_eq!(full.header("retry-after"), "5");
@@ -163,6 +163,12 @@ fn a_full_queue_and_a_locked_database() {
     let full = server.post(&format!("/messages/{again}/retry"), &json!({}));
     full.assert_problem(429, "tenant_queue_full");
     assert_eq!(full.header("retry-after"), "5");
+    server
+        .call("POST", &format!("/messages/{waits}/retry"), "")
+        .assert_problem(409, "wrong_state");
+    server
+        .call("POST", "/messages/4711/retry", "")
+        .assert_problem(404, "not_found");
     server.set("queue_max_account", "");
     server.set("queue_max", "1");
     server
