@@ -240,10 +240,7 @@ pub fn redirects(data: &[u8]) {
                     && !cookies.contains(['\r', '\n', '\0'])
             );
         }
-        let _ = (
-            retry_after_ms(line, 0).is_none_or(|ms| ms <= limits::fetch::RETRY_AFTER_MS_MAX),
-            http_date_ms(line),
-        );
+        let _ = (retry_after_ms(line, 0), http_date_ms(line));
         let _ = ContentType::parse(line);
         if redirects.follow(302, Some(line), jar.revision()).is_err() {
             break;

@@ -22,7 +22,8 @@ pub enum Verdict {
 }
 
 /// What follows from attempt number `attempt` (from 1) that was answered with `status` (`None`: not at all).
-/// `draw` gives a uniform random number of 32 bits; it is asked only when there is something to choose.
+/// `draw` gives a uniform random number of 32 bits; it is asked only when there is something to choose. `Retry-After` makes the
+/// wait longer when it lies within an hour; a longer one is no reason to hold a callback back, and the schedule counts.
 #[must_use]
 pub fn judge(
     attempt: u32,
@@ -75,6 +76,7 @@ pub const fn disables(first_failure_ms: i64, failing_days: u32, now_ms: i64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry_after::retry_after_ms;
 
     #[test]
     fn the_schedule_is_that_of_the_rules() {
@@ -115,7 +117,13 @@ mod tests {
             judge(1, Some(429), Some(60_000), || 0),
             Verdict::Retry { in_ms: 60_000 }
         );
+        assert_eq!(
+            judge(1, Some(429), retry_after_ms("3601", 0), || 0),
+            judge(1, Some(429), None, || 0),
+            "a wish beyond an hour counts no more than none"
+        );
         assert_eq!(throttle_ms(Some(503), Some(9_000)), Some(9_000));
+        assert_eq!(throttle_ms(Some(503), Some(u64::MAX)), Some(3_600_000));
         assert_eq!(throttle_ms(Some(503), None), Some(THROTTLE_MS));
         assert_eq!(throttle_ms(Some(500), Some(9_000)), None);
     }

@@ -341,8 +341,6 @@ pub mod fetch {
     pub const REDIRECTS_ROBOTS_MAX: usize = 5;
     /// A callback goes where its owner said, nowhere else.
     pub const REDIRECTS_CALLBACK_MAX: usize = 0;
-    /// A wish of `Retry-After` beyond an hour is not waited for longer; the site is asked again then.
-    pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
     /// Bytes that are looked at to tell what an undeclared body is (WHATWG MIME Sniffing, resource header).
     pub const SNIFF_BYTES: usize = 1_445;
     /// Cookies of one job's redirect chain (RFC 6265, 6.1 asks for 50 per domain).
@@ -403,7 +401,7 @@ pub mod queue {
     pub const RETRY_BASE_MS: u64 = 2_000;
     /// The bound's cap.
     pub const RETRY_CAP_MS: u64 = 600_000;
-    /// A `Retry-After` is honoured up to an hour.
+    /// A `Retry-After` is honoured up to an hour; a longer one counts as none.
     pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
     /// Rows that one statement of the clock moves: some 10 ms of the writer.
     pub const SWEEP_ROWS_MAX: u32 = 500;

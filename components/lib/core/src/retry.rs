@@ -38,6 +38,7 @@ pub const fn is_transient_status(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retry_after::retry_after_ms;
 
     #[test]
     fn the_bound_doubles_to_its_cap() {
@@ -60,6 +61,9 @@ mod tests {
     fn retry_after_wins_within_an_hour() {
         assert_eq!(retry_in_ms(1, false, Some(3_600_000), 0), Some(3_600_000));
         assert_eq!(retry_in_ms(1, false, Some(3_600_001), 0), Some(0));
+        let asked = |field| retry_in_ms(1, false, retry_after_ms(field, 0), 0);
+        assert_eq!(asked("3600"), Some(3_600_000));
+        assert_eq!(asked("3601"), Some(0));
     }
 
     #[test]

@@ -1,20 +1,18 @@
 //! `Retry-After` and the dates of HTTP.
 
-use crate::limits::fetch::RETRY_AFTER_MS_MAX;
-
-/// How long the server asks to wait, from now, in milliseconds and at most an hour. `None` when the field can't be
-/// read. A date that has passed asks for nothing.
+/// How long the server asks to wait, from now, in milliseconds. `None` when the field can't be read. A date that has passed
+/// asks for nothing. Whoever waits decides which wishes are too long for it.
 #[must_use]
 pub fn retry_after_ms(value: &str, now_ms: i64) -> Option<u64> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit ask for longer than the cap in any case.
+        // More digits than fit ask for longer than anybody waits.
         let seconds = value.parse::<u64>().unwrap_or(u64::MAX);
-        return Some(seconds.saturating_mul(1_000).min(RETRY_AFTER_MS_MAX));
+        return Some(seconds.saturating_mul(1_000));
     }
     let until_ms = http_date_ms(value)?;
     let wait_ms = until_ms.saturating_sub(now_ms);
-    Some(u64::try_from(wait_ms).unwrap_or(0).min(RETRY_AFTER_MS_MAX))
+    Some(u64::try_from(wait_ms).unwrap_or(0))
 }
 
 const MONTHS: [&str; 12] = [
@@ -132,17 +130,17 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_read_from_seconds_and_dates_and_capped() {
+    fn waits_are_read_from_seconds_and_dates_as_they_are_asked_for() {
         let now_ms = RFC_EXAMPLE_MS;
         for (value, wanted) in [
             ("0", Some(0)),
             (" 120 ", Some(120_000)),
-            ("3600", Some(RETRY_AFTER_MS_MAX)),
-            ("3601", Some(RETRY_AFTER_MS_MAX)),
-            ("99999999999999999999999999", Some(RETRY_AFTER_MS_MAX)),
+            ("3600", Some(3_600_000)),
+            ("3601", Some(3_601_000)),
+            ("99999999999999999999999999", Some(u64::MAX)),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10_000)),
             ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:49:37 GMT", Some(RETRY_AFTER_MS_MAX)),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", Some(86_400_000)),
             ("-5", None),
             ("10s", None),
             ("", None),
