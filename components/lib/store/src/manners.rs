@@ -126,6 +126,16 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// Takes back the pace that a host's robots.txt asked for; an operator's stays. Nothing is written when there is none.
+    pub async fn clear_host_pace(&self, host: &str) -> Result<(), StoreError> {
+        self.run(
+            include_str!("../sql/clear_host_pace.sql"),
+            vec![host.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
     /// The newest result of the same tenant, kind and URL.
     pub async fn last_result(
         &self,

@@ -210,7 +210,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     ..Known::default()
                 };
                 self.keep(key, &known, &body, found.ttl_ms());
-                self.set_pace(pace_key, &state).await?;
+                self.set_pace(pace_key, &state, cached.is_some()).await?;
                 Ok(Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),
@@ -264,16 +264,22 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         Store::new(self.ports.sql())
     }
 
-    /// A host that asks for pauses gets them, from every replica: the queue keeps the pace.
+    /// A host that asks for pauses gets them, from every replica: the queue keeps the pace, until the host asks no more.
     async fn set_pace(
         &self,
         pace_key: Option<&str>,
         state: &RobotsState,
+        was_known: bool,
     ) -> Result<(), StoreError> {
-        let (Some(gap_ms), Some(host)) = (state.crawl_delay_ms(), pace_key) else {
+        let Some(host) = pace_key else {
             return Ok(());
         };
-        self.store().set_host_pace(host, gap_ms, 1, "robots").await
+        match state.crawl_delay_ms() {
+            Some(gap_ms) => self.store().set_host_pace(host, gap_ms, 1, "robots").await,
+            None if was_known => self.store().clear_host_pace(host).await,
+            // A new host has no pace of ours, and for each a statement would be spent on nothing.
+            None => Ok(()),
+        }
     }
 
     /// Asks the host. Redirects may lead to other hosts; what is found there holds for the authority that was asked.
@@ -417,3 +423,7 @@ impl Known {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "robots_tests.rs"]
+mod tests;

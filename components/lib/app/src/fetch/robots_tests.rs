@@ -1,0 +1,85 @@
+//! The gate over a real store and a fake web, in virtual time.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use trawl_core::ids::MessageId;
+use trawl_core::limits::robots::FRESH_MS;
+use trawl_core::state::{Kind, State};
+
+use crate::scrape::{Html, drain};
+use crate::testing::{Reply, Sent, World};
+
+/// A world whose robots.txt is what `serve` answers, given how often it was asked before; every other page is there.
+fn world(serve: impl Fn(&Sent, u32) -> Reply + 'static) -> World {
+    let asked = Cell::new(0);
+    World::new(move |sent| match sent.path() {
+        "/robots.txt" => serve(sent, asked.replace(asked.get() + 1)),
+        _ => Reply::html("<p>x"),
+    })
+}
+
+fn scrape(world: &World, url: &str) -> MessageId {
+    let id = world.submit_url(Kind::Html, url);
+    world.run(drain(&world.ports, &Html)).unwrap();
+    id
+}
+
+/// Until every copy of a robots.txt is too old.
+fn expire(world: &World) {
+    world.elapse(Duration::from_millis(FRESH_MS as u64 + 1_000));
+}
+
+fn paced(world: &World, condition: &str) -> i64 {
+    let sql = &world.ports.sql;
+    sql.number(&format!(
+        "SELECT COUNT(*) FROM hosts WHERE host = 'a.example' AND {condition}"
+    ))
+}
+
+#[test]
+fn a_pace_ends_when_robots_txt_asks_for_it_no_more() {
+    let without = [
+        Reply::text("User-agent: *\nDisallow: /x\n"),
+        Reply::status(404),
+    ];
+    for without in without {
+        let world = world(move |_, asked| match asked {
+            0 => Reply::text("User-agent: *\nCrawl-delay: 7\n"),
+            _ => without.clone(),
+        });
+        scrape(&world, "https://a.example/");
+        assert_eq!(paced(&world, "gap_ms = 7000 AND in_flight_max = 1"), 1);
+        expire(&world);
+        let id = scrape(&world, "https://a.example/");
+        assert_eq!(world.state(id).0, State::Done);
+        assert_eq!(paced(&world, "gap_ms IS NOT NULL"), 0);
+        assert_eq!(paced(&world, "in_flight_max IS NOT NULL"), 0);
+    }
+}
+
+#[test]
+fn a_pace_stays_while_it_is_asked_for_or_nobody_answers() {
+    for later in [
+        Reply::text("User-agent: *\nCrawl-delay: 7\n"),
+        Reply::status(500),
+    ] {
+        let world = world(move |_, asked| match asked {
+            0 => Reply::text("User-agent: *\nCrawl-delay: 7\n"),
+            _ => later.clone(),
+        });
+        scrape(&world, "https://a.example/");
+        expire(&world);
+        scrape(&world, "https://a.example/");
+        assert_eq!(paced(&world, "gap_ms = 7000"), 1);
+    }
+}
+
+#[test]
+fn a_new_host_without_a_wish_costs_no_statement_about_its_pace() {
+    let world = world(|_, _| Reply::status(404));
+    scrape(&world, "https://a.example/");
+    let statements = world.ports.sql.statements();
+    let about_pace = |one: &&&str| one.contains("UPDATE hosts") || one.contains("INTO hosts");
+    assert_eq!(statements.iter().filter(about_pace).count(), 0);
+}
