@@ -317,13 +317,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     }
 }
 
-/// A robots.txt longer than is read ends with the last whole line that fits (RFC 9309, 2.5).
+/// A robots.txt longer than is read ends with the last whole line that fits (RFC 9309, 2.5). Lines end as where they are read,
+/// also with a CR alone: else such a text would be cut to nothing, which allows everything.
 fn cut_at_a_line(mut body: Vec<u8>) -> Vec<u8> {
     if body.len() >= BODY_BYTES_MAX {
         body.truncate(BODY_BYTES_MAX);
         let end = body
             .iter()
-            .rposition(|byte| *byte == b'\n')
+            .rposition(|byte| matches!(byte, b'\n' | b'\r'))
             .map_or(0, |at| at + 1);
         body.truncate(end);
     }

@@ -7,6 +7,7 @@ use trawl_core::ids::MessageId;
 use trawl_core::limits::robots::FRESH_MS;
 use trawl_core::state::{Kind, State};
 
+use super::*;
 use crate::scrape::{Html, drain};
 use crate::testing::{Reply, Sent, World};
 
@@ -82,4 +83,24 @@ fn a_new_host_without_a_wish_costs_no_statement_about_its_pace() {
     let statements = world.ports.sql.statements();
     let about_pace = |one: &&&str| one.contains("UPDATE hosts") || one.contains("INTO hosts");
     assert_eq!(statements.iter().filter(about_pace).count(), 0);
+}
+
+#[test]
+fn a_long_robots_txt_is_cut_at_a_line_however_its_lines_end() {
+    for end in ["\n", "\r", "\r\n"] {
+        let mut text = format!("User-agent: *{end}Disallow: /secret{end}");
+        while text.len() <= BODY_BYTES_MAX {
+            text.push_str("Disallow: /some/other/place");
+            text.push_str(end);
+        }
+        let kept = cut_at_a_line(text.clone().into_bytes());
+        assert!(kept.len() > BODY_BYTES_MAX - 40 && matches!(kept.last(), Some(b'\n' | b'\r')));
+        let world = world(move |_, _| Reply::text(text.clone()));
+        let id = scrape(&world, "https://a.example/secret");
+        assert_eq!(
+            world.state(id),
+            (State::Failed, Some("robots_disallowed".to_owned())),
+            "{end:?}"
+        );
+    }
 }
