@@ -288,6 +288,19 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         start.set_path("/robots.txt");
         start.set_query(None);
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Robots, Method::Get, start);
+        match self.fetch_along(&mut redirects).await {
+            // The host itself answered. That it leads to one that can't be had says nothing about its pages (RFC 9309, 2.3.1.4).
+            Err(error) if error.code.is_permanent() && !redirects.chain().is_empty() => {
+                Ok((Found::Unreachable, Vec::new()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_along(
+        &self,
+        redirects: &mut Redirects<'_>,
+    ) -> Result<(Found, Vec<u8>), FetchError> {
         let response = loop {
             let request = Exchange::get(redirects.current(), &self.settings.user_agent)?;
             let response = send(self.ports, Purpose::Robots, request).await?;

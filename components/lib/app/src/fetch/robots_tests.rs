@@ -8,6 +8,7 @@ use trawl_core::limits::robots::FRESH_MS;
 use trawl_core::state::{Kind, State};
 
 use super::*;
+use crate::ports::SendError;
 use crate::scrape::{Html, drain};
 use crate::testing::{Reply, Sent, World};
 
@@ -103,4 +104,32 @@ fn a_long_robots_txt_is_cut_at_a_line_however_its_lines_end() {
             "{end:?}"
         );
     }
+}
+
+#[test]
+fn a_redirect_to_a_broken_host_is_no_word_about_the_page() {
+    for error in [
+        SendError::Tls("x".to_owned()),
+        SendError::AddressNotAllowed,
+        SendError::Dns,
+    ] {
+        let world = world(move |sent, asked| match (sent.url.as_str(), asked) {
+            ("https://broken.example/robots.txt", _) => Reply::failure(error.clone()),
+            (_, 0) => Reply::redirect(301, "https://broken.example/robots.txt"),
+            _ => Reply::status(404),
+        });
+        let id = scrape(&world, "https://a.example/");
+        assert_eq!(world.state(id).0, State::Queued, "{:?}", world.state(id));
+        world.elapse(Duration::from_secs(31));
+        world.run(world.store().wake()).unwrap();
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id), (State::Done, None));
+    }
+}
+
+#[test]
+fn a_host_that_is_broken_itself_has_no_pages_either() {
+    let world = world(|_, _| Reply::failure(SendError::Tls("x".to_owned())));
+    let id = scrape(&world, "https://a.example/");
+    assert_eq!(world.state(id), (State::Failed, Some("tls".to_owned())));
 }
