@@ -14,7 +14,7 @@ use trawl_store::{Attempt, CallbackJob, Done, Next, Secrets, Store, StoreError};
 use super::request::{Targets, Unsendable, build};
 use crate::fetch::{FetchError, TIMEOUTS};
 use crate::patience::{Limit, patiently};
-use crate::ports::{Body as _, Clock as _, Http as _, Ports, Purpose, Random as _};
+use crate::ports::{Body, Clock as _, Http as _, Ports, Purpose, Random as _};
 use crate::settings::CallbackSettings;
 
 /// What the attempts of one invocation share.
@@ -77,14 +77,7 @@ impl<'p, P: Ports> Sender<'p, P> {
             Ok(request) => request,
             Err(unsendable) => return self.give_up(job, &unsendable).await,
         };
-        let answer = self
-            .limit
-            .within(clock, started_ms, self.post(request))
-            .await;
-        let answer = answer.unwrap_or_else(|| Answer {
-            error: Some("no answer within 15 s".to_owned()),
-            ..Answer::default()
-        });
+        let answer = self.post(started_ms, request).await;
         let latency_ms = clock.monotonic_ms().saturating_sub(started_ms);
         let attempt = Attempt {
             status: answer.status,
@@ -132,39 +125,34 @@ impl<'p, P: Ports> Sender<'p, P> {
         self.store().webhook_secrets(job.tenant, &fresh).await
     }
 
-    /// Posts and reads the answer up to [`ANSWER_BYTES_MAX`], so that the connection can be used again. Redirects are not
+    /// Posts, and reads the answer so that the connection can be used again, both within the limit that began at `started_ms`.
+    /// What counts is the head: an endpoint that said 2xx has the callback, whatever becomes of the body. Redirects are not
     /// followed: a 3xx is not a success.
-    async fn post(&self, request: http::Request<bytes::Bytes>) -> Answer {
-        let response = match self
-            .ports
-            .http()
-            .send(Purpose::Callback, request, TIMEOUTS)
-            .await
-        {
-            Ok(response) => response,
-            Err(error) => {
-                let code = FetchError::of_exchange(&error, false).code;
-                return Answer {
-                    error: Some(code.to_string()),
-                    ..Answer::default()
-                };
-            }
+    async fn post(&self, started_ms: u64, request: http::Request<bytes::Bytes>) -> Answer {
+        let clock = self.ports.clock();
+        let sending = self.ports.http().send(Purpose::Callback, request, TIMEOUTS);
+        let error = match self.limit.within(clock, started_ms, sending).await {
+            Some(Ok(response)) => return self.answer(started_ms, response).await,
+            Some(Err(error)) => FetchError::of_exchange(&error, false).code.to_string(),
+            None => "no answer within 15 s".to_owned(),
         };
+        Answer {
+            error: Some(error),
+            ..Answer::default()
+        }
+    }
+
+    async fn answer(&self, started_ms: u64, response: http::Response<impl Body>) -> Answer {
+        let clock = self.ports.clock();
         let status = response.status();
         let asked = response
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok());
-        let retry_after_ms =
-            asked.and_then(|value| retry_after_ms(value, self.ports.clock().now_ms()));
-        let mut body = response.into_body();
-        let mut bytes = 0;
-        while let Some(Ok(piece)) = body.chunk().await {
-            bytes += piece.len();
-            if bytes >= ANSWER_BYTES_MAX {
-                break;
-            }
-        }
+        let retry_after_ms = asked.and_then(|value| retry_after_ms(value, clock.now_ms()));
+        let reading = read_away(response.into_body());
+        // Read to its end or not: the head has told.
+        let _ = self.limit.within(clock, started_ms, reading).await;
         let error = (!status.is_success()).then(|| FetchCode::Http(status.as_u16()).to_string());
         Answer {
             status: Some(status.as_u16()),
@@ -237,5 +225,16 @@ impl<'p, P: Ports> Sender<'p, P> {
             return 0;
         }
         u32::try_from(leases.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads up to [`ANSWER_BYTES_MAX`]; the text is of no interest.
+async fn read_away(mut body: impl Body) {
+    let mut bytes = 0;
+    while let Some(Ok(piece)) = body.chunk().await {
+        bytes += piece.len();
+        if bytes >= ANSWER_BYTES_MAX {
+            break;
+        }
     }
 }

@@ -183,15 +183,50 @@ fn gone_endpoints_get_nothing_more() {
 
 #[test]
 fn a_silent_endpoint_costs_fifteen_seconds_and_one_slot() {
-    let (world, ids) = finished(1, |_| {
-        Reply::status(200)
-            .after(Duration::from_secs(14))
-            .body_after(Duration::from_secs(9), "x")
-    });
+    let (world, ids) = finished(1, |_| Reply::status(200).after(Duration::from_secs(60)));
     let started_ms = world.ports.clock.elapsed_ms();
     world.run(deliver(&world.ports)).unwrap();
     assert!((15_000..16_000).contains(&(world.ports.clock.elapsed_ms() - started_ms)));
     assert_eq!(status(&world, ids[0]), CallbackStatus::Pending);
+}
+
+/// The endpoint said that it has the callback. How the body goes on costs the attempt its time, and no second delivery.
+#[test]
+fn the_head_of_an_answer_counts_however_its_body_ends() {
+    let drip = |reply: Reply| {
+        (0..100).fold(reply, |reply, _| {
+            reply.body_after(Duration::from_secs(4), "x")
+        })
+    };
+    for (reply, wanted, took_ms) in [
+        (drip(Reply::status(200)), CallbackStatus::Delivered, 15_000),
+        (
+            drip(Reply::status(204).after(Duration::from_secs(14))),
+            CallbackStatus::Delivered,
+            15_000,
+        ),
+        (drip(Reply::status(410)), CallbackStatus::Disabled, 15_000),
+        (drip(Reply::status(500)), CallbackStatus::Pending, 15_000),
+        (
+            Reply::status(200).broken(SendError::Lost("x".to_owned())),
+            CallbackStatus::Delivered,
+            0,
+        ),
+    ] {
+        let served = reply.clone();
+        let (world, ids) = finished(1, move |_| reply.clone());
+        let started_ms = world.ports.clock.elapsed_ms();
+        world.run(deliver(&world.ports)).unwrap();
+        let ran_ms = world.ports.clock.elapsed_ms() - started_ms;
+        assert!(
+            (took_ms..took_ms + 1_000).contains(&ran_ms),
+            "{served:?}: {ran_ms} ms"
+        );
+        assert_eq!(status(&world, ids[0]), wanted, "{served:?}");
+        let log = world.run(world.store().deliveries(world.account, ids[0]));
+        let log = log.unwrap().unwrap();
+        assert!(log.len() == 1 && log[0].status.is_some(), "{log:?}");
+    }
 }
 
 #[test]
