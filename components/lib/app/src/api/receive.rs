@@ -240,7 +240,8 @@ pub(super) fn full(code: Code) -> Problem {
     .retry_after(QUEUE_FULL_RETRY_S)
 }
 
-/// Where to ask. The authority comes from the request's target, which the host made; never from a header of the client.
+/// Where to ask. Without `public_url` the authority is that of the request, which is the client's own `Host`. Only the client
+/// itself is told it: nothing that is kept, or sent to others, may be built of it.
 fn status_url<P: Ports>(exchange: &Exchange<'_, P>, id: MessageId) -> String {
     if let Some(base) = &exchange.settings.public_url {
         return format!("{base}/messages/{id}");
