@@ -133,3 +133,27 @@ fn a_host_that_is_broken_itself_has_no_pages_either() {
     let id = scrape(&world, "https://a.example/");
     assert_eq!(world.state(id), (State::Failed, Some("tls".to_owned())));
 }
+
+/// Else what a server says to `Host: a.example.` would hold for everybody's a.example.
+#[test]
+fn a_host_with_a_trailing_dot_is_asked_without_it() {
+    let world = World::new(|sent| match (sent.url.contains("example./"), sent.path()) {
+        (true, "/robots.txt") => Reply::text("User-agent: *\nDisallow: /"),
+        (_, "/robots.txt") => Reply::status(404),
+        (_, "/leads") => Reply::redirect(302, "https://b.example./there"),
+        _ => Reply::html("<p>x"),
+    });
+    let id = scrape(&world, "https://a.example./leads");
+    assert_eq!(world.state(id), (State::Done, None));
+    assert_eq!(
+        world.ports.http.urls(),
+        [
+            "https://a.example/robots.txt",
+            "https://a.example/leads",
+            "https://b.example/robots.txt",
+            "https://b.example/there"
+        ]
+    );
+    let kept = "SELECT COUNT(*) FROM robots WHERE authority LIKE '%.:%'";
+    assert_eq!(world.ports.sql.number(kept), 0);
+}
