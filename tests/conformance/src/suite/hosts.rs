@@ -146,6 +146,16 @@ pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
         accepted(store, &request(1, "b"), &LIMITS).await;
     }
     assert_eq!(claim(store, 50).await.len(), 1);
+    store.clear_host_pace("a").await.unwrap();
+    assert!(
+        claim(store, 50).await.is_empty(),
+        "an operator's pace stays"
+    );
+    store.clear_host_pace("b").await.unwrap();
+    assert!(
+        !claim(store, 50).await.is_empty(),
+        "one that robots.txt asked for ends with the wish"
+    );
 }
 
 pub(super) async fn kinds_share_a_host<S: Subject>(sql: &S) {
