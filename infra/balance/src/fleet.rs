@@ -232,7 +232,9 @@ impl Fleet {
         let slot = &self.slots[index];
         let mut state = slot.replica.state();
         state.health.chosen();
-        if waiting {
+        // Looked at once more under this lock: the last one that ran may have left since, and found nobody who waits. Nobody
+        // would ever call one that waits in front of an empty replica.
+        if waiting && !state.gate.is_free(&slot.rules.gate) {
             let (sender, word) = oneshot::channel();
             state.gate.wait(now_ms, sender);
             drop(state);
@@ -309,5 +311,59 @@ fn rules(config: &BalanceConfig, replica: &ReplicaConfig) -> Rules {
             target_ms: millis(config.queue_target),
             interval_ms: millis(config.queue_interval),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::StrategyKind, remote::Remote, replica::Backend};
+
+    /// Chooses the only replica there is, and ends the request that runs in it between two rounds of the choice.
+    struct LeavesBetweenRounds(Arc<Mutex<Option<Lease>>>);
+
+    impl Strategy for LeavesBetweenRounds {
+        fn pick(&mut self, candidates: &[Candidate], _: Draw) -> Option<usize> {
+            self.0.lock().unwrap().take();
+            candidates.iter().position(|candidate| candidate.usable)
+        }
+    }
+
+    fn one_place() -> Fleet {
+        let origin: crate::config::Origin = "http://127.0.0.1:1".to_owned().try_into().unwrap();
+        let mut replica = ReplicaConfig::new("a", Some(origin.clone()));
+        replica.concurrency_max = 1;
+        let backend = Backend::Remote(Arc::new(Remote::new(origin)));
+        let replicas = vec![Arc::new(Replica::new("a".to_owned(), backend))];
+        let config = BalanceConfig::new(StrategyKind::RoundRobin, vec![replica]);
+        Fleet::new(config, replicas, Clock::new())
+    }
+
+    #[test]
+    fn nobody_waits_for_a_replica_that_became_free_during_the_choice() {
+        let fleet = one_place();
+        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0) else {
+            panic!("an idle replica was not chosen");
+        };
+        let running = Arc::new(Mutex::new(Some(first)));
+        fleet.chooser.lock().unwrap().strategy =
+            Box::new(LeavesBetweenRounds(Arc::clone(&running)));
+        let second = fleet.choose(Tried::default(), 0);
+        assert!(matches!(second, Choice::Go(0, _)), "it waits for nobody");
+        let state = fleet.slots[0].replica.state();
+        assert_eq!((state.gate.running(), state.gate.waiting()), (1, 0));
+    }
+
+    #[test]
+    fn one_that_waits_gets_the_place_of_the_one_that_leaves() {
+        let fleet = one_place();
+        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0) else {
+            panic!("an idle replica was not chosen");
+        };
+        let Choice::Wait(0, queued) = fleet.choose(Tried::default(), 0) else {
+            panic!("a busy replica was given to two");
+        };
+        drop(first);
+        assert!(futures::executor::block_on(queued.admitted()).is_some());
     }
 }
