@@ -108,11 +108,18 @@ impl Health {
 
     /// It failed. True when this benched it.
     pub fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
-        if rules.max_fails == 0 {
-            return false;
-        }
         match self.standing {
+            // Here failures take nobody out, so a trial that failed must not keep it out either: only checks may.
+            Standing::Trial if rules.max_fails == 0 => {
+                if self.checks_failed >= rules.check_fails {
+                    self.standing = Standing::Down;
+                } else {
+                    self.come_back(now_ms, rules);
+                }
+                false
+            }
             Standing::Trial => self.bench(now_ms, rules),
+            Standing::Up { .. } if rules.max_fails == 0 => false,
             Standing::Up { .. } => {
                 let oldest_ms = now_ms.saturating_sub(rules.fail_timeout_ms);
                 while self.failures_ms.front().is_some_and(|at| *at < oldest_ms) {
@@ -299,30 +306,79 @@ mod tests {
         assert!(health.ramp(5, &RULES).is_some());
     }
 
+    /// A reload while it is benched: the bench runs out, and its trial may fail.
+    #[test]
+    fn a_trial_that_fails_after_failures_ceased_to_count_brings_it_back() {
+        let mut health = Health::default();
+        health.failed(0, &RULES);
+        assert!(health.failed(0, &RULES));
+        let rules = HealthRules {
+            max_fails: 0,
+            ..RULES
+        };
+        health.chosen();
+        assert!(!health.failed(10_001, &rules));
+        assert!(health.ramp(10_001, &rules).is_some());
+    }
+
+    #[test]
+    fn with_max_fails_0_a_failed_probe_leaves_it_to_the_checks() {
+        let rules = HealthRules {
+            max_fails: 0,
+            ..RULES
+        };
+        let mut health = Health::default();
+        health.checked(false, 0, &rules);
+        assert!(health.checked(false, 0, &rules));
+        health.probe();
+        health.failed(1, &rules);
+        assert_eq!(health.standing(), Standing::Down, "the checks still say no");
+        assert!(health.checked(true, 2, &rules));
+        assert!(health.ramp(2, &rules).is_some());
+        // A check that was good while the probe was on its way has the last word too.
+        health.checked(false, 3, &rules);
+        health.checked(false, 3, &rules);
+        health.probe();
+        health.checked(true, 4, &rules);
+        health.failed(5, &rules);
+        assert!(health.ramp(5, &rules).is_some());
+    }
+
     proptest! {
         #[test]
         fn whatever_happens_memory_is_bounded_and_it_can_come_back(
-            events in prop::collection::vec((0_u8..6, 0_u64..20_000), 0..200),
+            // Each event under rules of its own, as after a reload.
+            events in prop::collection::vec((0_u8..7, 0_u64..20_000, 0_u32..4), 0..200),
+            max_fails in 0_u32..4,
+            ends_well in any::<bool>(),
         ) {
             let mut health = Health::default();
             let mut now = 0;
-            for (event, later) in events {
+            for (event, later, max_fails) in events {
+                let rules = HealthRules { max_fails, ..RULES };
                 now += later;
                 match event {
-                    0 => { health.failed(now, &RULES); }
-                    1 => health.succeeded(now, &RULES),
+                    0 => { health.failed(now, &rules); }
+                    1 => health.succeeded(now, &rules),
                     2 => health.abandoned(now),
-                    3 => { health.checked(false, now, &RULES); }
-                    4 => { health.checked(true, now, &RULES); }
-                    _ => if health.ramp(now, &RULES).is_some() { health.chosen() },
+                    3 => { health.checked(false, now, &rules); }
+                    4 => { health.checked(true, now, &rules); }
+                    5 => health.probe(),
+                    _ => if health.ramp(now, &rules).is_some() { health.chosen() },
                 }
-                prop_assert!(health.failures_ms.len() <= RULES.max_fails as usize);
-                prop_assert!(health.ramp(now, &RULES).is_none_or(|ramp| (1..=RAMP_FULL).contains(&ramp)));
+                prop_assert!(health.failures_ms.len() <= 3);
+                prop_assert!(health.ramp(now, &rules).is_none_or(|ramp| (1..=RAMP_FULL).contains(&ramp)));
+                prop_assert!(event > 1 || health.standing() != Standing::Trial, "its trial has ended");
             }
-            // A good check and, if a trial is on its way, its good end always bring it back.
-            health.succeeded(now, &RULES);
-            health.checked(true, now, &RULES);
-            prop_assert!(health.ramp(now + 10_001, &RULES).is_some());
+            // A good check and, if a trial is on its way, its end always bring it back; a bad end no later than a bench.
+            let rules = HealthRules { max_fails, ..RULES };
+            if ends_well {
+                health.succeeded(now, &rules);
+            } else {
+                health.failed(now, &rules);
+            }
+            health.checked(true, now, &rules);
+            prop_assert!(health.ramp(now + 10_001, &rules).is_some());
         }
     }
 }
