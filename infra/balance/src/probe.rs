@@ -16,8 +16,16 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
         let fleet = balancer.fleet.load_full();
         sleep(jittered(fleet.config.check.interval)).await;
         balancer.forget_quiet_clients();
+        if !fleet.config.check.enabled {
+            // They may have been switched off by a reload. What they took out, nothing else would bring back.
+            for slot in &fleet.slots {
+                slot.replica
+                    .checks_are_off(balancer.clock.now_ms(), &slot.rules);
+            }
+            continue;
+        }
         // A single replica is never out, so nobody would use the answer.
-        if !fleet.config.check.enabled || fleet.slots.len() == 1 {
+        if fleet.slots.len() == 1 {
             continue;
         }
         let said = join_all(

@@ -132,6 +132,16 @@ impl Replica {
             }
         }
     }
+
+    /// Nobody checks it any more: what the last checks said no longer holds.
+    pub(crate) fn checks_are_off(&self, now_ms: u64, rules: &Rules) {
+        if self.state().health.checked(true, now_ms, &rules.health) {
+            tracing::info!(
+                replica = self.id,
+                "checks are off, replica takes requests again"
+            );
+        }
+    }
 }
 
 /// A place in a replica. Dropping it gives the place to the next one that waits.

@@ -192,6 +192,24 @@ async fn a_check_takes_a_replica_out_and_brings_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_a_check_took_out_is_back_when_checks_are_switched_off() {
+    let replicas = three().await;
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
+    config.check.interval = Duration::from_millis(50);
+    let front = Front::start(config.clone()).await;
+    replicas[0].behaviour.ready_status.store(503, Relaxed);
+    eventually("a is down", || front.state("a") == "down").await;
+    config.check.enabled = false;
+    front.balancer.apply(config).unwrap();
+    let mut client = Client::new(front.address);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while replicas[0].served() == 0 {
+        assert!(std::time::Instant::now() < deadline, "a stays out");
+        assert_eq!(client.get().await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn checks_that_all_fail_take_out_only_who_gives_no_answer() {
     let replicas = three().await;
     let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
