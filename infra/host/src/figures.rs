@@ -225,7 +225,7 @@ impl HostFigures {
             (
                 "connections_idle",
                 Kind::Gauge,
-                "Connections to the web that are idle now.",
+                "Connections to the web that are idle now, over HTTP/1.1 or HTTP/2.",
                 pool.connections_idle as u64,
             ),
         ];

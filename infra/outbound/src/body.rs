@@ -1,8 +1,9 @@
 //! The body of a response, with its limit on silence.
 
 use crate::OutboundError;
-use crate::connection::{Http1, Http2, hyper_error, poll_body};
+use crate::connection::{Http1, hyper_error, poll_body};
 use crate::pool::{Key, Pool};
+use crate::shared_use::SharedUse;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -27,8 +28,7 @@ pub(crate) struct Lease {
 /// The connection behind a body.
 pub(crate) enum Held {
     Http1(Box<Http1>),
-    /// Kept so that it is not swept as unused.
-    Http2(Arc<Http2>),
+    Http2(SharedUse),
 }
 
 impl Lease {
@@ -39,11 +39,10 @@ impl Lease {
         }
     }
 
-    /// Gives the connection back after a complete body.
+    /// Gives the connection back after a complete body. A use of an HTTP/2 connection gives itself back.
     fn give_back(self) {
-        match self.connection {
-            Held::Http1(http1) => self.pool.put_idle(&self.key, http1),
-            Held::Http2(http2) => http2.touch(),
+        if let Held::Http1(http1) = self.connection {
+            self.pool.put_idle(&self.key, http1);
         }
     }
 }

@@ -174,9 +174,8 @@ impl Shared {
         let opening = async {
             let dialled = self.dialler.dial(class, origin).await?;
             if dialled.http2 {
-                let http2 = Arc::new(Http2::open(dialled, open).await?);
-                self.pool.put_http2(&attempt.key, &http2);
-                return Ok(Held::Http2(http2));
+                let http2 = Http2::open(dialled, open).await?;
+                return Ok(Held::Http2(self.pool.put_http2(&attempt.key, http2)));
             }
             Ok(Held::Http1(Http1::open(dialled, open).await?))
         };
@@ -229,7 +228,7 @@ async fn exchange(
     let answering = async {
         match &mut held {
             Held::Http1(http1) => http1.exchange(request).await,
-            Held::Http2(http2) => http2.exchange(request).await,
+            Held::Http2(shared) => shared.exchange(request).await,
         }
     };
     match tokio::time::timeout(attempt.timeouts.first_byte, answering).await {
@@ -279,7 +278,7 @@ pub struct Stats {
     pub connections_reused: u64,
     /// Connections open now, idle ones included.
     pub connections_open: usize,
-    /// HTTP/1.1 connections idle now.
+    /// Connections idle now: HTTP/1.1 ones, and HTTP/2 ones over which no request is under way.
     pub connections_idle: usize,
     /// Requests sent again because an idle connection had died.
     pub retries: u64,

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,6 +33,8 @@ pub(crate) struct Http2 {
     pub(crate) peer: SocketAddr,
     begun: Instant,
     used_ms: AtomicU64,
+    /// Requests that are under way. Changed only under the pool's lock, so that it sees which one is the last.
+    uses: AtomicUsize,
 }
 
 /// Why an exchange failed, and the request again if none of it was sent.
@@ -144,11 +146,11 @@ impl Http2 {
             peer,
             begun: Instant::now(),
             used_ms: AtomicU64::new(0),
+            uses: AtomicUsize::new(0),
         })
     }
 
     pub(crate) async fn exchange(&self, request: Outgoing) -> Result<Response<Incoming>, Failed> {
-        self.touch();
         let mut sender = self.sender.clone();
         if let Err(error) = sender.ready().await {
             let unsent = Some(request.into_http2());
@@ -168,13 +170,23 @@ impl Http2 {
         !self.sender.is_closed()
     }
 
-    pub(crate) fn touch(&self) {
+    pub(crate) fn begin_use(&self) {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_use(&self) {
+        self.uses.fetch_sub(1, Ordering::Relaxed);
         self.used_ms.store(
             u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
         );
     }
 
+    pub(crate) fn is_used(&self) -> bool {
+        self.uses.load(Ordering::Relaxed) > 0
+    }
+
+    /// How long ago the last use ended.
     pub(crate) fn unused_for(&self) -> Duration {
         self.begun
             .elapsed()

@@ -16,6 +16,7 @@ mod names;
 mod options;
 mod pool;
 mod request;
+mod shared_use;
 mod tls;
 
 pub use address::{AddressCheck, Class, Resolve, Resolving, SystemResolver};

@@ -2,6 +2,7 @@
 
 use crate::connection::{Http1, Http2};
 use crate::request::Origin;
+use crate::shared_use::SharedUse;
 use crate::{AddressCheck, Class, Options, OutboundError};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -53,6 +54,17 @@ impl Hosts {
         None
     }
 
+    /// Takes out the HTTP/2 connection that nobody has used for longest. A look at every host, but only for a new connection
+    /// at the limit with no HTTP/1.1 connection idle.
+    fn take_unused_http2(&mut self) -> Option<Arc<Http2>> {
+        let unused = self.by_key.values_mut().filter_map(|host| {
+            let unused_for = host.unused_http2()?.unused_for();
+            Some((unused_for, host))
+        });
+        let (_, host) = unused.max_by_key(|(unused_for, _)| *unused_for)?;
+        host.http2.take()
+    }
+
     fn note_idle(&mut self, since: Instant, key: &Arc<Key>, entries_max: usize) {
         if self.idle_order.len() >= entries_max {
             let by_key = &self.by_key;
@@ -75,6 +87,17 @@ struct Host {
 impl Host {
     fn is_oldest(&self, since: Instant) -> bool {
         self.idle.first().is_some_and(|idle| idle.since == since)
+    }
+
+    fn has_http2(&self, http2: &Arc<Http2>) -> bool {
+        self.http2
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, http2))
+    }
+
+    /// The HTTP/2 connection, when no request is under way over it.
+    fn unused_http2(&self) -> Option<&Arc<Http2>> {
+        self.http2.as_ref().filter(|http2| !http2.is_used())
     }
 }
 
@@ -117,8 +140,8 @@ impl Pool {
     /// The right to open one more connection. An idle one of whatever host makes room if need be.
     ///
     /// Idle connections hold a right too, so whoever waits must get the one of the next connection that becomes idle: it is
-    /// announced here before the idle ones are looked at, and `put_idle` looks for announcements. Without that a request
-    /// that came while all were in use would wait for its deadline beside hundreds of idle ones.
+    /// announced here before the idle ones are looked at, and `put_idle` and `end_use` look for announcements. Without that a
+    /// request that came while all were in use would wait for its deadline beside hundreds of idle ones.
     pub(crate) async fn opening(
         &self,
         deadline: Instant,
@@ -142,28 +165,50 @@ impl Pool {
         }
     }
 
-    /// The host's HTTP/2 connection, on the same conditions.
-    pub(crate) fn http2(&self, key: &Arc<Key>) -> Option<Arc<Http2>> {
-        let http2 = self.lock().by_key.get(key)?.http2.clone()?;
-        if http2.is_fit() && self.permits(key, http2.peer) {
-            return Some(http2);
+    /// A use of the host's HTTP/2 connection, on the same conditions.
+    pub(crate) fn http2(self: &Arc<Self>, key: &Arc<Key>) -> Option<SharedUse> {
+        let http2 = {
+            let hosts = self.lock();
+            let http2 = Arc::clone(hosts.by_key.get(key)?.http2.as_ref()?);
+            http2.begin_use();
+            http2
+        };
+        let shared = SharedUse::counted(self, key, http2);
+        if shared.is_fit() && self.permits(key, shared.peer) {
+            return Some(shared);
         }
-        self.forget_http2(key, &http2);
+        shared.forget();
         None
     }
 
-    pub(crate) fn put_http2(&self, key: &Arc<Key>, http2: &Arc<Http2>) {
+    /// Shares a new HTTP/2 connection, and uses it.
+    pub(crate) fn put_http2(self: &Arc<Self>, key: &Arc<Key>, http2: Http2) -> SharedUse {
+        let http2 = Arc::new(http2);
+        http2.begin_use();
         if let Some(host) = self.lock().by_key.get_mut(key) {
-            host.http2 = Some(Arc::clone(http2));
+            host.http2 = Some(Arc::clone(&http2));
         }
+        SharedUse::counted(self, key, http2)
+    }
+
+    /// Ends a use of an HTTP/2 connection. After the last one it closes if somebody waits for a place.
+    pub(crate) fn end_use(&self, key: &Arc<Key>, http2: &Arc<Http2>) {
+        let mut hosts = self.lock();
+        http2.end_use();
+        let is_wanted = self.waiting.load(Ordering::SeqCst) > 0;
+        let closed = match hosts.by_key.get_mut(key) {
+            Some(host) if is_wanted && !http2.is_used() && host.has_http2(http2) => {
+                host.http2.take()
+            }
+            _ => None,
+        };
+        drop(hosts);
+        drop(closed);
     }
 
     pub(crate) fn forget_http2(&self, key: &Arc<Key>, dead: &Arc<Http2>) {
         if let Some(host) = self.lock().by_key.get_mut(key)
-            && host
-                .http2
-                .as_ref()
-                .is_some_and(|known| Arc::ptr_eq(known, dead))
+            && host.has_http2(dead)
         {
             host.http2 = None;
         }
@@ -204,14 +249,11 @@ impl Pool {
             closed.extend(host.idle.extract_if(.., |idle| {
                 idle.since.elapsed() >= idle_max || !idle.connection.is_fit()
             }));
-            let unused = |http2: &Arc<Http2>| {
-                Arc::strong_count(http2) == 1 && http2.unused_for() >= idle_max
-            };
-            if host
-                .http2
-                .as_ref()
-                .is_some_and(|http2| unused(http2) || !http2.is_fit())
-            {
+            let unused = host
+                .unused_http2()
+                .is_some_and(|http2| http2.unused_for() >= idle_max);
+            let unfit = host.http2.as_ref().is_some_and(|http2| !http2.is_fit());
+            if unused || unfit {
                 host.http2 = None;
             }
             // A request on its way holds the semaphore or one of its permits.
@@ -243,7 +285,7 @@ impl Pool {
         self.lock()
             .by_key
             .values()
-            .map(|host| host.idle.len())
+            .map(|host| host.idle.len() + usize::from(host.unused_http2().is_some()))
             .sum()
     }
 
@@ -256,9 +298,16 @@ impl Pool {
     }
 
     fn close_oldest(&self) {
-        let closed = self.lock().take_oldest();
+        let mut hosts = self.lock();
+        let http1 = hosts.take_oldest();
+        let http2 = if http1.is_none() {
+            hosts.take_unused_http2()
+        } else {
+            None
+        };
+        drop(hosts);
         // Closing is a call of the system's, which nobody need wait for.
-        drop(closed);
+        drop((http1, http2));
     }
 
     fn lock(&self) -> MutexGuard<'_, Hosts> {

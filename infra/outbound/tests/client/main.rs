@@ -8,6 +8,7 @@
 
 mod addresses;
 mod hostile;
+mod http2;
 mod pooling;
 mod support;
 mod tls;

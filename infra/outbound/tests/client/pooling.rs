@@ -11,7 +11,7 @@ fn limited(options: Options) -> Client {
     Client::new(options, |_: &Class, _: SocketAddr| true).unwrap()
 }
 
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");

@@ -2,7 +2,10 @@
 
 use crate::support::{Script, class, get, serve, text};
 use bytes::Bytes;
-use http_body_util::Full;
+use futures::{StreamExt, stream};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -16,13 +19,13 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use trawl_outbound::{Class, Client, Options, OptionsError, OutboundError, Timeouts};
 
-struct Authority {
+pub(crate) struct Authority {
     directory: tempfile::TempDir,
     config: Arc<rustls::ServerConfig>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
@@ -50,11 +53,11 @@ impl Authority {
         }
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
-    async fn serve(&self) -> crate::support::Server {
+    pub(crate) async fn serve(&self) -> crate::support::Server {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         serve(move |tcp| {
             let acceptor = acceptor.clone();
@@ -62,16 +65,31 @@ impl Authority {
                 let Ok(tls) = acceptor.accept(tcp).await else {
                     return;
                 };
-                let service = service_fn(|_: Request<hyper::body::Incoming>| async {
-                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("secret"))))
-                });
                 let _ = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(tls), service)
+                    .serve_connection(TokioIo::new(tls), service_fn(answer))
                     .await;
             }
         })
         .await
     }
+}
+
+/// Says its secret; on `/silent` nothing at all, on `/half` half of it.
+async fn answer(
+    request: Request<hyper::body::Incoming>,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let path = request.uri().path();
+    if path == "/silent" {
+        return std::future::pending().await;
+    }
+    let body = if path == "/half" {
+        let half = Frame::data(Bytes::from("sec"));
+        let endless = stream::iter([Ok(half)]).chain(stream::pending());
+        BodyExt::boxed(StreamBody::new(endless))
+    } else {
+        BodyExt::boxed(Full::new(Bytes::from("secret")))
+    };
+    Ok(Response::new(body))
 }
 
 fn client(options: Options, server: SocketAddr) -> Client {

@@ -1,0 +1,124 @@
+//! HTTP/2 connections: how they share the places of the pool with others.
+
+use crate::pooling::eventually;
+use crate::support::{Server, class, get, text};
+use crate::tls::Authority;
+use http::Version;
+use hyper::Response;
+use std::net::SocketAddr;
+use std::time::Duration;
+use trawl_outbound::{
+    Class, Client, Options, OutboundError, Resolve, Resolving, ResponseBody, Timeouts,
+};
+
+/// Every name is this machine.
+struct Here;
+
+impl Resolve for Here {
+    fn resolve(&self, _: &str, port: u16) -> Resolving {
+        Box::pin(async move { Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]) })
+    }
+}
+
+fn client(authority: &Authority, connections_max: usize) -> Client {
+    let options = Options {
+        extra_ca_files: vec![authority.file()],
+        connections_max,
+        ..Options::default()
+    };
+    Client::with_resolver(options, |_: &Class, _: SocketAddr| true, Here).unwrap()
+}
+
+fn url(server: &Server, path: &str) -> String {
+    format!("https://site.test:{}{path}", server.address.port())
+}
+
+/// Long enough for a loaded machine, and shorter than a test that fails should take.
+fn patient() -> Timeouts {
+    let time = Duration::from_secs(5);
+    Timeouts {
+        connect: time,
+        first_byte: time,
+        between_bytes: time,
+    }
+}
+
+async fn send(client: &Client, url: &str) -> Result<Response<ResponseBody>, OutboundError> {
+    let response = client.send(&class(), get(url), patient()).await?;
+    assert_eq!(response.version(), Version::HTTP_2);
+    Ok(response)
+}
+
+async fn fetch(client: &Client, url: &str) -> Result<String, OutboundError> {
+    text(send(client, url).await?).await
+}
+
+#[tokio::test]
+async fn an_unused_connection_makes_room_for_another_host() {
+    let authority = Authority::new("site.test");
+    let (first, second) = (authority.serve().await, authority.serve().await);
+    let client = client(&authority, 1);
+    for server in [&first, &second, &first] {
+        assert_eq!(fetch(&client, &url(server, "/")).await.unwrap(), "secret");
+    }
+    let stats = client.stats();
+    assert_eq!(
+        (
+            first.connections(),
+            second.connections(),
+            stats.connections_open,
+            stats.connections_idle
+        ),
+        (2, 1, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn room_is_made_by_the_connection_that_was_not_used_for_longest() {
+    let authority = Authority::new("site.test");
+    let servers = [
+        authority.serve().await,
+        authority.serve().await,
+        authority.serve().await,
+    ];
+    let client = client(&authority, 2);
+    for server in [&servers[0], &servers[1], &servers[0], &servers[2]] {
+        fetch(&client, &url(server, "/")).await.unwrap();
+        // Uses are told apart by the millisecond.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // One that is in use is left alone, however long ago its use began.
+    let held = send(&client, &url(&servers[0], "/")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    fetch(&client, &url(&servers[2], "/")).await.unwrap();
+    fetch(&client, &url(&servers[1], "/")).await.unwrap();
+    assert_eq!(text(held).await.unwrap(), "secret");
+    assert_eq!(servers.each_ref().map(Server::connections), [1, 2, 1]);
+}
+
+/// It came while every connection was in use, so there was none to close.
+#[tokio::test]
+async fn who_waits_gets_the_place_when_the_last_use_ends() {
+    for is_read in [true, false] {
+        let authority = Authority::new("site.test");
+        let (first, second) = (authority.serve().await, authority.serve().await);
+        let client = client(&authority, 1);
+        let held = send(&client, &url(&first, "/")).await.unwrap();
+        let last = send(&client, &url(&first, "/half")).await.unwrap();
+        let (other, second_url) = (client.clone(), url(&second, "/"));
+        let waiting = tokio::spawn(async move { fetch(&other, &second_url).await });
+        eventually("the third request begins", || client.stats().requests == 3).await;
+        // One turn more: it has counted itself, and now waits.
+        tokio::task::yield_now().await;
+        let (first_end, last_end) = if is_read { (last, held) } else { (held, last) };
+        drop(first_end);
+        assert_eq!(client.stats().connections_idle, 0, "another use goes on");
+        if is_read {
+            assert_eq!(text(last_end).await.unwrap(), "secret");
+        } else {
+            drop(last_end);
+        }
+        assert_eq!(waiting.await.unwrap().unwrap(), "secret");
+        assert_eq!((first.connections(), second.connections()), (1, 1));
+    }
+}
