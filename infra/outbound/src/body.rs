@@ -31,6 +31,16 @@ pub(crate) enum Held {
     Http2(SharedUse),
 }
 
+impl Held {
+    /// Its peer said nothing for too long. It may be gone without a word, and then it would swallow all requests to come: an
+    /// HTTP/1.1 connection closes with its request, a shared one must get no more.
+    pub(crate) fn fell_silent(&self) {
+        if let Self::Http2(shared) = self {
+            shared.forget();
+        }
+    }
+}
+
 impl Lease {
     fn http1(&mut self) -> Option<&mut Http1> {
         match &mut self.connection {
@@ -138,7 +148,9 @@ impl Body for ResponseBody {
             }
             Poll::Pending => match this.poll_silence(context) {
                 Poll::Ready(()) => {
-                    this.lease = None;
+                    if let Some(lease) = this.lease.take() {
+                        lease.connection.fell_silent();
+                    }
                     Poll::Ready(Some(Err(OutboundError::ConnectionReadTimeout)))
                 }
                 Poll::Pending => Poll::Pending,

@@ -233,11 +233,14 @@ async fn exchange(
     };
     match tokio::time::timeout(attempt.timeouts.first_byte, answering).await {
         Ok(outcome) => outcome.map(|response| (response, held)),
-        Err(_) => Err(Failed {
-            error: OutboundError::ConnectionReadTimeout,
-            unsent: None,
-            silent: false,
-        }),
+        Err(_) => {
+            held.fell_silent();
+            Err(Failed {
+                error: OutboundError::ConnectionReadTimeout,
+                unsent: None,
+                silent: false,
+            })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! HTTP/2 connections: how they share the places of the pool with others.
+//! HTTP/2 connections: how they share the places of the pool with others, and what becomes of one whose peer falls silent.
 
 use crate::pooling::eventually;
-use crate::support::{Server, class, get, text};
+use crate::support::{Server, class, get, short, text};
 use crate::tls::Authority;
 use http::Version;
 use hyper::Response;
@@ -121,4 +121,42 @@ async fn who_waits_gets_the_place_when_the_last_use_ends() {
         assert_eq!(waiting.await.unwrap().unwrap(), "secret");
         assert_eq!((first.connections(), second.connections()), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn a_connection_whose_peer_falls_silent_gets_no_new_requests() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let client = client(&authority, 8);
+    let under_way = send(&client, &url(&server, "/")).await.unwrap();
+    let outcome = client
+        .send(&class(), get(&url(&server, "/silent")), short())
+        .await;
+    assert_eq!(outcome.unwrap_err(), OutboundError::ConnectionReadTimeout);
+    assert_eq!(fetch(&client, &url(&server, "/")).await.unwrap(), "secret");
+    assert_eq!(server.connections(), 2, "a new one");
+    assert_eq!(
+        text(under_way).await.unwrap(),
+        "secret",
+        "what was under way goes on"
+    );
+    // In the midst of a body as well.
+    let times = Timeouts {
+        between_bytes: short().between_bytes,
+        ..patient()
+    };
+    let half = client
+        .send(&class(), get(&url(&server, "/half")), times)
+        .await
+        .unwrap();
+    assert_eq!(
+        text(half).await.unwrap_err(),
+        OutboundError::ConnectionReadTimeout
+    );
+    assert_eq!(fetch(&client, &url(&server, "/")).await.unwrap(), "secret");
+    assert_eq!(server.connections(), 3, "a new one");
+    eventually("those that were forgotten close", || {
+        client.stats().connections_open == 1
+    })
+    .await;
 }
