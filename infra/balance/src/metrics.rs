@@ -91,6 +91,12 @@ pub struct LatencyMs {
     pub p999: Option<f64>,
     /// The slowest.
     pub max: Option<f64>,
+    /// All of them together, in microseconds. Not rounded as the mean is, so that it never goes back.
+    #[serde(skip)]
+    pub sum_us: u64,
+    /// How many there are.
+    #[serde(skip)]
+    pub count: u64,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown to three decimals")]
@@ -101,8 +107,11 @@ fn ms(us: u64) -> f64 {
 impl LatencyMs {
     fn of(histogram: &Histogram) -> Self {
         let at = |permille| histogram.quantile_us(permille).map(ms);
+        let (sum_us, count) = (histogram.sum_us(), histogram.count());
         Self {
-            mean: histogram.sum_us().checked_div(histogram.count()).map(ms),
+            mean: sum_us.checked_div(count).map(ms),
+            sum_us,
+            count,
             p50: at(500),
             p90: at(900),
             p99: at(990),
@@ -333,9 +342,82 @@ impl Snapshot {
                 let seconds = value.map_or(f64::NAN, |ms| ms / 1_000.0);
                 family.sample(&[replica, ("quantile", quantile)], seconds);
             }
-            let sum_s = latency.mean.unwrap_or(0.0) * number(figures.served) / 1_000.0;
+            let sum_s = number(latency.sum_us) / 1_000_000.0;
             family.suffixed("_sum", &[replica], sum_s);
-            family.suffixed("_count", &[replica], number(figures.served));
+            family.suffixed("_count", &[replica], number(latency.count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(histogram: &Histogram) -> ReplicaFigures {
+        ReplicaFigures {
+            id: "a".to_owned(),
+            url: None,
+            state: "up",
+            weight: 1,
+            weight_now: 1.0,
+            in_flight: 0,
+            queued: 0,
+            served: histogram.count(),
+            failed: 0,
+            trapped: 0,
+            shed: 0,
+            abandoned: 0,
+            benched: 0,
+            latency_ms: LatencyMs::of(histogram),
+        }
+    }
+
+    fn snapshot(histogram: &Histogram) -> Snapshot {
+        Snapshot {
+            strategy: "round-robin",
+            usable: 1,
+            reload_error: None,
+            reloads: 0,
+            requests: 0,
+            retries: 0,
+            retries_refused: 0,
+            refused_out: 0,
+            refused_full: 0,
+            refused_client: 0,
+            failed: 0,
+            replicas: vec![figures(histogram)],
+        }
+    }
+
+    /// The sum and the count of the latencies as they are shown.
+    fn shown(histogram: &Histogram) -> [f64; 2] {
+        let mut out = Exposition::default();
+        snapshot(histogram).prometheus(&mut out);
+        let text = out.into_text();
+        ["sum", "count"].map(|part| {
+            let start = format!("trawl_replica_latency_seconds_{part}{{");
+            let line = text.lines().find(|line| line.starts_with(&start)).unwrap();
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        })
+    }
+
+    #[test]
+    fn the_sum_of_latencies_is_exact_and_never_goes_back() {
+        let histogram = Histogram::default();
+        let mut before = 0.0;
+        // With the fourth, the mean in whole microseconds times the count is less than with the third.
+        for (us, sum_s) in [
+            (1_000, 0.001),
+            (1_000, 0.002),
+            (1, 0.002_001),
+            (0, 0.002_001),
+        ] {
+            histogram.record(us);
+            let [sum, count] = shown(&histogram);
+            assert!((sum - sum_s).abs() < 1e-9, "{sum} instead of {sum_s}");
+            assert!(sum >= before, "{sum} after {before}");
+            assert!((count - number(histogram.count())).abs() < 0.5);
+            before = sum;
         }
     }
 }
