@@ -178,16 +178,24 @@ impl Fleet {
         self.slots.iter().filter(usable).count()
     }
 
-    /// Is there a replica that a request has not tried and that may be chosen now?
+    /// Is there a replica that a request has not tried and that may be chosen now, if only to wait for it?
     pub(crate) fn has_other(&self, tried: Tried) -> bool {
         let now_ms = self.clock.now_ms();
         self.slots.iter().enumerate().any(|(index, slot)| {
-            !tried.has(index)
-                && !slot.config.drain
-                && self
-                    .ramp(slot, &slot.replica.state().health, now_ms)
-                    .is_some()
+            if tried.has(index) || slot.config.drain {
+                return false;
+            }
+            let state = slot.replica.state();
+            let gate = &slot.rules.gate;
+            self.ramp(slot, &state.health, now_ms).is_some()
+                && (state.gate.is_free(gate) || state.gate.has_room(gate))
         })
+    }
+
+    /// A request has just tried all that it could: should they all be out, the next probe is due a second from now.
+    pub(crate) fn asked_all(&self) {
+        let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
+        chooser.probed_ms = self.clock.now_ms();
     }
 
     fn candidate(&self, index: usize, tried: Tried, round: Round, now_ms: u64) -> Candidate {

@@ -91,8 +91,10 @@ struct Journey<'a> {
     upload: Upload,
     /// Is a body still on its way from the client?
     arriving: Arc<AtomicBool>,
-    /// The answer if nothing better comes.
+    /// A replica's own answer, if nothing better comes.
     last: Option<Response<Body>>,
+    /// How the last try failed that got no answer.
+    problem: Option<Problem>,
 }
 
 /// What one try came to.
@@ -159,6 +161,7 @@ impl Balancer {
             upload,
             arriving,
             last: None,
+            problem: None,
         };
         loop {
             if let Step::Done(response) = journey.step().await {
@@ -222,7 +225,7 @@ impl Journey<'_> {
     }
 
     fn refused(&mut self, problem: Problem) -> Step {
-        if self.last.is_none() {
+        if self.last.is_none() && self.problem.is_none() {
             let totals = &self.balancer.totals;
             let total = if problem.code == OUT.code {
                 &totals.refused_out
@@ -298,9 +301,9 @@ impl Journey<'_> {
             error.kind,
             FailureKind::Trapped | FailureKind::ClientBody | FailureKind::ClientSlow
         );
+        self.problem = Some(problem);
         let can_be_sent = !is_futile && self.parts.is_some();
         if can_be_sent && self.may_try_again() {
-            self.last = Some(problem.response());
             return Step::Again;
         }
         Step::Done(self.give_up(problem))
@@ -309,6 +312,11 @@ impl Journey<'_> {
     fn may_try_again(&self) -> bool {
         let config = &self.fleet.config;
         if self.tries >= config.tries_max || Instant::now() >= self.deadline {
+            return false;
+        }
+        // What never happens must not be counted, nor paid for by requests that could be sent elsewhere.
+        if !self.fleet.has_other(self.tried) {
+            self.fleet.asked_all();
             return false;
         }
         let allowed = self
@@ -325,10 +333,13 @@ impl Journey<'_> {
         allowed
     }
 
-    /// The last replica's word, if there is one; else `problem`.
+    /// The last replica's word, if there is one; else how the last try failed, if there was one; else `problem`.
     fn give_up(&mut self, problem: Problem) -> Response<Body> {
+        if let Some(answer) = self.last.take() {
+            return answer;
+        }
         self.balancer.totals.failed.fetch_add(1, Relaxed);
-        self.last.take().unwrap_or_else(|| problem.response())
+        self.problem.take().unwrap_or(problem).response()
     }
 }
 

@@ -387,6 +387,41 @@ async fn answers_with_the_retry_budget_spent_are_passed_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_never_happens_is_not_counted_and_a_replicas_answer_is_no_failure() {
+    let replicas = [Replica::start("a").await, Replica::start("b").await];
+    for replica in &replicas {
+        replica.behaviour.status.store(503, Relaxed);
+    }
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    config.tries_max = 5;
+    for replica in &mut config.replicas {
+        replica.max_fails = 0;
+    }
+    let front = Front::start(config).await;
+    let mut client = Client::new(front.address);
+    for _ in 0..10 {
+        let (status, body) = client.get().await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(["a", "b"].contains(&body.as_str()), "{body}");
+    }
+    let snapshot = front.balancer.snapshot();
+    assert_eq!(
+        (snapshot.retries, snapshot.retries_refused, snapshot.failed),
+        (10, 0, 0)
+    );
+    // The first one answers, the second one breaks: what is handed out is still a replica's word.
+    replicas[1].behaviour.cuts.store(true, Relaxed);
+    for _ in 0..2 {
+        assert_eq!(client.get().await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(front.balancer.snapshot().failed, 0);
+    // Neither answers: that is a failure.
+    replicas[0].behaviour.cuts.store(true, Relaxed);
+    assert_eq!(client.get().await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(front.balancer.snapshot().failed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_is_not_held_against_the_replica() {
     // Whichever passes first, the time for the body or the deadline for an answer.
     for (body_ms, deadline_ms) in [(100, 30_000), (100, 100), (100, 90)] {
