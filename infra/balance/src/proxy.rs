@@ -12,7 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, request::Parts};
+use http::{
+    Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    request::Parts,
+};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
@@ -357,6 +361,11 @@ async fn call(
             }
             let mut response = remote.send(request).await?;
             *response.version_mut() = Version::HTTP_11;
+            // RFC 9112, section 6.3: beside a transfer coding a stated length says nothing. Left alone it would be believed
+            // once the coding is gone, and cut the body.
+            if response.headers().contains_key(TRANSFER_ENCODING) {
+                response.headers_mut().remove(CONTENT_LENGTH);
+            }
             headers::strip_hop_by_hop(response.headers_mut());
             Ok(response)
         }

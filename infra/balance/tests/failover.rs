@@ -12,6 +12,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use http::StatusCode;
 use support::{Client, Front, Load, PATIENCE, Replica, eventually, plain};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trawl_balance::{BalanceConfig, ReplicaConfig, ServerLimits, StrategyKind};
 
 async fn three() -> [Replica; 3] {
@@ -419,6 +420,42 @@ async fn a_try_that_never_happens_is_not_counted_and_a_replicas_answer_is_no_fai
     replicas[0].behaviour.cuts.store(true, Relaxed);
     assert_eq!(client.get().await.0, StatusCode::BAD_GATEWAY);
     assert_eq!(front.balancer.snapshot().failed, 1);
+}
+
+/// Answers whatever comes with `bytes`, again and again.
+async fn answers(bytes: &'static [u8]) -> ReplicaConfig {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                while matches!(stream.read(&mut head).await, Ok(1..)) {
+                    if stream.write_all(bytes).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    ReplicaConfig::new("a", Some(format!("http://{address}").try_into().unwrap()))
+}
+
+#[tokio::test]
+async fn a_stated_length_beside_chunks_does_not_cut_the_body() {
+    let replica = answers(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n\
+          a\r\n0123456789\r\n0\r\n\r\n",
+    )
+    .await;
+    let front = Front::start(plain(StrategyKind::RoundRobin, vec![replica])).await;
+    let mut client = Client::new(front.address);
+    for _ in 0..2 {
+        assert_eq!(
+            client.get().await,
+            (StatusCode::OK, "0123456789".to_owned())
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
