@@ -25,7 +25,7 @@ use crate::routes::Routes;
 use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
-use crate::{networks, secret, values};
+use crate::{networks, private, secret, values};
 
 /// The database's file in the state directory.
 const DATABASE: &str = "trawl.db";
@@ -134,9 +134,7 @@ impl Application {
 
 /// Keys and pages of others lie in it.
 fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(directory).with_context(|| {
+    private::make_directory(directory).with_context(|| {
         format!(
             "can't make the state directory {}; name another with --state-dir",
             directory.display()

@@ -12,7 +12,7 @@ use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy,
 };
 
-use crate::guest_stacks;
+use crate::{guest_stacks, private};
 
 /// How the engine is set up.
 #[derive(Debug, Clone)]
@@ -159,7 +159,8 @@ impl CodeCache {
 
     /// Under a name of its own first: another host may write the same file at the same time, and nobody may see half a file.
     fn keep(&self, kept: &Path, code: &[u8]) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
+        // It usually lies in the state directory, which must be private whoever makes it first.
+        private::make_directory(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         std::io::Write::write_all(&mut file, code)?;
         file.persist(kept).map_err(|error| error.error)?;
@@ -222,7 +223,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("empty.wasm");
         std::fs::write(&file, EMPTY).unwrap();
-        let cache = CodeCache::new(directory.path().join("code"));
+        let cache = CodeCache::new(directory.path().join("state/code"));
         let load = || {
             let engine = small();
             let code = cache.locate(&engine, &file).unwrap();
@@ -231,7 +232,12 @@ mod tests {
             was_kept
         };
         assert!(!load());
-        let kept: Vec<_> = std::fs::read_dir(directory.path().join("code"))
+        for made in ["state", "state/code"] {
+            let made = std::fs::metadata(directory.path().join(made)).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::mode(&made.permissions());
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        let kept: Vec<_> = std::fs::read_dir(directory.path().join("state/code"))
             .unwrap()
             .map(|e| e.unwrap().path())
             .collect();

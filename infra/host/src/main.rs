@@ -21,6 +21,7 @@ mod networks;
 mod open_files;
 mod part;
 mod parts;
+mod private;
 mod replica;
 mod replicas;
 mod routes;

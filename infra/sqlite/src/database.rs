@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 }
 
 impl Database {
-    /// Opens the file, creating it if need be, and starts the threads.
+    /// Opens the file, creating it if need be, and starts the threads. Only the file's owner may read it from then on.
     ///
     /// # Errors
     /// When the file can't be opened, is no database, or another process keeps it locked.
@@ -42,7 +42,8 @@ impl Database {
         let reads = Arc::new(Queue::new(READS_WAITING_MAX, usize::MAX));
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX, WRITE_BYTES_WAITING_MAX));
         let counters = Arc::new(Counters::default());
-        // The writer first: it creates the file and turns the log on.
+        crate::private::make(path);
+        // The writer first: it turns the log on.
         let session = Session::open(path, Role::Writer, &options)?;
         let readers = (0..options.readers.max(1))
             .map(|_| Session::open(path, Role::Reader, &options))

@@ -34,6 +34,7 @@ mod error;
 mod faults;
 mod log;
 mod options;
+mod private;
 mod queue;
 mod reader;
 mod session;
