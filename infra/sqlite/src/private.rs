@@ -39,7 +39,8 @@ pub(crate) fn make(path: &Path) {
 #[cfg(not(unix))]
 pub(crate) fn make(_: &Path) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use crate::{Connection, Database, Options};
     use std::fs::{Permissions, set_permissions};
