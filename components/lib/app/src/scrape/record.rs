@@ -25,9 +25,7 @@ pub(super) async fn record_results<P: Ports, E: Extractor>(
 ) -> Result<Recorded, StoreError> {
     let leases: Vec<_> = finished.iter().map(|one| (one.id, one.lease)).collect();
     let recorded = record_all(scraper, finished).await;
-    if recorded.is_err() {
-        give_back(scraper, &leases).await;
-    }
+    give_back_unrecorded(scraper, &recorded, &leases).await;
     recorded
 }
 
@@ -77,9 +75,7 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
 ) -> Result<Recorded, StoreError> {
     let store = scraper.store();
     let recorded = patiently(scraper.ports.clock(), async || store.fail(failure).await).await;
-    if recorded.is_err() {
-        give_back(scraper, &[(failure.id, failure.lease)]).await;
-    }
+    give_back_unrecorded(scraper, &recorded, &[(failure.id, failure.lease)]).await;
     let recorded = recorded?;
     Ok(Recorded {
         finished: 0,
@@ -88,14 +84,18 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
     })
 }
 
-/// What can't be recorded is lost, and its job is done again; but its worker lives. Left to run out, the lease would say that it died,
-/// and three times that would be the page's fault. A disk that has no room for a result mostly has some for this; when it has
-/// not, the lease runs out.
-async fn give_back<P: Ports, E: Extractor>(
+/// What the database had no room or no time for is lost, and its job is done again; but its worker lives. Left to run out, the lease
+/// would say that it died, and three times that would be the page's fault. A disk that has no room for a result mostly has some
+/// for this; when it has not, the lease runs out. What the database refuses for good is left to run out too: done again without
+/// being counted, it would be done for ever.
+async fn give_back_unrecorded<P: Ports, E: Extractor, T>(
     scraper: &Scraper<'_, P, E>,
+    recorded: &Result<T, StoreError>,
     leases: &[(MessageId, i64)],
 ) {
-    let _ = scraper.store().release(leases).await;
+    if let Err(StoreError::Unavailable(_)) = recorded {
+        let _ = scraper.store().release(leases).await;
+    }
 }
 
 fn not_storable(finished: &Finished) -> Failure {

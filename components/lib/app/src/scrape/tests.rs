@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, State};
+use trawl_store::sql::Sql as _;
 use trawl_store::{QueueLimits, Submitted};
 use trawl_wire::result::{HtmlMeta, TextParts};
 
@@ -769,6 +770,25 @@ fn a_result_without_room_costs_its_job_nothing() {
     world.run(world.store().wake()).unwrap();
     world.run(drain(&world.ports, &Html)).unwrap();
     assert_eq!(world.state(id), (State::Done, None));
+}
+
+#[test]
+fn what_the_database_refuses_for_good_is_not_tried_for_ever() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    for refuse in [
+        "CREATE TRIGGER no_result BEFORE INSERT ON results BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE TRIGGER no_failure BEFORE UPDATE ON Messages WHEN NEW.error_code = 'result_not_storable'
+         BEGIN SELECT RAISE(ABORT, 'no'); END",
+    ] {
+        world.run(world.ports.sql.run(refuse, Vec::new())).unwrap();
+    }
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    for _ in 0..3 {
+        assert!(world.run(drain(&world.ports, &Html)).is_err());
+        world.elapse(Duration::from_secs(70));
+        world.run(world.store().rescue()).unwrap();
+    }
+    assert_eq!(world.state(id), (State::Failed, Some("poison".to_owned())));
 }
 
 #[test]
