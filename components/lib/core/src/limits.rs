@@ -322,8 +322,8 @@ pub mod sweep {
     pub const TICK_LATE_MS: u64 = 1_100;
     /// Rows removed at once: a short statement, so that nobody waits for it.
     pub const PURGE_ROWS_MAX: u32 = 500;
-    /// Such rounds in a row. When the last of them was full the next second goes on: 4,000 rows a second, more than a node of some
-    /// cores makes, in about a sixth of the writer's time.
+    /// Such rounds in a row. When the last of them was full the next second goes on: some thousands of rows a second, several times what
+    /// a node of two cores makes.
     pub const PURGES_MAX: u32 = 8;
 }
 
@@ -443,6 +443,16 @@ pub mod outbox {
     pub const ATTEMPTS_MAX: u32 = SCHEDULE_MS.len() as u32;
     /// Each wait varies by this share, so that an endpoint that comes back is not hit by all at once.
     pub const JITTER_PERCENT: u64 = 10;
+    /// A message that would be removed earlier stays so long for a callback that may be tried again: longer than the schedule.
+    pub const KEPT_MS: u64 = 4 * 86_400_000;
+    const _: () = {
+        let (mut schedule_ms, mut next) = (0, 0);
+        while next < SCHEDULE_MS.len() {
+            schedule_ms += SCHEDULE_MS[next];
+            next += 1;
+        }
+        assert!(KEPT_MS * 100 > schedule_ms * (100 + JITTER_PERCENT));
+    };
     /// Callbacks to one endpoint at once. The trigger that hands out the slots holds the same number.
     pub const ENDPOINT_IN_FLIGHT_MAX: u32 = 4;
     /// How long an endpoint is held back that says "not now" and not for how long.

@@ -3,6 +3,7 @@
 use trawl_core::ids::AccountId;
 use trawl_core::limits::api::READY_WRITE_MS;
 use trawl_core::limits::login::NAME_FORGIVEN_MS;
+use trawl_core::limits::outbox::KEPT_MS;
 use trawl_core::limits::queue::{DEAD_REQUEST_DAYS, PURGE_LOOKS};
 use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
 
@@ -92,11 +93,10 @@ impl<S: Sql> Store<'_, S> {
                 by_age(result_days),
             )
             .await?;
+        let mut messages = by_age(message_days);
+        messages.push(KEPT_MS.into());
         gone += self
-            .count(
-                include_str!("../sql/purge_messages.sql"),
-                by_age(message_days),
-            )
+            .count(include_str!("../sql/purge_messages.sql"), messages)
             .await?;
         for (statement, age_ms) in [
             (
