@@ -34,8 +34,8 @@ host: setup
 
 build: components host ## build host and components in release
 
-dist: ## the same with a host that needs an eighth less processor time (target/dist/trawl); takes many minutes and 3 GB to link
-	$(MAKE) build PROFILE=dist
+dist: PROFILE = dist
+dist: build ## the same with a host that needs an eighth less processor time (target/dist/trawl); takes many minutes and 3 GB to link
 
 up: build ## build all that is needed and serve on 127.0.0.1:3000
 	exec $(TRAWL) up $(RUN_ARGS)
