@@ -29,6 +29,7 @@ pub fn request(tenant: i64, host: &str) -> NewMessage {
         max_age_s: None,
         idem_key: None,
         body_digest: [0; 32],
+        replica: None,
     }
 }
 

@@ -50,6 +50,7 @@ fn is_taken(command: &Cmd) -> bool {
                 | Stmt::Delete { .. }
                 | Stmt::CreateIndex { .. }
                 | Stmt::DropTrigger { .. }
+                | Stmt::AlterTable { .. }
                 | Stmt::CreateTable {
                     temporary: false,
                     ..

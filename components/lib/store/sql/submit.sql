@@ -5,8 +5,8 @@
 -- The limit of 1 keeps p a thing of its own: merged into the rest, its counts would be made once per mention.
 -- slot and stage: the row takes a slot of its host when one is free; a free slot means an empty backlog.
 INSERT INTO Messages (user_Id, request_url, type, callback_url, tenant, host, priority, mode, selector, max_age_s,
-                      idem_key, body_digest, url_hash, added_ms, key, slot, stage, run_at)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, p.ms,
+                      idem_key, body_digest, replica, url_hash, added_ms, key, slot, stage, run_at)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?18, ?13, p.ms,
        MAX(q.v, COALESCE((SELECT MAX(finish) FROM flows WHERE tenant = ?5 AND kind = ?3 AND priority >= ?7), 0))
          + (9 - ?7) * 0.01,
        p.slot,

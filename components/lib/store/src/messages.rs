@@ -36,6 +36,8 @@ pub struct NewMessage {
     pub idem_key: Option<String>,
     /// SHA-256 of the canonical body, to tell a repeat from a conflict.
     pub body_digest: [u8; 32],
+    /// The replica that answers, kept with an idempotency key: a repeat is answered as the first time.
+    pub replica: Option<String>,
 }
 
 /// Limits that a submission is held against.
@@ -52,12 +54,17 @@ pub struct QueueLimits {
 }
 
 /// The outcome of a submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
     /// Recorded.
     Accepted(MessageId),
     /// The same idempotency key with the same body: the first message.
-    Repeat(MessageId),
+    Repeat {
+        /// The first message.
+        id: MessageId,
+        /// The replica that answered for it, where that is known.
+        replica: Option<String>,
+    },
     /// The same idempotency key with another body.
     Conflict,
     /// The tenant has too many unfinished messages.
@@ -342,12 +349,15 @@ impl<S: Sql> Store<'_, S> {
         let row = rows.one()?;
         if let Some(first) = row.get::<Option<i64>>(0)? {
             return Ok(if row.get(1)? {
-                Submitted::Repeat(MessageId(first))
+                Submitted::Repeat {
+                    id: MessageId(first),
+                    replica: row.get(2)?,
+                }
             } else {
                 Submitted::Conflict
             });
         }
-        Ok(if row.get(2)? {
+        Ok(if row.get(3)? {
             Submitted::TenantFull
         } else {
             Submitted::Full
@@ -374,6 +384,7 @@ fn submit_params(message: &NewMessage, limits: &QueueLimits) -> Vec<Value> {
         limits.total_max.into(),
         limits.host_in_flight_max.max(1).into(),
         limits.host_gap_ms.into(),
+        message.replica.as_deref().into(),
     ]
 }
 

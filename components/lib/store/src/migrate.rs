@@ -4,7 +4,7 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -13,6 +13,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../../../infra/migrations/0006_ready_order.sql"),
     include_str!("../../../../infra/migrations/0007_last_write.sql"),
     include_str!("../../../../infra/migrations/0008_count_once.sql"),
+    include_str!("../../../../infra/migrations/0009_first_answer.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.
@@ -28,7 +29,7 @@ impl<S: Sql> Store<'_, S> {
         let version = self.schema_version().await?;
         for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
             for statement in migration.split(SEPARATOR) {
-                self.run(statement, vec![]).await?;
+                self.apply(statement).await?;
             }
             let reached = i64::try_from(index + 1).unwrap_or(i64::MAX);
             self.run(
@@ -38,6 +39,14 @@ impl<S: Sql> Store<'_, S> {
             .await?;
         }
         Ok(())
+    }
+
+    /// SQLite knows no `ADD COLUMN IF NOT EXISTS`: that it is there is what was wanted.
+    async fn apply(&self, statement: &'static str) -> Result<(), StoreError> {
+        match self.sql.run(statement, vec![]).await {
+            Err(SqlError::Other(text)) if text.contains("duplicate column name") => Ok(()),
+            outcome => outcome.map(drop).map_err(StoreError::from),
+        }
     }
 
     async fn schema_version(&self) -> Result<usize, StoreError> {

@@ -72,6 +72,7 @@ fn request(index: u64) -> anyhow::Result<NewMessage> {
         max_age_s: None,
         idem_key: None,
         body_digest: [7; 32],
+        replica: None,
     })
 }
 

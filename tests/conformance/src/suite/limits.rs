@@ -54,14 +54,20 @@ pub(super) async fn idempotency<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let mut message = request(1, "a");
     message.idem_key = Some("key".into());
+    message.replica = Some("app1".into());
     let limits = QueueLimits {
         tenant_max: 1,
         ..LIMITS
     };
     let id = accepted(store, &message, &limits).await;
+    let first = Submitted::Repeat {
+        id,
+        replica: Some("app1".into()),
+    };
+    message.replica = Some("app2".into());
     assert_eq!(
         store.submit(&message, &limits).await.unwrap(),
-        Submitted::Repeat(id),
+        first,
         "also when the queue is full"
     );
     let mut other = message.clone();
@@ -74,7 +80,7 @@ pub(super) async fn idempotency<S: Subject>(sql: &S) {
     store.finish(&[finished(id, job.lease)]).await.unwrap();
     assert_eq!(
         store.submit(&message, &LIMITS).await.unwrap(),
-        Submitted::Repeat(id),
+        first,
         "also when it is done"
     );
     message.tenant = AccountId(2);
@@ -93,7 +99,7 @@ pub(super) async fn many_at_once<S: Subject>(sql: &S) {
     let repeats: Vec<MessageId> = answers
         .iter()
         .filter_map(|answer| {
-            if let Submitted::Repeat(id) = answer {
+            if let Submitted::Repeat { id, .. } = answer {
                 Some(*id)
             } else {
                 None
@@ -101,7 +107,7 @@ pub(super) async fn many_at_once<S: Subject>(sql: &S) {
         })
         .collect();
     assert_eq!(repeats.len(), 1, "{answers:?}");
-    assert!([answers[7], answers[9]].contains(&Submitted::Accepted(repeats[0])));
+    assert!([&answers[7], &answers[9]].contains(&&Submitted::Accepted(repeats[0])));
     assert_eq!(
         store
             .claim(trawl_core::state::Kind::Text, 50, "w", 60)

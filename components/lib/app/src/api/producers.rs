@@ -185,7 +185,7 @@ impl<P: Ports> Intake<'_, P> {
             .zip(self.submit(messages, when_full).await?)
         {
             let refused = match (outcome, when_full) {
-                (Submitted::Accepted(_) | Submitted::Repeat(_), _) => {
+                (Submitted::Accepted(_) | Submitted::Repeat { .. }, _) => {
                     recorded.accepted += 1;
                     continue;
                 }

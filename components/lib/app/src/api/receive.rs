@@ -29,21 +29,24 @@ pub(super) async fn receive<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let submission = Submission::read(&object).map_err(bad_field)?;
     let idem_key = idempotency_key(exchange)?;
     let settings = &exchange.settings;
-    let message = check(
+    let mut message = check(
         tenant,
         submission,
         idem_key,
         &settings.request_urls,
         &settings.callback_urls,
     )?;
+    if message.idem_key.is_some() {
+        message.replica = Some(settings.replica_id.clone());
+    }
     let submitted = exchange
         .store()
         .submit(&message, &settings.limits)
         .await
         .map_err(unavailable)?;
-    let (id, is_new) = match submitted {
-        Submitted::Accepted(id) => (id, true),
-        Submitted::Repeat(id) => (id, false),
+    let (id, first_replica, is_new) = match submitted {
+        Submitted::Accepted(id) => (id, None, true),
+        Submitted::Repeat { id, replica } => (id, replica, false),
         Submitted::Conflict => return Err(conflict()),
         Submitted::TenantFull => return Err(full(Code::TenantQueueFull)),
         Submitted::Full => return Err(full(Code::QueueFull)),
@@ -51,7 +54,7 @@ pub(super) async fn receive<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let accepted = Accepted {
         success: true,
         data: AcceptedData {
-            id: &settings.replica_id,
+            id: first_replica.as_ref().unwrap_or(&settings.replica_id),
             message_id: id.0,
             status_url: status_url(exchange, id),
         },
@@ -106,6 +109,7 @@ pub(super) fn check(
         max_age_s: sent.max_age_s,
         idem_key,
         body_digest: [0; 32],
+        replica: None,
     };
     message.body_digest = digest(&message);
     Ok(message)

@@ -78,6 +78,7 @@ impl World {
             max_age_s: None,
             idem_key: None,
             body_digest: [0; 32],
+            replica: None,
         }
     }
 
