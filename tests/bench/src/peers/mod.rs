@@ -9,7 +9,7 @@ use std::time::Instant;
 pub(crate) use hosts::{spin_up, wasmtime_serve};
 
 use crate::process::is_on_path;
-use crate::scenario::Pages;
+use crate::scenario::{JOBS, Pages, WARM_UP};
 use crate::table::Table;
 
 /// The same component under `wasmtime serve`.
@@ -18,22 +18,23 @@ pub(crate) const WASMTIME: &str = "wasmtime serve, the same component, 64 connec
 pub(crate) const SPIN: &str = "spin up, the same component, 64 connections";
 /// Jobs of one URL, to their end.
 pub(crate) const PAGESIFT: &str = "pagesift, jobs of one URL";
-/// The same, until they were accepted.
-pub(crate) const PAGESIFT_ACCEPTED: &str = "pagesift, jobs accepted, 64 connections";
+/// The same, until they were accepted: beside the work on them.
+pub(crate) const PAGESIFT_ACCEPTED: &str = "pagesift, jobs of one URL, accepted meanwhile";
+/// The same with what our type 2 gives.
+pub(crate) const PAGESIFT_HTML: &str = "pagesift, jobs of one URL, HTML";
+/// The same with about what our type 3 gives.
+pub(crate) const PAGESIFT_LINKS: &str = "pagesift, jobs of one URL, links";
 const PAGESIFT_SYNC: &str = "pagesift, synchronous pages";
 const CRW: &str = "crw-server, synchronous pages";
 const SCRAPY: &str = "scrapy, pages";
 
 /// What our jobs are compared with.
-pub(crate) const JOBS: [(&str, &str); 4] = [
+pub(crate) const RIVALS: [(&str, &str); 4] = [
     ("pagesift jobs", PAGESIFT),
     ("pagesift synchronous", PAGESIFT_SYNC),
     ("crw-server", CRW),
     ("scrapy", SCRAPY),
 ];
-
-/// Pages that a peer is given in one measurement.
-const PAGES: usize = 1_500;
 
 /// The peers that are not on PATH.
 pub(crate) fn absent() -> Vec<&'static str> {
@@ -61,24 +62,15 @@ pub(crate) struct Peers {
 impl Peers {
     /// One turn of each peer that is on PATH.
     pub(crate) async fn take_turns(&mut self, pages: &Pages) {
-        let urls: Vec<String> = (0..PAGES).map(|n| pages.url(n)).collect();
         if self.is_in("pagesift") {
-            let rates = servers::pagesift(&urls).await;
-            let rates = rates.map(|rates| {
-                vec![
-                    (PAGESIFT_SYNC, "jobs/s", rates.synchronous),
-                    (PAGESIFT, "jobs/s", rates.jobs),
-                    (PAGESIFT_ACCEPTED, "accepted/s", rates.accepted),
-                ]
-            });
-            self.keep("pagesift", rates);
+            self.keep("pagesift", servers::pagesift(pages).await);
         }
         if self.is_in("crw-server") {
-            let rate = servers::crw(&urls).await;
+            let rate = servers::crw(pages).await;
             self.keep("crw-server", rate.map(|rate| vec![(CRW, "jobs/s", rate)]));
         }
         if self.is_in("scrapy") {
-            let rate = scrapy::rate(&urls).await;
+            let rate = scrapy::rate(&pages.urls(0..JOBS)).await;
             self.keep("scrapy", rate.map(|rate| vec![(SCRAPY, "jobs/s", rate)]));
         }
     }

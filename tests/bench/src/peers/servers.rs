@@ -1,5 +1,8 @@
 //! Services of pages over HTTP that speak the same dialect: `POST /v1/scrape` with a URL.
+//!
+//! Each does some pages before it is measured, and every pass has hosts of its own: nobody's robots.txt is at hand.
 
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,43 +11,57 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::per_second;
+use super::{
+    PAGESIFT, PAGESIFT_ACCEPTED, PAGESIFT_HTML, PAGESIFT_LINKS, PAGESIFT_SYNC, per_second,
+};
 use crate::load::{connect, exchange};
 use crate::process::{Process, free_port};
 use crate::requests::{get, post_json};
+use crate::scenario::{CONNECTIONS, JOBS, Pages, WARM_UP};
 
-/// Connections over which pages are asked for.
-const CONNECTIONS: usize = 64;
 /// After this a peer's jobs are given up.
 const JOBS_MAX: Duration = Duration::from_secs(120);
 
-/// What was measured of PageSift, each a second.
-pub(super) struct Pagesift {
-    pub(super) synchronous: f64,
-    pub(super) jobs: f64,
-    pub(super) accepted: f64,
-}
+/// A figure's name, its unit and its value.
+type Measured = (&'static str, &'static str, f64);
 
 /// PageSift: pages asked for one by one, and jobs of one URL each.
-pub(super) async fn pagesift(urls: &[String]) -> anyhow::Result<Pagesift> {
+pub(super) async fn pagesift(pages: &Pages) -> anyhow::Result<Vec<Measured>> {
     let port = free_port()?;
     let mut server = start(pagesift_command(port), port)?;
     server.listens().await?;
-    let synchronous = pages(&server, "/v2/scrape", urls).await?;
-    let (accepted, jobs) = jobs(&server, urls).await?;
-    Ok(Pagesift {
-        synchronous,
-        jobs,
-        accepted,
-    })
+    let mut numbers = passes();
+    let mut next = || numbers.next().unwrap_or_default();
+    jobs(&server, pages, "markdown", warm_up()).await?;
+    let synchronous = scrape(&server, "/v2/scrape", pages, next()).await?;
+    let (accepted, done) = jobs(&server, pages, "markdown", next()).await?;
+    let (_, html) = jobs(&server, pages, "rawHtml", next()).await?;
+    let (_, links) = jobs(&server, pages, "links", next()).await?;
+    Ok(vec![
+        (PAGESIFT_SYNC, "jobs/s", synchronous),
+        (PAGESIFT_ACCEPTED, "accepted/s", accepted),
+        (PAGESIFT, "jobs/s", done),
+        (PAGESIFT_HTML, "jobs/s", html),
+        (PAGESIFT_LINKS, "jobs/s", links),
+    ])
+}
+
+fn warm_up() -> Range<usize> {
+    0..WARM_UP
+}
+
+/// The pages of one pass after another.
+fn passes() -> impl Iterator<Item = Range<usize>> {
+    (0..).map(|pass| WARM_UP + pass * JOBS..WARM_UP + (pass + 1) * JOBS)
 }
 
 /// crw-server: pages asked for one by one.
-pub(super) async fn crw(urls: &[String]) -> anyhow::Result<f64> {
+pub(super) async fn crw(pages: &Pages) -> anyhow::Result<f64> {
     let port = free_port()?;
     let mut server = start(crw_command(port), port)?;
     server.listens().await?;
-    pages(&server, "/v1/scrape", urls).await
+    scrape(&server, "/v1/scrape", pages, warm_up()).await?;
+    scrape(&server, "/v1/scrape", pages, WARM_UP..WARM_UP + JOBS).await
 }
 
 fn pagesift_command(port: u16) -> Command {
@@ -81,23 +98,37 @@ fn start(mut command: Command, port: u16) -> anyhow::Result<Process> {
 }
 
 /// Pages per second, asked for one by one.
-async fn pages(server: &Process, path: &'static str, urls: &[String]) -> anyhow::Result<f64> {
+async fn scrape(
+    server: &Process,
+    path: &'static str,
+    pages: &Pages,
+    numbers: Range<usize>,
+) -> anyhow::Result<f64> {
+    let (urls, asked) = (pages.urls(numbers), pages.robots_asked());
     let begun = Instant::now();
     let ask = |url: &str| json!({"url": url, "formats": ["markdown"]});
-    post_each(server, path, urls, ask, |answer| {
+    post_each(server, path, &urls, ask, |answer| {
         ensure!(answer["success"] == true, "{answer}");
-        Ok(())
+        holds(&answer["data"], "markdown")
     })
     .await?;
-    Ok(per_second(urls.len(), begun))
+    let rate = per_second(urls.len(), begun);
+    asked_each(pages, asked, urls.len())?;
+    Ok(rate)
 }
 
 /// Jobs of one URL: accepted per second, and done per second.
-async fn jobs(server: &Process, urls: &[String]) -> anyhow::Result<(f64, f64)> {
+async fn jobs(
+    server: &Process,
+    pages: &Pages,
+    format: &'static str,
+    numbers: Range<usize>,
+) -> anyhow::Result<(f64, f64)> {
+    let (urls, asked) = (pages.urls(numbers), pages.robots_asked());
     let (begun, made) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
-    let ask = |url: &str| json!({"urls": [url], "formats": ["markdown"]});
+    let ask = move |url: &str| json!({"urls": [url], "formats": [format]});
     let ids = Arc::clone(&made);
-    post_each(server, "/v2/batch/scrape", urls, ask, move |answer| {
+    post_each(server, "/v2/batch/scrape", &urls, ask, move |answer| {
         let id = answer["id"].as_str().context("a job has an id")?.to_owned();
         ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         Ok(())
@@ -113,6 +144,7 @@ async fn jobs(server: &Process, urls: &[String]) -> anyhow::Result<(f64, f64)> {
             let (_, answer) = exchange(&mut sender, get(&at, &path)).await?;
             let job: Value = serde_json::from_slice(&answer)?;
             if job["status"] == "completed" {
+                holds(&job["data"][0], format)?;
                 break;
             }
             ensure!(
@@ -122,7 +154,26 @@ async fn jobs(server: &Process, urls: &[String]) -> anyhow::Result<(f64, f64)> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    Ok((accepted, per_second(urls.len(), begun)))
+    let done = per_second(urls.len(), begun);
+    asked_each(pages, asked, urls.len())?;
+    Ok((accepted, done))
+}
+
+/// A page that failed comes as an empty one too.
+fn holds(data: &Value, format: &str) -> anyhow::Result<()> {
+    let is_empty = match &data[format] {
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(links) => links.is_empty(),
+        _ => true,
+    };
+    ensure!(!is_empty, "nothing in {data}");
+    Ok(())
+}
+
+fn asked_each(pages: &Pages, before: usize, total: usize) -> anyhow::Result<()> {
+    let asked = pages.robots_asked() - before;
+    ensure!(asked >= total, "asked for {asked} robots.txt of {total}");
+    Ok(())
 }
 
 /// Posts every URL to `path` over so many connections, and looks at each answer.
@@ -135,7 +186,7 @@ async fn post_each(
 ) -> anyhow::Result<()> {
     let (next, urls) = (Arc::new(AtomicUsize::new(0)), Arc::new(urls.to_vec()));
     let mut lanes = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for number in 0..CONNECTIONS {
         let (next, urls, at, look) = (
             Arc::clone(&next),
             Arc::clone(&urls),
@@ -144,7 +195,7 @@ async fn post_each(
         );
         let ask = ask.clone();
         lanes.push(tokio::spawn(async move {
-            let mut sender = connect(&at, 0).await?;
+            let mut sender = connect(&at, number).await?;
             while let Some(url) = urls.get(next.fetch_add(1, Relaxed)) {
                 let body = ask(url).to_string();
                 let (status, answer) = exchange(&mut sender, post_json(&at, path, body)).await?;

@@ -15,7 +15,7 @@ use trawl_kit::host::{Host, HostOptions};
 
 use crate::load::closed_loop;
 use crate::requests::{authority, get, log_in, post};
-use crate::scenario::{Pages, WORK, job_rate};
+use crate::scenario::{Pages, WORK, job_pass};
 
 /// Before the name of a guest's function.
 const GUEST: &str = "wasm: ";
@@ -104,7 +104,7 @@ async fn load(scenario: &str, base: &str) -> anyhow::Result<()> {
     if let Some(kind) = kind {
         let pages = Pages::serve().await;
         loop {
-            job_rate(&node, &pages, kind, JOBS).await?;
+            job_pass(&node, &pages, kind, 0..JOBS).await?;
         }
     }
     let hello = scenario == "hello";

@@ -1,5 +1,6 @@
 //! Whole jobs: accepted, fetched, extracted, stored, and called back with a signature that the receiver verified.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -18,17 +19,19 @@ use crate::process::cpu_seconds;
 use crate::requests::{authority, log_in, post};
 use crate::table::Table;
 
-/// Connections over which jobs are posted.
-const POSTING: usize = 16;
+/// Connections over which jobs are posted, to us and to the peers.
+pub(crate) const CONNECTIONS: usize = 64;
 /// Endpoints that are called: each takes a few callbacks at once.
 const ENDPOINTS: usize = 16;
 /// What is called every job's end.
 const JOBS_MS_MAX: Duration = Duration::from_secs(180);
 
-/// Jobs of one measurement.
-const JOBS: usize = 3_000;
+/// Jobs of one measurement, of ours and of the peers.
+pub(crate) const JOBS: usize = 3_000;
 /// The same in the short version.
 const SHORT_JOBS: usize = 1_500;
+/// Jobs that every service does before it is measured: it is a service that is compared, not its start.
+pub(crate) const WARM_UP: usize = 500;
 
 /// A kind of job.
 #[derive(Clone, Copy)]
@@ -80,6 +83,16 @@ impl Pages {
         }
     }
 
+    /// The URLs of these pages.
+    pub(crate) fn urls(&self, numbers: Range<usize>) -> Vec<String> {
+        numbers.map(|n| self.url(n)).collect()
+    }
+
+    /// How often any host was asked for its robots.txt so far.
+    pub(crate) fn robots_asked(&self) -> usize {
+        self.origin.hits("/robots.txt")
+    }
+
     /// The URL of the n-th page.
     pub(crate) fn url(&self, n: usize) -> String {
         let host = format!(
@@ -105,6 +118,9 @@ pub(crate) const NATIVE: &str = ", native";
 /// Added to the name of a figure: processor time of one job in the service alone, without origin, receiver and load. Hardly
 /// anything else on the machine moves it.
 pub(crate) const CPU: &str = ", processor time of one";
+
+/// Added to the name of a figure: how fast its jobs were accepted, over 64 connections, beside the work on them.
+pub(crate) const ACCEPTED: &str = ", accepted meanwhile";
 
 /// In each repeat it is everybody's turn: ours and the native program's, kind by kind, and then the peers'. So a slow minute of the
 /// machine is everybody's.
@@ -147,6 +163,7 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Rates {
     jobs: Vec<f64>,
+    accepted: Vec<f64>,
     cpu_ms: Vec<f64>,
 }
 
@@ -159,29 +176,46 @@ impl Rates {
         work: Work,
         total: usize,
     ) -> anyhow::Result<()> {
-        let before = cpu_seconds(pid)?;
-        self.jobs.push(rate(node, pages, work, total).await?);
+        pass(node, pages, work, total..total + WARM_UP).await?;
+        let (before, asked) = (cpu_seconds(pid)?, pages.robots_asked());
+        let pass = pass(node, pages, work, 0..total).await?;
         let spent = cpu_seconds(pid)? - before;
+        ensure!(
+            pages.robots_asked() - asked >= total,
+            "a page was fetched without asking for its host's robots.txt"
+        );
+        self.jobs.push(pass.done);
+        self.accepted.push(pass.accepted);
         self.cpu_ms.push(spent * 1_000.0 / total as f64);
         Ok(())
     }
 
     fn add_to(self, table: &mut Table, figure: &str) {
         table.add(format!("{figure}{CPU}"), "ms", self.cpu_ms);
+        table.add(format!("{figure}{ACCEPTED}"), "accepted/s", self.accepted);
         table.add(figure, "jobs/s", self.jobs);
     }
 }
 
-/// Posts `total` jobs and waits until every one of them was called back.
-pub(crate) async fn rate(
+/// What one pass gave, each a second.
+pub(crate) struct Pass {
+    /// Posted and answered 202, beside the work on what was posted before.
+    accepted: f64,
+    /// Called back.
+    done: f64,
+}
+
+/// Posts a job for each of these pages and waits until every one of them was called back.
+pub(crate) async fn pass(
     node: &Node,
     pages: &Pages,
     work: Work,
-    total: usize,
-) -> anyhow::Result<f64> {
+    numbers: Range<usize>,
+) -> anyhow::Result<Pass> {
+    let total = numbers.len();
     let receiver = Receiver::start().await;
     receiver.add_secret(&node.webhook_secret().await);
-    let bodies: Vec<String> = (0..total)
+    let bodies: Vec<String> = numbers
         .map(|n| {
             let callback = receiver.url(&format!("/hook{}", n % ENDPOINTS));
             json!({"user_Id": "bench", "request_url": pages.url(n), "type": work.kind, "mode": work.mode, "callback_url": callback}).to_string()
@@ -189,6 +223,7 @@ pub(crate) async fn rate(
         .collect();
     let started = Instant::now();
     post_all(node, &bodies).await?;
+    let accepted = total as f64 / started.elapsed().as_secs_f64();
     trawl_kit::eventually("every job is called back", JOBS_MS_MAX, || async {
         (receiver.count() >= total).then_some(())
     })
@@ -204,14 +239,20 @@ pub(crate) async fn rate(
         "a job failed: {:?}",
         received.iter().find(|r| r.body["status"] != "OK")
     );
-    Ok(total as f64 / elapsed)
+    Ok(Pass {
+        accepted,
+        done: total as f64 / elapsed,
+    })
 }
 
 async fn post_all(node: &Node, bodies: &[String]) -> anyhow::Result<()> {
     let mut posting = Vec::new();
-    for lane in bodies.chunks(bodies.len().div_ceil(POSTING)) {
+    for (number, lane) in bodies
+        .chunks(bodies.len().div_ceil(CONNECTIONS))
+        .enumerate()
+    {
         let (node, lane) = (node.clone(), lane.to_vec());
-        let mut sender = connect(&authority(&node.base), 0).await?;
+        let mut sender = connect(&authority(&node.base), number).await?;
         posting.push(tokio::spawn(async move {
             for body in lane {
                 let status = once(&mut sender, post(&node, body)).await?;

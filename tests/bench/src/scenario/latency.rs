@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use serde_json::json;
 use trawl_kit::host::Host;
 use trawl_kit::receiver::Receiver;
@@ -26,6 +27,7 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
             receiver.for_message(id).into_iter().next()
         })
         .await;
+        ensure!(called.body["status"] == "OK", "{}", called.body);
         all.push(called.at.duration_since(started).as_secs_f64() * 1000.0);
     }
     table.add(

@@ -7,7 +7,7 @@ use serde_json::json;
 use trawl_kit::host::Host;
 
 use super::Plan;
-use super::job::{Pages, WORK, rate};
+use super::job::{CONNECTIONS, Pages, WORK, pass};
 use crate::load::closed_loop;
 use crate::requests::{authority, log_in, post};
 use crate::table::Table;
@@ -32,15 +32,21 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         peak
     };
     let work = async {
-        let mut outcome = Ok(0.0);
+        let mut outcome = Ok(());
         for kind in WORK {
-            outcome = outcome.and(rate(&node, &pages, kind, 1_000).await);
+            outcome = outcome.and(pass(&node, &pages, kind, 0..1_000).await.map(|_| ()));
         }
         let posting = node.clone();
-        let load = closed_loop(&authority(host.base()), 64, plan.seconds, 202, move |n| {
-            let body = json!({"request_url": format!("http://127.0.0.1:9/{n}"), "type": 2});
-            post(&posting, body.to_string())
-        })
+        let load = closed_loop(
+            &authority(host.base()),
+            CONNECTIONS,
+            plan.seconds,
+            202,
+            move |n| {
+                let body = json!({"request_url": format!("http://127.0.0.1:9/{n}"), "type": 2});
+                post(&posting, body.to_string())
+            },
+        )
         .await;
         done.store(true, Relaxed);
         outcome.and(load.map(|_| ()))

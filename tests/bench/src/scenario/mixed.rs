@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use serde_json::json;
 use trawl_kit::api::Node;
 use trawl_kit::host::Host;
@@ -22,7 +23,7 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let mut p99 = Vec::new();
     let each = usize::try_from(plan.seconds * 1_000 / EVERY_MS)?;
     for round in 0..plan.repeats {
-        let started = Instant::now();
+        let (started, fetched) = (Instant::now(), pages.robots_asked());
         let mut tasks = Vec::new();
         for lane in 0..LANES {
             let first = (round * LANES + lane) * each;
@@ -34,6 +35,11 @@ pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         for task in tasks {
             all.extend(task.await??);
         }
+        // Half of them at least, so that it is measured beside the work and not before it.
+        ensure!(
+            pages.robots_asked() - fetched >= all.len() / 2,
+            "the jobs did not keep up"
+        );
         all.sort_by(f64::total_cmp);
         p99.push(all[all.len() * 99 / 100]);
     }
@@ -49,7 +55,8 @@ async fn steady(node: Node, started: Instant, urls: Vec<String>) -> anyhow::Resu
         let due = started + Duration::from_millis(EVERY_MS * n as u64);
         tokio::time::sleep_until(due.into()).await;
         let body = json!({"request_url": url, "type": 1, "mode": "fast"}).to_string();
-        once(&mut sender, post(&node, body)).await?;
+        let status = once(&mut sender, post(&node, body)).await?;
+        ensure!(status == 202, "answered {status}");
         latencies.push(due.elapsed().as_secs_f64() * 1000.0);
     }
     Ok(latencies)

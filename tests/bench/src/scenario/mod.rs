@@ -11,7 +11,7 @@ mod mixed;
 mod pages;
 mod start;
 
-pub(crate) use job::{Pages, WORK, rate as job_rate};
+pub(crate) use job::{CONNECTIONS, JOBS, Pages, WARM_UP, WORK, pass as job_pass};
 
 use crate::peers;
 use crate::table::Table;
@@ -86,12 +86,14 @@ fn ratios(table: &mut Table) {
         accept::RAW,
         None,
     );
+    let fast = WORK[0].figure();
     table.ratio(
-        "accept / pagesift jobs accepted",
-        ACCEPT,
+        "accepted beside the work / pagesift",
+        &format!("{fast}{}", job::ACCEPTED),
         peers::PAGESIFT_ACCEPTED,
-        Some(8.0),
+        None,
     );
+    table.ratio("accept / pagesift jobs", ACCEPT, PAGESIFT, Some(8.0));
     for work in WORK {
         let (ours, native) = (work.figure(), format!("{}{NATIVE}", work.figure()));
         table.ratio(
@@ -112,10 +114,21 @@ fn ratios(table: &mut Table) {
             (1, _) => None,
             _ => Some(2.5),
         };
-        for (peer, figure) in peers::JOBS {
+        for (peer, figure) in peers::RIVALS {
             let aim = ahead.filter(|_| figure == PAGESIFT);
             table.ratio(format!("job / {peer}, {}", work.name), &ours, figure, aim);
         }
+        let alike = match work.kind {
+            2 => peers::PAGESIFT_HTML,
+            3 => peers::PAGESIFT_LINKS,
+            _ => continue,
+        };
+        table.ratio(
+            format!("job / pagesift jobs of that kind, {}", work.name),
+            &ours,
+            alike,
+            None,
+        );
     }
     table.ratio(FLATNESS, claim::FEWEST, claim::MOST, None);
     // Upside down, so that more is better as everywhere.
