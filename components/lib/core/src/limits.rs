@@ -200,6 +200,16 @@ pub mod sqlite {
     pub const READER_CACHE_PART: i64 = 4;
 }
 
+/// Bringing the schema up to date.
+pub mod schema {
+    /// How long a process that migrates keeps others from it after its last statement. Whoever was killed meanwhile holds up the next
+    /// start by no more; whoever needs longer for one statement finds that another went on, and stops.
+    pub const LOCK_MS: u64 = 5_000;
+    /// How long an instance waits for another that migrates, before it answers that the database is not available: a lock that nobody
+    /// holds any more, and then the migrations.
+    pub const WAIT_MS: u64 = 10_000;
+}
+
 /// Fetching a page and keeping its result: what one job may cost.
 pub mod scrape {
     /// Jobs that one invocation of a scraper has in flight. Fetches wait for the network most of the time.

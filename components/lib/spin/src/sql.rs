@@ -1,9 +1,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use spin_sdk::sqlite::{Connection, Error, Value as SpinValue};
+use trawl_core::limits::schema::WAIT_MS;
 use trawl_store::sql::{Rows, Sql, SqlError, Value};
 use trawl_store::{Store, StoreError};
+
+use crate::time::monotonic_ms;
+
+/// Between two looks whether another instance is through with the schema.
+const BETWEEN_LOOKS_MS: u64 = 10;
 
 /// The default database, by one connection of this instance. The schema is brought up to date before the first statement.
 #[derive(Default)]
@@ -18,20 +25,32 @@ impl Sql for SpinSql {
             // Readers and the writer then don't wait for each other, and a commit costs a fifth. It stays in the file; a database
             // that has no such mode, or has it already, loses nothing by being asked.
             let _ = self.raw.run("PRAGMA journal_mode=WAL", Vec::new()).await;
-            // Several requests of a new instance may do this at once: migrations are idempotent.
-            Store::new(&self.raw)
-                .migrate()
-                .await
-                .map_err(as_sql_error)?;
+            self.migrate().await.map_err(as_sql_error)?;
             self.migrated.set(true);
         }
         self.raw.run(statement, params).await
     }
 }
 
+impl SpinSql {
+    /// Several requests of a new instance may do this at once, and several instances: one migrates, the others wait for it.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let begun_ms = monotonic_ms();
+        loop {
+            match Store::new(&self.raw).migrate().await {
+                Err(StoreError::Migrating) if monotonic_ms() < begun_ms + WAIT_MS => {
+                    spin_sdk::time::sleep(Duration::from_millis(BETWEEN_LOOKS_MS)).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
 fn as_sql_error(error: StoreError) -> SqlError {
     match error {
         StoreError::Unavailable(why) => SqlError::Busy(why),
+        StoreError::Migrating => SqlError::Busy(error.to_string()),
         StoreError::Corrupt(why) | StoreError::Sql(why) => SqlError::Other(why),
     }
 }

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The database is locked, full or unreachable; nothing was changed; worth trying again (503).
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// Another process brings the schema up to date; the same call succeeds when it is through.
+    #[error("another process is bringing the database's schema up to date")]
+    Migrating,
     /// A stored value does not have the form that the schema promises.
     #[error("the database holds an unexpected value: {0}")]
     Corrupt(String),
@@ -20,7 +23,7 @@ impl StoreError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Migrating)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Brings the schema up to date.
 
+use trawl_core::limits::schema::LOCK_MS;
+
 use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -14,23 +16,61 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../../../../infra/migrations/0007_last_write.sql"),
     include_str!("../../../../infra/migrations/0008_count_once.sql"),
     include_str!("../../../../infra/migrations/0009_first_answer.sql"),
+    include_str!("../../../../infra/migrations/0010_dates.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.
 const SEPARATOR: &str = "\n-- ;;\n";
 
 impl<S: Sql> Store<'_, S> {
-    /// Applies the migrations that are missing. Cheap when there are none; safe when several processes start together,
-    /// since each statement is harmless when it runs again, and the version is only raised when all of them ran.
+    /// Applies the migrations that are missing. Cheap when there are none.
+    ///
+    /// One process at a time: a statement is a transaction, and what one drops and makes anew must not be dropped once more by another
+    /// that lags behind. Each statement is harmless when it runs again, and the version is raised when all of a migration ran; so whoever
+    /// comes after one that was killed begins with the migration that it was at. A schema that lacks a trigger all the same is migrated
+    /// from the beginning.
     ///
     /// # Errors
-    /// `Unavailable` when the database cannot be written; then it is to be called again.
+    /// `Migrating` while another process is at it, `Unavailable` when the database cannot be written; then it is to be called again.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        if self.schema_version().await? >= MIGRATIONS.len() {
+            return Ok(());
+        }
+        self.run(include_str!("../sql/migration_lock.sql"), vec![])
+            .await?;
+        let begun = self
+            .run(
+                include_str!("../sql/migration_begin.sql"),
+                vec![LOCK_MS.into()],
+            )
+            .await?;
+        let Some(row) = begun.first() else {
+            return Err(StoreError::Migrating);
+        };
+        let holder: String = row.get(0)?;
+        let outcome = self.migrate_as(&holder).await;
+        // A lock that cannot be given back is over by itself.
+        let _ = self
+            .run(
+                include_str!("../sql/migration_over.sql"),
+                vec![holder.into()],
+            )
+            .await;
+        outcome
+    }
+
+    async fn migrate_as(&self, holder: &str) -> Result<(), StoreError> {
+        // Read again: whoever held the lock before may have been through.
         let version = self.schema_version().await?;
         for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+            self.go_on(holder).await?;
             for statement in migration.split(SEPARATOR) {
+                if takes_away(statement) {
+                    self.go_on(holder).await?;
+                }
                 self.apply(statement).await?;
             }
+            self.go_on(holder).await?;
             let reached = i64::try_from(index + 1).unwrap_or(i64::MAX);
             self.run(
                 include_str!("../sql/schema_versioned.sql"),
@@ -41,14 +81,31 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// SQLite knows no `ADD COLUMN IF NOT EXISTS`: that it is there is what was wanted.
+    /// Keeps the lock for a while longer; `Migrating` when another process has it by now.
+    async fn go_on(&self, holder: &str) -> Result<(), StoreError> {
+        let held = self
+            .run(
+                include_str!("../sql/migration_goes_on.sql"),
+                vec![holder.into(), LOCK_MS.into()],
+            )
+            .await?;
+        held.first().map(drop).ok_or(StoreError::Migrating)
+    }
+
+    /// SQLite knows no `ADD COLUMN IF NOT EXISTS`, nor `DROP COLUMN IF EXISTS`: that it is there, or gone, is what was wanted.
     async fn apply(&self, statement: &'static str) -> Result<(), StoreError> {
         match self.sql.run(statement, vec![]).await {
-            Err(SqlError::Other(text)) if text.contains("duplicate column name") => Ok(()),
+            Err(SqlError::Other(text))
+                if text.contains("duplicate column name")
+                    || (statement.contains(" DROP COLUMN ") && text.contains("no such column")) =>
+            {
+                Ok(())
+            }
             outcome => outcome.map(drop).map_err(StoreError::from),
         }
     }
 
+    /// How many migrations the schema has seen; 0 for one from which a trigger is missing.
     async fn schema_version(&self) -> Result<usize, StoreError> {
         match self
             .sql
@@ -63,4 +120,12 @@ impl<S: Sql> Store<'_, S> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a statement undoes what another process may have made: it must not run without the lock.
+fn takes_away(statement: &str) -> bool {
+    let lines = statement.lines().map(str::trim_start);
+    lines.filter(|line| !line.starts_with("--")).any(|line| {
+        line.starts_with("DROP ") || line.starts_with("ALTER ") || line.starts_with("DELETE ")
+    })
 }

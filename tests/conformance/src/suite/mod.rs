@@ -34,7 +34,7 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
             poison_after_three, extend_keeps_a_job_until_its_deadline, cancel_at_any_moment, ask_again, arrows_that_do_not_exist,
             many_finish_together, events_tell_the_story,
         },
-        schema::{checks_refuse_impossible_rows, migrations_run_twice, readiness_is_proved_by_writing_now_and_then, generated_columns_follow},
+        schema::{checks_refuse_impossible_rows, migrations_run_twice, one_migrates_at_a_time, a_trigger_that_is_missing_is_made_again, readiness_is_proved_by_writing_now_and_then, generated_columns_follow},
         limits::{tenant_and_total, idempotency, many_at_once},
         fairness::{noisy_tenant, spare_slots, stuck_accounts_hide_nobody, late_rows_take_turns, priorities_order, low_priorities_age, retries_lose_no_place},
         hosts::{slots_are_never_exceeded, gaps_are_kept, a_new_pace_takes_effect, operator_wins_over_robots, kinds_share_a_host},
