@@ -187,7 +187,11 @@ impl<'p, P: Ports> Sender<'p, P> {
                 }
                 Ok(held)
             }
-            outcome => outcome,
+            outcome => {
+                let leases: Vec<_> = done.iter().map(|one| (one.id, one.lease)).collect();
+                self.give_back_unrecorded(&outcome, &leases).await;
+                outcome
+            }
         }
     }
 
@@ -213,8 +217,22 @@ impl<'p, P: Ports> Sender<'p, P> {
                 .callback_failed(job.id, job.lease, attempt, next, throttle_endpoint_ms)
                 .await
         };
-        let held = patiently(self.ports.clock(), record).await?;
-        Ok(if held { Ended::Failed } else { Ended::Stale })
+        let held = patiently(self.ports.clock(), record).await;
+        self.give_back_unrecorded(&held, &[(job.id, job.lease)])
+            .await;
+        Ok(if held? { Ended::Failed } else { Ended::Stale })
+    }
+
+    /// What the database had no room or no time for is sent again, but its worker lives. Left to run out, the lease would use an attempt
+    /// of the schedule that no delivery tells about. What the database refuses for good is left to run out.
+    async fn give_back_unrecorded<T>(
+        &self,
+        recorded: &Result<T, StoreError>,
+        leases: &[(i64, i64)],
+    ) {
+        if let Err(StoreError::Unavailable(_)) = recorded {
+            let _ = self.store().release_callbacks(leases).await;
+        }
     }
 
     /// Gives callbacks back unsent; returns how many.

@@ -77,6 +77,28 @@ fn a_callback_is_signed_and_delivered_once() {
 }
 
 #[test]
+fn what_cannot_be_recorded_uses_no_attempt() {
+    for answer in [204, 500] {
+        let (world, ids) = finished(1, move |_| Reply::status(answer));
+        world.ports.sql.refuse(Some("INSERT INTO deliveries"));
+        // More often than the schedule has attempts.
+        for _ in 0..11 {
+            assert!(world.run(deliver(&world.ports)).is_err());
+            world.elapse(Duration::from_secs(70));
+            world.run(world.store().rescue_callbacks()).unwrap();
+            world.run(world.store().wake()).unwrap();
+        }
+        assert_eq!(status(&world, ids[0]), CallbackStatus::Pending, "{answer}");
+        world.ports.sql.refuse(None);
+        world.run(deliver(&world.ports)).unwrap();
+        let told = world
+            .run(world.store().deliveries(world.account, ids[0]))
+            .unwrap();
+        assert_eq!(told.map(|told| told.len()), Some(1));
+    }
+}
+
+#[test]
 fn deliveries_share_statements() {
     let (world, ids) = finished(40, |sent| {
         Reply::status(200).after(Duration::from_millis(10 + sent.body.len() as u64 % 3))
