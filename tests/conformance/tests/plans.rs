@@ -7,7 +7,7 @@
 use trawl_conformance::Memory;
 use trawl_store::Store;
 
-const STATEMENTS: [(&str, &str); 20] = [
+const STATEMENTS: [(&str, &str); 24] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -87,6 +87,22 @@ const STATEMENTS: [(&str, &str); 20] = [
     (
         "deliver",
         include_str!("../../../components/lib/store/sql/deliver.sql"),
+    ),
+    (
+        "purge_hosts",
+        include_str!("../../../components/lib/store/sql/purge_hosts.sql"),
+    ),
+    (
+        "purge_hosts_mark",
+        include_str!("../../../components/lib/store/sql/purge_hosts_mark.sql"),
+    ),
+    (
+        "purge_endpoints",
+        include_str!("../../../components/lib/store/sql/purge_endpoints.sql"),
+    ),
+    (
+        "purge_endpoints_mark",
+        include_str!("../../../components/lib/store/sql/purge_endpoints_mark.sql"),
     ),
 ];
 

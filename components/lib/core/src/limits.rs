@@ -421,6 +421,10 @@ pub mod queue {
     pub const PURGE_LOOKS: u32 = 4;
     /// Rows in one answer of a list.
     pub const LIST_MAX: u32 = 1_000;
+    /// A host that nothing was started on for this long is forgotten, unless it has a pace of its own: longer than any gap.
+    pub const HOST_FORGOTTEN_MS: i64 = 7 * 86_400_000;
+    /// An endpoint that last failed so long ago is forgotten: longer than the schedule of a callback, and than what disables.
+    pub const ENDPOINT_FORGOTTEN_MS: i64 = 30 * 86_400_000;
     /// Kept malformed requests go after this.
     pub const DEAD_REQUEST_DAYS: u32 = 30;
     /// The use of an API key is written down at most this often.

@@ -4,7 +4,9 @@ use trawl_core::ids::AccountId;
 use trawl_core::limits::api::READY_WRITE_MS;
 use trawl_core::limits::login::NAME_FORGIVEN_MS;
 use trawl_core::limits::outbox::KEPT_MS;
-use trawl_core::limits::queue::{DEAD_REQUEST_DAYS, PURGE_LOOKS};
+use trawl_core::limits::queue::{
+    DEAD_REQUEST_DAYS, ENDPOINT_FORGOTTEN_MS, HOST_FORGOTTEN_MS, PURGE_LOOKS,
+};
 use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
 
 use crate::sql::{Row, Sql, Value};
@@ -112,6 +114,42 @@ impl<S: Sql> Store<'_, S> {
             gone += self
                 .count(statement, vec![age_ms.into(), limit.into()])
                 .await?;
+        }
+        gone += self
+            .purge_by_marks(
+                include_str!("../sql/purge_hosts.sql"),
+                vec![HOST_FORGOTTEN_MS.into(), limit.into()],
+                include_str!("../sql/purge_hosts_mark.sql"),
+                limit,
+            )
+            .await?;
+        gone += self
+            .purge_by_marks(
+                include_str!("../sql/purge_endpoints.sql"),
+                vec![
+                    ENDPOINT_FORGOTTEN_MS.into(),
+                    limit.into(),
+                    days_ms(message_days).into(),
+                ],
+                include_str!("../sql/purge_endpoints_mark.sql"),
+                limit,
+            )
+            .await?;
+        Ok(gone)
+    }
+
+    /// Looks at `limit` rows from where the last purge ended; the next one begins behind those that stay.
+    async fn purge_by_marks(
+        &self,
+        purge: &'static str,
+        params: Vec<Value>,
+        mark: &'static str,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let gone = self.count(purge, params).await?;
+        let left = u64::from(limit).saturating_sub(gone);
+        if left > 0 {
+            self.run(mark, vec![left.into()]).await?;
         }
         Ok(gone)
     }

@@ -2,6 +2,7 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, State};
+use trawl_store::sql::Value;
 use trawl_store::{Filter, FoundRobots, ResultLookup, Store};
 
 use crate::Subject;
@@ -261,6 +262,56 @@ pub(super) async fn robots_and_dead_requests<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert_eq!(kept.rows.len(), 1);
+}
+
+/// A row for each host that was ever scraped, and for each URL that ever failed, would be there for ever.
+pub(super) async fn hosts_and_endpoints_are_forgotten<S: Subject>(sql: &S) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = Store::new(sql);
+    let left = async |statement| {
+        let rows = sql.run(statement, vec![]).await.unwrap().rows;
+        let first = |row: &Vec<Value>| match &row[0] {
+            Value::Text(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        rows.iter().map(first).collect::<Vec<_>>()
+    };
+    for statement in [
+        "INSERT INTO hosts (host, gap_ms, in_flight_max, source, next_at) VALUES
+           ('a', NULL, NULL, 'default', 5), ('b', 9, NULL, 'operator', 5), ('c', NULL, NULL, 'default', 5),
+           ('d', NULL, NULL, 'default', CAST(unixepoch('subsec') * 1000 AS INTEGER)), ('e', NULL, 1, 'robots', 5),
+           ('f', NULL, NULL, 'default', 5), ('g', NULL, NULL, 'default', 5)",
+        "INSERT INTO endpoints (tenant, url, disabled_ms, throttled_until, first_failure_ms, failing_days, last_failure_day) VALUES
+           (1, 'a', NULL, NULL, 5, 1, 0), (1, 'b', NULL, NULL, NULL, 0, NULL), (1, 'c', 5, NULL, 5, 1, 0),
+           (1, 'd', NULL, NULL, 5, 1, CAST(unixepoch('subsec') * 1000 AS INTEGER) / 86400000), (2, 'e', NULL, 5, 5, 1, 0),
+           (2, 'f', CAST(unixepoch('subsec') * 1000 AS INTEGER), NULL, 5, 1, 0), (2, 'g', NULL, NULL, 5, 1, 0)",
+    ] {
+        sql.run(statement, vec![]).await.unwrap();
+    }
+    // Two rows at a time, so that each purge goes on where the one before ended; and once around, since rows come anew.
+    for _ in 0..8 {
+        store.purge(30, 90, 2).await.unwrap();
+    }
+    let hosts = "SELECT host FROM hosts ORDER BY host";
+    let endpoints = "SELECT url FROM endpoints ORDER BY url";
+    assert_eq!(left(hosts).await, ["b", "d", "e"]);
+    assert_eq!(left(endpoints).await, ["d", "e", "f"]);
+    let again = "INSERT INTO hosts (host, next_at) VALUES ('a', 5)";
+    sql.run(again, vec![]).await.unwrap();
+    for _ in 0..4 {
+        store.purge(30, 90, 2).await.unwrap();
+    }
+    assert_eq!(left(hosts).await, ["b", "d", "e"]);
+    sql.pass(100 * DAY_MS).await;
+    for _ in 0..8 {
+        store.purge(30, 90, 2).await.unwrap();
+    }
+    assert_eq!(left(hosts).await, ["b", "e"], "paces of their own stay");
+    assert_eq!(
+        left(endpoints).await,
+        ["e"],
+        "what is paused, the clock ends"
+    );
 }
 
 pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
