@@ -24,6 +24,9 @@ const SAMPLES: usize = 40;
 const BURST: usize = 40;
 const ROUNDS: usize = 3;
 
+/// What is measured here are waits: two tests at once would measure each other.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Milliseconds from the post to the claim, and to the end, of each message.
 fn waits_ms(stage: &Stage, ids: &[i64]) -> (Vec<f64>, Vec<f64>) {
     let connection = audit::open(stage.host.state_directory()).unwrap();
@@ -95,6 +98,7 @@ async fn bursts(stage: &Stage, node: &Node) -> (Vec<f64>, Vec<f64>) {
 /// The rule: with 10,000 of another account's messages waiting, the p95 of a quiet one is at most twice what it is alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::set(HostOptions::default()).await;
     let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
     // Once unmeasured: the quiet account's hosts have told their robots.txt then.
@@ -229,6 +233,7 @@ async fn callback_waits_ms(
 /// held for fifteen seconds each: another account's callbacks go out as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_endpoints_slow_nobody_elses_callbacks() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::set(HostOptions::default()).await;
     let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
     callback_waits_ms(&stage, &quiet, &stage.receiver, 5).await;
