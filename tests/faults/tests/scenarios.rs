@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails with a sentence"
 )]
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -15,7 +16,7 @@ use trawl_faults::harness::{Plan, Report, run};
 use trawl_faults::stage::Stage;
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
-use trawl_kit::host::HostOptions;
+use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::receiver::Reply;
 use trawl_kit::redis::RedisServer;
 
@@ -329,6 +330,53 @@ async fn doorbell_off() {
         (stage.receiver.received().len() >= ids.len()).then_some(())
     })
     .await;
+}
+
+/// A new database, whose first hosts are killed while they make its schema: the next one makes it whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_migrates() {
+    let whole = Stage::set(HostOptions::default()).await;
+    let state = tempfile::tempdir().unwrap();
+    let options = HostOptions {
+        state_directory: Some(state.path().to_owned()),
+        ..HostOptions::default()
+    };
+    for reached in [1, 7] {
+        let mut host = Host::command(state.path(), &options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_at_it = async || {
+            let version = audit::open(state.path()).ok()?.query_row(
+                "SELECT version FROM schema_version",
+                [],
+                |row| row.get::<_, i64>(0),
+            );
+            version.ok().filter(|version| *version >= reached)
+        };
+        let version = eventually("the migrations are under way", DEADLINE, is_at_it).await;
+        host.kill().unwrap();
+        host.wait().unwrap();
+        println!("killed at version {version}");
+    }
+    let stage = Stage::set(options).await;
+    let id = stage.submit("/odd/plain", "after").await;
+    let message = stage.node.wait_finished(id, DEADLINE).await;
+    assert_eq!(message["status"], "done");
+    eventually("it is called back", DEADLINE, || async {
+        stage.receiver.for_message(id).into_iter().next()
+    })
+    .await;
+    let triggers = |stage: &Stage| -> Vec<String> {
+        let connection = audit::open(stage.host.state_directory()).unwrap();
+        let mut statement = connection
+            .prepare("SELECT sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(triggers(&stage), triggers(&whole));
 }
 
 /// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.
