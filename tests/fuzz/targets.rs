@@ -9,9 +9,9 @@ use trawl_core::address::{AddressPolicy, is_public};
 use trawl_core::content_type::{ContentType, Form, accept, sniff};
 use trawl_core::cookies::Jar;
 use trawl_core::limits;
-use trawl_core::redirect::{Method, Purpose, Redirects};
+use trawl_core::redirect::{Purpose, Redirects};
 use trawl_core::retry_after::{http_date_ms, retry_after_ms};
-use trawl_core::robots::{Found, RobotsState, RobotsVerdict, meta_robots, x_robots_tag};
+use trawl_core::robots::{Found, RobotsState, RobotsVerdict, x_robots_tag};
 use trawl_core::state::Kind;
 use trawl_core::url_guard::{UrlPolicy, parse_target};
 use trawl_extract::charset::{Decided, Hints, decode};
@@ -133,7 +133,6 @@ pub fn robots(data: &[u8]) {
     }
     let field = String::from_utf8_lossy(data);
     assert!(x_robots_tag([&*field], "trawl").len() <= limits::robots::DIRECTIVES_MAX);
-    assert!(meta_robots([("robots", &*field)], "trawl").len() <= limits::robots::DIRECTIVES_MAX);
 }
 
 /// Bytes that grow when a pattern is normalised, so that a rule is longer than its text.
@@ -230,7 +229,7 @@ pub fn redirects(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let policy = UrlPolicy::default();
     let start = Url::parse("https://www.example.com/a/b").expect("a constant");
-    let mut redirects = Redirects::new(&policy, Purpose::Scrape, Method::Get, start);
+    let mut redirects = Redirects::new(&policy, Purpose::Scrape, start);
     let mut jar = Jar::default();
     for line in text.lines().take(50) {
         jar.set(redirects.current(), line, 1_700_000_000_000);

@@ -46,6 +46,7 @@ fn statuses_are_sorted() {
         (305, StatusClass::Permanent),
         (308, StatusClass::Redirect),
         (400, StatusClass::Permanent),
+        (401, StatusClass::Permanent),
         (403, StatusClass::Permanent),
         (404, StatusClass::Permanent),
         (408, StatusClass::Transient),

@@ -349,8 +349,6 @@ pub mod fetch {
     pub const REDIRECTS_SCRAPE_MAX: usize = 10;
     /// Redirects of robots.txt that RFC 9309 (2.3.1.2) asks a crawler to follow.
     pub const REDIRECTS_ROBOTS_MAX: usize = 5;
-    /// A callback goes where its owner said, nowhere else.
-    pub const REDIRECTS_CALLBACK_MAX: usize = 0;
     /// Bytes that are looked at to tell what an undeclared body is (WHATWG MIME Sniffing, resource header).
     pub const SNIFF_BYTES: usize = 1_445;
     /// Cookies of one job's redirect chain (RFC 6265, 6.1 asks for 50 per domain).
@@ -375,7 +373,7 @@ pub mod robots {
     pub const UNREACHABLE_MS_MAX: i64 = 30 * 24 * 3_600_000;
     /// A crawl delay is honoured up to a minute: a larger one would outlast every retry of a job.
     pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
-    /// Directives of `X-Robots-Tag` and meta robots that are reported; there are about a dozen real ones.
+    /// Directives of `X-Robots-Tag` that are reported; there are about a dozen real ones.
     pub const DIRECTIVES_MAX: usize = 32;
 }
 

@@ -1,9 +1,10 @@
-//! Redirects, followed by hand so that every rule holds on every hop.
+//! Redirects, followed by hand so that every rule holds on every hop. What is fetched is fetched with GET, and each hop's request
+//! is made anew, so a redirect changes nothing but the URL; a callback goes where its owner said, nowhere else.
 
 use url::Url;
 
 use crate::fetch_policy::{FetchCode, StatusClass, classify_status};
-use crate::limits::fetch::{REDIRECTS_CALLBACK_MAX, REDIRECTS_ROBOTS_MAX, REDIRECTS_SCRAPE_MAX};
+use crate::limits::fetch::{REDIRECTS_ROBOTS_MAX, REDIRECTS_SCRAPE_MAX};
 use crate::url_guard::{UrlPolicy, drop_trailing_dot};
 
 /// What is fetched; it decides how many redirects are followed.
@@ -13,8 +14,6 @@ pub enum Purpose {
     Scrape,
     /// A robots.txt.
     Robots,
-    /// A callback: never redirected.
-    Callback,
 }
 
 impl Purpose {
@@ -24,59 +23,18 @@ impl Purpose {
         match self {
             Self::Scrape => REDIRECTS_SCRAPE_MAX,
             Self::Robots => REDIRECTS_ROBOTS_MAX,
-            Self::Callback => REDIRECTS_CALLBACK_MAX,
         }
     }
 }
 
-/// The methods that are sent.
+/// What an answer leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Pages and robots.txt.
-    Get,
-    /// Nothing but headers.
-    Head,
-    /// Callbacks.
-    Post,
-}
-
-/// A URL that redirected, and the status that it answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hop {
-    /// Where the redirect came from.
-    pub url: Url,
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
-}
-
-/// How the next request differs from the one before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Next {
-    /// The method to use.
-    pub method: Method,
-    /// The origin (scheme, host, port) is another one.
-    pub cross_origin: bool,
-    /// The body, and the headers that describe it, are gone.
-    pub drops_body: bool,
-}
-
-impl Next {
-    /// Whether a header of the request before is sent again. `Host` and `Cookie` never are: the first follows from the
-    /// URL, the second from the jar.
-    #[must_use]
-    pub fn keeps_header(&self, name: &str) -> bool {
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
-            "host" | "cookie" | "cookie2" => false,
-            // They speak for one origin. A validator of one URL says nothing about another origin's.
-            "authorization" | "proxy-authorization" | "if-none-match" | "if-modified-since" => {
-                !self.cross_origin
-            }
-            _ => {
-                !(self.drops_body && (name.starts_with("content-") || name == "transfer-encoding"))
-            }
-        }
-    }
+#[must_use]
+pub enum Step {
+    /// It is no redirect: this is the end of the way.
+    Arrived,
+    /// [`Redirects::current`] is now the next URL.
+    Onward,
 }
 
 /// One request's way through its redirects.
@@ -84,9 +42,8 @@ impl Next {
 pub struct Redirects<'p> {
     policy: &'p UrlPolicy,
     purpose: Purpose,
-    method: Method,
     current: Url,
-    chain: Vec<Hop>,
+    chain: Vec<Url>,
     /// The jar's revision at each hop of the chain: going back to a URL is no loop when a cookie was set in between.
     revisions: Vec<u32>,
 }
@@ -94,18 +51,17 @@ pub struct Redirects<'p> {
 impl<'p> Redirects<'p> {
     /// Begins at a URL that the policy was asked about already.
     #[must_use]
-    pub const fn new(policy: &'p UrlPolicy, purpose: Purpose, method: Method, start: Url) -> Self {
+    pub const fn new(policy: &'p UrlPolicy, purpose: Purpose, start: Url) -> Self {
         Self {
             policy,
             purpose,
-            method,
             current: start,
             chain: Vec::new(),
             revisions: Vec::new(),
         }
     }
 
-    /// The URL to fetch now; the final one when [`Self::follow`] answered `None`.
+    /// The URL to fetch now; the final one when [`Self::follow`] answered [`Step::Arrived`].
     #[must_use]
     pub const fn current(&self) -> &Url {
         &self.current
@@ -113,13 +69,12 @@ impl<'p> Redirects<'p> {
 
     /// The URLs that redirected, in order.
     #[must_use]
-    pub fn chain(&self) -> &[Hop] {
+    pub fn chain(&self) -> &[Url] {
         &self.chain
     }
 
-    /// Decides what an answer of [`Self::current`] leads to: `None` means that it is no redirect, `Some` that
-    /// [`Self::current`] is now the next URL. `jar_revision` is [`crate::cookies::Jar::revision`] after the answer's
-    /// cookies were kept (0 without a jar).
+    /// Decides what an answer of [`Self::current`] leads to. `jar_revision` is [`crate::cookies::Jar::revision`] after the
+    /// answer's cookies were kept (0 without a jar).
     ///
     /// A redirect without `Location` is no redirect.
     ///
@@ -131,9 +86,9 @@ impl<'p> Redirects<'p> {
         status: u16,
         location: Option<&str>,
         jar_revision: u32,
-    ) -> Result<Option<Next>, FetchCode> {
+    ) -> Result<Step, FetchCode> {
         let (StatusClass::Redirect, Some(location)) = (classify_status(status), location) else {
-            return Ok(None);
+            return Ok(Step::Arrived);
         };
         if self.chain.len() >= self.purpose.redirects_max() {
             return Err(FetchCode::TooManyRedirects);
@@ -154,42 +109,22 @@ impl<'p> Redirects<'p> {
             return Err(FetchCode::RedirectDowngrade);
         }
         let previous = std::mem::replace(&mut self.current, next);
-        let cross_origin = previous.origin() != self.current.origin();
-        self.chain.push(Hop {
-            url: previous,
-            status,
-        });
+        self.chain.push(previous);
         self.revisions.push(jar_revision);
         if self.returns(jar_revision) {
             return Err(FetchCode::RedirectLoop);
         }
-        let method = method_after(self.method, status);
-        let drops_body = method != self.method;
-        self.method = method;
-        Ok(Some(Next {
-            method,
-            cross_origin,
-            drops_body,
-        }))
+        Ok(Step::Onward)
     }
 
     /// Whether the next URL was fetched before with the cookies that it would be fetched with now.
     fn returns(&self, jar_revision: u32) -> bool {
         let before = self.revisions.iter().zip(&self.chain).enumerate();
         // A hop was fetched with the cookies that stood after the hop before it.
-        before.into_iter().any(|(i, (_, hop))| {
+        before.into_iter().any(|(i, (_, url))| {
             let fetched_with = i.checked_sub(1).map_or(0, |before| self.revisions[before]);
-            fetched_with == jar_revision && hop.url == self.current
+            fetched_with == jar_revision && *url == self.current
         })
-    }
-}
-
-/// RFC 9110 (15.4) and what browsers do: 301 and 302 turn a POST into a GET, 303 everything but HEAD.
-const fn method_after(method: Method, status: u16) -> Method {
-    match (status, method) {
-        (301 | 302, Method::Post) => Method::Get,
-        (303, Method::Post | Method::Get) => Method::Get,
-        (_, method) => method,
     }
 }
 
@@ -207,9 +142,9 @@ mod tests {
         location: Option<&str>,
     ) -> Result<Option<String>, FetchCode> {
         let policy = UrlPolicy::default();
-        let mut redirects = Redirects::new(&policy, Purpose::Scrape, Method::Get, url(start));
-        let next = redirects.follow(status, location, 0)?;
-        Ok(next.map(|_| redirects.current().to_string()))
+        let mut redirects = Redirects::new(&policy, Purpose::Scrape, url(start));
+        let step = redirects.follow(status, location, 0)?;
+        Ok((step == Step::Onward).then(|| redirects.current().to_string()))
     }
 
     #[test]
@@ -315,21 +250,17 @@ mod tests {
     #[test]
     fn chains_are_recorded_and_end_at_their_limit() {
         let policy = UrlPolicy::default();
-        for (purpose, limit) in [
-            (Purpose::Scrape, 10),
-            (Purpose::Robots, 5),
-            (Purpose::Callback, 0),
-        ] {
-            let mut redirects =
-                Redirects::new(&policy, purpose, Method::Get, url("https://a.example/0"));
+        for (purpose, limit) in [(Purpose::Scrape, 10), (Purpose::Robots, 5)] {
+            let mut redirects = Redirects::new(&policy, purpose, url("https://a.example/0"));
             for hop in 1..=limit {
-                redirects.follow(302, Some(&format!("/{hop}")), 0).unwrap();
+                let step = redirects.follow(302, Some(&format!("/{hop}")), 0);
+                assert_eq!(step, Ok(Step::Onward));
             }
             assert_eq!(
                 redirects.follow(302, Some("/last"), 0),
                 Err(FetchCode::TooManyRedirects)
             );
-            assert_eq!(redirects.follow(200, None, 0), Ok(None));
+            assert_eq!(redirects.follow(200, None, 0), Ok(Step::Arrived));
             assert_eq!(redirects.chain().len(), limit);
             assert_eq!(redirects.current().path(), format!("/{limit}"));
             assert!(
@@ -337,7 +268,7 @@ mod tests {
                     .chain()
                     .iter()
                     .enumerate()
-                    .all(|(i, hop)| hop.url.path() == format!("/{i}") && hop.status == 302)
+                    .all(|(i, url)| url.path() == format!("/{i}"))
             );
         }
     }
@@ -345,26 +276,17 @@ mod tests {
     #[test]
     fn a_way_back_is_a_loop_unless_a_cookie_was_set() {
         let policy = UrlPolicy::default();
-        let mut plain = Redirects::new(
-            &policy,
-            Purpose::Scrape,
-            Method::Get,
-            url("https://a.example/"),
-        );
-        plain.follow(302, Some("/b"), 0).unwrap();
+        let mut plain = Redirects::new(&policy, Purpose::Scrape, url("https://a.example/"));
+        assert_eq!(plain.follow(302, Some("/b"), 0), Ok(Step::Onward));
         assert_eq!(
             plain.follow(302, Some("/"), 0),
             Err(FetchCode::RedirectLoop)
         );
 
-        let mut cookie = Redirects::new(
-            &policy,
-            Purpose::Scrape,
-            Method::Get,
-            url("https://a.example/"),
-        );
-        assert!(
-            cookie.follow(302, Some("/"), 1).unwrap().is_some(),
+        let mut cookie = Redirects::new(&policy, Purpose::Scrape, url("https://a.example/"));
+        assert_eq!(
+            cookie.follow(302, Some("/"), 1),
+            Ok(Step::Onward),
             "the page sets a cookie and asks again"
         );
         assert_eq!(
@@ -372,51 +294,5 @@ mod tests {
             Err(FetchCode::RedirectLoop),
             "nothing changed this time"
         );
-    }
-
-    #[test]
-    fn methods_and_headers_follow_the_status_and_the_origin() {
-        for (method, status, wanted) in [
-            (Method::Post, 301, Method::Get),
-            (Method::Post, 302, Method::Get),
-            (Method::Post, 303, Method::Get),
-            (Method::Post, 307, Method::Post),
-            (Method::Post, 308, Method::Post),
-            (Method::Head, 303, Method::Head),
-            (Method::Get, 303, Method::Get),
-            (Method::Head, 302, Method::Head),
-        ] {
-            assert_eq!(method_after(method, status), wanted, "{method:?} {status}");
-        }
-        let policy = UrlPolicy::default();
-        let mut redirects = Redirects::new(
-            &policy,
-            Purpose::Scrape,
-            Method::Get,
-            url("http://a.example/"),
-        );
-        let same = redirects.follow(302, Some("/b"), 0).unwrap().unwrap();
-        assert!(
-            same.keeps_header("Authorization")
-                && same.keeps_header("accept")
-                && !same.keeps_header("Cookie")
-        );
-        let other = redirects
-            .follow(302, Some("https://a.example/b"), 0)
-            .unwrap()
-            .unwrap();
-        assert!(other.cross_origin, "another scheme is another origin");
-        assert!(
-            !other.keeps_header("Authorization")
-                && !other.keeps_header("If-None-Match")
-                && other.keeps_header("User-Agent")
-        );
-        assert!(!other.keeps_header("Host"));
-        let dropped = Next {
-            method: Method::Get,
-            cross_origin: false,
-            drops_body: true,
-        };
-        assert!(!dropped.keeps_header("Content-Type") && dropped.keeps_header("Accept"));
     }
 }

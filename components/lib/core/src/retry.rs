@@ -29,12 +29,6 @@ pub fn retry_in_ms(
     Some(((u128::from(bound_ms) * u128::from(draw)) >> 32) as u64)
 }
 
-/// Whether an answer of the page is worth another attempt: server errors, and the three client errors that mean "later".
-#[must_use]
-pub const fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,19 +58,5 @@ mod tests {
         let asked = |field| retry_in_ms(1, false, retry_after_ms(field, 0), 0);
         assert_eq!(asked("3600"), Some(3_600_000));
         assert_eq!(asked("3601"), Some(0));
-    }
-
-    #[test]
-    fn statuses_are_told_apart() {
-        assert!(
-            [408, 425, 429, 500, 503, 599]
-                .into_iter()
-                .all(is_transient_status)
-        );
-        assert!(
-            ![400, 401, 403, 404, 410, 451]
-                .into_iter()
-                .any(is_transient_status)
-        );
     }
 }

@@ -17,7 +17,7 @@ use http::header::{
 use trawl_core::content_type;
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
-use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
+use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::state::Kind;
 use url::Url;
@@ -113,7 +113,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         validators: Option<&Validators>,
     ) -> Result<Fetched, FetchError> {
         let origin = start.origin();
-        let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, Method::Get, start);
+        let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::default();
         let (response, conditional) = loop {
             let url = redirects.current();
@@ -128,12 +128,12 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                 }
             }
             let location = response.headers().get(LOCATION).and_then(location_text);
-            let next = redirects.follow(
+            let step = redirects.follow(
                 response.status().as_u16(),
                 location.as_deref(),
                 jar.revision(),
             )?;
-            if next.is_none() {
+            if step == Step::Arrived {
                 break (response, conditional.is_some());
             }
         };
@@ -193,11 +193,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             headers: parts.headers,
             body,
             gzip,
-            redirects: redirects
-                .chain()
-                .iter()
-                .map(|hop| hop.url.clone())
-                .collect(),
+            redirects: redirects.chain().to_vec(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{BODY_BYTES_MAX, UNREACHABLE_RETRY_MS};
-use trawl_core::redirect::{Method, Purpose as Chain, Redirects};
+use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
 use trawl_core::url_guard::authority;
 use trawl_store::{CachedRobots, FoundRobots, Store, StoreError};
@@ -287,7 +287,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         let mut start = url.clone();
         start.set_path("/robots.txt");
         start.set_query(None);
-        let mut redirects = Redirects::new(&self.settings.urls, Chain::Robots, Method::Get, start);
+        let mut redirects = Redirects::new(&self.settings.urls, Chain::Robots, start);
         match self.fetch_along(&mut redirects).await {
             // The host itself answered. That it leads to one that can't be had says nothing about its pages (RFC 9309, 2.3.1.4).
             Err(error) if error.code.is_permanent() && !redirects.chain().is_empty() => {
@@ -309,8 +309,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 .get(http::header::LOCATION)
                 .and_then(super::location_text);
             match redirects.follow(response.status().as_u16(), location.as_deref(), 0) {
-                Ok(Some(_)) => {}
-                Ok(None) => break response,
+                Ok(Step::Onward) => {}
+                Ok(Step::Arrived) => break response,
                 Err(_) => return Ok((Found::Unreachable, Vec::new())),
             }
         };

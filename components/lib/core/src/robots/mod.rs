@@ -9,8 +9,8 @@ mod tags;
 
 use serde::{Deserialize, Serialize};
 
-pub use rules::{Rules, Verdict, is_product_token};
-pub use tags::{meta_robots, x_robots_tag};
+pub use rules::{Rules, Verdict};
+pub use tags::x_robots_tag;
 
 use crate::limits::robots::{FRESH_MS, UNREACHABLE_MS_MAX, UNREACHABLE_RETRY_MS};
 

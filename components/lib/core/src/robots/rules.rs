@@ -32,12 +32,7 @@ pub struct Rules {
     group: Group,
 }
 
-/// Whether a name can stand in a `User-agent` line: letters, `_` and `-` (RFC 9309, 2.2.1).
-#[must_use]
-pub fn is_product_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token_byte)
-}
-
+/// What a name in a `User-agent` line is made of (RFC 9309, 2.2.1).
 const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-')
 }

@@ -1,4 +1,4 @@
-//! `X-Robots-Tag` fields and meta robots: reported with a result, not enforced, since trawl is no index.
+//! `X-Robots-Tag` fields: reported with a result, not enforced, since trawl is no index.
 
 use crate::limits::robots::DIRECTIVES_MAX;
 
@@ -32,24 +32,6 @@ pub fn x_robots_tag<'a>(
             }
             if for_us {
                 keep(&mut found, directive);
-            }
-        }
-    }
-    found
-}
-
-/// The directives for us out of `<meta name=… content=…>` pairs: the names `robots` and our own count.
-#[must_use]
-pub fn meta_robots<'a>(
-    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    product_token: &str,
-) -> Vec<String> {
-    let mut found = Vec::new();
-    for (name, content) in pairs {
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("robots") || name.eq_ignore_ascii_case(product_token) {
-            for part in parts(content) {
-                keep(&mut found, part);
             }
         }
     }

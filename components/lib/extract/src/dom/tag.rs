@@ -117,14 +117,6 @@ tags! {
 }
 
 impl Tag {
-    /// The tag for a name in lower case.
-    pub fn from_name(name: &[u8]) -> Tag {
-        if name.len() > NAME_BYTES_MAX {
-            return Tag::Other;
-        }
-        Tag::from_packed(pack(name))
-    }
-
     /// The tag for a name of this length in lower case, with zeros behind it.
     pub(super) fn from_padded(name: [u8; NAME_BYTES_MAX + 1], length: usize) -> Tag {
         if length > NAME_BYTES_MAX {
@@ -429,7 +421,16 @@ impl Tag {
 
 #[cfg(test)]
 mod tests {
-    use super::Tag;
+    use super::{NAME_BYTES_MAX, Tag};
+
+    /// As the parser asks: with as much of the name as fits.
+    fn tag(name: &str) -> Tag {
+        let mut padded = [0; NAME_BYTES_MAX + 1];
+        for (place, byte) in padded.iter_mut().zip(name.bytes()) {
+            *place = byte;
+        }
+        Tag::from_padded(padded, name.len())
+    }
 
     #[test]
     fn names_are_found_both_ways() {
@@ -442,12 +443,12 @@ mod tests {
             "figcaption",
             "textarea",
         ] {
-            assert_eq!(Tag::from_name(name.as_bytes()).name(), name);
+            assert_eq!(tag(name).name(), name);
         }
-        assert_eq!(Tag::from_name(b"my-element"), Tag::Other);
-        assert_eq!(Tag::from_name(b"p\0"), Tag::Other);
-        assert_eq!(Tag::from_name(b""), Tag::Other);
-        assert_eq!(Tag::from_name(b"an-element-with-a-long-name"), Tag::Other);
+        assert_eq!(tag("my-element"), Tag::Other);
+        assert_eq!(tag("p\0"), Tag::Other);
+        assert_eq!(tag(""), Tag::Other);
+        assert_eq!(tag("an-element-with-a-long-name"), Tag::Other);
         assert_eq!(Tag::H3.heading_level(), Some(3));
         assert_eq!(Tag::Hr.heading_level(), None);
     }

@@ -267,10 +267,6 @@ fn mark_ancestors(document: &Document<'_>, kept: &mut [bool]) {
     }
 }
 
-/// Builds what would otherwise be built at the first page. Every table of this engine is made while compiling, so that
-/// nothing is left to do.
-pub fn warm_up() {}
-
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
