@@ -25,14 +25,11 @@ const ROLES: [&str; 7] = [
 /// What each of our crates may use of ours, in its ordinary dependencies.
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
-        "trawl-core" => &[],
-        "trawl-extract" | "trawl-wire" | "trawl-store" | "trawl-outbound" | "trawl-balance" => {
-            &["trawl-core"]
-        }
+        "trawl-core" | "trawl-nodes" => &[],
+        "trawl-extract" | "trawl-wire" | "trawl-store" => &["trawl-core"],
+        "trawl-sqlite" | "trawl-outbound" | "trawl-balance" => &["trawl-core"],
         "trawl-app" => &["trawl-core", "trawl-extract", "trawl-wire", "trawl-store"],
-        "trawl-spin" => &["trawl-core", "trawl-wire", "trawl-store", "trawl-app"],
-        "trawl-sqlite" => &["trawl-core"],
-        "trawl-nodes" => &["trawl-wire"],
+        "trawl-spin" => &["trawl-store", "trawl-app"],
         "trawl" => &[
             "trawl-core",
             "trawl-wire",
@@ -43,20 +40,13 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "trawl-balance",
             "trawl-nodes",
         ],
-        role if ROLES.contains(&role) => &[
-            "trawl-core",
-            "trawl-extract",
-            "trawl-wire",
-            "trawl-store",
-            "trawl-app",
-            "trawl-spin",
-        ],
+        role if ROLES.contains(&role) => &["trawl-app", "trawl-spin"],
         _ => return None,
     })
 }
 
 /// Crates that only one of ours (or the roles, for their entry macro) may name.
-const ONLY: [(&str, &[&str]); 5] = [
+const ONLY: [(&str, &[&str]); 4] = [
     ("spin-sdk", &["trawl-spin"]),
     (
         "wasmtime",
@@ -64,7 +54,6 @@ const ONLY: [(&str, &[&str]); 5] = [
     ),
     ("rusqlite", &["trawl-sqlite"]),
     ("redis", &["trawl"]),
-    ("html5ever", &["trawl-extract"]),
 ];
 
 /// The pure crates: nothing that does I/O, tells time, or draws random numbers.
