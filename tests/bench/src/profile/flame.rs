@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// Before the name of a guest's function.
+pub const GUEST: &str = "wasm: ";
+
 const WIDTH: f64 = 1_600.0;
 const ROW: f64 = 17.0;
 /// Frames narrower than this are left out.
@@ -24,7 +27,8 @@ impl Frame {
 }
 
 /// Draws `stacks` (frames from the outermost inwards, with `;` between) under `title`.
-pub(super) fn svg(title: &str, stacks: &BTreeMap<String, u64>) -> String {
+#[must_use]
+pub fn svg(title: &str, stacks: &BTreeMap<String, u64>) -> String {
     let mut root = Frame::default();
     for (stack, count) in stacks {
         root.samples += count;
@@ -83,7 +87,7 @@ fn colour(name: &str) -> String {
         sum.wrapping_mul(31).wrapping_add(byte.into())
     }) % 40;
     match name {
-        _ if name.starts_with(super::GUEST) => format!("rgb(255,{},90)", 140 + shade),
+        _ if name.starts_with(GUEST) => format!("rgb(255,{},90)", 140 + shade),
         _ if name.ends_with("_[k]") => format!("rgb(150,{},230)", 160 + shade),
         _ => format!("rgb({},205,130)", 150 + shade),
     }

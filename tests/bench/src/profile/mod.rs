@@ -3,13 +3,13 @@
 //! With `perf` when it may be used: host, kernel and guests, by time. Without it the host samples its guests by itself, at
 //! their own yield points: no more than their share among themselves can be read from that.
 
-mod flame;
 mod perf;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use flame::GUEST;
 use serde_json::json;
 use trawl_kit::host::{Host, HostOptions};
 
@@ -17,8 +17,6 @@ use crate::load::closed_loop;
 use crate::requests::{authority, get, log_in, post};
 use crate::scenario::{Pages, WORK, job_pass};
 
-/// Before the name of a guest's function.
-const GUEST: &str = "wasm: ";
 /// Lines of the list of costs.
 const LISTED: usize = 25;
 /// Jobs posted at once.
