@@ -66,7 +66,7 @@ licences: setup-check
 	.ci/licences
 
 check: lint licences ## formats, lints, licences, dependency rules
-	cargo test --locked --release -p trawl-architecture --test dependencies
+	cargo test --locked --release -p trawl-architecture --test dependencies --test unused
 
 faults: build ## 200 kills and power loss under load, with a table
 	cargo run --locked --release -p trawl-faults -- faults $(RUN_ARGS)

@@ -1,0 +1,197 @@
+//! Nothing is kept that nobody uses: public items that the compiler says nothing about, and dependencies. And no test stands where
+//! cargo was told that there are none.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails with a sentence"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Public items that our programs do not name, and why they stand.
+const KEPT: [(&str, &str); 4] = [
+    (
+        "HASHES_AT_ONCE_MAX",
+        "stands in spin.toml too; the host's tests compare the two",
+    ),
+    (
+        "ENDPOINT_IN_FLIGHT_MAX",
+        "stands in the triggers too; the conformance suite compares the two",
+    ),
+    (
+        "disables",
+        "is done by a trigger; the conformance suite compares the two",
+    ),
+    (
+        "extract_text_by",
+        "is what tests/quality trains the block model with",
+    ),
+];
+
+/// Files with tests in a crate one of whose targets is said to have none: they belong to the other target.
+const TESTED: [&str; 2] = [
+    "tests/bench/src/profile/flame.rs",
+    "tests/faults/src/audit.rs",
+];
+
+/// Dependencies (of which crate, which) that are there only to switch a feature on; each with its reason.
+const FOR_A_FEATURE: [(&str, &str); 0] = [];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every file of Rust below `folder`: its path and what it says.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+/// The words of a text, without comments. A `//` after a colon is that of a URL.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let code = text.lines().map(|line| {
+        let mut slashes = line.match_indices("//").map(|(at, _)| at);
+        let comment = slashes.find(|at| !line[..*at].ends_with(':'));
+        &line[..comment.unwrap_or(line.len())]
+    });
+    let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    words.filter(|word| !word.is_empty())
+}
+
+/// What programs are made of below `folder`: the words of each file, without tests, and without what only passes a name on.
+fn programs(folder: &Path) -> Vec<Vec<String>> {
+    let is_test = |path: &Path| {
+        let mut names = path.iter().map(|name| name.to_str().unwrap());
+        names.any(|name| {
+            name.trim_end_matches(".rs").ends_with("tests")
+                || ["testing", "examples"].contains(&name)
+        })
+    };
+    let mut files = sources(folder);
+    files.retain(|(path, _)| !is_test(path.strip_prefix(folder).unwrap()));
+    let made_of = |text: &str| {
+        // Tests stand last in their file; clippy sees to it.
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+        let statements = code.split_inclusive(';').map(|one| {
+            let passed_on = one.find("pub use ").unwrap_or(one.len());
+            &one[..passed_on]
+        });
+        statements.flat_map(words).map(str::to_owned).collect()
+    };
+    { files.iter() }.map(|(_, text)| made_of(text)).collect()
+}
+
+/// The name of each public item. One that is public in its crate alone is the compiler's business.
+fn public_items(words: &[String]) -> impl Iterator<Item = &str> {
+    words.windows(4).filter_map(|w| {
+        let w: Vec<&str> = w.iter().map(String::as_str).collect();
+        match w[..] {
+            ["pub", "const" | "async", "fn", name]
+            | [
+                "pub",
+                "fn" | "const" | "struct" | "enum" | "trait" | "type" | "static",
+                name,
+                _,
+            ] => Some(name),
+            _ => None,
+        }
+    })
+}
+
+#[test]
+fn public_items_are_used() {
+    let mut all = programs(&root().join("components"));
+    all.extend(programs(&root().join("infra")));
+    let libraries = ["core", "wire", "store", "extract"];
+    let libraries = libraries.map(|name| root().join("components/lib").join(name).join("src"));
+    let ours: Vec<Vec<String>> = libraries
+        .iter()
+        .flat_map(|folder| programs(folder))
+        .collect();
+    assert!(all.len() > 200, "{} files were found", all.len());
+    let mut counts: BTreeMap<&str, isize> = BTreeMap::new();
+    for word in all.iter().flatten() {
+        *counts.entry(word).or_default() += 1;
+    }
+    let defined: Vec<&str> = ours.iter().flat_map(|file| public_items(file)).collect();
+    for name in &defined {
+        *counts.get_mut(name).expect("it is among all words") -= 1;
+    }
+    let unused: BTreeSet<&str> = { defined.into_iter() }
+        .filter(|name| counts[name] <= 0)
+        .collect();
+    let kept = KEPT.map(|(name, _reason)| name);
+    assert_eq!(unused, BTreeSet::from(kept), "used by tests alone, or kept");
+}
+
+/// What a manifest calls its dependencies: of every kind and for every target.
+fn dependencies(manifest: &toml::Table) -> Vec<String> {
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    let targets = targets.into_iter().flat_map(toml::Table::values);
+    let tables = targets.filter_map(toml::Value::as_table).chain([manifest]);
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let kinds = tables.flat_map(|table| kinds.map(|kind| table.get(kind)));
+    let named = kinds.flatten().flat_map(|of| of.as_table().unwrap().keys());
+    named.cloned().collect()
+}
+
+fn manifest(folder: &Path) -> toml::Table {
+    let text = std::fs::read_to_string(folder.join("Cargo.toml"));
+    text.unwrap().parse().expect("it is TOML")
+}
+
+#[test]
+fn dependencies_are_used() {
+    let workspace = manifest(&root());
+    let (mut unused, mut wanted) = (Vec::new(), BTreeSet::new());
+    for member in workspace["workspace"]["members"].as_array().unwrap() {
+        let folder = root().join(member.as_str().unwrap());
+        let files = sources(&folder);
+        let named: BTreeSet<&str> = files.iter().flat_map(|(_, text)| words(text)).collect();
+        for dependency in dependencies(&manifest(&folder)) {
+            let in_code = dependency.replace('-', "_");
+            let known = (member.as_str().unwrap(), dependency.as_str());
+            if !named.contains(in_code.as_str()) && !FOR_A_FEATURE.contains(&known) {
+                unused.push(format!("{dependency} of {member}"));
+            }
+            wanted.insert(dependency);
+        }
+    }
+    let listed = workspace["workspace"]["dependencies"].as_table().unwrap();
+    unused.extend({ listed.keys() }.filter(|d| !wanted.contains(*d)).cloned());
+    assert!(unused.is_empty(), "named nowhere: {unused:?}");
+}
+
+#[test]
+fn no_test_is_left_out() {
+    let workspace = manifest(&root());
+    let mut left_out = BTreeSet::new();
+    for member in workspace["workspace"]["members"].as_array().unwrap() {
+        let folder = root().join(member.as_str().unwrap());
+        let said = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let no_tests = said.lines().any(|line| line == "test = false");
+        let no_examples = said.lines().any(|line| line == "doctest = false");
+        for (path, text) in sources(&folder.join("src")) {
+            let mut lines = text.lines().map(str::trim);
+            if lines.any(|line| {
+                no_tests && line.starts_with("#[") && line.ends_with("test]")
+                    || no_examples && ["/// ```", "//! ```"].contains(&line)
+            }) {
+                let path = path.strip_prefix(root()).unwrap().to_str().unwrap();
+                left_out.insert(path.to_owned());
+            }
+        }
+    }
+    assert_eq!(left_out, BTreeSet::from(TESTED.map(str::to_owned)));
+}
