@@ -1,6 +1,7 @@
 //! trawl-core: the rules of trawl, pure. No I/O, no clock, no randomness: `now` and random draws are arguments.
 
 pub mod address;
+pub mod calendar;
 pub mod callback_policy;
 pub mod content_type;
 pub mod cookies;

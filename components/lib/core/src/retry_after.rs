@@ -1,5 +1,7 @@
 //! `Retry-After` and the dates of HTTP.
 
+use crate::calendar::days_from_civil;
+
 /// How long the server asks to wait, from now, in milliseconds. `None` when the field can't be read. A date that has passed
 /// asks for nothing. Whoever waits decides which wishes are too long for it.
 #[must_use]
@@ -58,7 +60,7 @@ pub fn http_date_ms(value: &str) -> Option<i64> {
     if !(1..=31).contains(&day) || !(1_601..=9_999).contains(&year) {
         return None;
     }
-    Some((days_since_epoch(year, month, day) * 86_400 + seconds) * 1_000)
+    Some((days_from_civil(year, month, day) * 86_400 + seconds) * 1_000)
 }
 
 fn time_of_day_s(token: &str) -> Option<i64> {
@@ -70,16 +72,6 @@ fn time_of_day_s(token: &str) -> Option<i64> {
     // 60 is a leap second.
     (parts.next().is_none() && hours < 24 && minutes < 60 && seconds <= 60)
         .then_some(hours * 3_600 + minutes * 60 + seconds)
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar: months counted from March make the leap day the last of its year
-/// (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]
