@@ -230,19 +230,20 @@ impl Host {
     }
 
     /// Resident memory in bytes, from `/proc`; under Spin, of the first of its processes only.
+    ///
+    /// # Panics
+    /// When it can't be read, for instance because the host has ended: nothing would look like the best of figures.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .unwrap_or_default();
-        let line = status
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path)
+            .unwrap_or_else(|e| panic!("the memory of the host can't be read from {path}: {e}"));
+        let resident_kib = status
             .lines()
-            .find(|l| l.starts_with("VmRSS:"))
-            .unwrap_or_default();
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|kb| kb.parse::<u64>().ok())
-            .unwrap_or(0)
-            * 1024
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+            .unwrap_or_else(|| panic!("{path} says nothing of memory: has the host ended?"));
+        resident_kib * 1024
     }
 }
 
