@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 /// The body of everything that the kit's servers answer.
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
-/// Serves `handler` on `address` (port 0 picks one) until the task is dropped.
+/// Serves `handler` on `address` (port 0 picks one) until the task is dropped. On `0.0.0.0`, whoever comes to another address
+/// than a loopback one is turned away: what is served there is for this machine alone.
 pub(crate) async fn serve<H, F>(address: SocketAddr, handler: H) -> (SocketAddr, JoinHandle<()>)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -33,6 +34,10 @@ where
             let Ok((stream, _)) = listener.accept().await else {
                 continue;
             };
+            let is_ours = |reached: SocketAddr| reached.ip().to_canonical().is_loopback();
+            if bound.ip().is_unspecified() && !stream.local_addr().is_ok_and(is_ours) {
+                continue;
+            }
             let _ = stream.set_nodelay(true);
             let handler = handler.clone();
             tokio::spawn(async move {
