@@ -1,36 +1,38 @@
-//! Compiles the libraries of `shim/`, each once per process.
+//! Compiles the libraries of `shim/`, each once: its file is named by what it was made of.
 
-use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Mutex;
 
 use anyhow::ensure;
 
-static COMPILED: Mutex<Option<HashMap<&'static str, PathBuf>>> = Mutex::new(None);
+const FLAGS: [&str; 5] = ["-shared", "-fPIC", "-O2", "-Wall", "-Werror"];
+const LIBRARIES: [&str; 2] = ["-ldl", "-lpthread"];
 
 /// The path of the library made of `shim/{name}.c`.
 ///
 /// # Errors
 /// When there is no C compiler, or it refuses the source.
-pub fn compile(name: &'static str) -> anyhow::Result<PathBuf> {
-    let mut compiled = COMPILED.lock().unwrap();
-    let known = compiled.get_or_insert_default();
-    if let Some(path) = known.get(name) {
-        return Ok(path.clone());
-    }
+pub fn compile(name: &str) -> anyhow::Result<PathBuf> {
     let root = trawl_kit::workspace_root();
-    let (source, target) = (
-        root.join(format!("tests/faults/shim/{name}.c")),
-        root.join(format!("target/{name}-{}.so", std::process::id())),
-    );
+    let source = root.join(format!("tests/faults/shim/{name}.c"));
+    let mut hasher = DefaultHasher::new();
+    (std::fs::read(&source)?, FLAGS, LIBRARIES).hash(&mut hasher);
+    let folder = root.join("target");
+    let library = folder.join(format!("{name}-{:016x}.so", hasher.finish()));
+    if library.exists() {
+        return Ok(library);
+    }
+    // Tests run side by side: whoever finds the file finds it whole.
+    let unfinished = tempfile::NamedTempFile::new_in(&folder)?;
     let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o"])
-        .arg(&target)
+        .args(FLAGS)
+        .arg("-o")
+        .arg(unfinished.path())
         .arg(&source)
-        .args(["-ldl", "-lpthread"])
+        .args(LIBRARIES)
         .status()?;
     ensure!(status.success(), "cc does not compile {}", source.display());
-    known.insert(name, target.clone());
-    Ok(target)
+    unfinished.persist(&library)?;
+    Ok(library)
 }
