@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-/// The standard's named references, one a line, sorted by bytes: the name and its code points.
+/// The standard's named references, one a line, sorted by bytes: the name and its code points. They are all 2,231 of the list
+/// `entities.json` that the WHATWG publishes beside its HTML standard (13.5, "Named character references"). The standard says
+/// that the list will never change; it lets programs use what is part of it under the BSD 3-Clause licence.
 const NAMED: &str = include_str!("entities.txt");
 /// The longest name in the list, `CounterClockwiseContourIntegral;`, has 32 bytes.
 const NAME_BYTES_MAX: usize = 32;
