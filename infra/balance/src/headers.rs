@@ -163,13 +163,14 @@ fn claimed_client(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> O
     farthest
 }
 
+/// The elements of a field, of all its lines. One that is no text is no address either, but does not hide those beside it: a
+/// client could put it in front of what a proxy adds.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|element| std::str::from_utf8(element).unwrap_or_default().trim())
 }
 
 /// The `for` parameter of one element of `Forwarded`.
@@ -200,39 +201,39 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
         .get(HOST)
         .cloned()
         .unwrap_or(HeaderValue::from_static("localhost"));
-    let mut text = String::with_capacity(96);
-    if let Some(before) = headers
-        .get(X_FORWARDED_FOR)
-        .and_then(|value| value.to_str().ok())
-    {
-        let _ = write!(text, "{before}, ");
-    }
-    let _ = write!(text, "{peer}");
-    set(headers, X_FORWARDED_FOR, &text);
-    text.clear();
-    if let Some(before) = headers.get(FORWARDED).and_then(|value| value.to_str().ok()) {
-        let _ = write!(text, "{before}, ");
-    }
+    append(headers, X_FORWARDED_FOR, &peer.to_string());
+    let mut element = String::with_capacity(96);
     let _ = match peer {
-        IpAddr::V4(v4) => write!(text, "for={v4}"),
-        IpAddr::V6(v6) => write!(text, "for=\"[{v6}]\""),
+        IpAddr::V4(v4) => write!(element, "for={v4}"),
+        IpAddr::V6(v6) => write!(element, "for=\"[{v6}]\""),
     };
     let _ = write!(
-        text,
+        element,
         ";host=\"{}\";proto=http",
         host.to_str().unwrap_or_default()
     );
-    set(headers, FORWARDED, &text);
+    append(headers, FORWARDED, &element);
     headers.entry(X_FORWARDED_HOST).or_insert(host);
     headers
         .entry(X_FORWARDED_PROTO)
         .or_insert(HeaderValue::from_static("http"));
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
+/// Puts `element` behind what stands in all lines of a field, as one line. The first line alone may be the client's own: some
+/// proxies (HAProxy) add a second one, and their word comes last (RFC 9110, 5.3).
+fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+    let mut list = Vec::with_capacity(128);
+    for line in headers.get_all(&name) {
+        if !line.is_empty() {
+            list.extend_from_slice(line.as_bytes());
+            list.extend_from_slice(b", ");
+        }
     }
+    list.extend_from_slice(element.as_bytes());
+    match HeaderValue::from_bytes(&list) {
+        Ok(value) => headers.insert(name, value),
+        Err(_) => headers.remove(name),
+    };
 }
 
 #[cfg(test)]
@@ -313,6 +314,45 @@ mod tests {
         );
         assert_eq!(headers["x-forwarded-for"], "203.0.113.9, 10.0.0.1");
         assert_eq!(headers["x-forwarded-proto"], "https");
+    }
+
+    /// Who the next host takes for the client, when this one is its trusted proxy.
+    fn client_at_the_next_host(headers: &HeaderMap) -> IpAddr {
+        let mut request = Request::new(());
+        *request.headers_mut() = headers.clone();
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        prepare(&mut request, "10.0.0.9:80".parse().unwrap(), &trusted).unwrap()
+    }
+
+    #[test]
+    fn every_line_of_a_proxy_is_passed_on_and_the_last_one_counts() {
+        for (name, forged, true_one) in [
+            ("x-forwarded-for", &b"6.6.6.6"[..], "203.0.113.9"),
+            ("forwarded", b"for=6.6.6.6", "for=203.0.113.9"),
+            ("x-forwarded-for", b"\xff", "203.0.113.9"),
+            ("x-forwarded-for", b"\xff, 6.6.6.6", "nonsense, 203.0.113.9"),
+            ("x-forwarded-for", b"", "203.0.113.9"),
+        ] {
+            let mut request = Request::new(());
+            let headers = request.headers_mut();
+            headers.insert(HOST, HeaderValue::from_static("a"));
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(&name, HeaderValue::from_bytes(forged).unwrap());
+            headers.append(&name, HeaderValue::from_static(true_one));
+            let peer: SocketAddr = PROXY.parse().unwrap();
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            let client = prepare(&mut request, peer, &trusted).unwrap();
+            add_forwarded(request.headers_mut(), peer.ip());
+            assert_eq!(client.to_string(), "203.0.113.9", "{name}: {forged:?}");
+            let headers = request.headers();
+            assert_eq!(headers.get_all(&name).iter().count(), 1, "{name}");
+            let text = String::from_utf8_lossy(headers[&name].as_bytes());
+            let [here, there] = ["203.0.113.9", "10.0.0.1"].map(|part| text.rfind(part).unwrap());
+            assert!(here < there, "{name}: {text}");
+            if name == X_FORWARDED_FOR {
+                assert_eq!(client_at_the_next_host(headers), client, "{text}");
+            }
+        }
     }
 
     #[test]
