@@ -195,28 +195,45 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// Says where the request came from, for a replica that it has to travel to. A local one is told by `ClientAddress`, which
 /// costs its guest no fields to read.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+///
+/// A field that the proxy in front did not send begins with the client that we know from the other one: the next host may read
+/// this one first, and would take the proxy for everybody.
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, peer: IpAddr) {
     let peer = peer.to_canonical();
     let host = headers
         .get(HOST)
         .cloned()
         .unwrap_or(HeaderValue::from_static("localhost"));
-    append(headers, X_FORWARDED_FOR, &peer.to_string());
-    let mut element = String::with_capacity(96);
-    let _ = match peer {
-        IpAddr::V4(v4) => write!(element, "for={v4}"),
-        IpAddr::V6(v6) => write!(element, "for=\"[{v6}]\""),
+    let names_client = |name| client != peer && !headers.contains_key(name);
+    let plain = if names_client(X_FORWARDED_FOR) {
+        format!("{client}, {peer}")
+    } else {
+        peer.to_string()
     };
+    let mut element = String::with_capacity(96);
+    if names_client(FORWARDED) {
+        push_for(&mut element, client);
+        element.push_str(", ");
+    }
+    push_for(&mut element, peer);
     let _ = write!(
         element,
         ";host=\"{}\";proto=http",
         host.to_str().unwrap_or_default()
     );
+    append(headers, X_FORWARDED_FOR, &plain);
     append(headers, FORWARDED, &element);
     headers.entry(X_FORWARDED_HOST).or_insert(host);
     headers
         .entry(X_FORWARDED_PROTO)
         .or_insert(HeaderValue::from_static("http"));
+}
+
+fn push_for(text: &mut String, address: IpAddr) {
+    let _ = match address {
+        IpAddr::V4(v4) => write!(text, "for={v4}"),
+        IpAddr::V6(v6) => write!(text, "for=\"[{v6}]\""),
+    };
 }
 
 /// Puts `element` behind what stands in all lines of a field, as one line. The first line alone may be the client's own: some
@@ -255,7 +272,11 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let peer: SocketAddr = peer.parse().unwrap();
         let client = prepare(&mut request, peer, &trusted);
-        add_forwarded(request.headers_mut(), peer.ip());
+        add_forwarded(
+            request.headers_mut(),
+            client.unwrap_or(peer.ip()),
+            peer.ip(),
+        );
         (client, request.into_parts().0.headers)
     }
 
@@ -342,7 +363,7 @@ mod tests {
             let peer: SocketAddr = PROXY.parse().unwrap();
             let trusted = ["10.0.0.0/8".parse().unwrap()];
             let client = prepare(&mut request, peer, &trusted).unwrap();
-            add_forwarded(request.headers_mut(), peer.ip());
+            add_forwarded(request.headers_mut(), client, peer.ip());
             assert_eq!(client.to_string(), "203.0.113.9", "{name}: {forged:?}");
             let headers = request.headers();
             assert_eq!(headers.get_all(&name).iter().count(), 1, "{name}");
@@ -352,6 +373,28 @@ mod tests {
             if name == X_FORWARDED_FOR {
                 assert_eq!(client_at_the_next_host(headers), client, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_sends_one_field_names_the_client_in_both() {
+        for (field, client, forwarded) in [
+            (
+                ("forwarded", "for=203.0.113.9;proto=https"),
+                "203.0.113.9",
+                "for=203.0.113.9;proto=https, for=10.0.0.1;host=\"a\";proto=http",
+            ),
+            (
+                ("x-forwarded-for", "2001:db8::1"),
+                "2001:db8::1",
+                "for=\"[2001:db8::1]\", for=10.0.0.1;host=\"a\";proto=http",
+            ),
+        ] {
+            let (found, headers) = check(PROXY, &[("host", "a"), field]);
+            assert_eq!(found.unwrap().to_string(), client);
+            assert_eq!(headers["x-forwarded-for"], format!("{client}, 10.0.0.1"));
+            assert_eq!(headers["forwarded"], forwarded);
+            assert_eq!(client_at_the_next_host(&headers).to_string(), client);
         }
     }
 

@@ -357,7 +357,9 @@ async fn call(
         Backend::Remote(remote) => {
             // A request that comes back unsent and goes elsewhere has them already.
             if request.extensions_mut().insert(Travelled).is_none() {
-                headers::add_forwarded(request.headers_mut(), peer);
+                let client = request.extensions().get::<ClientAddress>();
+                let client = client.map_or(peer, |client| client.0);
+                headers::add_forwarded(request.headers_mut(), client, peer);
             }
             let mut response = remote.send(request).await?;
             *response.version_mut() = Version::HTTP_11;
