@@ -480,6 +480,104 @@ async fn stopping_finishes_what_runs_and_takes_nothing_more() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+const POST: &[u8] = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+
+/// One answer to `POST`, or what came of it before the other side closed.
+async fn answer_to_post(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"/p 3") {
+        match stream.read_u8().await {
+            Ok(byte) => answer.push(byte),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn is_the_last_answer(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close\r\n")
+}
+
+/// Nothing is awaited between the requests and the signal, so on this runtime of one thread the server hears of the signal first.
+#[tokio::test]
+async fn requests_that_lie_in_their_sockets_at_the_signal_to_stop_are_answered() {
+    let door = door(ServerLimits::default()).await;
+    let fresh = TcpStream::connect(door.address).await.unwrap();
+    let mut kept = TcpStream::connect(door.address).await.unwrap();
+    kept.write_all(POST).await.unwrap();
+    let first = answer_to_post(&mut kept).await;
+    assert!(!first.contains("connection: close"), "{first}");
+    for stream in [&kept, &fresh] {
+        assert_eq!(stream.try_write(POST).unwrap(), POST.len());
+    }
+    // This one was never accepted.
+    let mut waiting = std::net::TcpStream::connect(door.address).unwrap();
+    std::io::Write::write_all(&mut waiting, POST).unwrap();
+    door.stop.send(()).unwrap();
+    waiting.set_nonblocking(true).unwrap();
+    let waiting = TcpStream::from_std(waiting).unwrap();
+    for (name, mut stream) in [("kept", kept), ("fresh", fresh), ("waiting", waiting)] {
+        let answer = read_all(&mut stream).await;
+        assert!(is_the_last_answer(&answer), "{name}: {answer:?}");
+    }
+    tokio::time::timeout(PATIENCE, door.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_never_pause_are_told_before_their_connection_closes() {
+    let door = door(ServerLimits::default()).await;
+    let address = door.address;
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                loop {
+                    let sent = stream.write_all(POST).await;
+                    let answer = answer_to_post(&mut stream).await;
+                    if is_the_last_answer(&answer) {
+                        return;
+                    }
+                    assert!(answer.ends_with("/p 3"), "{sent:?}: {answer:?}");
+                }
+            })
+        })
+        .collect();
+    eventually("all are at work", || {
+        door.handler.begun.load(Relaxed) > 3_000
+    })
+    .await;
+    door.stop.send(()).unwrap();
+    for client in clients {
+        tokio::time::timeout(PATIENCE, client)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    tokio::time::timeout(PATIENCE, door.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn stopping_lets_http2_finish_and_ends_without_it() {
+    let door = door(ServerLimits::default()).await;
+    let mut sender = http2(&door).await;
+    let request = Request::get("http://a/slow").body(Full::new(bytes::Bytes::new()));
+    let answer = tokio::spawn(sender.send_request(request.unwrap()));
+    eventually("the request runs", || door.handler.begun.load(Relaxed) == 1).await;
+    door.stop.send(()).unwrap();
+    let body = answer.await.unwrap().unwrap().into_body().collect().await;
+    assert_eq!(body.unwrap().to_bytes(), "/slow 0");
+    tokio::time::timeout(PATIENCE, door.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let limits = ServerLimits {

@@ -107,6 +107,9 @@ pub mod inbound {
     pub const LINGER_BYTES_MAX: usize = 2 * 1024 * 1024;
     /// Running requests get this long after the signal to stop.
     pub const DRAIN_MS: u64 = 10_000;
+    /// After that signal a kept-alive connection ends when it has been without a request for this long. A balancer that uses it
+    /// all the time sends its next one, and is told by the answer to send no more; one round trip on any network fits in.
+    pub const DRAIN_IDLE_MS: u64 = 1_000;
 }
 
 /// Requests that leave the host, for pages, robots.txt and callbacks alike.

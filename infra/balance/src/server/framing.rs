@@ -98,6 +98,11 @@ impl Framing {
         }
     }
 
+    /// Did it begin as HTTP/2?
+    pub(super) fn is_http2(&self) -> bool {
+        self.phase == Phase::Http2
+    }
+
     /// Is there nothing of a request that has not been read to its end?
     pub(super) fn is_between_requests(&self) -> bool {
         self.phase == Phase::Http2 || (self.phase == Phase::Start && self.line.is_empty())

@@ -12,7 +12,7 @@ use std::{
     future::Future,
     io::Write as _,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
@@ -29,7 +29,7 @@ use ipnet::IpNet;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
-    time::Instant,
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 use trawl_core::limits::inbound as limits;
 
@@ -114,7 +114,7 @@ impl Default for ServerLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Run,
-    /// Finish what runs, take nothing more.
+    /// Finish what runs and what is on its way, then end.
     Drain,
     /// End at once.
     End,
@@ -127,7 +127,8 @@ const BAD_FRAMING: Problem = Problem::new(
 );
 
 /// Serves HTTP/1.1 and HTTP/2 (prior knowledge) on `listener` until `stop` completes; then no connection is accepted any
-/// more, running requests finish for at most `limits.drain`, and the rest is closed.
+/// more, running requests finish for at most `limits.drain`, and the rest is closed. A kept-alive connection gets one more answer,
+/// which says that it is the last, or ends after a second without a request.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
@@ -149,8 +150,9 @@ pub async fn serve<H: Handler>(
         () = stop => {}
         () = accept_forever(&listener, &door) => {}
     }
-    drop((listener, door));
     phase.send_replace(Phase::Drain);
+    accept_waiting(listener, &door);
+    drop(door);
     if tokio::time::timeout(drain, ended.recv()).await.is_err() {
         tracing::warn!("requests that did not finish in time are closed");
         phase.send_replace(Phase::End);
@@ -174,27 +176,52 @@ impl<H: Handler> Door<H> {
             || self.handler.is_trusted_proxy(peer);
         self.connections.admit(peer, is_exempt, &self.limits)
     }
+
+    /// Serves a new connection, or says why not.
+    fn open(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        match self.admit(peer.ip()) {
+            Ok(admitted) => {
+                tokio::spawn(connection(stream, peer, admitted, Arc::clone(self)));
+            }
+            Err(problem) => {
+                // As much as fits into the socket's buffer, without waiting for the client.
+                let _ = stream
+                    .into_std()
+                    .map(|mut stream| stream.write(problem.wire().as_bytes()));
+            }
+        }
+    }
 }
 
 async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match door.admit(peer.ip()) {
-                Ok(admitted) => {
-                    tokio::spawn(connection(stream, peer, admitted, Arc::clone(door)));
-                }
-                Err(problem) => {
-                    // As much as fits into the socket's buffer, without waiting for the client.
-                    let _ = stream
-                        .into_std()
-                        .map(|mut stream| stream.write(problem.wire().as_bytes()));
-                }
-            },
+            Ok((stream, peer)) => door.open(stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "no connection could be accepted");
                 // Out of file descriptors, as a rule: others have to end first.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
             }
+        }
+    }
+}
+
+/// Takes the connections that are made and not accepted yet. Closing the listener would reset them, with the requests that may lie
+/// in them already.
+fn accept_waiting<H: Handler>(listener: TcpListener, door: &Arc<Door<H>>) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    // No more than there could be at once, so that it ends however many come.
+    for _ in 0..door.limits.connections_max {
+        let Ok((stream, peer)) = listener.accept() else {
+            return;
+        };
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            door.open(stream, peer);
         }
     }
 }
@@ -215,9 +242,11 @@ async fn connection<H: Handler>(
     // Only the handler and the limits: a connection that held the door would keep `recv` from ending.
     let (handler, limits) = (Arc::clone(&door.handler), door.limits.clone());
     drop(door);
+    let pause = Duration::from_millis(limits::DRAIN_IDLE_MS).min(limits.drain / 2);
     let service = service_fn(|request| {
         let (active, is_refused) = watch.begin();
-        let stall = (request.version() == Version::HTTP_2).then_some(limits.body_read);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let stall = is_http2.then_some(limits.body_read);
         let handler = Arc::clone(&handler);
         let bounds = (limits.body_bytes_max, limits.body_read);
         async move {
@@ -226,12 +255,32 @@ async fn connection<H: Handler>(
             } else {
                 answer(handler.as_ref(), request, peer, bounds).await
             };
+            let response = if active.watch().is_draining() && !is_http2 {
+                closing(response)
+            } else {
+                response
+            };
             Ok::<_, Infallible>(response.map(|body| Answering::new(body, active, stall)))
         }
     });
     let mut serving = pin!(builder.serve_connection(io, service));
+    let mut alarm = None;
     loop {
         tokio::select! {
+            biased;
+            changed = phase.changed() => {
+                if changed.is_err() || *phase.borrow_and_update() == Phase::End {
+                    return;
+                }
+                watch.drain();
+                if watch.is_http2() {
+                    // It tells the client first, and answers what was sent until the client has heard it.
+                    serving.as_mut().graceful_shutdown();
+                } else {
+                    // A request may lie in the socket already, and closing would reset it. Its answer is the last one.
+                    alarm = Some(Box::pin(sleep(pause)));
+                }
+            }
             outcome = serving.as_mut() => {
                 if let Err(error) = outcome {
                     tracing::debug!(%peer, error, "connection ended");
@@ -242,13 +291,22 @@ async fn connection<H: Handler>(
                 tracing::debug!(%peer, "an answer was not taken");
                 return;
             }
-            changed = phase.changed() => {
-                if changed.is_err() || *phase.borrow_and_update() == Phase::End {
-                    return;
+            // After `serving`, which has then read what there is.
+            () = rings(&mut alarm) => {
+                alarm = watch.busy_until(pause).map(|until| Box::pin(sleep_until(until)));
+                if alarm.is_none() {
+                    serving.as_mut().graceful_shutdown();
                 }
-                serving.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Waits for the alarm; for ever, when none is set.
+async fn rings(alarm: &mut Option<Pin<Box<Sleep>>>) {
+    match alarm {
+        Some(alarm) => alarm.await,
+        None => std::future::pending().await,
     }
 }
 

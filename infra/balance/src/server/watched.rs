@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -75,6 +75,10 @@ pub(super) struct Watch {
     begun: AtomicU64,
     refused: AtomicU64,
     stalled: Notify,
+    /// A head has begun to arrive that has not ended.
+    in_head: AtomicBool,
+    http2: AtomicBool,
+    draining: AtomicBool,
 }
 
 impl Watch {
@@ -86,6 +90,9 @@ impl Watch {
             begun: AtomicU64::new(0),
             refused: AtomicU64::new(u64::MAX),
             stalled: Notify::new(),
+            in_head: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -97,6 +104,30 @@ impl Watch {
     /// Completes when somebody has found out that the reader takes nothing.
     pub(super) async fn stalled(&self) {
         self.stalled.notified().await;
+    }
+
+    /// From here on each answer is the last one of its connection.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Is the next answer the last one?
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Does the connection speak HTTP/2?
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
+    /// When it is worth looking again whether the connection has been without a request for `pause`; `None` when it has.
+    pub(super) fn busy_until(&self, pause: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        if self.active.load(Relaxed) > 0 || self.in_head.load(Relaxed) {
+            return Some(now + pause);
+        }
+        Some(self.idle_since() + pause).filter(|until| *until > now)
     }
 
     /// A request begins. The flag says whether it must be refused for its framing.
@@ -192,7 +223,12 @@ impl Watched {
         if let Some(number) = self.framing.refused() {
             self.watch.refused.store(number, Relaxed);
         }
-        if !self.framing.is_in_head() {
+        let is_in_head = self.framing.is_in_head();
+        self.watch.in_head.store(is_in_head, Relaxed);
+        if self.framing.is_http2() {
+            self.watch.http2.store(true, Relaxed);
+        }
+        if !is_in_head {
             self.head_since = None;
         } else if self.head_since.is_none() {
             let now = Instant::now();
