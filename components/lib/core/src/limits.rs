@@ -96,6 +96,9 @@ pub mod inbound {
     pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
     /// Connections in all.
     pub const CONNECTIONS_MAX: usize = 1_024;
+    /// Between two warnings that no connection could be accepted. Out of files, that happens twenty times a second, and the log
+    /// would fill the disk that the others need.
+    pub const ACCEPT_WARNING_MS: u64 = 60_000;
     /// HTTP/2 streams of one connection.
     pub const H2_STREAMS_MAX: u32 = 128;
     /// HTTP/2 streams that a client reset before we answered (the rapid-reset attack); past it the connection is closed.

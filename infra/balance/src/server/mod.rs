@@ -4,6 +4,7 @@ mod connections;
 mod framing;
 mod grammar;
 mod inbound_body;
+mod seldom;
 mod taking;
 mod watched;
 
@@ -37,6 +38,7 @@ pub use self::connections::ConnectionCounts;
 use self::{
     connections::{Admitted, Connections},
     inbound_body::{Answering, Guarded, TOO_LARGE},
+    seldom::Seldom,
     watched::{Watch, Watched},
 };
 use crate::{
@@ -194,11 +196,14 @@ impl<H: Handler> Door<H> {
 }
 
 async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>) {
+    let mut failures = Seldom::new(Duration::from_millis(limits::ACCEPT_WARNING_MS));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => door.open(stream, peer),
             Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted");
+                if let Some(times) = failures.count(Instant::now()) {
+                    tracing::warn!(%error, times, "no connection could be accepted");
+                }
                 // Out of file descriptors, as a rule: others have to end first.
                 sleep(Duration::from_millis(50)).await;
             }
