@@ -52,9 +52,10 @@ const BAD_HOST: Problem = Problem::new(
     "bad_host",
     "The request must name one host, and the name must be a host's.",
 );
+/// Not 405: what the replicas allow for a target is not known here, and a 405 must say it. No target has these two (RFC 9110, 9.1).
 const BAD_METHOD: Problem = Problem::new(
-    StatusCode::METHOD_NOT_ALLOWED,
-    "method_not_allowed",
+    StatusCode::NOT_IMPLEMENTED,
+    "not_implemented",
     "This is not a forward proxy: CONNECT and TRACE are refused.",
 );
 
@@ -446,6 +447,16 @@ mod tests {
             &[("host", "a/b")],
         ] {
             assert_eq!(check(STRANGER, fields).0, Err(BAD_HOST), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn methods_of_forward_proxies_are_not_implemented() {
+        for method in [Method::CONNECT, Method::TRACE] {
+            let mut request = Request::new(());
+            *request.method_mut() = method;
+            let refused = prepare(&mut request, STRANGER.parse().unwrap(), &[]);
+            assert_eq!(refused.unwrap_err().status, StatusCode::NOT_IMPLEMENTED);
         }
     }
 

@@ -64,7 +64,8 @@ const BAD_METHOD: Problem = Problem::new(
     StatusCode::METHOD_NOT_ALLOWED,
     "method_not_allowed",
     "This page can only be read.",
-);
+)
+.allow("GET, HEAD");
 
 impl Operator {
     /// Shows `balancer` together with `figures`. Whoever is not on this machine needs `token`; without one, nobody else
@@ -285,6 +286,33 @@ mod tests {
         assert_eq!(status(&open, far, &token("Bearer secret")).await, 200);
         assert_eq!(status(&open, far, &token("Bearer secreT")).await, 403);
         assert_eq!(status(&closed, far, &token("Bearer ")).await, 403);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_read_is_told_what_does() {
+        let operator = operator(None);
+        for path in ["/balance", "/metrics"] {
+            for (method, expected, allow) in [
+                (Method::GET, 200, None),
+                (Method::HEAD, 200, None),
+                (Method::POST, 405, Some("GET, HEAD")),
+                (Method::OPTIONS, 405, Some("GET, HEAD")),
+            ] {
+                let mut request = Request::new(crate::body::empty());
+                *request.uri_mut() = path.parse().unwrap();
+                *request.method_mut() = method.clone();
+                let answer = operator
+                    .answer(request, "127.0.0.1:9".parse().unwrap())
+                    .await;
+                let told = answer.headers().get(http::header::ALLOW);
+                let told = told.map(|methods| methods.to_str().unwrap());
+                assert_eq!(
+                    (answer.status().as_u16(), told),
+                    (expected, allow),
+                    "{method} {path}"
+                );
+            }
+        }
     }
 
     #[test]

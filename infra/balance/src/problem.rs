@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use crate::body::{Body, full};
@@ -27,6 +27,8 @@ pub struct Problem {
     pub detail: &'static str,
     /// When it is worth asking again.
     pub retry_after: Option<Duration>,
+    /// The methods that the target has: a 405 must name them (RFC 9110, 15.5.6).
+    pub allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -38,7 +40,15 @@ impl Problem {
             code,
             detail,
             retry_after: None,
+            allow: None,
         }
+    }
+
+    /// The same, naming the methods that the target has.
+    #[must_use]
+    pub const fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
     }
 
     /// The same, telling the client when to come back.
@@ -73,6 +83,9 @@ impl Problem {
         );
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds_up(after)));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
         response
     }
