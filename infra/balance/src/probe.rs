@@ -8,7 +8,10 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::time::{sleep, timeout};
 use trawl_core::limits::balance as limits;
 
-use crate::{balancer::Balancer, body::empty, config::CheckConfig, fleet::Slot, replica::Backend};
+use crate::{
+    backend::FailureKind, balancer::Balancer, body::empty, config::CheckConfig, fleet::Slot,
+    replica::Backend,
+};
 
 /// Checks all replicas again and again.
 pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
@@ -35,8 +38,9 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
                 .map(|slot| check(slot, &fleet.config.check)),
         )
         .await;
-        // What all of them share is out, such as their database. To take them all out would win nothing, and lose the answers
-        // that they can still give.
+        // What all of them share is out, such as their database: it refuses, or it is locked, and then their answers come after
+        // the check's patience. To take them all out would win nothing, and lose the answers that they can still give. Those that
+        // can't be reached give none; with all of them out, one request a second finds who is back.
         let none_is_ready = !said.contains(&Said::Ready);
         for (slot, said) in fleet.slots.iter().zip(said) {
             if said == Said::NotReady && none_is_ready {
@@ -54,16 +58,16 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
 enum Said {
     /// Any 2xx.
     Ready,
-    /// Something else.
+    /// Something else, or nothing in time.
     NotReady,
-    /// Nothing, or nothing in time.
+    /// Nothing: it can't be reached, or breaks off.
     Nothing,
 }
 
 async fn check(slot: &Slot, config: &CheckConfig) -> Said {
     timeout(config.timeout, ask(slot, &config.path))
         .await
-        .unwrap_or(Said::Nothing)
+        .unwrap_or(Said::NotReady)
 }
 
 /// Only a head is needed; the body goes with its connection.
@@ -87,7 +91,16 @@ async fn ask(slot: &Slot, path: &str) -> Said {
     match outcome {
         Ok(response) if response.status().is_success() => Said::Ready,
         Ok(_) => Said::NotReady,
-        Err(_) => Said::Nothing,
+        Err(error) => match error.kind {
+            // It is there, and can't just now: a remote one would say so with a status.
+            FailureKind::Overloaded | FailureKind::Trapped | FailureKind::TimedOut => {
+                Said::NotReady
+            }
+            FailureKind::Unreachable
+            | FailureKind::Broken
+            | FailureKind::ClientBody
+            | FailureKind::ClientSlow => Said::Nothing,
+        },
     }
 }
 

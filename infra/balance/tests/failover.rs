@@ -13,7 +13,9 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use http::StatusCode;
 use support::{Client, Front, Load, PATIENCE, Replica, eventually, plain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trawl_balance::{BalanceConfig, ReplicaConfig, ServerLimits, StrategyKind};
+use trawl_balance::{
+    BalanceConfig, Balancer, FailureKind, ReplicaConfig, ServerLimits, StrategyKind,
+};
 
 async fn three() -> [Replica; 3] {
     [
@@ -238,6 +240,69 @@ async fn checks_that_all_fail_take_out_only_who_gives_no_answer() {
     replicas[0].behaviour.ready_status.store(0, Relaxed);
     eventually("b is down", || front.state("b") == "down").await;
     assert_eq!(front.state("a"), "up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_nobody_answers_in_time_take_out_only_who_can_not_be_reached() {
+    let replicas = three().await;
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
+    config.check.interval = Duration::from_millis(20);
+    config.check.timeout = Duration::from_millis(100);
+    // So many that the moment between two lines here does not count.
+    config.check.fails = 5;
+    let front = Front::start(config).await;
+    // As with a database that is locked: the answer would come after the check's patience.
+    for replica in &replicas {
+        replica.behaviour.ready_hangs.store(true, Relaxed);
+    }
+    let asked_again = async |replicas: &[Replica]| {
+        let checks = |replica: &Replica| replica.behaviour.checks.load(Relaxed);
+        let before: Vec<_> = replicas.iter().map(checks).collect();
+        eventually("they were asked again and again", || {
+            let mut pairs = replicas.iter().zip(&before);
+            pairs.all(|(replica, before)| checks(replica) > before + 12)
+        })
+        .await;
+    };
+    asked_again(&replicas).await;
+    assert_eq!(["a", "b", "c"].map(|id| front.state(id)), ["up"; 3]);
+    let mut client = Client::new(front.address);
+    for _ in 0..30 {
+        assert_eq!(client.get().await.0, StatusCode::OK);
+    }
+    replicas[2].kill().await;
+    eventually("c is down", || front.state("c") == "down").await;
+    asked_again(&replicas[..2]).await;
+    assert_eq!([front.state("a"), front.state("b")], ["up", "up"]);
+    // One that is ready is better than one that hangs.
+    replicas[0].behaviour.ready_hangs.store(false, Relaxed);
+    eventually("b is down", || front.state("b") == "down").await;
+    assert_eq!(front.state("a"), "up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_take_no_local_replicas_out_because_all_are_busy_or_trap() {
+    let failing = [
+        ("a".to_owned(), FailureKind::Overloaded),
+        ("b".to_owned(), FailureKind::Trapped),
+    ];
+    let locals = support::Scripted {
+        failing: std::sync::Mutex::new(failing.to_vec()),
+        ..support::Scripted::default()
+    };
+    let asked = std::sync::Arc::clone(&locals.asked);
+    let replicas = ["a", "b"].map(|id| ReplicaConfig::new(id, None));
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, replicas.to_vec());
+    config.check.interval = Duration::from_millis(10);
+    let balancer = Balancer::new(config, std::sync::Arc::new(locals)).unwrap();
+    tokio::spawn(std::sync::Arc::clone(&balancer).run(None, std::future::pending()));
+    eventually("they were asked again and again", || {
+        asked.lock().unwrap().len() > 20
+    })
+    .await;
+    let snapshot = balancer.snapshot();
+    let states = snapshot.replicas.iter().map(|replica| replica.state);
+    assert_eq!(states.collect::<Vec<_>>(), ["up", "up"]);
 }
 
 #[tokio::test]

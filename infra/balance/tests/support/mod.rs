@@ -64,6 +64,8 @@ pub(crate) struct Behaviour {
     pub(crate) checks: AtomicU64,
     /// What `/readyz` says; 0 for 200.
     pub(crate) ready_status: AtomicU16,
+    /// `/readyz` is never answered.
+    pub(crate) ready_hangs: AtomicBool,
 }
 
 impl Replica {
@@ -144,6 +146,9 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, &'static str> {
     if request.uri().path() == "/readyz" {
         behaviour.checks.fetch_add(1, Relaxed);
+        if behaviour.ready_hangs.load(Relaxed) {
+            std::future::pending::<()>().await;
+        }
         return Ok(status(behaviour.ready_status.load(Relaxed), ""));
     }
     behaviour.arrived.fetch_add(1, Relaxed);
