@@ -19,19 +19,34 @@ pub(crate) async fn watch_forever(balancer: &Arc<Balancer>, file: Option<PathBuf
     // Nothing is taken as seen: a change between the host's own reading and this first look is applied as well.
     let mut seen = None;
     loop {
-        let stamp = stamp(&file).await;
-        if stamp.is_some() && stamp != seen {
-            seen = stamp;
-            reload(balancer, &file).await;
+        let found = look(&file).await;
+        if seen.as_ref() != Some(&found) {
+            match &found {
+                Ok(_) => reload(balancer, &file).await,
+                // A file that is back, be it the old one, is something new again.
+                Err(error) => refused(balancer, error.clone()),
+            }
+            seen = Some(found);
         }
         sleep(Duration::from_millis(limits::RELOAD_INTERVAL_MS)).await;
     }
 }
 
-/// Time and size: a file that is written twice in one tick of the clock mostly has another size.
-async fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = tokio::fs::metadata(file).await.ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+/// Time and size (a file that is written twice in one tick of the clock mostly has another size), or why there is none.
+async fn look(file: &Path) -> Result<(SystemTime, u64), String> {
+    let found = async {
+        let metadata = tokio::fs::metadata(file).await?;
+        Ok((metadata.modified()?, metadata.len()))
+    };
+    found
+        .await
+        .map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+}
+
+/// Says why the file is not in force, to the log and to whoever looks at the figures.
+fn refused(balancer: &Balancer, error: String) {
+    tracing::error!(error, "balance file refused; the old one stays in force");
+    *balancer.reload_error() = Some(error);
 }
 
 async fn reload(balancer: &Arc<Balancer>, file: &Path) {
@@ -46,10 +61,13 @@ async fn reload(balancer: &Arc<Balancer>, file: &Path) {
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    match &outcome {
-        Ok(true) => tracing::info!(file = %file.display(), "balance file applied"),
-        Ok(false) => {}
-        Err(error) => tracing::error!(error, "balance file refused; the old one stays in force"),
+    match outcome {
+        Ok(is_new) => {
+            if is_new {
+                tracing::info!(file = %file.display(), "balance file applied");
+            }
+            *balancer.reload_error() = None;
+        }
+        Err(error) => refused(balancer, error),
     }
-    *balancer.reload_error() = outcome.err();
 }

@@ -142,6 +142,19 @@ async fn the_file_is_applied_under_load_and_a_drained_replica_finishes() {
     })
     .await;
     assert_eq!(front.balancer.snapshot().replicas.len(), 3);
+    // So does one that is gone; when it is back, all is well, also if it is just the same.
+    std::fs::write(&path, text("a", &[0, 1, 2])).unwrap();
+    let shown = || front.balancer.snapshot().reload_error;
+    eventually("the file is good again", || shown().is_none()).await;
+    let aside = folder.path().join("aside.toml");
+    std::fs::rename(&path, &aside).unwrap();
+    eventually("its absence is shown", || {
+        shown().is_some_and(|error| error.contains("balance.toml: No such file"))
+    })
+    .await;
+    assert_eq!(front.balancer.snapshot().replicas.len(), 3);
+    std::fs::rename(&aside, &path).unwrap();
+    eventually("the file is back", || shown().is_none()).await;
     // It goes altogether, and the counts of the others stay.
     let served = front.balancer.snapshot().replicas[1].served;
     std::fs::write(&path, text("", &[1, 2])).unwrap();
