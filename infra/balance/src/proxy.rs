@@ -362,6 +362,13 @@ async fn call(
                 headers::add_forwarded(request.headers_mut(), client, peer);
             }
             let mut response = remote.send(request).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // `Upgrade` ends here, so nobody asked for it, and what follows on that connection is no HTTP.
+                return Err(BackendError::new(
+                    FailureKind::Broken,
+                    "the replica changed the protocol unasked",
+                ));
+            }
             *response.version_mut() = Version::HTTP_11;
             // RFC 9112, section 6.3: beside a transfer coding a stated length says nothing. Left alone it would be believed
             // once the coding is gone, and cut the body.

@@ -536,6 +536,23 @@ async fn a_stated_length_beside_chunks_does_not_cut_the_body() {
     }
 }
 
+#[tokio::test]
+async fn a_protocol_that_nobody_asked_for_is_no_answer() {
+    let replica = answers(
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    )
+    .await;
+    let front = Front::start(plain(StrategyKind::RoundRobin, vec![replica])).await;
+    let request =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n";
+    for _ in 0..2 {
+        let answer = support::raw(front.address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert!(answer.contains("\"code\":\"bad_gateway\""), "{answer}");
+    }
+    assert_eq!(front.balancer.snapshot().replicas[0].failed, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_body_is_not_held_against_the_replica() {
     // Whichever passes first, the time for the body or the deadline for an answer.
