@@ -1,6 +1,6 @@
 //! What a replica is to the balancer: something that answers a request, or says how it could not.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -62,6 +62,21 @@ impl BackendError {
     pub fn unsent(mut self, request: Request<Body>) -> Self {
         self.unsent = Some(Box::new(request));
         self
+    }
+}
+
+/// An error with all that caused it, for the log: many say little themselves.
+pub(crate) struct Causes<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(out, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 

@@ -90,10 +90,13 @@ impl Health {
         }
     }
 
-    /// It answered.
-    pub fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) {
+    /// It answered. True when this brought it back.
+    pub fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
         match self.standing {
-            Standing::Trial => self.come_back(now_ms, rules),
+            Standing::Trial => {
+                self.come_back(now_ms, rules);
+                return true;
+            }
             Standing::Up {
                 warming_since_ms: Some(since),
             } if now_ms.saturating_sub(since) >= rules.slow_start_ms => {
@@ -104,6 +107,7 @@ impl Health {
             // An answer that was under way when the bench began says nothing about now.
             Standing::Up { .. } | Standing::Benched { .. } | Standing::Down => {}
         }
+        false
     }
 
     /// It failed. True when this benched it.
@@ -229,7 +233,10 @@ mod tests {
         assert_eq!(health.ramp(10_002, &RULES), Some(RAMP_FULL));
         health.chosen();
         assert_eq!(health.ramp(10_002, &RULES), None, "one trial, not two");
-        health.succeeded(10_003, &RULES);
+        assert!(
+            health.succeeded(10_003, &RULES),
+            "the trial brought it back"
+        );
         assert_eq!(health.ramp(10_003, &RULES), Some(RAMP_FULL / 100));
         assert_eq!(health.ramp(10_503, &RULES), Some(RAMP_FULL / 2));
         assert_eq!(health.ramp(11_003, &RULES), Some(RAMP_FULL));
@@ -359,7 +366,7 @@ mod tests {
                 now += later;
                 match event {
                     0 => { health.failed(now, &rules); }
-                    1 => health.succeeded(now, &rules),
+                    1 => { health.succeeded(now, &rules); }
                     2 => health.abandoned(now),
                     3 => { health.checked(false, now, &rules); }
                     4 => { health.checked(true, now, &rules); }

@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    backend::{BackendError, FailureKind},
+    backend::{BackendError, Causes, FailureKind},
     balancer::Balancer,
     body::{Body, BoxError},
     fleet::{Choice, Fleet, Tried},
@@ -259,9 +259,9 @@ impl Journey<'_> {
         }
         // A 503 is a replica that takes care of itself; benching it would push its load on to the others.
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            lease.failed(FailureKind::Overloaded);
+            lease.failed(FailureKind::Overloaded, &status);
         } else {
-            lease.failed(FailureKind::Broken);
+            lease.failed(FailureKind::Broken, &status);
             self.fleet.failed(index);
         }
         if self.repeatable && self.may_try_again() {
@@ -272,8 +272,9 @@ impl Journey<'_> {
     }
 
     fn failed(&mut self, index: usize, lease: &mut Lease, error: BackendError) -> Step {
-        tracing::debug!(replica = lease.replica.id, kind = ?error.kind, cause = %error.cause, "no answer");
-        lease.failed(error.kind);
+        let cause = Causes(error.cause.as_ref());
+        tracing::debug!(replica = lease.replica.id, kind = ?error.kind, %cause, "no answer");
+        lease.failed(error.kind, &cause);
         let counts = !matches!(
             error.kind,
             FailureKind::Overloaded
@@ -427,10 +428,10 @@ impl http_body::Body for LeasedBody {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         match &frame {
             Poll::Ready(None) => self.lease = None,
-            Poll::Ready(Some(Err(_))) => {
+            Poll::Ready(Some(Err(error))) => {
                 // The head went out long ago; all that can be done is to remember it.
                 if let Some(mut lease) = self.lease.take() {
-                    lease.failed(FailureKind::Broken);
+                    lease.failed(FailureKind::Broken, &Causes(error.as_ref()));
                 }
             }
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}

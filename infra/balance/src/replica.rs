@@ -1,6 +1,7 @@
 //! One replica at work: its backend, its state behind one lock, and its figures.
 
 use std::{
+    fmt::Display,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -119,6 +120,13 @@ impl Replica {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// It answered, whatever it said.
+    fn succeeded(&self, state: &mut State, now_ms: u64, rules: &Rules) {
+        if state.health.succeeded(now_ms, &rules.health) {
+            tracing::info!(replica = self.id, "replica answers and is back");
+        }
+    }
+
     /// An active check ended.
     pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &Rules) {
         if self.state().health.checked(good, now_ms, &rules.health) {
@@ -172,7 +180,7 @@ impl Lease {
         let now_ms = self.clock.now_ms();
         {
             let mut state = self.replica.state();
-            state.health.succeeded(now_ms, &self.rules.health);
+            self.replica.succeeded(&mut state, now_ms, &self.rules);
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "microseconds of a request are far below 2^52"
@@ -183,8 +191,8 @@ impl Lease {
         self.replica.latency.record(us);
     }
 
-    /// It failed.
-    pub(crate) fn failed(&mut self, kind: FailureKind) {
+    /// It failed; `cause` is for the log.
+    pub(crate) fn failed(&mut self, kind: FailureKind, cause: &dyn Display) {
         self.settled = true;
         let counts = &self.replica.counts;
         match kind {
@@ -201,10 +209,9 @@ impl Lease {
             FailureKind::Trapped => {
                 counts.trapped.fetch_add(1, Relaxed);
                 // It did answer, in its way: a trial ends well.
+                let mut state = self.replica.state();
                 self.replica
-                    .state()
-                    .health
-                    .succeeded(self.clock.now_ms(), &self.rules.health);
+                    .succeeded(&mut state, self.clock.now_ms(), &self.rules);
                 return;
             }
             FailureKind::Unreachable | FailureKind::Broken | FailureKind::TimedOut => {
@@ -221,7 +228,7 @@ impl Lease {
         };
         if benched {
             counts.benched.fetch_add(1, Relaxed);
-            tracing::warn!(replica = self.replica.id, "replica is benched");
+            tracing::warn!(replica = self.replica.id, ?kind, %cause, "replica is benched");
         }
     }
 }
@@ -309,5 +316,83 @@ impl Drop for Queued {
             // If it was to be the trial of a benched replica, the next one is.
             self.replica.state().health.abandoned(self.clock.now_ms());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::{Debug, Write as _};
+
+    use tracing::{Event, Metadata, Subscriber, field::Field, span};
+
+    use super::*;
+    use crate::{backend::Causes, config::Origin};
+
+    /// Writes down what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = event.metadata().level().to_string();
+            event.record(&mut |field: &Field, value: &dyn Debug| {
+                let _ = write!(line, " {field}={value:?}");
+            });
+            self.0.lock().unwrap().push(line);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn the_log_says_why_a_replica_is_benched_and_that_it_is_back() {
+        let origin: Origin = "http://127.0.0.1:1".to_owned().try_into().unwrap();
+        let backend = Backend::Remote(Arc::new(Remote::new(origin)));
+        let replica = Arc::new(Replica::new("a".to_owned(), backend));
+        let rules = Rules {
+            health: HealthRules {
+                max_fails: 1,
+                fail_timeout_ms: 10_000,
+                slow_start_ms: 0,
+                check_fails: 2,
+            },
+            gate: GateRules {
+                running_max: 10,
+                waiting_max: 10,
+                target_ms: 500,
+                interval_ms: 1_000,
+            },
+        };
+        let lease = || {
+            replica.state().gate.enter();
+            Lease::new(Arc::clone(&replica), rules, Clock::new())
+        };
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let refused = std::io::Error::other("nobody listens");
+            let cause = crate::BackendError::new(FailureKind::Unreachable, refused);
+            lease().failed(cause.kind, &Causes(cause.cause.as_ref()));
+            replica.state().health.probe();
+            lease().failed(FailureKind::Broken, &http::StatusCode::BAD_GATEWAY);
+            replica.state().health.probe();
+            lease().answered();
+            lease().answered();
+        });
+        assert_eq!(
+            *log.0.lock().unwrap(),
+            [
+                "WARN message=replica is benched replica=\"a\" kind=Unreachable cause=nobody listens",
+                "WARN message=replica is benched replica=\"a\" kind=Broken cause=502 Bad Gateway",
+                "INFO message=replica answers and is back replica=\"a\"",
+            ]
+        );
     }
 }
