@@ -11,6 +11,7 @@ use crate::{
     fleet::{Fleet, Slot},
     health::Standing,
     histogram::Histogram,
+    replica::Counts,
     strategy::RAMP_FULL,
 };
 
@@ -72,8 +73,48 @@ pub struct ReplicaFigures {
     pub abandoned: u64,
     /// How often it was benched.
     pub benched: u64,
+    /// Its answers by the class of their status, also those that were not handed out because another replica was asked.
+    pub responses: Responses,
     /// Latency to the head of the answer.
     pub latency_ms: LatencyMs,
+}
+
+/// Answers by the class of their status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Responses {
+    /// It was done.
+    #[serde(rename = "2xx")]
+    pub successes: u64,
+    /// It is elsewhere.
+    #[serde(rename = "3xx")]
+    pub redirections: u64,
+    /// The client's fault.
+    #[serde(rename = "4xx")]
+    pub client_errors: u64,
+    /// The service's fault, such as a database that can't be used.
+    #[serde(rename = "5xx")]
+    pub server_errors: u64,
+}
+
+impl Responses {
+    fn of(counts: &Counts) -> Self {
+        let [successes, redirections, client_errors, server_errors] = &counts.responses;
+        Self {
+            successes: successes.load(Relaxed),
+            redirections: redirections.load(Relaxed),
+            client_errors: client_errors.load(Relaxed),
+            server_errors: server_errors.load(Relaxed),
+        }
+    }
+
+    const fn by_class(&self) -> [(&'static str, u64); 4] {
+        [
+            ("2xx", self.successes),
+            ("3xx", self.redirections),
+            ("4xx", self.client_errors),
+            ("5xx", self.server_errors),
+        ]
+    }
 }
 
 /// Percentiles in milliseconds, each within 3 %; none before the first answer.
@@ -188,6 +229,7 @@ fn figures(fleet: &Fleet, slot: &Slot, clock: Clock) -> ReplicaFigures {
         shed: counts.shed.load(Relaxed),
         abandoned: counts.abandoned.load(Relaxed),
         benched: counts.benched.load(Relaxed),
+        responses: Responses::of(counts),
         latency_ms: LatencyMs::of(&slot.replica.latency),
     }
 }
@@ -320,6 +362,17 @@ impl Snapshot {
                 family.sample(&[("replica", figures.id.as_str())], value(figures));
             }
         }
+        let mut family = out.family(
+            "replica_responses_total",
+            Kind::Counter,
+            "Answers of the replica by the class of their status.",
+        );
+        for figures in &self.replicas {
+            for (class, count) in figures.responses.by_class() {
+                let labels = [("replica", figures.id.as_str()), ("class", class)];
+                family.sample(&labels, number(count));
+            }
+        }
         self.latencies(out);
     }
 
@@ -368,6 +421,7 @@ mod tests {
             shed: 0,
             abandoned: 0,
             benched: 0,
+            responses: Responses::default(),
             latency_ms: LatencyMs::of(histogram),
         }
     }
@@ -399,6 +453,27 @@ mod tests {
             let line = text.lines().find(|line| line.starts_with(&start)).unwrap();
             line.rsplit(' ').next().unwrap().parse().unwrap()
         })
+    }
+
+    #[test]
+    fn answers_are_counted_by_the_class_of_their_status() {
+        let counts = Counts::default();
+        for status in [200, 204, 202, 304, 307, 400, 500, 502, 503, 599, 999] {
+            counts.responded(http::StatusCode::from_u16(status).unwrap());
+        }
+        let mut snapshot = snapshot(&Histogram::default());
+        snapshot.replicas[0].responses = Responses::of(&counts);
+        let mut out = Exposition::default();
+        snapshot.prometheus(&mut out);
+        let text = out.into_text();
+        for (class, count) in [("2xx", 3), ("3xx", 2), ("4xx", 1), ("5xx", 5)] {
+            let line = format!(
+                "trawl_replica_responses_total{{replica=\"a\",class=\"{class}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        let json = serde_json::to_value(&snapshot.replicas[0]).unwrap();
+        assert_eq!(json["responses"]["5xx"], 5);
     }
 
     #[test]

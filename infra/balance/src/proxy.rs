@@ -253,6 +253,7 @@ impl Journey<'_> {
 
     fn answered(&mut self, index: usize, mut lease: Lease, response: Response<Body>) -> Step {
         let status = response.status();
+        lease.replica.counts.responded(status);
         if !is_worth_another(status) {
             lease.answered();
             return Step::Done(leased(response, lease));

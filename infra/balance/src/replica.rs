@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use http::StatusCode;
 use tokio::sync::oneshot;
 use trawl_core::limits::balance as limits;
 
@@ -53,6 +54,22 @@ pub(crate) struct Counts {
     pub(crate) shed: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) benched: AtomicU64,
+    /// Its answers by the class of their status, from 2xx to 5xx.
+    pub(crate) responses: [AtomicU64; 4],
+}
+
+impl Counts {
+    /// It answered with `status`. What is in no class is taken for a 5xx (RFC 9110, 15).
+    pub(crate) fn responded(&self, status: StatusCode) {
+        let [successes, redirections, client_errors, server_errors] = &self.responses;
+        let class = match status.as_u16() {
+            200..300 => successes,
+            300..400 => redirections,
+            400..500 => client_errors,
+            _ => server_errors,
+        };
+        class.fetch_add(1, Relaxed);
+    }
 }
 
 /// What changes with each request.
@@ -381,7 +398,7 @@ mod tests {
             let cause = crate::BackendError::new(FailureKind::Unreachable, refused);
             lease().failed(cause.kind, &Causes(cause.cause.as_ref()));
             replica.state().health.probe();
-            lease().failed(FailureKind::Broken, &http::StatusCode::BAD_GATEWAY);
+            lease().failed(FailureKind::Broken, &StatusCode::BAD_GATEWAY);
             replica.state().health.probe();
             lease().answered();
             lease().answered();

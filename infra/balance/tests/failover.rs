@@ -463,6 +463,17 @@ async fn answers_with_the_retry_budget_spent_are_passed_on() {
     // 300 first tries, a fifth of them again, and the reserve of 128.
     assert!((400..=300 + 60 + 128).contains(&arrived), "{arrived}");
     assert_eq!(front.state("a"), "up", "a 503 is no failure");
+    // Each of them is counted, handed out or not; they stay counted when the configuration changes.
+    let server_errors = || {
+        let replicas = front.balancer.snapshot().replicas;
+        let each = replicas.iter().map(|it| it.responses.server_errors);
+        each.sum::<u64>()
+    };
+    assert_eq!(server_errors(), arrived);
+    let mut config = front.balancer.config();
+    config.replicas[0].weight = 2;
+    front.balancer.apply(config).unwrap();
+    assert_eq!(server_errors(), arrived);
 }
 
 #[tokio::test(flavor = "multi_thread")]
