@@ -327,6 +327,7 @@ fn protocol(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
         .writev(false)
         // `Watched` tells a slow head from an idle connection, which one timeout can't.
         .header_read_timeout(None)
+        // Not `half_close`: it takes the end of what a client sends for nothing, and the work for clients that left goes on.
         // Not `pipeline_flush`: it would lose answers to requests that are refused before they were read to their end.
         // A little more than a head may have: `Watched` then sees it grow too large before hyper does, and says why.
         .max_buf_size(limits.header_bytes_max + 8 * 1024);
