@@ -52,7 +52,7 @@ const BAD_HOST: Problem = Problem::new(
     "bad_host",
     "The request must name one host, and the name must be a host's.",
 );
-/// Not 405: what the replicas allow for a target is not known here, and a 405 must say it. No target has these two (RFC 9110, 9.1).
+/// Not 405, which must say what the target allows: that is not known here. No target has these two (RFC 9110, 9.1).
 const BAD_METHOD: Problem = Problem::new(
     StatusCode::NOT_IMPLEMENTED,
     "not_implemented",

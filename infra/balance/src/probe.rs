@@ -38,9 +38,9 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
                 .map(|slot| check(slot, &fleet.config.check)),
         )
         .await;
-        // What all of them share is out, such as their database: it refuses, or it is locked, and then their answers come after
-        // the check's patience. To take them all out would win nothing, and lose the answers that they can still give. Those that
-        // can't be reached give none; with all of them out, one request a second finds who is back.
+        // What all of them share is out, such as their database: it refuses, or it is locked, and then their answers come
+        // after the check's patience. To take them all out would win nothing, and lose the answers that they can still give.
+        // Those that can't be reached give none; with all of them out, one request a second finds who is back.
         let none_is_ready = !said.contains(&Said::Ready);
         for (slot, said) in fleet.slots.iter().zip(said) {
             if said == Said::NotReady && none_is_ready {

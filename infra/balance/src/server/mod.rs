@@ -129,8 +129,8 @@ const BAD_FRAMING: Problem = Problem::new(
 );
 
 /// Serves HTTP/1.1 and HTTP/2 (prior knowledge) on `listener` until `stop` completes; then no connection is accepted any
-/// more, running requests finish for at most `limits.drain`, and the rest is closed. A kept-alive connection gets one more answer,
-/// which says that it is the last, or ends after a second without a request.
+/// more, running requests finish for at most `limits.drain`, and the rest is closed. A kept-alive connection gets one more
+/// answer, which says that it is the last, or ends after a second without a request.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
@@ -211,8 +211,8 @@ async fn accept_forever<H: Handler>(listener: &TcpListener, door: &Arc<Door<H>>)
     }
 }
 
-/// Takes the connections that are made and not accepted yet. Closing the listener would reset them, with the requests that may lie
-/// in them already.
+/// Takes the connections that are made and not accepted yet. Closing the listener would reset them, with the requests that may
+/// lie in them already.
 fn accept_waiting<H: Handler>(listener: TcpListener, door: &Arc<Door<H>>) {
     let Ok(listener) = listener.into_std() else {
         return;
