@@ -11,6 +11,7 @@ pub(crate) mod ticker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 
@@ -30,10 +31,14 @@ pub(crate) enum Wire {
     },
 }
 
+/// The channel of the clock.
+const TICK: &str = "tick";
+
 /// The lanes by channel.
 pub(crate) struct Doorbell {
     wire: Wire,
     lanes: HashMap<String, Vec<Arc<Lane>>>,
+    ticks_heard: AtomicU64,
 }
 
 /// One subscription of the manifest, its templates filled in.
@@ -66,6 +71,7 @@ impl Doorbell {
         Self {
             wire,
             lanes: by_channel,
+            ticks_heard: AtomicU64::new(0),
         }
     }
 
@@ -79,6 +85,19 @@ impl Doorbell {
         for lane in self.lanes.get(channel).into_iter().flatten() {
             lane.ring(payload.clone());
         }
+    }
+
+    /// Hands over a message that came from Redis.
+    fn hear(&self, channel: &str, payload: &Bytes) {
+        if channel == TICK {
+            self.ticks_heard.fetch_add(1, Relaxed);
+        }
+        self.deliver(channel, payload);
+    }
+
+    /// Ticks that came from Redis so far, whoever rang there.
+    fn ticks_heard(&self) -> u64 {
+        self.ticks_heard.load(Relaxed)
     }
 
     /// All lanes, each once.

@@ -18,6 +18,7 @@ use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::origin::Origin;
 use trawl_kit::redis::RedisServer;
+use trawl_kit::relay::Relay;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
@@ -31,6 +32,35 @@ async fn real_redis() {
     let redis = RedisServer::start().await;
     let host = Host::start_with(HostOptions::default().with(&["--redis", &redis.url()])).await;
     whole_flow(host.base()).await;
+}
+
+/// A NAT or a failover forgets connections and tells neither end. What is left of them still counts as listeners of `tick` in
+/// Redis, so that a clock which trusts in their number never rings here again.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_connections_that_die_without_a_word() {
+    let redis = RedisServer::start().await;
+    let relay = Relay::start(redis.url().trim_start_matches("redis://"), Duration::ZERO).await;
+    let through = format!("redis://{}", relay.authority());
+    let host = Host::start_with(HostOptions::default().with(&["--redis", &through])).await;
+    let scene = Scene::set(host.base()).await;
+    let before = scene.scrape(1, "/odd/plain").await;
+    assert_eq!(before["status"], "done", "{before}");
+    assert_eq!(listeners(&redis).await, Some(1));
+    relay.forget_connections();
+    let after = scene.scrape(1, "/odd/plain").await;
+    assert_eq!(after["status"], "done", "{after}");
+    eventually("the host listens anew", DEADLINE, || async {
+        (listeners(&redis).await? == 2).then_some(())
+    })
+    .await;
+}
+
+/// Who is subscribed to the dispatcher's channel, dead connections included.
+async fn listeners(redis: &RedisServer) -> Option<i64> {
+    let answer = redis.command(&[b"PUBSUB", b"NUMSUB", b"message_queue"]);
+    let answer = String::from_utf8(answer.await.ok()?).ok()?;
+    let (_, count) = answer.rsplit_once(':')?;
+    count.trim().parse().ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

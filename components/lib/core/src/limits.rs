@@ -551,6 +551,13 @@ pub mod host {
     pub const REDIS_CONNECT_MS: u64 = 5_000;
     /// Waiting for an answer of Redis.
     pub const REDIS_ANSWER_MS: u64 = 10_000;
+    /// A subscription that brought nothing for this long is asked whether it is still there: a connection that a NAT or a
+    /// failover forgot never says so by itself. Longer than the clock's beat, so that one which ticks is hardly ever asked.
+    pub const REDIS_SILENCE_MS: u64 = 2 * TICK_MS;
+    /// It must answer within this; a server that takes longer is no doorbell.
+    pub const REDIS_SIGN_OF_LIFE_MS: u64 = 3_000;
+    /// Beats of the clock that may pass without a tick from Redis, whoever rang it there; then it rings here.
+    pub const BEATS_UNHEARD_MAX: u32 = 2;
     /// The longest wait between two attempts to reach a Redis that is gone.
     pub const REDIS_RETRY_MS_MAX: u64 = 5_000;
     /// Open connections to Redis and to the database in one instance (Spin's number for the latter).

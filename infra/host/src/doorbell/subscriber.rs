@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::time::timeout;
 use trawl_core::limits::host as limits;
 
 use super::{Doorbell, Subscription};
@@ -69,7 +70,10 @@ async fn keep_subscribed(
                 }
                 // Whatever was published before is lost; one look each makes up for it.
                 look_once(&doorbell, &channels);
-                pass_on(&doorbell, connection).await;
+                let end = pass_on(&doorbell, connection).await;
+                if end == End::Silent && !std::mem::replace(&mut is_out, true) {
+                    outage.begins(&"its connection is dead");
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_out, true) {
@@ -92,7 +96,7 @@ async fn subscribe(address: &str, channels: &[String]) -> redis::RedisResult<red
         }
         Ok(connection)
     };
-    let in_time = tokio::time::timeout(Duration::from_millis(limits::REDIS_CONNECT_MS), open);
+    let in_time = timeout(Duration::from_millis(limits::REDIS_CONNECT_MS), open);
     in_time.await.unwrap_or_else(|_| {
         Err(redis::RedisError::from(std::io::Error::from(
             std::io::ErrorKind::TimedOut,
@@ -106,10 +110,33 @@ fn look_once(doorbell: &Doorbell, channels: &[String]) {
     }
 }
 
-async fn pass_on(doorbell: &Doorbell, mut connection: redis::aio::PubSub) {
-    let mut messages = connection.on_message();
-    while let Some(message) = messages.next().await {
-        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
-        doorbell.deliver(message.get_channel_name(), &payload);
+/// How a subscription ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// The other side closed the connection.
+    Closed,
+    /// Nothing comes any more, and nobody says why.
+    Silent,
+}
+
+/// Hands messages on until the connection ends, or gives no sign of life when it is asked for one. A server that went away
+/// without a word, behind a NAT or in a failover, leaves a connection that looks well for ever.
+async fn pass_on(doorbell: &Doorbell, connection: redis::aio::PubSub) -> End {
+    let (mut asking, mut messages) = connection.split();
+    let silence = Duration::from_millis(limits::REDIS_SILENCE_MS);
+    let answer = Duration::from_millis(limits::REDIS_SIGN_OF_LIFE_MS);
+    loop {
+        match timeout(silence, messages.next()).await {
+            Ok(Some(message)) => {
+                let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+                doorbell.hear(message.get_channel_name(), &payload);
+            }
+            Ok(None) => return End::Closed,
+            Err(_) => match timeout(answer, asking.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return End::Closed,
+                Err(_) => return End::Silent,
+            },
+        }
     }
 }
