@@ -96,8 +96,18 @@ impl Lane {
         }
         if waiting.workers < self.workers_max {
             waiting.workers += 1;
-            self.threads.spawn(Arc::clone(self).work());
+            drop(waiting);
+            self.start_counted_worker();
         }
+    }
+
+    /// Not under the lock: threads that have ended drop the worker, which then takes itself out of the count.
+    fn start_counted_worker(self: &Arc<Self>) {
+        let worker = Worker {
+            lane: Arc::clone(self),
+            has_left: false,
+        };
+        self.threads.spawn(worker.work());
     }
 
     /// The component's id.
@@ -127,37 +137,6 @@ impl Lane {
         self.waiting().pop()
     }
 
-    async fn work(self: Arc<Self>) {
-        loop {
-            let first = {
-                // Looking and leaving are one step: a ring that comes between them would find a worker that is already gone.
-                let mut waiting = self.waiting();
-                let first = if self.stopping.load(Relaxed) {
-                    None
-                } else {
-                    waiting.pop()
-                };
-                if first.is_none() {
-                    waiting.workers -= 1;
-                }
-                first
-            };
-            let Some(first) = first else { return };
-            let Some(replica) = self.crew.next() else {
-                continue;
-            };
-            let Some(rights) = replica.rights(&self.part.id) else {
-                continue;
-            };
-            self.running.fetch_add(1, Relaxed);
-            if let Err(error) = self.session(replica.engine(), &rights, first).await {
-                self.part.figures.failed(&error);
-                failure::log(&self.part.id, &rights.replica, &error);
-            }
-            self.running.fetch_sub(1, Relaxed);
-        }
-    }
-
     /// One instance, called for the first message and for those that have come meanwhile.
     async fn session(
         &self,
@@ -183,6 +162,84 @@ impl Lane {
             };
         }
         Ok(())
+    }
+}
+
+/// One worker of a lane. When it panics its place is free for another one, which looks after what waits.
+struct Worker {
+    lane: Arc<Lane>,
+    /// It is not counted any more.
+    has_left: bool,
+}
+
+impl Worker {
+    async fn work(mut self) {
+        let lane = Arc::clone(&self.lane);
+        while let Some(first) = self.take_or_leave() {
+            let Some(replica) = lane.crew.next() else {
+                continue;
+            };
+            let Some(rights) = replica.rights(&lane.part.id) else {
+                continue;
+            };
+            let _running = Running::begin(&lane.running);
+            if let Err(error) = lane.session(replica.engine(), &rights, first).await {
+                lane.part.figures.failed(&error);
+                failure::log(&lane.part.id, &rights.replica, &error);
+            }
+        }
+    }
+
+    /// The next message, or none, which ends the worker. Looking and leaving are one step: a ring that comes between them would
+    /// find a worker that is already gone.
+    fn take_or_leave(&mut self) -> Option<Bytes> {
+        let mut waiting = self.lane.waiting();
+        let first = if self.lane.stopping.load(Relaxed) {
+            None
+        } else {
+            waiting.pop()
+        };
+        if first.is_none() {
+            waiting.workers -= 1;
+            self.has_left = true;
+        }
+        first
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.has_left {
+            return;
+        }
+        let mut waiting = self.lane.waiting();
+        // Not when the threads end, which drops workers as well: nobody would be there to run another one.
+        let is_followed = std::thread::panicking()
+            && !waiting.payloads.is_empty()
+            && !self.lane.stopping.load(Relaxed);
+        if !is_followed {
+            waiting.workers -= 1;
+        }
+        drop(waiting);
+        if is_followed {
+            self.lane.start_counted_worker();
+        }
+    }
+}
+
+/// Counts an invocation as running, however it ends.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -223,6 +280,43 @@ async fn invoke(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A lane whose crew is empty: its workers throw away what waits.
+    fn lane() -> Arc<Lane> {
+        let part = Part {
+            id: Arc::from("a"),
+            local: crate::manifest::Local::default(),
+            http: None,
+            inbound: None,
+            costly: None,
+            figures: Arc::default(),
+        };
+        let threads = Handle::current();
+        Lane::new(Arc::new(part), Arc::default(), 1, threads, Arc::default())
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_panics_leaves_its_place_to_another_one() {
+        let lane = lane();
+        lane.waiting().workers = 1;
+        lane.waiting().push(Bytes::from("left behind"), false);
+        let worker = Worker {
+            lane: Arc::clone(&lane),
+            has_left: false,
+        };
+        let panicking = tokio::spawn(async move {
+            let (_worker, _running) = (&worker, Running::begin(&worker.lane.running));
+            panic!("as a defect of the host would");
+        });
+        assert!(panicking.await.unwrap_err().is_panic());
+        assert_eq!(lane.running(), 0);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while lane.waiting().workers > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "nobody took it");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lane.queued(), 0);
+    }
 
     #[test]
     fn rings_that_wait_are_one() {
