@@ -2,7 +2,7 @@
 
 use crate::class::Classes;
 use crate::log::Log;
-use crate::queue::{AbandonOnExit, Queue};
+use crate::queue::{Queue, Taker, Takers};
 use crate::reader::Read;
 use crate::session::{Role, Session};
 use crate::stats::Counters;
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use trawl_core::limits::sqlite::{READS_WAITING_MAX, WRITE_BYTES_WAITING_MAX, WRITES_WAITING_MAX};
 
 /// One database file. Cheap to clone; a clone shares the threads.
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     counters: Arc<Counters>,
     wal_path: PathBuf,
     written: Mutex<Option<oneshot::Receiver<()>>>,
+    broken: Arc<watch::Sender<bool>>,
 }
 
 impl Database {
@@ -48,8 +49,15 @@ impl Database {
         let readers = (0..options.readers.max(1))
             .map(|_| Session::open(path, Role::Reader, &options))
             .collect::<Result<Vec<_>, _>>()?;
-        for session in readers {
-            spawn_reader(session, Arc::clone(&reads), Arc::clone(&counters))?;
+        let broken = Arc::new(watch::Sender::new(false));
+        let reading = Takers::new(&reads, &broken);
+        // All of them join before one can end.
+        let readers: Vec<_> = readers
+            .into_iter()
+            .map(|session| (session, reading.join()))
+            .collect();
+        for (session, taker) in readers {
+            spawn_reader(session, taker, Arc::clone(&reads), Arc::clone(&counters))?;
         }
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
@@ -64,7 +72,7 @@ impl Database {
             expected: 0,
             commit_time: Duration::ZERO,
         };
-        let written = spawn_writer(writer)?;
+        let written = spawn_writer(writer, Takers::new(&writes, &broken).join())?;
         let shared = Shared {
             classes: Classes::default(),
             reads,
@@ -72,6 +80,7 @@ impl Database {
             counters,
             wal_path,
             written: Mutex::new(Some(written)),
+            broken,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -92,6 +101,15 @@ impl Database {
             writes_waiting: self.shared.writes.waiting(),
             wal_bytes: crate::log::size(&self.shared.wal_path),
             ..self.shared.counters.snapshot()
+        }
+    }
+
+    /// Comes back when one of the threads has panicked, and never otherwise. What is left may serve on, but only a new process
+    /// is whole again.
+    pub async fn broken(&self) {
+        let mut broken = self.shared.broken.subscribe();
+        if broken.wait_for(|is_broken| *is_broken).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 
@@ -127,21 +145,20 @@ impl Drop for Shared {
 
 fn spawn_reader(
     session: Session,
+    taker: Taker<Read>,
     queue: Arc<Queue<Read>>,
     counters: Arc<Counters>,
 ) -> Result<(), SqliteError> {
-    let guard = AbandonOnExit(Arc::clone(&queue));
     spawn("sqlite-reader", move || {
-        let _guard = guard;
+        let _taker = taker;
         crate::reader::serve(&session, &queue, &counters);
     })
 }
 
-fn spawn_writer(writer: Writer) -> Result<oneshot::Receiver<()>, SqliteError> {
+fn spawn_writer(writer: Writer, taker: Taker<Job>) -> Result<oneshot::Receiver<()>, SqliteError> {
     let (end, written) = oneshot::channel();
-    let guard = AbandonOnExit(Arc::clone(&writer.queue));
     spawn("sqlite-writer", move || {
-        let _guard = guard;
+        let _taker = taker;
         writer.serve();
         let _ = end.send(());
     })?;

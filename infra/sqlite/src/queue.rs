@@ -2,8 +2,10 @@
 
 use crate::SqliteError;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Something that waits, with what it weighs.
 pub(crate) trait Weigh {
@@ -180,11 +182,42 @@ fn move_over<J: Weigh>(state: &mut State<J>, into: &mut VecDeque<J>, jobs_max: u
     }
 }
 
-/// Abandons a queue when its thread ends, however it ends: nobody waits for an answer that can't come.
-pub(crate) struct AbandonOnExit<J: Weigh>(pub(crate) Arc<Queue<J>>);
+/// The threads that take from a queue. When the last of them ends, however it ends, the queue is abandoned: nobody waits for an
+/// answer that can't come. While another one is there it serves on.
+pub(crate) struct Takers<J: Weigh> {
+    queue: Arc<Queue<J>>,
+    count: AtomicUsize,
+    broken: Arc<watch::Sender<bool>>,
+}
 
-impl<J: Weigh> Drop for AbandonOnExit<J> {
+impl<J: Weigh> Takers<J> {
+    /// Nobody takes yet; who breaks says so to `broken`.
+    pub(crate) fn new(queue: &Arc<Queue<J>>, broken: &Arc<watch::Sender<bool>>) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Arc::clone(queue),
+            count: AtomicUsize::new(0),
+            broken: Arc::clone(broken),
+        })
+    }
+
+    /// One more takes, until the mark is dropped in its thread.
+    pub(crate) fn join(self: &Arc<Self>) -> Taker<J> {
+        self.count.fetch_add(1, Relaxed);
+        Taker(Arc::clone(self))
+    }
+}
+
+/// The mark of a thread that takes.
+pub(crate) struct Taker<J: Weigh>(Arc<Takers<J>>);
+
+impl<J: Weigh> Drop for Taker<J> {
     fn drop(&mut self) {
-        self.0.abandon();
+        let takers = &self.0;
+        if takers.count.fetch_sub(1, Relaxed) == 1 {
+            takers.queue.abandon();
+        }
+        if std::thread::panicking() {
+            takers.broken.send_replace(true);
+        }
     }
 }

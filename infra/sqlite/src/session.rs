@@ -48,6 +48,8 @@ pub(crate) struct Session {
     result_bytes_max: usize,
     statement_time_max: Duration,
     lock_time_max: Duration,
+    #[cfg(feature = "test-support")]
+    faults: crate::Faults,
 }
 
 impl Session {
@@ -70,6 +72,8 @@ impl Session {
             result_bytes_max: options.result_bytes_max,
             statement_time_max: Duration::from_millis(options.statement_ms_max),
             lock_time_max,
+            #[cfg(feature = "test-support")]
+            faults: options.faults.clone(),
         })
     }
 
@@ -165,6 +169,8 @@ impl Session {
         statement: &mut Statement<'_>,
         params: &[Value],
     ) -> Result<Rows, Failure> {
+        #[cfg(feature = "test-support")]
+        self.faults.panic_when_asked();
         let writes = !statement.readonly();
         let columns: Arc<[String]> = statement
             .column_names()

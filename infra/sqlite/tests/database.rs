@@ -266,6 +266,42 @@ async fn a_commit_that_fails_fails_everybody_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_reader_that_panics_is_told_and_the_others_serve_on() {
+    let faults = Faults::default();
+    let (_directory, database, connection) = table(Options {
+        faults: faults.clone(),
+        readers: 2,
+        ..Options::default()
+    })
+    .await;
+    let at_once = tokio::time::timeout(Duration::ZERO, database.broken()).await;
+    assert!(at_once.is_err(), "nothing has happened");
+    faults.panic_once();
+    let lost = connection.execute("SELECT count(*) FROM t", vec![]).await;
+    assert_eq!(lost, Err(SqliteError::Closed));
+    database.broken().await;
+    assert_eq!(count(&connection).await, 0);
+    insert(&connection, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_told_and_nobody_waits_for_it() {
+    let faults = Faults::default();
+    let (_directory, database, connection) = table(Options {
+        faults: faults.clone(),
+        ..Options::default()
+    })
+    .await;
+    // Readers must not meet the fault, so the text is known as one that writes.
+    insert(&connection, 1).await.unwrap();
+    faults.panic_once();
+    assert_eq!(insert(&connection, 2).await, Err(SqliteError::Closed));
+    database.broken().await;
+    assert_eq!(insert(&connection, 3).await, Err(SqliteError::Closed));
+    assert_eq!(count(&connection).await, 1);
+}
+
+#[tokio::test]
 async fn a_full_database_says_so_and_serves_on() {
     let mut faults = Faults::default();
     faults.pages_max = Some(20);
