@@ -33,6 +33,7 @@ mod stop;
 mod up;
 mod values;
 mod variables;
+mod vital;
 
 use std::process::ExitCode;
 

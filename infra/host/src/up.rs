@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -26,10 +27,10 @@ use crate::memory::give_back_when_quiet;
 use crate::open_files;
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
-use crate::startup;
 use crate::stop::Stop;
+use crate::{startup, vital};
 
-/// Serves until a signal says stop.
+/// Serves until a signal says stop, or a part of the host has broken; then the status says so.
 ///
 /// # Errors
 /// One line that says what to do; nothing was served then.
@@ -53,23 +54,14 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     };
     let direct = straight_to(&options, &balance, &locals)?;
     let balancer = Balancer::new(balance, Arc::new(locals))?;
-    ring(&application);
-    let watching =
-        tokio::spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
-    if !options.quiet {
-        let mut out = std::io::stdout().lock();
-        // Whoever started us may have closed the other end; that is no reason not to serve.
-        let _ = out.write_all(
-            startup::lines(
-                &application,
-                address,
-                &balancer.config(),
-                &options.state_dir,
-            )
-            .as_bytes(),
-        );
-        let _ = out.flush();
-    }
+    let mut tasks = ring(&application);
+    tasks.spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
+    let watching = tokio::spawn(vital::watch(
+        tasks,
+        application.database.clone(),
+        stop.clone(),
+    ));
+    announce(&options, &application, address, &balancer);
     let front = Front {
         operator: operator(&options, &application, &balancer),
         balancer,
@@ -84,14 +76,30 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     .await;
     stop.ask();
     drain(&application).await;
-    let _ = watching.await;
+    let is_whole = watching.await.unwrap_or(false);
     application.database.clone().close().await;
     if let Some(stacks) = &application.stacks
         && let Err(error) = stacks.write()
     {
         tracing::error!("the stacks of the guests can't be written: {error}");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Says that it serves, and what and where.
+fn announce(options: &Up, application: &Application, address: SocketAddr, balancer: &Balancer) {
+    if options.quiet {
+        return;
+    }
+    let lines = startup::lines(application, address, &balancer.config(), &options.state_dir);
+    let mut out = std::io::stdout().lock();
+    // Whoever started us may have closed the other end; that is no reason not to serve.
+    let _ = out.write_all(lines.as_bytes());
+    let _ = out.flush();
 }
 
 /// Loads the application, which takes seconds when there is something to compile; `None` when the end was asked for meanwhile.
@@ -134,18 +142,24 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Starts what calls components without a request. A host without local replicas has none to call.
-fn ring(application: &Arc<Application>) {
+/// Starts what calls components without a request, and gives back its tasks. A host without local replicas has none to call.
+fn ring(application: &Arc<Application>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     if *application.doorbell.wire() == Wire::Redis {
-        subscriber::start(&application.doorbell, &application.subscriptions);
+        subscriber::start(
+            &application.doorbell,
+            &application.subscriptions,
+            &mut tasks,
+        );
     }
     let clock = ticker::run(
         Arc::clone(&application.doorbell),
         application.redis.clone(),
         application.stop.flag(),
     );
-    tokio::spawn(clock);
-    tokio::spawn(give_back_when_quiet(application.database.clone()));
+    tasks.spawn(clock);
+    tasks.spawn(give_back_when_quiet(application.database.clone()));
+    tasks
 }
 
 fn operator(options: &Up, application: &Application, balancer: &Arc<Balancer>) -> Operator {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use trawl_core::limits::host as limits;
 
@@ -33,8 +34,12 @@ impl Outage {
     }
 }
 
-/// Starts one subscriber for each address. They end with the runtime.
-pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
+/// Starts one subscriber for each address, among the `tasks`. None of them ends by itself.
+pub(crate) fn start(
+    doorbell: &Arc<Doorbell>,
+    subscriptions: &[Subscription],
+    tasks: &mut JoinSet<()>,
+) {
     let mut by_address: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for subscription in subscriptions {
         let channels = by_address.entry(&subscription.address).or_default();
@@ -44,7 +49,7 @@ pub(crate) fn start(doorbell: &Arc<Doorbell>, subscriptions: &[Subscription]) {
     }
     let outage = Arc::new(Outage::default());
     for (address, channels) in by_address {
-        tokio::spawn(keep_subscribed(
+        tasks.spawn(keep_subscribed(
             Arc::clone(doorbell),
             Arc::clone(&outage),
             address.to_owned(),
