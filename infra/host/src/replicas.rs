@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use trawl_balance::{BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig};
+use trawl_balance::{
+    BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, check_id,
+};
 use trawl_core::address::AddressPolicy;
 use trawl_outbound::{AddressCheck, Class, Client};
 
@@ -17,7 +19,10 @@ use crate::manifest::{Component, Manifest};
 use crate::networks::policy;
 use crate::part::{Part, Rights};
 use crate::replica::Replica;
-use crate::variables::Variables;
+use crate::variables::{Variables, in_environment};
+
+/// The variable that says which replica an answer comes from.
+const REPLICA_ID: &str = "replica_id";
 
 /// Opens the replicas that the balancer asks for.
 pub(crate) struct Locals {
@@ -28,7 +33,7 @@ pub(crate) struct Locals {
 impl LocalReplicas for Locals {
     fn open(&self, replica: &ReplicaConfig) -> Result<Arc<dyn LocalBackend>, BoxError> {
         let application = &self.application;
-        let variables = application.variables.with("replica_id", &replica.id);
+        let variables = application.variables.with(REPLICA_ID, &replica.id);
         let instances = application.parts.values().map(|part| {
             Ok(Instances {
                 part: Arc::clone(part),
@@ -87,20 +92,48 @@ fn rights(
 /// The replicas of the command line, or those of the balance file.
 ///
 /// # Errors
-/// A balance file that is refused.
+/// A balance file that is refused, or a `replica_id` that can't be one.
 pub(crate) fn balance(options: &Up) -> anyhow::Result<BalanceConfig> {
-    match &options.balance_file {
-        Some(file) => Ok(BalanceConfig::read(file)?),
-        None => Ok(of_flags(options)),
+    if let Some(file) = &options.balance_file {
+        return Ok(BalanceConfig::read(file)?);
     }
-}
-
-fn of_flags(options: &Up) -> BalanceConfig {
-    let replicas =
-        (1..=options.replicas).map(|number| ReplicaConfig::new(format!("trawl-{number}"), None));
+    let given = given(options, REPLICA_ID, |name| std::env::var(name).ok());
+    let replicas = ids(given, options.replicas)?
+        .into_iter()
+        .map(|id| ReplicaConfig::new(id, None));
     let mut config = BalanceConfig::new(options.balance, replicas.collect());
     config.trusted_proxies = options.front.trusted_proxy.clone();
-    config
+    Ok(config)
+}
+
+/// What somebody set a variable to, on the command line or in the environment; the manifest's default is nobody's wish.
+fn given(options: &Up, name: &str, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let on_command_line = options
+        .variables
+        .iter()
+        .rev()
+        .find(|(given, _)| given == name);
+    on_command_line
+        .map(|(_, value)| value.clone())
+        .or_else(|| environment(&in_environment(name)))
+        .filter(|value| !value.is_empty())
+}
+
+/// The ids of the local replicas: the given one for a single replica, with a number for several.
+fn ids(given: Option<String>, count: u16) -> anyhow::Result<Vec<String>> {
+    let ids: Vec<String> = match given {
+        Some(id) if count == 1 => vec![id],
+        given => {
+            let stem = given.as_deref().unwrap_or("trawl");
+            (1..=count)
+                .map(|number| format!("{stem}-{number}"))
+                .collect()
+        }
+    };
+    for id in &ids {
+        check_id(id).map_err(|error| anyhow::anyhow!("the variable {REPLICA_ID}: {error}"))?;
+    }
+    Ok(ids)
 }
 
 /// Asks the policy of the component that wants to connect.
@@ -142,4 +175,42 @@ pub(crate) fn client(
         options,
         Policies(policies.collect::<anyhow::Result<_>>()?),
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn options(arguments: &[&str]) -> Up {
+        let arguments = ["trawl", "up"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Up(options) => *options,
+            _ => panic!("`up` was asked for"),
+        }
+    }
+
+    #[test]
+    fn a_replica_has_the_id_that_somebody_gave_it() {
+        let environment =
+            |name: &str| (name == "SPIN_VARIABLE_REPLICA_ID").then(|| "of-env".to_owned());
+        let given = |arguments: &[&str]| given(&options(arguments), REPLICA_ID, environment);
+        assert_eq!(given(&[]).as_deref(), Some("of-env"));
+        let flag = "--variable=replica_id=of-flag";
+        assert_eq!(given(&[flag]).as_deref(), Some("of-flag"));
+        assert_eq!(given(&["--variable=replica_id="]), None);
+
+        let ids = |given: Option<&str>, count| ids(given.map(ToOwned::to_owned), count);
+        assert_eq!(ids(None, 2).unwrap(), ["trawl-1", "trawl-2"]);
+        assert_eq!(ids(Some("eu"), 1).unwrap(), ["eu"]);
+        assert_eq!(ids(Some("eu"), 2).unwrap(), ["eu-1", "eu-2"]);
+        let error = ids(Some("e u"), 1).unwrap_err().to_string();
+        assert!(
+            error.contains("replica_id") && error.contains("e u"),
+            "{error}"
+        );
+        assert!(ids(Some(&"e".repeat(64)), 10).is_err());
+    }
 }

@@ -23,6 +23,11 @@ pub(crate) enum VariableError {
     NoSuch(String, String),
 }
 
+/// The name by which a variable can be given in the environment, as under Spin.
+pub(crate) fn in_environment(name: &str) -> String {
+    format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase())
+}
+
 /// The variables of the application with their values.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
@@ -45,7 +50,7 @@ impl Variables {
         }
         let mut values = BTreeMap::new();
         for (name, variable) in declared {
-            let in_environment = format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase());
+            let in_environment = in_environment(name);
             let value = given
                 .get(name)
                 .cloned()

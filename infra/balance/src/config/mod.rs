@@ -122,6 +122,14 @@ impl ReplicaConfig {
     }
 }
 
+/// Whether a text can be the id of a replica.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_id(text: &str) -> Result<(), String> {
+    value::Id::try_from(text.to_owned()).map(drop)
+}
+
 /// All that the balancer runs by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalanceConfig {
