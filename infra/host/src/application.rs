@@ -150,10 +150,10 @@ fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
         })?;
         given.insert("redis_url".to_owned(), redis.clone());
     }
-    networks::add_to_variables(&options.networks, &mut given);
+    let environment = |name: &str| std::env::var(name).ok();
+    networks::add_to_variables(&options.networks, &mut given, environment);
     secret::provide(manifest, &mut given, &options.state_dir)?;
-    let variables =
-        Variables::resolve(&manifest.variables, &given, |name| std::env::var(name).ok())?;
+    let variables = Variables::resolve(&manifest.variables, &given, environment)?;
     secret::check(&variables)?;
     values::check(&variables)?;
     Ok(variables)

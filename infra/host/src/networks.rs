@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use trawl_core::address::AddressPolicy;
 
 use crate::cli::Networks;
+use crate::variables::in_environment;
 
 /// For pages, and for callbacks when they have no list of their own.
 const PAGES: &str = "allow_private";
@@ -18,9 +19,29 @@ const CALLBACKS: &str = "allow_private_callback";
 /// Closes a list that would otherwise be taken from the other variable.
 const NONE: &str = "none";
 
-/// Puts the networks of the command line into the variables, beside those that are given there.
-pub(crate) fn add_to_variables(networks: &Networks, given: &mut BTreeMap<String, String>) {
+/// Puts the networks of the command line into the variables, beside those that are given there or in the environment.
+pub(crate) fn add_to_variables(
+    networks: &Networks,
+    given: &mut BTreeMap<String, String>,
+    environment: impl Fn(&str) -> Option<String>,
+) {
     let both = &networks.allow_private;
+    let lists = [
+        both,
+        &networks.allow_private_scrape,
+        &networks.allow_private_callback,
+    ];
+    if lists.iter().all(|list| list.is_empty()) {
+        return;
+    }
+    // What is given hides the environment: what stands there would be lost to the networks that are added here.
+    for name in [PAGES, CALLBACKS] {
+        if !given.contains_key(name)
+            && let Some(value) = environment(&in_environment(name))
+        {
+            given.insert(name.to_owned(), value);
+        }
+    }
     let own_lists =
         !networks.allow_private_scrape.is_empty() || !networks.allow_private_callback.is_empty();
     let own_list = own_lists || given.get(CALLBACKS).is_some_and(|text| !text.is_empty());
@@ -52,17 +73,18 @@ pub(crate) fn add_to_variables(networks: &Networks, given: &mut BTreeMap<String,
 /// # Errors
 /// A network that can't be read; opening less than was meant would be found out much later.
 pub(crate) fn policy(variables: &HashMap<String, String>) -> anyhow::Result<AddressPolicy> {
-    let set = |name: &str| variables.get(name).filter(|text| !text.trim().is_empty());
-    let text = set(CALLBACKS)
-        .or_else(|| set(PAGES))
-        .map_or("", String::as_str);
+    let set = |name: &'static str| {
+        let text = variables.get(name)?;
+        (!text.trim().is_empty()).then_some((name, text.as_str()))
+    };
+    let (name, text) = set(CALLBACKS).or_else(|| set(PAGES)).unwrap_or((PAGES, ""));
     Ok(AddressPolicy {
-        allow: read(text)?,
+        allow: read(name, text)?,
         ..AddressPolicy::default()
     })
 }
 
-fn read(text: &str) -> anyhow::Result<Vec<IpNet>> {
+fn read(name: &str, text: &str) -> anyhow::Result<Vec<IpNet>> {
     let words = text
         .split([',', ' ', '\n', '\t'])
         .filter(|word| !word.is_empty() && *word != NONE);
@@ -70,7 +92,7 @@ fn read(text: &str) -> anyhow::Result<Vec<IpNet>> {
         .map(|word| {
             word.parse::<IpNet>()
                 .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
-                .with_context(|| format!("{PAGES}: {word:?} is not a network such as 10.0.0.0/8"))
+                .with_context(|| format!("{name}: {word:?} is not a network such as 10.0.0.0/8"))
         })
         .collect()
 }
@@ -98,11 +120,22 @@ mod tests {
         pages: Option<&str>,
         callbacks: Option<&str>,
     ) {
+        check_in(|_| None, networks, given, pages, callbacks);
+    }
+
+    #[track_caller]
+    fn check_in(
+        environment: impl Fn(&str) -> Option<String>,
+        networks: &Networks,
+        given: &[(&str, &str)],
+        pages: Option<&str>,
+        callbacks: Option<&str>,
+    ) {
         let mut given = given
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        add_to_variables(networks, &mut given);
+        add_to_variables(networks, &mut given, environment);
         assert_eq!(
             (
                 given.get(PAGES).map(String::as_str),
@@ -148,6 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn flags_come_beside_the_environment_which_the_command_line_hides() {
+        let environment = |name: &str| match name {
+            "SPIN_VARIABLE_ALLOW_PRIVATE" => Some("::1".to_owned()),
+            "SPIN_VARIABLE_ALLOW_PRIVATE_CALLBACK" => Some("none".to_owned()),
+            _ => None,
+        };
+        let both = networks(&["10.0.0.0/8"], &[], &[]);
+        let pages = Some("::1,10.0.0.0/8");
+        check_in(environment, &both, &[], pages, Some("none,10.0.0.0/8"));
+        check_in(
+            environment,
+            &both,
+            &[(PAGES, "::2"), (CALLBACKS, "")],
+            Some("::2,10.0.0.0/8"),
+            Some(""),
+        );
+        // Without a flag nothing has to be put together, and the environment counts as ever.
+        check_in(environment, &networks(&[], &[], &[]), &[], None, None);
+    }
+
+    #[test]
     fn a_component_dials_what_its_own_variables_open() {
         let variables = |pairs: &[(&str, &str)]| {
             pairs
@@ -164,6 +218,10 @@ mod tests {
         assert!(permits(&[(PAGES, "127.0.0.0/8")]));
         assert!(permits(&[(PAGES, "127.0.0.1"), (CALLBACKS, "")]));
         assert!(!permits(&[(PAGES, "127.0.0.0/8"), (CALLBACKS, "none")]));
-        assert!(policy(&variables(&[(PAGES, "everything")])).is_err());
+        for name in [PAGES, CALLBACKS] {
+            let error = policy(&variables(&[(name, "everything")])).err().unwrap();
+            let told = error.to_string();
+            assert!(told.starts_with(&format!("{name}: ")), "{told}");
+        }
     }
 }
