@@ -55,22 +55,28 @@ pub(crate) fn lines(
         ""
     };
     let _ = writeln!(text, "  data      {}{shared}", absolute(state).display());
-    if !tells_contact(application) {
+    let variable = |name| application.variables.get(name);
+    if !tells_contact(variable("user_agent"), variable("public_url")) {
         let _ = writeln!(
             text,
-            "  contact   none: set public_url or user_agent, so that the sites that are read know whom to ask"
+            "  contact   none: put an address into user_agent, or leave it empty and set public_url, so that the sites that are read know whom to ask"
         );
     }
     text
 }
 
-/// Whether the requests to other sites say where to ask about them.
-fn tells_contact(application: &Application) -> bool {
-    ["public_url", "user_agent"].into_iter().any(|name| {
-        let value = application.variables.get(name);
-        // An application without them has no such requests.
-        value.is_none_or(|value| !value.trim().is_empty())
-    })
+/// Whether the requests to other sites say where to ask about them. A `user_agent` that is set is all that they say; without one
+/// it is made, with `public_url` in it.
+fn tells_contact(user_agent: Option<&str>, public_url: Option<&str>) -> bool {
+    let set = |value: Option<&str>| value.is_some_and(|value| !value.trim().is_empty());
+    match user_agent {
+        // An application without the variables has no such requests.
+        None if public_url.is_none() => true,
+        Some(named) if set(user_agent) => ["://", "mailto:", "@"]
+            .iter()
+            .any(|sign| named.contains(sign)),
+        _ => set(public_url),
+    }
 }
 
 fn absolute(path: &Path) -> std::path::PathBuf {
@@ -87,4 +93,22 @@ fn without_password(address: &str) -> String {
             url.to_string()
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_is_an_address_in_what_sites_are_told() {
+        let url = Some("https://trawl.example.org");
+        assert!(tells_contact(None, None));
+        assert!(!tells_contact(Some(""), Some("")));
+        assert!(tells_contact(Some(" "), url));
+        // It takes the place of what would hold public_url.
+        assert!(!tells_contact(Some("bot/1"), url));
+        for with_address in ["bot/1 (+https://e.org)", "b (mailto:a%40e)", "b a@e.org"] {
+            assert!(tells_contact(Some(with_address), None), "{with_address}");
+        }
+    }
 }
