@@ -35,6 +35,7 @@ mod values;
 mod variables;
 mod vital;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -51,8 +52,9 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            // One line, whatever it is made of.
-            eprintln!("trawl: {}", format!("{error:#}").replace('\n', " "));
+            // One line, whatever it is made of. Whoever reads it may have gone, which the status must not depend on.
+            let line = format!("{error:#}").replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "trawl: {line}");
             ExitCode::FAILURE
         }
     }

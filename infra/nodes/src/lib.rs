@@ -7,7 +7,7 @@ mod progress;
 mod report;
 mod session;
 
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
 
 pub use args::Args;
 pub use report::Report;
@@ -21,11 +21,13 @@ use self::{node::Plan, progress::Progress, session::Session};
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let report = play(args).await?;
-    if json {
-        println!("{}", serde_json::to_string(&report)?);
+    let text = if json {
+        format!("{}\n", serde_json::to_string(&report)?)
     } else {
-        print!("{report}");
-    }
+        report.to_string()
+    };
+    // A reader that has gone does not change how the requests went.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if report.failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -1,7 +1,7 @@
 //! Progress on standard error: a bar for people, now and then a line for logs.
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -56,7 +56,8 @@ impl Progress {
             View::Bar(bar) => bar.inc(1),
             // A line for each tenth.
             View::Lines if done * 10 / self.total > (done - 1) * 10 / self.total => {
-                eprintln!("{done} of {} requests", self.total);
+                // Whoever reads it may have closed the other end, which `eprintln!` would panic at.
+                let _ = writeln!(std::io::stderr(), "{done} of {} requests", self.total);
             }
             View::Lines | View::Nothing => {}
         }

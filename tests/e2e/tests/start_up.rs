@@ -111,6 +111,27 @@ async fn a_state_directory_that_another_host_uses() {
     assert!(data.contains("shared with another trawl"), "{data}");
 }
 
+/// Whoever reads the standard error or output may be gone. What was to be done is done all the same, and the status says how.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_nobody_reads() {
+    let host = Host::start().await;
+    let nodes = |quiet: &[&str]| {
+        let (_, gone) = std::io::pipe().unwrap();
+        let mut nodes = std::process::Command::new(Host::binary());
+        nodes.args(["nodes", "--url", host.base(), "--requests", "20"]);
+        nodes.args(["--target", "http://127.0.0.1:1/"]);
+        nodes.args(quiet);
+        nodes.stdout(gone.try_clone().unwrap()).stderr(gone);
+        nodes.status().unwrap().code()
+    };
+    assert_eq!(nodes(&[]), Some(0));
+    assert_eq!(nodes(&["--quiet", "--json"]), Some(0));
+    let (_, gone) = std::io::pipe().unwrap();
+    let mut up = std::process::Command::new(Host::binary());
+    up.args(["up", "--from", "no/such/spin.toml"]).stderr(gone);
+    assert_eq!(up.status().unwrap().code(), Some(1));
+}
+
 /// A short secret is refused: never sign with a passphrase.
 #[test]
 fn a_weak_jwt_secret() {
