@@ -119,8 +119,8 @@ impl Application {
             crew,
             _threads: threads,
             reuse: Reuse {
-                concurrent_max: options.tuning.instance_concurrency.max(1),
-                requests_max: options.tuning.instance_requests.max(1),
+                concurrent_max: options.tuning.instance_concurrency,
+                requests_max: options.tuning.instance_requests,
                 idle: Duration::from_millis(options.tuning.instance_idle_ms),
             },
             memory_bytes_max: options.tuning.instance_memory_mb << 20,

@@ -154,7 +154,7 @@ pub(crate) struct Networks {
     )]
     pub(crate) allow_private_callback: Vec<IpNet>,
     /// The NAT64 prefix of this network; without it addresses under any such prefix are refused
-    #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR", value_parser = network)]
+    #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR", value_parser = nat64_prefix)]
     pub(crate) nat64_prefix: Option<IpNet>,
     /// Trust the certificate authorities in this PEM file besides the web's (repeatable)
     #[arg(
@@ -181,16 +181,16 @@ pub(crate) struct Tuning {
     #[arg(long, env = "TRAWL_WORKERS", value_name = "COMPONENT=N", value_delimiter = ',', value_parser = workers)]
     pub(crate) workers: Vec<(String, usize)>,
     /// Instances that may exist at once; each reserves address space, not memory
-    #[arg(long, env = "TRAWL_INSTANCES_MAX", value_name = "N", default_value_t = limits::INSTANCES_MAX)]
+    #[arg(long, env = "TRAWL_INSTANCES_MAX", value_name = "N", default_value_t = limits::INSTANCES_MAX, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) instances_max: u32,
     /// Memory that one instance may take, in MiB
     #[arg(long, env = "TRAWL_INSTANCE_MEMORY_MB", value_name = "MIB", default_value_t = limits::INSTANCE_MEMORY_MB_MAX, value_parser = memory)]
     pub(crate) instance_memory_mb: usize,
     /// Requests that one instance works on at once
-    #[arg(long, env = "TRAWL_INSTANCE_CONCURRENCY", value_name = "N", default_value_t = limits::CONCURRENT_PER_INSTANCE_MAX)]
+    #[arg(long, env = "TRAWL_INSTANCE_CONCURRENCY", value_name = "N", default_value_t = limits::CONCURRENT_PER_INSTANCE_MAX, value_parser = count)]
     pub(crate) instance_concurrency: usize,
     /// Requests that one instance serves in its life
-    #[arg(long, env = "TRAWL_INSTANCE_REQUESTS", value_name = "N", default_value_t = limits::REQUESTS_PER_INSTANCE_MAX)]
+    #[arg(long, env = "TRAWL_INSTANCE_REQUESTS", value_name = "N", default_value_t = limits::REQUESTS_PER_INSTANCE_MAX, value_parser = count)]
     pub(crate) instance_requests: usize,
     /// Milliseconds after which an instance without work is dropped
     #[arg(long, env = "TRAWL_INSTANCE_IDLE_MS", value_name = "MS", default_value_t = limits::IDLE_INSTANCE_MS)]
@@ -328,6 +328,19 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "write a network such as 192.168.0.0/16, or an address".to_owned())
 }
 
+/// The lengths are those of RFC 6052, section 2.2: the address that is embedded stands behind the prefix.
+fn nat64_prefix(text: &str) -> Result<IpNet, String> {
+    match text.parse() {
+        Ok(IpNet::V6(network)) if matches!(network.prefix_len(), 32 | 40 | 48 | 56 | 64 | 96) => {
+            Ok(IpNet::V6(network))
+        }
+        _ => Err(
+            "write an IPv6 network such as 64:ff9b::/96; its length is 32, 40, 48, 56, 64 or 96"
+                .to_owned(),
+        ),
+    }
+}
+
 fn workers(text: &str) -> Result<(String, usize), String> {
     let (component, count) = text.split_once('=').ok_or("it must be component=number")?;
     match count.parse() {
@@ -408,6 +421,31 @@ mod tests {
                 net(wrong).unwrap_err().contains("192.168.0.0/16"),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn a_nat64_prefix_leaves_room_for_an_address() {
+        for right in ["64:ff9b::/96", "2001:db8::/32"] {
+            assert_eq!(nat64_prefix(right), Ok(right.parse().unwrap()));
+        }
+        for wrong in ["10.0.0.0/8", "64:ff9b::/95", "64:ff9b::", "::/0", "nat"] {
+            let told = nat64_prefix(wrong).unwrap_err();
+            assert!(told.contains("64:ff9b::/96"), "{wrong}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_nothing_is_refused() {
+        for flag in [
+            "--instances-max",
+            "--instance-concurrency",
+            "--instance-requests",
+        ] {
+            let parse = |value| Cli::try_parse_from(["trawl", "up", flag, value]);
+            assert!(parse("1").is_ok(), "{flag}");
+            let told = parse("0").unwrap_err().to_string();
+            assert!(told.contains(flag) && told.contains('1'), "{told}");
         }
     }
 
