@@ -1,5 +1,7 @@
 //! The extraction as machine code: the crate that the scrapers are made of, without the component around it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::state::Kind;
@@ -75,6 +77,8 @@ fn text(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
 
 fn whole(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
     let decoded = html::page(&page.bytes, hints);
+    // All that a file was served with, as far as anybody knows.
+    let headers = [(Cow::from("content-type"), Cow::from(page.content_type))];
     Ok(serde_json::to_value(HtmlDocument {
         url: page.url.as_str(),
         final_url: page.url.as_str(),
@@ -82,7 +86,7 @@ fn whole(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
         charset: decoded.charset,
         content_type: page.content_type,
         html: &decoded.html,
-        headers: &[],
+        headers: &headers,
         redirects: &[],
         truncated: false,
     })?)
@@ -123,7 +127,9 @@ mod tests {
             text["text"].as_str().unwrap().contains("Some words."),
             "{text}"
         );
-        assert_eq!(extracted(2, html)["html"], html);
+        let whole = extracted(2, html);
+        assert_eq!(whole["html"], html);
+        assert_eq!(whole["headers"]["content-type"], "text/html");
         let domains = extracted(3, html);
         assert_eq!(domains["domain"], "example.org");
         assert!(
