@@ -22,6 +22,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the application on this machine
+    #[command(
+        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when what runs has come to an end (10 s at most), a second one at once. \
+                      A SIGHUP or SIGQUIT that it was started to ignore, as by nohup, is ignored."
+    )]
     Up(Box<Up>),
     /// Play the requesting nodes against a running service
     Nodes(Box<trawl_nodes::Args>),

@@ -8,8 +8,9 @@
 )]
 
 use std::process::Output;
+use std::time::Duration;
 
-use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::host::{Host, HostOptions, signal};
 
 fn run(options: &HostOptions) -> Output {
     let state = tempfile::tempdir().unwrap();
@@ -109,6 +110,17 @@ async fn a_state_directory_that_another_host_uses() {
     second.wait().unwrap();
     let data = data.unwrap_or_default();
     assert!(data.contains("shared with another trawl"), "{data}");
+}
+
+/// A terminal that is closed, and Ctrl-\, let the host finish as SIGTERM does.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_ask_for_the_end() {
+    for number in [libc::SIGHUP, libc::SIGQUIT] {
+        let mut host = Host::start().await;
+        signal(host.pid(), number);
+        let status = host.ended(Duration::from_secs(20)).await;
+        assert!(status.expect("it ends").success(), "signal {number}");
+    }
 }
 
 /// Whoever reads the standard error or output may be gone. What was to be done is done all the same, and the status says how.
