@@ -7,7 +7,7 @@ use http::{Request, Response};
 
 use crate::{
     body::{Body, BoxError},
-    config::ReplicaConfig,
+    config::{Origin, ReplicaConfig},
 };
 
 /// Why a replica gave no answer. The kind decides what may be tried elsewhere and what counts against the replica.
@@ -93,6 +93,11 @@ pub trait LocalReplicas: Send + Sync + 'static {
     /// # Errors
     /// Whatever the host can't provide; the balance file is then not applied, and the old state goes on.
     fn open(&self, replica: &ReplicaConfig) -> Result<Arc<dyn LocalBackend>, BoxError>;
+
+    /// Whether this address is the front door's own: a remote replica there would be sent its own requests, again and again.
+    fn is_own(&self, _address: &Origin) -> bool {
+        false
+    }
 }
 
 /// For a front door that has remote replicas only: refuses every local one.

@@ -69,7 +69,7 @@ impl Balancer {
     /// A balancer over the replicas of `config`; `locals` makes those that have no address.
     ///
     /// # Errors
-    /// A local replica that could not be made.
+    /// A local replica that could not be made, or a remote one that is this host itself.
     pub fn new(
         config: BalanceConfig,
         locals: Arc<dyn LocalReplicas>,
@@ -95,7 +95,7 @@ impl Balancer {
     /// that go finish what they have.
     ///
     /// # Errors
-    /// A local replica that could not be made; nothing is changed then.
+    /// A local replica that could not be made, or a remote one that is this host itself; nothing is changed then.
     pub fn apply(&self, config: BalanceConfig) -> Result<(), ApplyError> {
         let _one = lock(&self.applying);
         let present = self.fleet.load_full();
@@ -206,6 +206,15 @@ fn replicas(
             return Ok(Arc::clone(&slot.replica));
         }
         let backend = match &replica.url {
+            Some(origin) if locals.is_own(origin) => {
+                return Err(ApplyError {
+                    id: replica.id.clone(),
+                    cause: format!(
+                        "{origin} is where this host itself listens; leave url out for a local replica"
+                    )
+                    .into(),
+                });
+            }
             Some(origin) => Backend::Remote(Arc::new(Remote::new(origin.clone()))),
             None => Backend::Local(locals.open(replica).map_err(|cause| ApplyError {
                 id: replica.id.clone(),
@@ -227,4 +236,47 @@ fn is_same(old: &ReplicaConfig, new: &ReplicaConfig) -> bool {
 /// A panic elsewhere leaves plain counters behind the lock, which are still good.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::LocalBackend,
+        config::{Origin, StrategyKind},
+    };
+
+    /// A host that listens on port 3000 of anything.
+    struct Host;
+
+    impl LocalReplicas for Host {
+        fn open(&self, _: &ReplicaConfig) -> Result<Arc<dyn LocalBackend>, BoxError> {
+            Err("there are none".into())
+        }
+
+        fn is_own(&self, address: &Origin) -> bool {
+            address.port == 3000
+        }
+    }
+
+    #[test]
+    fn a_host_is_no_replica_of_its_own() {
+        let config = |port: u16| {
+            let url = Origin {
+                host: "127.0.0.1".to_owned(),
+                port,
+            };
+            let replica = ReplicaConfig::new("a", Some(url));
+            BalanceConfig::new(StrategyKind::RoundRobin, vec![replica])
+        };
+        let told = Balancer::new(config(3000), Arc::new(Host)).err().unwrap();
+        let told = told.to_string();
+        assert!(
+            told.contains("replica a") && told.contains("http://127.0.0.1:3000"),
+            "{told}"
+        );
+        let balancer = Balancer::new(config(3001), Arc::new(Host)).unwrap();
+        assert!(balancer.apply(config(3000)).is_err());
+        assert_eq!(balancer.config(), config(3001));
+    }
 }

@@ -28,7 +28,7 @@ pub mod strategy;
 pub use backend::{BackendError, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
 pub use balancer::{ApplyError, Balancer};
 pub use body::{Body, BoxError};
-pub use config::{BalanceConfig, ConfigError, ReplicaConfig, StrategyKind, check_id};
+pub use config::{BalanceConfig, ConfigError, Origin, ReplicaConfig, StrategyKind, check_id};
 pub use exposition::Exposition;
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};

@@ -1,11 +1,11 @@
 //! Makes local replicas: for each component its rights, with the replica's own id.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use trawl_balance::{
-    BalanceConfig, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, check_id,
+    BalanceConfig, BoxError, LocalBackend, LocalReplicas, Origin, ReplicaConfig, check_id,
 };
 use trawl_core::address::AddressPolicy;
 use trawl_outbound::{AddressCheck, Class, Client};
@@ -28,6 +28,8 @@ const REPLICA_ID: &str = "replica_id";
 pub(crate) struct Locals {
     /// What they run.
     pub(crate) application: Arc<Application>,
+    /// Where the host listens.
+    pub(crate) own: SocketAddr,
 }
 
 impl LocalReplicas for Locals {
@@ -48,6 +50,37 @@ impl LocalReplicas for Locals {
         application.crew.join(&made);
         Ok(made)
     }
+
+    fn is_own(&self, address: &Origin) -> bool {
+        is_own(self.own, address)
+    }
+}
+
+/// Whether an address leads back to the front door at `own`. A name other than `localhost` is not looked up: what it means is
+/// the name server's to say, and may change.
+fn is_own(own: SocketAddr, address: &Origin) -> bool {
+    let is_here = |ip: IpAddr| {
+        let (own, ip) = (own.ip().to_canonical(), ip.to_canonical());
+        // Whoever connects to the unspecified address comes to this machine.
+        own == ip
+            || (own.is_unspecified() && is_of_this_machine(ip))
+            || (ip.is_unspecified() && own.is_loopback())
+    };
+    let host = address.host.trim_matches(['[', ']']);
+    address.port == own.port()
+        && match host.parse() {
+            Ok(ip) => is_here(ip),
+            Err(_) => {
+                let loopback: [IpAddr; 2] =
+                    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+                host.eq_ignore_ascii_case("localhost") && loopback.into_iter().any(is_here)
+            }
+        }
+}
+
+/// An address that can be bound is one of ours.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 fn rights(
@@ -189,6 +222,35 @@ mod tests {
         match Cli::try_parse_from(arguments).unwrap().command {
             Command::Up(options) => *options,
             _ => panic!("`up` was asked for"),
+        }
+    }
+
+    #[test]
+    fn a_host_knows_its_own_address_by_all_its_names() {
+        let is_own = |own: &str, url: &str| {
+            is_own(
+                own.parse().unwrap(),
+                &Origin::try_from(url.to_owned()).unwrap(),
+            )
+        };
+        for (own, url) in [
+            ("127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("127.0.0.1:3000", "http://LocalHost:3000"),
+            ("127.0.0.1:3000", "http://0.0.0.0:3000"),
+            ("[::1]:3000", "http://localhost:3000"),
+            ("0.0.0.0:3000", "http://127.0.0.1:3000"),
+            ("0.0.0.0:80", "http://127.0.0.7"),
+            ("[::]:3000", "http://[::ffff:127.0.0.1]:3000"),
+        ] {
+            assert!(is_own(own, url), "{url} at {own}");
+        }
+        for (own, url) in [
+            ("127.0.0.1:3000", "http://127.0.0.1:3001"),
+            ("127.0.0.1:3000", "http://127.0.0.2:3000"),
+            ("0.0.0.0:3000", "http://192.0.2.1:3000"),
+            ("0.0.0.0:3000", "http://app1.example:3000"),
+        ] {
+            assert!(!is_own(own, url), "{url} at {own}");
         }
     }
 

@@ -51,9 +51,12 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     };
     let locals = Locals {
         application: Arc::clone(&application),
+        own: address,
     };
     let direct = straight_to(&options, &balance, &locals)?;
-    let balancer = Balancer::new(balance, Arc::new(locals))?;
+    // Its line holds its cause already, which would be told twice.
+    let balancer =
+        Balancer::new(balance, Arc::new(locals)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut tasks = ring(&application);
     tasks.spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
     let watching = tokio::spawn(vital::watch(

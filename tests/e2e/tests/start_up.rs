@@ -39,6 +39,24 @@ async fn a_busy_port() {
     assert_one_line(&output, 1, &[&address, "--listen"]);
 }
 
+/// Its requests would go round in it.
+#[test]
+fn a_host_that_is_its_own_replica() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("balance.toml");
+    let own = format!("http://localhost:{port}");
+    std::fs::write(&file, format!("[[replica]]\nid = \"a\"\nurl = {own:?}\n")).unwrap();
+    let options = HostOptions {
+        listen: Some(format!("127.0.0.1:{port}")),
+        ..HostOptions::default().with(&["--balance-file", file.to_str().unwrap()])
+    };
+    assert_one_line(&run(&options), 1, &["replica a", &own]);
+}
+
 fn run_manifest(text: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let manifest = folder.path().join("spin.toml");

@@ -55,6 +55,7 @@ async fn through_the_service(options: &Extract, page: Page<'_>) -> anyhow::Resul
     let application = Arc::new(application);
     let locals = Locals {
         application: Arc::clone(&application),
+        own: nowhere,
     };
     let replica = locals
         .open(&ReplicaConfig::new("extract", None))
