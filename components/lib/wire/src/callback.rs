@@ -17,7 +17,7 @@ pub struct CallbackBody<'a> {
     /// 1 text, 2 HTML, 3 domains.
     #[serde(rename = "type")]
     pub kind: u8,
-    /// What was asked for, as sent.
+    /// What was asked for, in normal form: as a URL is written, with its scheme and without a fragment.
     pub request_url: &'a str,
     /// Where the result can be read; absolute when `public_url` is configured, else a path. Null when it failed.
     pub result_url: Option<String>,

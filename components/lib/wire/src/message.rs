@@ -50,7 +50,7 @@ pub struct MessageView<'a> {
     /// The node's label, as sent.
     #[serde(rename = "user_Id")]
     pub user_label: Option<&'a str>,
-    /// What to fetch.
+    /// What to fetch, in normal form.
     pub request_url: &'a str,
     /// 1 text, 2 HTML, 3 domains.
     #[serde(rename = "type")]
@@ -59,7 +59,7 @@ pub struct MessageView<'a> {
     pub priority: u8,
     /// `queued`, `processing`, `done`, `failed` or `cancelled`.
     pub status: &'a str,
-    /// The message came to an end: `done` or `failed`.
+    /// The message came to an end: `done`, `failed` or `cancelled`.
     pub is_processed: bool,
     /// A worker has it now.
     pub is_processing: bool,
