@@ -91,7 +91,7 @@ pub(crate) struct Up {
     pub(crate) networks: Networks,
     #[command(flatten)]
     pub(crate) tuning: Tuning,
-    /// Print nothing but warnings and errors
+    /// Print nothing but warnings and errors, those of components too
     #[arg(long, short, env = "TRAWL_QUIET")]
     pub(crate) quiet: bool,
 }

@@ -11,11 +11,21 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::part::Rights;
 
-/// The standard output and error of one instance.
+/// The standard output, or error, of one instance.
 #[derive(Clone)]
 pub(crate) struct GuestOutput {
     rights: Arc<Rights>,
+    stream: Stream,
     line: Vec<u8>,
+}
+
+/// Where a component printed it, which decides how much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output: for whoever wants to know.
+    Out,
+    /// Standard error: something failed. Clients were told that the reason is logged, so that `--quiet` must not hide it.
+    Error,
 }
 
 /// The last line of a component, so that one which says the same again and again fills no disk.
@@ -38,9 +48,10 @@ impl LastLine {
 
 impl GuestOutput {
     /// Lines are marked with the component and its replica.
-    pub(crate) fn new(rights: &Arc<Rights>) -> Self {
+    pub(crate) fn new(rights: &Arc<Rights>, stream: Stream) -> Self {
         Self {
             rights: Arc::clone(rights),
+            stream,
             line: Vec::new(),
         }
     }
@@ -59,7 +70,12 @@ impl GuestOutput {
         let rights = &self.rights;
         if rights.last_line.is_news(&self.line, Instant::now()) {
             let line = String::from_utf8_lossy(&self.line);
-            tracing::info!(target: "component", component = &*rights.component, replica = &*rights.replica, "{}", line.trim_end());
+            let (line, component, replica) =
+                (line.trim_end(), &*rights.component, &*rights.replica);
+            match self.stream {
+                Stream::Out => tracing::info!(target: "component", component, replica, "{line}"),
+                Stream::Error => tracing::warn!(target: "component", component, replica, "{line}"),
+            }
         }
         self.line.clear();
     }
@@ -81,7 +97,7 @@ impl IsTerminal for GuestOutput {
 
 impl StdoutStream for GuestOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Self::new(&self.rights))
+        Box::new(Self::new(&self.rights, self.stream))
     }
 }
 

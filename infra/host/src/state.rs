@@ -8,7 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::figures::Alive;
-use crate::guest_output::GuestOutput;
+use crate::guest_output::{GuestOutput, Stream};
 use crate::links::http::Outbound;
 use crate::part::Rights;
 
@@ -28,10 +28,9 @@ pub(crate) struct Guest {
 impl Guest {
     /// A store for one instance.
     pub(crate) fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<Self> {
-        let output = GuestOutput::new(rights);
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(output.clone())
-            .stderr(output)
+        wasi.stdout(GuestOutput::new(rights, Stream::Out))
+            .stderr(GuestOutput::new(rights, Stream::Error))
             .envs(&rights.environment);
         // Not reachable by any means but the interfaces that check: no files, no sockets.
         wasi.allow_tcp(false)

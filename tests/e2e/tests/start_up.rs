@@ -10,6 +10,8 @@
 use std::process::Output;
 use std::time::Duration;
 
+use trawl_kit::api::Node;
+use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions, signal};
 
 fn run(options: &HostOptions) -> Output {
@@ -128,6 +130,41 @@ async fn a_state_directory_that_another_host_uses() {
     second.wait().unwrap();
     let data = data.unwrap_or_default();
     assert!(data.contains("shared with another trawl"), "{data}");
+}
+
+/// A client that is told of an internal error is told that it was logged; that holds for `--quiet` too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_host_tells_of_internal_errors() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let state = tempfile::tempdir().unwrap();
+    let log = state.path().join("log");
+    let options = HostOptions {
+        listen: Some(format!("127.0.0.1:{port}")),
+        ..HostOptions::default().with(&["--quiet"])
+    };
+    let mut host = Host::command(state.path(), &options)
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let base = format!("http://127.0.0.1:{port}");
+    eventually("it serves", Duration::from_secs(180), || async {
+        let connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        connection.is_ok().then_some(())
+    })
+    .await;
+    let node = Node::log_in(&base, "node@example.org").await;
+    let database = rusqlite::Connection::open(state.path().join("trawl.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    database.execute_batch("DROP TABLE Messages").unwrap();
+    let answer = node.get("/messages").await.json();
+    let told = std::fs::read_to_string(&log).unwrap();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    assert!(answer.to_string().contains("it was logged"), "{answer}");
+    assert!(told.contains("internal error"), "{told}");
 }
 
 /// A terminal that is closed, and Ctrl-\, let the host finish as SIGTERM does.
