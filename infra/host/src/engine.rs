@@ -1,7 +1,10 @@
 //! wasmtime's settings, and compiled code kept on disk so that a start takes no compiler.
 
-use std::hash::{Hash as _, Hasher as _};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -100,15 +103,20 @@ fn start_clock(engine: &Engine, every: Duration) -> anyhow::Result<()> {
 }
 
 /// Compiled components in a directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct CodeCache {
     directory: PathBuf,
+    /// It was said that nothing can be kept there.
+    is_told: AtomicBool,
 }
 
 impl CodeCache {
     /// A cache in `directory`, which is made when something is to be kept.
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self {
+            directory,
+            is_told: AtomicBool::new(false),
+        }
     }
 
     /// Reads a `.wasm` file, and finds out where its compiled code is or will be.
@@ -126,8 +134,10 @@ impl CodeCache {
             }
             Err(error) => anyhow::bail!("can't read the component {}: {error}", file.display()),
         };
+        let kept = self.directory.join(key(engine, &wasm));
         Ok(Code {
-            kept: self.directory.join(key(engine, &wasm)),
+            is_kept: is_sound(&kept),
+            kept,
             file: file.to_owned(),
             wasm,
         })
@@ -139,7 +149,8 @@ impl CodeCache {
     /// A file that is not a component.
     pub(crate) fn load(&self, engine: &Engine, code: &Code) -> anyhow::Result<Component> {
         let kept = &code.kept;
-        if code.is_kept() {
+        // Another process may have compiled it since it was looked for.
+        if code.is_kept || is_sound(kept) {
             match load_kept(engine, kept) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
@@ -151,18 +162,42 @@ impl CodeCache {
             anyhow::anyhow!("{} is not a usable component: {error}", code.file.display())
         })?;
         if let Err(error) = self.keep(kept, &compiled) {
-            tracing::warn!(file = %kept.display(), "compiled code can't be kept: {error}");
-            return Component::new(engine, &code.wasm).map_err(anyhow::Error::from);
+            self.tell(&error);
+            return load_compiled(engine, &compiled);
         }
         load_kept(engine, kept)
     }
 
-    /// Under a name of its own first: another host may write the same file at the same time, and nobody may see half a file.
-    fn keep(&self, kept: &Path, code: &[u8]) -> std::io::Result<()> {
+    /// Tries whether code can be kept.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub(crate) fn try_keeping(&self) -> std::io::Result<()> {
+        self.temporary_file().map(drop)
+    }
+
+    /// Says once why nothing is kept: the next start takes as long as this one.
+    pub(crate) fn tell(&self, error: &std::io::Error) {
+        if !self.is_told.swap(true, Relaxed) {
+            tracing::warn!(directory = %self.directory.display(), "compiled code can't be kept: {error}; every start compiles the components, unless --code-cache-dir names a directory that can be written");
+        }
+    }
+
+    fn temporary_file(&self) -> std::io::Result<tempfile::NamedTempFile> {
         // It usually lies in the state directory, which must be private whoever makes it first.
         private::make_directory(&self.directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        std::io::Write::write_all(&mut file, code)?;
+        tempfile::NamedTempFile::new_in(&self.directory)
+    }
+
+    /// Under a name of its own first: another host may write the same file at the same time, and nobody may see half a file.
+    /// Nor may the name be on the disk before the bytes are, when the power fails.
+    fn keep(&self, kept: &Path, code: &[u8]) -> std::io::Result<()> {
+        let mut file = self.temporary_file()?;
+        file.write_all(code)?;
+        let mut checksum = DefaultHasher::new();
+        checksum.write(code);
+        file.write_all(&seal(&checksum))?;
+        file.as_file().sync_all()?;
         file.persist(kept).map_err(|error| error.error)?;
         Ok(())
     }
@@ -173,22 +208,73 @@ pub(crate) struct Code {
     file: PathBuf,
     wasm: Vec<u8>,
     kept: PathBuf,
+    is_kept: bool,
 }
 
 impl Code {
-    /// Whether it was compiled before.
+    /// Whether it was compiled before, and is as it was written.
     pub(crate) fn is_kept(&self) -> bool {
-        self.kept.is_file()
+        self.is_kept
     }
+
+    /// Where the compiled code is, which is one place for components made of the same file.
+    pub(crate) fn kept(&self) -> &Path {
+        &self.kept
+    }
+}
+
+/// Stands behind the code in its file: a mark and the checksum. The code is found from the front, so that nobody minds.
+///
+/// It has to tell damage, not malice, and is in the way of every start: the hasher of the standard library takes 9 ms for all
+/// components together, SHA-256 took 55, with a processor that has instructions for it.
+fn seal(checksum: &DefaultHasher) -> [u8; SEAL_BYTES] {
+    let mut seal = [0; SEAL_BYTES];
+    seal[..8].copy_from_slice(b"checksum");
+    seal[8..].copy_from_slice(&checksum.finish().to_le_bytes());
+    seal
+}
+
+const SEAL_BYTES: usize = 16;
+
+/// Whether the file is there and as it was written. Damaged code would be run, and end this process with a signal.
+fn is_sound(kept: &Path) -> bool {
+    match has_its_seal(kept) {
+        Ok(true) => true,
+        Ok(false) => {
+            tracing::warn!(file = %kept.display(), "compiled code is damaged, compiling again");
+            false
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => {
+            tracing::warn!(file = %kept.display(), "compiled code can't be read, compiling again: {error}");
+            false
+        }
+    }
+}
+
+fn has_its_seal(kept: &Path) -> std::io::Result<bool> {
+    let mut file = File::open(kept)?;
+    let Some(length) = file.metadata()?.len().checked_sub(SEAL_BYTES as u64) else {
+        return Ok(false);
+    };
+    let mut checksum = DefaultHasher::new();
+    let mut code = Read::take(&mut file, length);
+    let mut buffer = vec![0; 128 * 1024];
+    while let size @ 1.. = code.read(&mut buffer)? {
+        checksum.write(&buffer[..size]);
+    }
+    let mut found = [0; SEAL_BYTES];
+    file.read_exact(&mut found)?;
+    Ok(found == seal(&checksum))
 }
 
 /// Names the code by the file that it was made of and by the compiler and settings that made it.
 fn key(engine: &Engine, wasm: &[u8]) -> String {
-    let mut compiler = std::hash::DefaultHasher::new();
+    let mut compiler = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut compiler);
     let digest = Sha256::digest(wasm);
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{digest}-{:016x}.cwasm", compiler.finish())
+    format!("{digest}-{:016x}.sealed.cwasm", compiler.finish())
 }
 
 #[expect(
@@ -197,8 +283,19 @@ fn key(engine: &Engine, wasm: &[u8]) -> String {
 )]
 fn load_kept(engine: &Engine, kept: &Path) -> anyhow::Result<Component> {
     // SAFETY: the file was written whole by `keep` in a directory of the operator's own, which nobody else writes to, under a
-    // name that holds the digest of its source and of the compiler's settings. Whoever can change it can change this program.
+    // name that holds the digest of its source and of the compiler's settings, and had its checksum a moment ago. Whoever can
+    // change it can change this program.
     let component = unsafe { Component::deserialize_file(engine, kept) };
+    component.map_err(anyhow::Error::from)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the compiler's own output, which would have to be made once more otherwise"
+)]
+fn load_compiled(engine: &Engine, compiled: &[u8]) -> anyhow::Result<Component> {
+    // SAFETY: `compiled` is what this engine's compiler gave a moment ago.
+    let component = unsafe { Component::deserialize(engine, compiled) };
     component.map_err(anyhow::Error::from)
 }
 
@@ -243,10 +340,30 @@ mod tests {
             .collect();
         assert_eq!(kept.len(), 1, "one file, no temporary one left: {kept:?}");
         assert!(load());
-        // What can't be used is made again.
-        std::fs::write(&kept[0], "damaged").unwrap();
-        assert!(load());
-        assert_ne!(std::fs::read(&kept[0]).unwrap(), b"damaged");
+        // What is damaged is made again, wherever that is, and never run.
+        let sound = std::fs::read(&kept[0]).unwrap();
+        let mut flipped = sound.clone();
+        flipped[sound.len() / 2] ^= 1;
+        let half = sound[..sound.len() / 2].to_vec();
+        for damaged in [Vec::new(), vec![0; sound.len()], flipped, half] {
+            std::fs::write(&kept[0], damaged).unwrap();
+            assert!(!load());
+            assert!(load());
+        }
+    }
+
+    #[test]
+    fn code_that_can_not_be_kept_is_used_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("empty.wasm");
+        std::fs::write(&file, EMPTY).unwrap();
+        // Not even root makes a directory in a file.
+        let cache = CodeCache::new(file.join("code"));
+        assert!(cache.try_keeping().is_err());
+        let engine = small();
+        let code = cache.locate(&engine, &file).unwrap();
+        assert!(!code.is_kept());
+        cache.load(&engine, &code).unwrap();
     }
 
     #[test]

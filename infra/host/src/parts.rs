@@ -1,12 +1,14 @@
 //! The code of all components, compiled before if possible.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::ValueEnum as _;
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 use crate::application::engine_options;
 use crate::cli::Up;
@@ -27,12 +29,16 @@ pub(crate) fn parts(
     let cache = cache(options);
     let codes = locate(&cache, manifest, engine)?;
     if codes.iter().any(|(_, code)| !code.is_kept()) {
-        compile_apart(options);
+        match cache.try_keeping() {
+            Ok(()) => compile_apart(options),
+            // What another process compiled would be lost with it.
+            Err(error) => cache.tell(&error),
+        }
     }
     let linker = links::linker(engine)?;
-    let load = |id: &str, code: &Code| -> anyhow::Result<Part> {
-        let component = cache.load(engine, code)?;
-        let ready = linker.instantiate_pre(&component).map_err(|error| {
+    let loaded = load(&cache, engine, &codes)?;
+    let part = |id: &str, component: &Component| -> anyhow::Result<Part> {
+        let ready = linker.instantiate_pre(component).map_err(|error| {
             anyhow::anyhow!("{id} needs something that this host does not offer: {error:#}")
         })?;
         let local = manifest
@@ -41,24 +47,51 @@ pub(crate) fn parts(
             .map(|component| component.local.clone());
         Ok(Part::new(id, local.unwrap_or_default(), &ready))
     };
+    loaded
+        .iter()
+        .map(|(id, component)| Ok(((*id).to_owned(), Arc::new(part(id, component)?))))
+        .collect()
+}
+
+/// The code of each component; those that are made of one file share it.
+fn load<'a>(
+    cache: &CodeCache,
+    engine: &Engine,
+    codes: &[(&'a str, Code)],
+) -> anyhow::Result<Vec<(&'a str, Component)>> {
+    let mut loaded: HashMap<&Path, Component> = HashMap::new();
     codes
         .iter()
-        .map(|(id, code)| Ok(((*id).to_owned(), Arc::new(load(id, code)?))))
+        .map(|(id, code)| {
+            let component = match loaded.get(code.kept()) {
+                Some(component) => component.clone(),
+                None => cache.load(engine, code)?,
+            };
+            loaded.insert(code.kept(), component.clone());
+            Ok((*id, component))
+        })
         .collect()
 }
 
 /// Compiles what is not compiled yet, and does nothing else.
 ///
 /// # Errors
-/// As [`parts`].
+/// As [`parts`], and a directory that nothing can be kept in.
 pub(crate) fn precompile(options: &Up) -> anyhow::Result<()> {
     let manifest = Manifest::read(&options.from)?;
     let engine = engine(&engine_options(options, &manifest))?;
     let cache = cache(options);
     let codes = locate(&cache, &manifest, &engine)?;
-    codes
-        .iter()
-        .try_for_each(|(_, code)| cache.load(&engine, code).map(drop))
+    if codes.iter().any(|(_, code)| !code.is_kept()) {
+        cache.try_keeping().with_context(|| {
+            let directory = cache_directory(options);
+            format!(
+                "compiled code can't be kept in {}; name another directory with --code-cache-dir",
+                directory.display()
+            )
+        })?;
+    }
+    load(&cache, &engine, &codes).map(drop)
 }
 
 fn cache(options: &Up) -> CodeCache {
