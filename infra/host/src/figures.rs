@@ -1,6 +1,6 @@
 //! What the host counts, for `/balance` and `/metrics`.
 
-mod database;
+pub(crate) mod database;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

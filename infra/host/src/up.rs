@@ -23,6 +23,7 @@ use crate::application::Application;
 use crate::cli::Up;
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
+use crate::figures::database::warn_of_newer_schema;
 use crate::memory::give_back_when_quiet;
 use crate::open_files;
 use crate::parts::precompile;
@@ -49,6 +50,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     let Some(application) = load(&options, address, &stop).await? else {
         return Ok(ExitCode::SUCCESS);
     };
+    warn_of_newer_schema(&application.database).await;
     let locals = Locals {
         application: Arc::clone(&application),
         own: address,

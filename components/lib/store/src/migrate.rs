@@ -93,6 +93,15 @@ impl<S: Sql> Store<'_, S> {
         held.first().map(drop).ok_or(StoreError::Migrating)
     }
 
+    /// The version of the schema, when a newer program than this one made it.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn newer_schema(&self) -> Result<Option<usize>, StoreError> {
+        let version = self.schema_version().await?;
+        Ok((version > MIGRATIONS.len()).then_some(version))
+    }
+
     /// SQLite knows no `ADD COLUMN IF NOT EXISTS`, nor `DROP COLUMN IF EXISTS`: that it is there, or gone, is what was wanted.
     async fn apply(&self, statement: &'static str) -> Result<(), StoreError> {
         match self.sql.run(statement, vec![]).await {

@@ -66,6 +66,17 @@ async fn queues(database: &Database) -> Vec<QueueFigures> {
         })
 }
 
+/// Tells of tables that a newer program made. They serve this one too, since a migration first only adds; but whoever went back
+/// without meaning to should see it.
+pub(crate) async fn warn_of_newer_schema(database: &Database) {
+    let connection = Connection(database.connection());
+    if let Ok(Some(version)) = Store::new(&connection).newer_schema().await {
+        tracing::warn!(
+            "the tables in the database are of version {version}, made by a newer trawl than this one"
+        );
+    }
+}
+
 /// The database as `GET /balance` shows it.
 pub(super) fn json(database: &Database) -> Value {
     let stats = database.stats();

@@ -49,6 +49,11 @@ pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert!(matches!(version.rows[..], [ref row] if matches!(row[0], Value::Integer(n) if n > 0)));
+    assert_eq!(store.newer_schema().await, Ok(None));
+    sql.run("UPDATE schema_version SET version = 1000", vec![])
+        .await
+        .unwrap();
+    assert_eq!(store.newer_schema().await, Ok(Some(1000)));
     assert_eq!(claimed(store).await.id, id, "what was there is there");
     store.ready().await.unwrap();
 }
