@@ -1,11 +1,11 @@
--- Version 0 when a trigger is missing: then the migrations run again. (Processes that migrated side by side, as they did before there was a
--- lock, could leave a schema so, with the version of a whole one.)
-SELECT CASE WHEN (SELECT COUNT(*) FROM sqlite_master
-                   WHERE type = 'trigger' AND name IN (
+-- And whether it has all of its triggers. (Processes that migrated side by side, as they did before there was a lock, could leave a schema
+-- without one, with the version of a whole one.)
+SELECT version,
+       (SELECT COUNT(*) FROM sqlite_master
+         WHERE type = 'trigger' AND name IN (
              'callbacks_added', 'callbacks_armed', 'callbacks_claimed', 'callbacks_ended', 'callbacks_fill', 'callbacks_moved',
              'callbacks_purged', 'deliveries_failed', 'deliveries_record', 'endpoint_fill_run', 'endpoints_held',
              'host_fill_run', 'hosts_fill', 'hosts_fill_new', 'messages_added', 'messages_armed', 'messages_asked_again',
              'messages_claimed', 'messages_ended', 'messages_event', 'messages_fill', 'messages_moved', 'messages_outbox',
              'messages_outrank', 'messages_pace', 'messages_purged', 'messages_purged_callbacks', 'results_finish')) = 28
-            THEN version ELSE 0 END
   FROM schema_version

@@ -115,17 +115,26 @@ impl<S: Sql> Store<'_, S> {
         }
     }
 
-    /// How many migrations the schema has seen; 0 for one from which a trigger is missing.
+    /// How many migrations the schema has seen; 0 for one that has seen all of these and lacks a trigger. What a newer program made is
+    /// that program's.
     async fn schema_version(&self) -> Result<usize, StoreError> {
         match self
             .sql
             .run(include_str!("../sql/schema_version.sql"), vec![])
             .await
         {
-            Ok(rows) => rows
-                .first()
-                .map_or(Ok(0), |row| row.get::<u32>(0))
-                .map(|version| version as usize),
+            Ok(rows) => {
+                let Some(row) = rows.first() else {
+                    return Ok(0);
+                };
+                let (version, is_whole): (u32, bool) = (row.get(0)?, row.get(1)?);
+                let version = version as usize;
+                Ok(if version == MIGRATIONS.len() && !is_whole {
+                    0
+                } else {
+                    version
+                })
+            }
             Err(SqlError::Other(text)) if text.contains("no such table") => Ok(0),
             Err(error) => Err(error.into()),
         }
