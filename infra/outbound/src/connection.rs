@@ -52,8 +52,15 @@ impl Http1 {
     ) -> Result<Box<Self>, OutboundError> {
         let received = dialled.stream.received();
         // No `max_headers`: hyper's own limit is 100 fields too, and setting it moves the list from the stack to the heap.
+        // The web sends heads that are not quite HTTP, and browsers take them: a folded line is joined, a blank in front of the
+        // colon is no part of the name, and any other line that is no field is left out. Lengths stay strict. Bytes behind the
+        // body that is left without such a line end the connection, as bytes that nobody asked for always do, and what is sent
+        // later can harm its own origin alone, with which the connection is shared.
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+            .ignore_invalid_headers_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
             .handshake(TokioIo::new(dialled.stream))
             .await
             .map_err(|error| hyper_error(&error))?;

@@ -73,6 +73,122 @@ async fn a_length_beside_a_transfer_coding_is_taken_out() {
     );
 }
 
+/// The fields of an answer whose head has `line` in it, between two sound fields, and its body.
+async fn with_line(line: &[u8]) -> Result<(http::HeaderMap, String), OutboundError> {
+    let mut answer = b"HTTP/1.1 200 OK\r\nx-first: 1\r\n".to_vec();
+    answer.extend_from_slice(line);
+    answer.extend_from_slice(b"\r\nx-last: 2\r\ncontent-length: 2\r\n\r\nok");
+    let server = serve(move |mut tcp| {
+        let answer = answer.clone();
+        async move {
+            if read_head(&mut tcp).await.is_some() {
+                let _ = tcp.write_all(&answer).await;
+                let _ = tokio::io::AsyncReadExt::read_u8(&mut tcp).await;
+            }
+        }
+    })
+    .await;
+    let answer = client()
+        .send(&class(), get(&server.url("/")), Timeouts::default())
+        .await?;
+    let headers = answer.headers().clone();
+    let body = answer.into_body().collect().await?.to_bytes();
+    Ok((headers, String::from_utf8(body.to_vec()).unwrap()))
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_field_does_not_cost_the_page() {
+    let cases: [(&[u8], Option<&str>); 9] = [
+        (b"no colon here", None),
+        (b": x", None),
+        (b" x-odd: x", None),
+        (b"x-\xe9: x", None),
+        (b"x-\x01: x", None),
+        (b"x-odd: a\x01b", None),
+        (b"x-odd : x", Some("x")),
+        (b"x-odd: a\r\n\t b", Some("a b")),
+        (b"x-odd:\r\n a", Some("a")),
+    ];
+    for (line, odd) in cases {
+        let shown = String::from_utf8_lossy(line);
+        let (headers, body) = with_line(line).await.unwrap();
+        let field = |name| headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(field("x-odd"), odd, "{shown:?}");
+        // What stands before a line that begins with a blank goes on in it.
+        let first = if line.starts_with(b" ") {
+            "1 x-odd: x"
+        } else {
+            "1"
+        };
+        assert_eq!(
+            (field("x-first"), field("x-last"), body.as_str()),
+            (Some(first), Some("2"), "ok"),
+            "{shown:?}"
+        );
+    }
+    let value = with_line(b"x-odd: \xe9").await.unwrap().0;
+    assert_eq!(value.get("x-odd").unwrap().as_bytes(), b"\xe9");
+    for line in [&b"x\0y: z"[..], b"x-odd: a\0b", b"x-odd: a\rb"] {
+        let outcome = with_line(line).await;
+        assert!(
+            matches!(outcome, Err(OutboundError::HttpProtocolError(_))),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn lengths_are_strict_in_a_sloppy_head_too() {
+    for length in [
+        "content-length: 5\r\ncontent-length: 2",
+        "content-length : 5\r\ncontent-length: 2",
+        "content-length: 5\r\ncontent-length:\r\n 2",
+        "content-length: +2",
+        "content-length: 2 2",
+        "content-length: 2\r\n 2",
+    ] {
+        let outcome = with_line(length.as_bytes()).await;
+        assert!(
+            matches!(outcome, Err(OutboundError::HttpProtocolError(_))),
+            "{length:?}: {outcome:?}"
+        );
+    }
+    // It says what it says without the blank or the fold, and counts more than a length.
+    for coding in [
+        "transfer-encoding : chunked",
+        "transfer-encoding:\r\n chunked",
+        "transfer-encoding: gzip,\r\n\tchunked",
+    ] {
+        let bytes = format!(
+            "HTTP/1.1 200 OK\r\n{coding}\r\ncontent-length: 2\r\n\r\n5\r\nwhole\r\n0\r\n\r\n"
+        );
+        let server = answers(bytes.leak().as_bytes()).await;
+        assert_eq!(
+            fetch(&client(), &server.url("/")).await.as_deref(),
+            Ok("whole"),
+            "{coding:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_body_whose_length_was_left_out_answers_nobody() {
+    let second = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbad";
+    for line in ["transfer-encoding: chunked\x01", "content-length\x01: 99"] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{line}\r\ncontent-length: 2\r\n\r\nok{second}");
+        let server = answers(bytes.leak().as_bytes()).await;
+        let client = client();
+        for _ in 0..2 {
+            assert_eq!(
+                fetch(&client, &server.url("/")).await.as_deref(),
+                Ok("ok"),
+                "{line:?}"
+            );
+        }
+        assert_eq!(server.connections(), 2, "{line:?}");
+    }
+}
+
 #[tokio::test]
 async fn too_many_fields_or_bytes_in_a_head_are_refused() {
     for (fields, length) in [(101, 1), (9, 8_000)] {
