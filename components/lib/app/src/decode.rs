@@ -77,7 +77,7 @@ pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
             .map_err(|_| DecodeError::Unsupported("not text".to_owned()))?;
         for name in value.split(',').map(str::trim) {
             let encoding = match name.to_ascii_lowercase().as_str() {
-                "" | "identity" | "utf-8" | "none" => continue,
+                word if says_nothing(word) => continue,
                 "gzip" | "x-gzip" => Encoding::Gzip,
                 "deflate" => Encoding::Deflate,
                 "br" => Encoding::Brotli,
@@ -91,6 +91,15 @@ pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
         }
     }
     Ok(found)
+}
+
+/// Words that stand in the field and are no encoding of the content: names of charsets, words of mail, and what S3 keeps of how
+/// a file was sent to it. Browsers ignore every word that they do not know; we do where nothing can be meant.
+fn says_nothing(word: &str) -> bool {
+    matches!(
+        word,
+        "" | "identity" | "none" | "binary" | "8bit" | "7bit" | "text" | "aws-chunked"
+    ) || trawl_extract::charset::is_label(word)
 }
 
 /// A body without its encodings.

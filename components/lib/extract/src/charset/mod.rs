@@ -145,6 +145,12 @@ fn guess(bytes: &[u8], tld: Option<&str>) -> (&'static Encoding, Decided) {
     )
 }
 
+/// Whether `word` names a character encoding (WHATWG Encoding, 4.2).
+#[must_use]
+pub fn is_label(word: &str) -> bool {
+    Encoding::for_label(word.as_bytes()).is_some()
+}
+
 /// The last label of a URL's host, in the form that [`Hints`] wants.
 #[must_use]
 pub fn tld(url: &Url) -> Option<&str> {
