@@ -127,7 +127,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                     jar.set(url, cookie, self.ports.clock().now_ms());
                 }
             }
-            let location = response.headers().get(LOCATION).and_then(location_text);
+            let location = response.headers().get(LOCATION).map(location_text);
             let step = redirects.follow(
                 response.status().as_u16(),
                 location.as_deref(),
@@ -212,9 +212,20 @@ impl<'a, P: Ports> Fetcher<'a, P> {
 /// The body type of these ports.
 type BodyOf<P> = <<P as Ports>::Http as Http>::Body;
 
-/// Browsers read a `Location` that is not ASCII as UTF-8.
-fn location_text(value: &http::HeaderValue) -> Option<String> {
-    std::str::from_utf8(value.as_bytes())
-        .ok()
-        .map(str::to_owned)
+/// Browsers read a `Location` that is not ASCII as UTF-8. The bytes of one that is not UTF-8 either go back to the server as they
+/// are, in the escaped form.
+fn location_text(value: &http::HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    let mut escaped = String::new();
+    for &byte in bytes {
+        if byte.is_ascii() {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
 }

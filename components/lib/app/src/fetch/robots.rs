@@ -307,7 +307,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             let location = response
                 .headers()
                 .get(http::header::LOCATION)
-                .and_then(super::location_text);
+                .map(super::location_text);
             match redirects.follow(response.status().as_u16(), location.as_deref(), 0) {
                 Ok(Step::Onward) => {}
                 Ok(Step::Arrived) => break response,

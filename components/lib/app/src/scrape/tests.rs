@@ -152,7 +152,7 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
     let step = Rc::new(Cell::new(0));
     let endless = move |_: &Sent| {
         step.set(step.get() + 1);
-        Reply::redirect(302, &format!("/{}", step.get()))
+        Reply::redirect(302, format!("/{}", step.get()))
     };
     let (world, _) = check(
         "https://a.example/",
@@ -161,6 +161,26 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
         Some("too_many_redirects"),
     );
     assert_eq!(world.ports.http.urls().len(), 1 + 11);
+}
+
+#[test]
+fn a_location_that_is_no_utf_8_leads_to_its_bytes() {
+    for (location, wanted) in [
+        (&b"/caf\xe9?q=\xfc"[..], "https://a.example/caf%E9?q=%FC"),
+        ("/café".as_bytes(), "https://a.example/caf%C3%A9"),
+    ] {
+        let serve = move |sent: &Sent| match sent.path() {
+            "/" => Reply::redirect(302, location),
+            _ => Reply::html("<p>there"),
+        };
+        let (world, id) = check("https://a.example/", serve, State::Done, None);
+        assert_eq!(world.result(id).final_url, wanted);
+    }
+    fails(
+        Reply::redirect(302, b"https://\xff\xfe/"),
+        State::Failed,
+        "redirect_invalid",
+    );
 }
 
 #[test]

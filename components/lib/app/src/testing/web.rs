@@ -46,7 +46,7 @@ impl Sent {
 pub struct Reply {
     error: Option<SendError>,
     status: u16,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     head_after: Duration,
     pieces: VecDeque<(Duration, Result<Bytes, SendError>)>,
 }
@@ -78,7 +78,7 @@ impl Reply {
     }
 
     /// A redirect.
-    pub fn redirect(status: u16, location: &str) -> Self {
+    pub fn redirect(status: u16, location: impl AsRef<[u8]>) -> Self {
         Self::status(status).header("location", location)
     }
 
@@ -91,8 +91,9 @@ impl Reply {
     }
 
     /// Adds a header.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
