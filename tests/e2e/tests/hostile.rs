@@ -67,8 +67,8 @@ const CASES: &[(&str, u8, End)] = &[
     ("broken/reset", 2, Again(&["connection_lost"])),
     ("broken/garbage", 3, Again(&["protocol"])),
     ("broken/status", 1, Again(&["protocol"])),
-    // What a page says it is, it is read as, like in a browser.
-    ("broken/binary", 2, Done("")),
+    // What says that it is a page and can't be one.
+    ("broken/binary", 2, Failed(&["unsupported_content_type"])),
     ("broken/packed", 3, Again(&["bad_encoding"])),
     ("broken/cut", 1, Again(&["bad_encoding"])),
     ("broken/unknown", 2, Failed(&["unsupported_encoding"])),

@@ -248,7 +248,8 @@ fn page_body(kind: &str) -> String {
             "<p>x</b>".repeat(100_000)
         ),
         "tables" => "<table><tr><td>".repeat(100_000),
-        "nul" => "\0".repeat(4 * MIB),
+        // Without the tag it would be no page.
+        "nul" => format!("<p>{}", "\0".repeat(4 * MIB)),
         _ => "<p>A fine page, with a sentence or two to read.</p>".to_owned(),
     }
 }

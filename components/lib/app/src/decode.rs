@@ -111,7 +111,7 @@ pub struct Unpacked {
     pub gzip: Option<Vec<u8>>,
 }
 
-/// Takes the encodings off, last applied first.
+/// Takes the encodings off, last applied first, and one layer of gzip that was not named, while there is room for one more.
 ///
 /// # Errors
 /// [`DecodeError`] as soon as a limit is passed; what was unpacked by then is dropped.
@@ -134,6 +134,10 @@ pub async fn unpack(
         };
         let packed = std::mem::replace(&mut body, unpacked);
         gzip = (is_one_member && encodings.len() == 1).then_some(packed);
+    }
+    // Files that lie packed on the server come without a word about it, or with one encoding more than is named. No page begins so.
+    if encodings.len() < ENCODINGS_MAX && body.starts_with(&[GZIP_MAGIC[0], GZIP_MAGIC[1], 8]) {
+        (body, gzip) = (gunzip(clock, &body, wire_bytes).await?.0, None);
     }
     Ok(Unpacked { body, gzip })
 }

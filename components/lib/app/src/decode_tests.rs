@@ -62,6 +62,8 @@ fn every_encoding_comes_off() {
         (&["br"], br(&page())),
         (&["zstd"], zstd(&page())),
         (&["identity"], page()),
+        (&[], gzip(&page())),
+        (&["br"], br(&gzip(&page()))),
         (&["UTF-8"], page()),
         (&["ISO-8859-1"], page()),
         (&["windows-1251, gzip"], gzip(&page())),
@@ -77,6 +79,23 @@ fn every_encoding_comes_off() {
     ] {
         assert!(unpacked(fields, body) == Ok(page()), "{fields:?}");
     }
+}
+
+#[test]
+fn a_layer_that_was_not_named_counts_as_one() {
+    let thrice = gzip(&gzip(&gzip(&page())));
+    assert_eq!(
+        unpacked(&["gzip", "gzip"], thrice.clone()),
+        Ok(gzip(&page())),
+        "no third one comes off"
+    );
+    assert_eq!(unpacked(&[], thrice), Ok(gzip(&gzip(&page()))));
+    let bomb = gzip(&vec![b' '; 200 * RATIO_FREE_BYTES / 10]);
+    assert_eq!(unpacked(&[], bomb), Err(DecodeError::Bomb));
+    assert!(matches!(
+        unpacked(&[], b"\x1f\x8b\x08".to_vec()),
+        Err(DecodeError::Damaged(_))
+    ));
 }
 
 #[test]
@@ -121,6 +140,8 @@ fn what_came_as_one_member_of_gzip_can_be_kept() {
     assert_eq!(kept(&[Encoding::Deflate], zlib(&page())), None);
     assert_eq!(kept(&[Encoding::Gzip, Encoding::Gzip], gzip(&packed)), None);
     assert_eq!(kept(&[], page()), None);
+    assert_eq!(kept(&[], packed.clone()), None, "nobody said so");
+    assert_eq!(kept(&[Encoding::Gzip], gzip(&packed)), None);
 }
 
 /// What another reader of gzip makes of `packed`: the members, and where there is none, nothing.

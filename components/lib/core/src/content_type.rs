@@ -138,17 +138,62 @@ pub fn accept_header(kind: Kind, field: Option<&str>) -> Result<Option<Form>, Fe
     }
 }
 
-/// Judges the header and the first bytes of the decoded body ([`SNIFF_BYTES`] are enough).
+/// Judges the header and the first bytes of the decoded body ([`SNIFF_BYTES`] are enough). A body that can't be what is
+/// declared is refused: servers send every download as `text/html` when nobody told them better.
 ///
 /// # Errors
 /// [`FetchCode::UnsupportedContentType`].
 pub fn accept(kind: Kind, field: Option<&str>, body: &[u8]) -> Result<Form, FetchCode> {
-    if let Some(form) = accept_header(kind, field)? {
-        return Ok(form);
+    let form = match accept_header(kind, field)? {
+        Some(form) => (!is_no_text(field, body)).then_some(form),
+        None => sniff(body).filter(|&form| reads(kind, form)),
+    };
+    form.ok_or(FetchCode::UnsupportedContentType)
+}
+
+/// How files begin that are no text (WHATWG MIME Sniffing, 6.1 and 6.4).
+const MAGICS: &[&[u8]] = &[
+    b"%PDF-",
+    b"\x89PNG\r\n\x1A\n",
+    b"\xFF\xD8\xFF",
+    b"GIF87a",
+    b"GIF89a",
+    b"PK\x03\x04",
+    b"\x1F\x8B\x08",
+];
+
+/// Whether a body that is declared as text is something else.
+fn is_no_text(field: Option<&str>, body: &[u8]) -> bool {
+    let head = &body[..body.len().min(SNIFF_BYTES)];
+    let is_webp = head.starts_with(b"RIFF") && head.get(8..14) == Some(&b"WEBPVP"[..]);
+    if is_webp || MAGICS.iter().any(|magic| head.starts_with(magic)) {
+        return true;
     }
-    sniff(body)
-        .filter(|&form| reads(kind, form))
-        .ok_or(FetchCode::UnsupportedContentType)
+    // Half of a text in 16 bits may be zeros, and a zero that slipped into a page which begins as one does no harm.
+    head.contains(&0) && !is_wide(field, head) && sniff_text(head) != Form::Html
+}
+
+/// Whether the letters have 16 or 32 bits, by the charset, by a byte order mark, or by how XML begins.
+fn is_wide(field: Option<&str>, head: &[u8]) -> bool {
+    const BEGINNINGS: &[&[u8]] = &[
+        b"\xFE\xFF",
+        b"\xFF\xFE",
+        b"\0\0\xFE\xFF",
+        b"<\0?\0x\0",
+        b"\0<\0?\0x",
+    ];
+    const CHARSETS: &[&str] = &["utf-16", "utf-32", "ucs-2", "iso-10646-ucs-2", "unicode"];
+    let charset = field
+        .and_then(ContentType::parse)
+        .and_then(|content_type| content_type.charset)
+        .map(|charset| charset.to_ascii_lowercase());
+    let declared = charset
+        .as_deref()
+        .is_some_and(|charset| CHARSETS.iter().any(|wide| charset.starts_with(wide)));
+    declared
+        || BEGINNINGS
+            .iter()
+            .any(|beginning| head.starts_with(beginning))
 }
 
 const fn reads(kind: Kind, form: Form) -> bool {
@@ -321,6 +366,49 @@ mod tests {
             assert_eq!(accept(Kind::Text, Some(field), body), text, "{field}");
             assert_eq!(accept(Kind::Html, Some(field), body), html, "{field}");
             assert_eq!(accept(Kind::Domains, Some(field), body), domains, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_is_refused_whatever_it_is_declared_as() {
+        let late_zero = [&[b'x'; SNIFF_BYTES - 1][..], b"\0"].concat();
+        for body in [
+            &b"%PDF-1.7 no zero in sight"[..],
+            b"\x89PNG\r\n\x1A\n",
+            b"\xFF\xD8\xFF\xE0",
+            b"GIF87a",
+            b"GIF89a",
+            b"PK\x03\x04",
+            b"RIFF\x01\x02\x03\x04WEBPVP8 ",
+            b"\x1F\x8B\x08\x01",
+            b"words\0",
+            &late_zero,
+        ] {
+            for field in ["text/html", "text/html; charset=utf-8", "text/plain"] {
+                assert_eq!(accept(Kind::Text, Some(field), body), REFUSED, "{body:?}");
+                assert_eq!(accept(Kind::Html, Some(field), body), REFUSED, "{body:?}");
+            }
+            assert_eq!(accept(Kind::Domains, Some("text/html"), body), REFUSED);
+        }
+        let behind = [&[b'x'; SNIFF_BYTES][..], b"\0"].concat();
+        for (field, body) in [
+            ("text/html", &b"RIFF is a word, PK and GIF too"[..]),
+            ("text/html; charset=UTF-16LE", b"w\0o\0r\0d\0"),
+            ("text/html; charset=\"utf-16\"", b"\0w\0o\0r\0d"),
+            ("text/html; charset=utf-32", b"w\0\0\0"),
+            ("text/html", b"\xFF\xFEw\0"),
+            ("text/html", b"\xFE\xFF\0w"),
+            ("text/html", b"\0\0\xFE\xFF\0\0\0w"),
+            ("application/xhtml+xml", b"<\0?\0x\0m\0l\0"),
+            ("application/xhtml+xml", b"\0<\0?\0x\0m\0l"),
+            ("text/html", b"<!doctype html><p>a zero \0 slipped in"),
+            ("text/html", &behind),
+            ("text/html", b""),
+        ] {
+            assert!(
+                accept(Kind::Text, Some(field), body).is_ok(),
+                "{field}: {body:?}"
+            );
         }
     }
 
