@@ -1,16 +1,18 @@
 //! A small jar for the cookies that servers set while one job's redirects are followed; it is thrown away with the job.
 //!
-//! Every cookie is kept for the host that set it alone: `Domain` is not honoured, so no list of public suffixes is
-//! needed and one site can't set cookies for another. Otherwise RFC 6265.
+//! RFC 6265. A `Domain` makes a cookie one of all hosts below it, so that `example.com` may send a visitor on to
+//! `www.example.com`; where names are handed out to different people it does not, which only a list can tell.
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::limits::fetch::{COOKIE_BYTES_MAX, COOKIE_HEADER_BYTES_MAX, COOKIES_MAX};
 use crate::retry_after::http_date_ms;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Cookie {
-    host: String,
+    domain: String,
+    /// For the host `domain` alone, not for those below it.
+    host_only: bool,
     path: String,
     secure: bool,
     name: String,
@@ -18,13 +20,25 @@ struct Cookie {
 }
 
 /// The cookies of one job.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Jar {
+    is_public_suffix: fn(&str) -> bool,
     cookies: Vec<Cookie>,
     revision: u32,
 }
 
 impl Jar {
+    /// An empty jar. `is_public_suffix` tells of a name in ASCII whether everybody may have a name below it (`com`,
+    /// `co.uk`): no cookie is kept for all of those.
+    #[must_use]
+    pub const fn new(is_public_suffix: fn(&str) -> bool) -> Self {
+        Self {
+            is_public_suffix,
+            cookies: Vec::new(),
+            revision: 0,
+        }
+    }
+
     /// Rises whenever a cookie is added, changed or removed.
     #[must_use]
     pub const fn revision(&self) -> u32 {
@@ -33,11 +47,15 @@ impl Jar {
 
     /// Keeps what one `Set-Cookie` field of an answer from `url` says. What can't be read is ignored, as in browsers.
     pub fn set(&mut self, url: &Url, field: &str, now_ms: i64) {
-        let Some((cookie, expired)) = parse(url, field, now_ms) else {
+        let Some((cookie, expired)) = parse(url, field, now_ms, self.is_public_suffix) else {
             return;
         };
-        let same =
-            |c: &Cookie| c.host == cookie.host && c.path == cookie.path && c.name == cookie.name;
+        let same = |c: &Cookie| {
+            c.domain == cookie.domain
+                && c.host_only == cookie.host_only
+                && c.path == cookie.path
+                && c.name == cookie.name
+        };
         let at = self.cookies.iter().position(same);
         match (at, expired) {
             (Some(i), true) => {
@@ -60,7 +78,7 @@ impl Jar {
             .cookies
             .iter()
             .filter(|c| {
-                c.host == host
+                (c.domain == host || (!c.host_only && is_below(host, &c.domain)))
                     && path_matches(url.path(), &c.path)
                     && (!c.secure || url.scheme() == "https")
             })
@@ -85,7 +103,12 @@ impl Jar {
 }
 
 /// The cookie, and whether it is already over (which removes an older one of its name).
-fn parse(url: &Url, field: &str, now_ms: i64) -> Option<(Cookie, bool)> {
+fn parse(
+    url: &Url,
+    field: &str,
+    now_ms: i64,
+    is_public_suffix: fn(&str) -> bool,
+) -> Option<(Cookie, bool)> {
     let mut parts = field.split(';');
     let (name, value) = parts.next()?.split_once('=')?;
     let (name, value) = (name.trim(), value.trim());
@@ -99,13 +122,14 @@ fn parse(url: &Url, field: &str, now_ms: i64) -> Option<(Cookie, bool)> {
         return None;
     }
     let mut cookie = Cookie {
-        host: url.host_str()?.to_owned(),
+        domain: url.host_str()?.to_owned(),
+        host_only: true,
         path: default_path(url.path()).to_owned(),
         secure: false,
         name: name.to_owned(),
         value: value.to_owned(),
     };
-    let (mut has_domain, mut max_age_s, mut expires_ms) = (false, None, None);
+    let (mut domain, mut max_age_s, mut expires_ms) = (None, None, None);
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim();
@@ -119,7 +143,11 @@ fn parse(url: &Url, field: &str, now_ms: i64) -> Option<(Cookie, bool)> {
                 .to_owned();
             }
             "secure" => cookie.secure = true,
-            "domain" => has_domain = !value.is_empty(),
+            // The last one counts, and one without a value is none (5.2.3, 5.3).
+            "domain" => {
+                let name = value.strip_prefix('.').unwrap_or(value);
+                domain = Some(name).filter(|name| !name.is_empty()).or(domain);
+            }
             "max-age" => max_age_s = value.parse::<i64>().ok().or(max_age_s),
             "expires" => expires_ms = http_date_ms(value).or(expires_ms),
             _ => {}
@@ -127,12 +155,15 @@ fn parse(url: &Url, field: &str, now_ms: i64) -> Option<(Cookie, bool)> {
     }
     let over_https = url.scheme() == "https";
     let prefix_holds = match (starts_with(name, "__host-"), starts_with(name, "__secure-")) {
-        (true, _) => cookie.secure && over_https && cookie.path == "/" && !has_domain,
+        (true, _) => cookie.secure && over_https && cookie.path == "/" && domain.is_none(),
         (_, true) => cookie.secure && over_https,
         _ => true,
     };
     if !prefix_holds || (cookie.secure && !over_https) || cookie.path.len() > COOKIE_BYTES_MAX {
         return None;
+    }
+    if let Some(domain) = domain {
+        (cookie.domain, cookie.host_only) = scope(&cookie.domain, domain, is_public_suffix)?;
     }
     let expired = match (max_age_s, expires_ms) {
         (Some(seconds), _) => seconds <= 0,
@@ -140,6 +171,30 @@ fn parse(url: &Url, field: &str, now_ms: i64) -> Option<(Cookie, bool)> {
         (None, None) => false,
     };
     Some((cookie, expired))
+}
+
+/// For which name a cookie with a `Domain` is, and whether for that host alone; `None` when `host` may not set it (RFC 6265, 5.3,
+/// steps 5 and 6).
+fn scope(host: &str, domain: &str, is_public_suffix: fn(&str) -> bool) -> Option<(String, bool)> {
+    // The form that hosts of URLs have, whatever the server writes: in ASCII, in lower case.
+    let (domain, is_name) = match Host::parse(domain).ok()? {
+        Host::Domain(name) => (name, true),
+        address => (address.to_string(), false),
+    };
+    if domain == host {
+        // Nobody is below an address; a host that is itself such a suffix has cookies of its own.
+        let host_only = !is_name || is_public_suffix(host);
+        return Some((domain, host_only));
+    }
+    let is_shared = is_name && is_below(host, &domain) && !is_public_suffix(&domain);
+    is_shared.then_some((domain, false))
+}
+
+/// RFC 6265 (5.1.3), without the name itself. No name of a URL that is read as a domain looks like an address, so no address is
+/// below one.
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain)
+        .is_some_and(|below| below.ends_with('.'))
 }
 
 fn starts_with(name: &str, lower: &str) -> bool {
@@ -172,8 +227,13 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
+    /// A list with three suffixes.
+    fn is_suffix(name: &str) -> bool {
+        matches!(name, "example" | "com" | "co.uk")
+    }
+
     fn jar(from: &str, fields: &[&str]) -> Jar {
-        let mut jar = Jar::default();
+        let mut jar = Jar::new(is_suffix);
         for field in fields {
             jar.set(&url(from), field, NOW_MS);
         }
@@ -199,11 +259,6 @@ mod tests {
             ("n=v; Path=/; Secure", "http://a.example/x", false),
             ("n=v; Path=/; secure", "https://a.example/x", true),
             ("n=v; Path=/; Domain=example", "https://b.example/", false),
-            (
-                "n=v; Path=/; Domain=a.example",
-                "https://www.a.example/",
-                false,
-            ),
             ("n=v; Path=/; Domain=a.example", "https://a.example/", true),
             ("n=v; Path=/; Max-Age=0", "https://a.example/", false),
             ("n=v; Path=/; Max-Age=-1", "https://a.example/", false),
@@ -242,6 +297,97 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_is_for_all_hosts_below_it_and_for_no_others() {
+        for (from, domain, to, goes) in [
+            ("a.com", "a.com", "a.com", true),
+            ("a.com", "a.com", "www.a.com", true),
+            ("a.com", ".A.Com", "x.www.a.com", true),
+            ("www.a.com", "a.com", "a.com", true),
+            ("www.a.com", "a.com", "shop.a.com", true),
+            ("www.a.com", "a.com", "ba.com", false),
+            ("www.a.com", "a.com", "b.com", false),
+            ("www.a.com", "www.a.com", "a.com", false),
+            ("a.com", "", "a.com", true),
+            ("a.com", "", "www.a.com", false),
+            ("a.com", ".", "www.a.com", false),
+            ("www.a.com", "a.com; Domain=", "shop.a.com", true),
+            ("www.a.com", "b.com; Domain=a.com", "shop.a.com", true),
+            ("bücher.com", "bücher.com", "www.bücher.com", true),
+            // Who may not speak for a name sets nothing at all.
+            ("a.com", "b.com", "a.com", false),
+            ("a.com", "www.a.com", "a.com", false),
+            ("ba.com", "a.com", "a.com", false),
+            ("a.com", "a.com.", "a.com", false),
+            ("a.com", "a..com", "a.com", false),
+            ("a.com", "a com", "a.com", false),
+            // Super-cookies.
+            ("a.com", "com", "b.com", false),
+            ("a.com", "com", "a.com", false),
+            ("a.com", ".com", "a.com", false),
+            ("a.com", "com.", "b.com", false),
+            ("a.co.uk", "co.uk", "b.co.uk", false),
+            ("a.co.uk", "co.uk", "a.co.uk", false),
+            ("a.co.uk", "a.co.uk", "www.a.co.uk", true),
+            ("co.uk", "co.uk", "co.uk", true),
+            ("co.uk", "co.uk", "a.co.uk", false),
+            // Addresses.
+            ("192.0.2.1", "192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "2.1", "192.0.2.1", false),
+            ("192.0.2.1", "0.2.1", "192.0.2.1", false),
+            ("[2001:db8::1]", "[2001:db8::1]", "[2001:db8::1]", true),
+            ("[2001:db8::1]", "1]", "[2001:db8::1]", false),
+        ] {
+            let field = format!("n=v; Path=/; Domain={domain}");
+            assert_eq!(
+                sent(
+                    &format!("https://{from}/"),
+                    &field,
+                    &format!("https://{to}/")
+                )
+                .is_some(),
+                goes,
+                "{domain:?} of {from} for {to}"
+            );
+        }
+        for (field, to, goes) in [
+            ("n=v; Domain=a.com; Secure", "http://www.a.com/", false),
+            ("n=v; Domain=a.com; Secure", "https://www.a.com/", true),
+            ("n=v; Domain=a.com; Path=/x", "https://www.a.com/", false),
+            (
+                "__Host-n=v; Domain=a.com; Path=/; Secure",
+                "https://a.com/",
+                false,
+            ),
+            (
+                "__Secure-n=v; Domain=a.com; Path=/; Secure",
+                "https://www.a.com/",
+                true,
+            ),
+        ] {
+            assert_eq!(
+                sent("https://a.com/", field, to).is_some(),
+                goes,
+                "{field} for {to}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cookie_for_a_domain_replaces_none_of_a_host() {
+        let mut jar = jar("https://a.com/", &["n=1", "n=2; Domain=a.com"]);
+        assert_eq!(
+            jar.header(&url("https://a.com/")).as_deref(),
+            Some("n=1; n=2")
+        );
+        jar.set(
+            &url("https://www.a.com/"),
+            "n=3; Domain=a.com; Max-Age=0",
+            NOW_MS,
+        );
+        assert_eq!(jar.header(&url("https://a.com/")).as_deref(), Some("n=1"));
+    }
+
+    #[test]
     fn what_is_no_cookie_is_ignored() {
         for field in [
             "",
@@ -252,11 +398,7 @@ mod tests {
             "n=a\r\nX: y",
             &format!("n={}", "v".repeat(COOKIE_BYTES_MAX)),
         ] {
-            assert_eq!(
-                jar("https://a.example/", &[field]),
-                Jar::default(),
-                "{field:?}"
-            );
+            assert_eq!(jar("https://a.example/", &[field]).cookies, [], "{field:?}");
         }
     }
 
@@ -283,7 +425,7 @@ mod tests {
 
     #[test]
     fn the_jar_and_its_header_are_bounded() {
-        let mut jar = Jar::default();
+        let mut jar = Jar::new(is_suffix);
         let value = "v".repeat(1_000);
         for i in 0..COOKIES_MAX * 2 {
             jar.set(&url("https://a.example/"), &format!("n{i}={value}"), NOW_MS);

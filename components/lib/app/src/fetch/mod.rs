@@ -20,6 +20,7 @@ use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::state::Kind;
+use trawl_extract::domains::is_public_suffix;
 use url::Url;
 
 pub use conditional::Validators;
@@ -114,7 +115,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     ) -> Result<Fetched, FetchError> {
         let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
-        let mut jar = Jar::default();
+        let mut jar = Jar::new(is_public_suffix);
         let (response, conditional) = loop {
             let url = redirects.current();
             self.robots

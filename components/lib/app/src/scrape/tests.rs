@@ -164,6 +164,28 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
 }
 
 #[test]
+fn a_cookie_for_a_domain_goes_along_to_its_other_hosts() {
+    for (domain, state) in [
+        ("Domain=.trawl-test.com", State::Done),
+        ("Domain=com", State::Failed),
+        ("Path=/", State::Failed),
+    ] {
+        let serve = move |sent: &Sent| match (sent.url.as_str(), sent.header("cookie")) {
+            ("https://www.trawl-test.com/", Some("c=1")) => Reply::html("<p>there"),
+            ("https://www.trawl-test.com/", _) => {
+                Reply::redirect(302, "https://trawl-test.com/")
+            }
+            _ => Reply::redirect(302, "https://www.trawl-test.com/")
+                .header("set-cookie", format!("c=1; {domain}")),
+        };
+        let world = World::without_robots(serve);
+        let id = world.submit_url(Kind::Html, "https://trawl-test.com/");
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id).0, state, "{domain}");
+    }
+}
+
+#[test]
 fn a_location_that_is_no_utf_8_leads_to_its_bytes() {
     for (location, wanted) in [
         (&b"/caf\xe9?q=\xfc"[..], "https://a.example/caf%E9?q=%FC"),

@@ -12,7 +12,7 @@ mod urls;
 use serde::Serialize;
 use url::Url;
 
-pub use registrable::{Registrable, registrable};
+pub use registrable::{Registrable, is_public_suffix, registrable};
 
 use hosts::Hosts;
 

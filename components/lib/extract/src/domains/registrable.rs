@@ -28,6 +28,12 @@ pub fn registrable(host: &str) -> Registrable<'_> {
     }
 }
 
+/// Whether the name belongs to everybody who has a name below it, private suffixes counted. What is no name counts as one.
+#[must_use]
+pub fn is_public_suffix(name: &str) -> bool {
+    registrable(name).private.is_none()
+}
+
 fn suffix(host: &str) -> Option<&str> {
     let length = psl::suffix(host.as_bytes())?.as_bytes().len();
     host.get(host.len() - length..)
@@ -147,6 +153,16 @@ mod tests {
     fn the_lists_own_vectors_hold() {
         for (host, wanted) in VECTORS {
             assert_eq!(registrable(host).private, *wanted, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_suffix_is_known_as_one() {
+        for name in ["com", "co.uk", "github.io", "example", "xn--fiqs8s", ""] {
+            assert!(is_public_suffix(name), "{name}");
+        }
+        for name in ["example.com", "www.example.co.uk", "somebody.github.io"] {
+            assert!(!is_public_suffix(name), "{name}");
         }
     }
 
