@@ -17,6 +17,7 @@ use trawl_core::url_guard::{UrlPolicy, parse_target};
 use trawl_extract::charset::{Decided, Hints, decode};
 use trawl_extract::domains::{registrable, related_domains};
 use trawl_extract::html::page;
+use trawl_extract::refresh;
 use trawl_extract::text::{Mode, TextOptions, extract_text};
 use url::{Host, Url};
 
@@ -149,6 +150,7 @@ pub fn domains(data: &[u8]) {
     let head: String = html.chars().take(300).collect();
     let headers = ["link", "content-security-policy", "refresh", "location"]
         .map(|name| (name.to_owned(), head.clone()));
+    let _ = (refresh::in_page(&html, &url), refresh::Refresh::read(&head));
     let result = related_domains(&html, &url, &[], &headers);
     let hosts: usize = result.domains.iter().map(|domain| domain.hosts.len()).sum();
     assert!(hosts <= limits::domains::HOSTS_MAX);

@@ -355,6 +355,11 @@ pub mod fetch {
     pub const REDIRECTS_SCRAPE_MAX: usize = 10;
     /// Redirects of robots.txt that RFC 9309 (2.3.1.2) asks a crawler to follow.
     pub const REDIRECTS_ROBOTS_MAX: usize = 5;
+    /// A page that sends its visitor on by itself is followed when it does so within this: those that are nothing else do it at once
+    /// or let a line be read first, and what comes later is the next picture of a show, or news.
+    pub const REFRESH_S_MAX: u64 = 5;
+    /// Bytes of such a page, unpacked: a sentence, a link and some style. A longer one has something to read of its own.
+    pub const REFRESH_PAGE_BYTES_MAX: usize = 16 * 1_024;
     /// Bytes that are looked at to tell what an undeclared body is (WHATWG MIME Sniffing, resource header).
     pub const SNIFF_BYTES: usize = 1_445;
     /// Cookies of one job's redirect chain (RFC 6265, 6.1 asks for 50 per domain).

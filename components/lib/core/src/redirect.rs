@@ -117,6 +117,17 @@ impl<'p> Redirects<'p> {
         Ok(Step::Onward)
     }
 
+    /// The way on when the page at [`Self::current`], which is no redirect, sends its visitor to `target` itself. `None` when that is
+    /// the page again, or when a redirect would not be followed there: then the page stands for itself. The other arguments are
+    /// those of [`Self::follow`].
+    #[must_use]
+    pub fn refreshed(&self, target: &str, jar_revision: u32) -> Option<Self> {
+        let mut next = self.clone();
+        // It is sent on to for this time, so 302 says it best.
+        next.follow(302, Some(target), jar_revision).ok()?;
+        (next.current != self.current).then_some(next)
+    }
+
     /// Whether the next URL was fetched before with the cookies that it would be fetched with now.
     fn returns(&self, jar_revision: u32) -> bool {
         let before = self.revisions.iter().zip(&self.chain).enumerate();
@@ -294,5 +305,42 @@ mod tests {
             Err(FetchCode::RedirectLoop),
             "nothing changed this time"
         );
+    }
+
+    #[test]
+    fn a_page_that_sends_on_is_followed_where_a_redirect_is() {
+        let policy = UrlPolicy::default();
+        let page = Redirects::new(
+            &policy,
+            Purpose::Scrape,
+            url("https://a.example/x?y"),
+        );
+        for (target, wanted) in [
+            ("/b#c", Some("https://a.example/b")),
+            ("?z", Some("https://a.example/x?z")),
+            ("http://b.example/", None),
+            ("https://10.0.0.1/", None),
+            ("https://u:p@b.example/", None),
+            ("mailto:a@b.example", None),
+            ("https://[", None),
+            ("", None),
+            ("?y#again", None),
+        ] {
+            for revision in [0, 1] {
+                let next = page.refreshed(target, revision);
+                assert_eq!(
+                    next.as_ref().map(|next| next.current().as_str()),
+                    wanted,
+                    "{target}"
+                );
+                assert!(next.is_none_or(|next| next.chain().len() == 1));
+            }
+        }
+        let mut on = page.refreshed("/1", 0).unwrap();
+        assert!(on.refreshed("/x?y", 0).is_none(), "the way back is a loop");
+        for hop in 2..=10 {
+            on = on.refreshed(&format!("/{hop}"), 0).unwrap();
+        }
+        assert!(on.refreshed("/11", 0).is_none(), "one too many");
     }
 }

@@ -5,4 +5,5 @@ pub mod dom;
 pub mod domains;
 pub mod html;
 mod octets;
+pub mod refresh;
 pub mod text;

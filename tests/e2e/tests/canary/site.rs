@@ -138,7 +138,7 @@ impl Site {
         .into_bytes()
     }
 
-    /// Everything that makes a browser ask for more; a scraper asks for nothing.
+    /// Everything that makes a browser ask for more; a scraper asks for nothing, and is not sent on to an address like that either.
     fn lure_headers(&self) -> String {
         "refresh: 0; url=http://127.0.0.1/\r\nlink: <http://127.0.0.1/a.css>; rel=preload\r\ncontent-location: http://127.0.0.1/\r\nalt-svc: h2=\"127.0.0.1:443\"\r\n".to_owned()
     }

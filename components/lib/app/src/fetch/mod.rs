@@ -1,6 +1,6 @@
 //! Fetching a page: the part of a scraper that all three types share.
 //!
-//! One [`Fetcher`] serves one invocation. Each hop of a chain of redirects passes the same gates: the URL's text, the
+//! One [`Fetcher`] serves one invocation. Each hop of a chain of redirects, those that pages ask for included, passes the same gates: the URL's text, the
 //! host's robots.txt, and the address list of the host we run on. The body is counted while it arrives and again while
 //! it is unpacked.
 
@@ -8,6 +8,7 @@ mod body;
 mod conditional;
 mod error;
 mod exchange;
+mod refresh;
 mod robots;
 
 use http::HeaderMap;
@@ -116,11 +117,10 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
-        let (response, conditional) = loop {
+        let paced = |url: &Url| (url.origin() == origin).then_some(pace_key);
+        loop {
             let url = redirects.current();
-            self.robots
-                .check(url, (url.origin() == origin).then_some(pace_key))
-                .await?;
+            self.robots.check(url, paced(url)).await?;
             let conditional = validators.filter(|validators| validators.stands_for(url));
             let response = self.ask(url, &jar, conditional).await?;
             for cookie in response.headers().get_all(SET_COOKIE) {
@@ -134,18 +134,31 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                 location.as_deref(),
                 jar.revision(),
             )?;
-            if step == Step::Arrived {
-                break (response, conditional.is_some());
+            if step == Step::Onward {
+                continue;
             }
-        };
-        let status = response.status().as_u16();
-        match classify_status(status) {
-            StatusClass::Success => self
-                .read(kind, &redirects, response)
-                .await
-                .map(|page| Fetched::Page(Box::new(page))),
-            StatusClass::NotModified if conditional => Ok(Fetched::NotModified),
-            _ => Err(self.refusal(status, response.headers())),
+            let status = response.status().as_u16();
+            let page = match classify_status(status) {
+                StatusClass::Success => self.read(kind, &redirects, response).await?,
+                StatusClass::NotModified if conditional.is_some() => {
+                    return Ok(Fetched::NotModified);
+                }
+                _ => return Err(self.refusal(status, response.headers())),
+            };
+            let sent_on = refresh::target(kind, &page)
+                .and_then(|target| redirects.refreshed(&target, jar.revision()));
+            let Some(next) = sent_on else {
+                return Ok(Fetched::Page(Box::new(page)));
+            };
+            let url = next.current();
+            match self.robots.check(url, paced(url)).await {
+                Ok(()) => redirects = next,
+                // It may not be fetched, today or ever: then what was fetched is all there is.
+                Err(error) if error.code.is_permanent() => {
+                    return Ok(Fetched::Page(Box::new(page)));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 

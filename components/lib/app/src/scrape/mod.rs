@@ -3,7 +3,7 @@
 mod attempt;
 mod drain;
 mod extractor;
-mod extractors;
+pub(crate) mod extractors;
 mod leases;
 mod record;
 

@@ -163,6 +163,159 @@ fn redirects_are_followed_with_their_cookies_and_every_rule_on_each_hop() {
     assert_eq!(world.ports.http.urls().len(), 1 + 11);
 }
 
+fn sent_on(target: &str) -> String {
+    format!(
+        "<html><head><meta http-equiv='refresh' content='{target}'></head><body>Redirecting…</body>"
+    )
+}
+
+#[test]
+fn a_page_that_only_sends_on_is_followed_like_a_redirect() {
+    for kind in Kind::ALL {
+        let world = World::without_robots(|sent| match sent.path() {
+            "/" => Reply::html(sent_on("0; url=/b")).header("set-cookie", "k=1"),
+            "/b" if sent.header("cookie") == Some("k=1") => {
+                Reply::html("…").header("refresh", "5;URL=https://b.example/c")
+            }
+            "/c" => Reply::html(PAGE),
+            _ => Reply::status(400),
+        });
+        let id = world.submit_url(kind, "https://a.example/");
+        let drained = match kind {
+            Kind::Text => world.run(drain(&world.ports, &Text)),
+            Kind::Html => world.run(drain(&world.ports, &Html)),
+            Kind::Domains => world.run(drain(&world.ports, &Domains)),
+        };
+        drained.unwrap();
+        assert_eq!(world.state(id), (State::Done, None), "{kind:?}");
+        let result = world.result(id);
+        assert_eq!(result.final_url, "https://b.example/c", "{kind:?}");
+        if kind == Kind::Html {
+            let meta: HtmlMeta<'_> = serde_json::from_str(&result.meta).unwrap();
+            assert_eq!(
+                meta.redirects,
+                ["https://a.example/", "https://a.example/b"]
+            );
+        }
+        assert!(
+            world
+                .ports
+                .http
+                .urls()
+                .contains(&"https://b.example/robots.txt".to_owned()),
+            "each host has its say"
+        );
+    }
+}
+
+#[test]
+fn a_page_that_may_not_send_on_stands_for_itself() {
+    let long = format!("{}{}", sent_on("0;url=/b"), " ".repeat(16 * 1_024));
+    for page in [
+        sent_on("6;url=/b"),
+        sent_on("0;url=/"),
+        sent_on("0"),
+        sent_on("0;url=http://a.example/b"),
+        sent_on("0;url=https://10.0.0.1/"),
+        sent_on("0;url=mailto:x@b.example"),
+        sent_on("0;url=https://shut.example/b"),
+        sent_on("0;url=https://dark.example/b"),
+        sent_on("0;url=/c"),
+        long,
+        format!("<noscript>{}</noscript>", sent_on("0;url=/b")),
+    ] {
+        let body = page.clone();
+        // A page that sets a cookie and shows itself again would go on for ever if the cookie is another one each time.
+        let cookie = if page == sent_on("0;url=/") {
+            "k=1"
+        } else {
+            ""
+        };
+        let world = World::new(move |sent| match sent.url.as_str() {
+            "https://shut.example/robots.txt" => Reply::text("User-agent: *\nDisallow: /\n"),
+            "https://dark.example/robots.txt" => Reply::failure(SendError::AddressNotAllowed),
+            "https://a.example/c" => Reply::html(sent_on("0;url=/")),
+            url if url.ends_with("/robots.txt") => Reply::status(404),
+            _ => Reply::html(body.clone()).header("set-cookie", cookie),
+        });
+        let id = world.submit_url(Kind::Html, "https://a.example/");
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id), (State::Done, None), "{page}");
+        // Of two that lead to each other the second stands.
+        let (wanted, final_url) = if page == sent_on("0;url=/c") {
+            (sent_on("0;url=/"), "https://a.example/c")
+        } else {
+            (page, "https://a.example/")
+        };
+        assert_eq!(
+            (html(&world, id), world.result(id).final_url),
+            (wanted, final_url.to_owned())
+        );
+    }
+    let text = Reply::text(sent_on("0;url=/b"));
+    let (world, _) = check(
+        "https://a.example/",
+        move |_| text.clone(),
+        State::Done,
+        None,
+    );
+    assert_eq!(world.ports.http.urls().len(), 2, "a text has no elements");
+}
+
+#[test]
+fn where_a_page_sends_on_to_counts_like_where_a_redirect_leads_to() {
+    let serve = |there: Reply| {
+        move |sent: &Sent| match sent.path() {
+            "/" => Reply::html(sent_on("0;url=/b")),
+            _ => there.clone(),
+        }
+    };
+    for (there, state, code) in [
+        (Reply::status(404), State::Failed, "http_404"),
+        (Reply::status(503), State::Queued, "http_503"),
+    ] {
+        check("https://a.example/", serve(there), state, Some(code));
+    }
+    let world = World::new(|sent| match sent.url.as_str() {
+        "https://b.example/robots.txt" => Reply::status(500),
+        url if url.ends_with("/robots.txt") => Reply::status(404),
+        _ => Reply::html(sent_on("0;url=https://b.example/")),
+    });
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    assert_eq!(
+        world.state(id),
+        (State::Queued, Some("robots_unreachable".to_owned())),
+        "tomorrow it may be allowed"
+    );
+}
+
+#[test]
+fn validators_of_a_page_that_was_sent_on_to_are_for_it_alone() {
+    let world = World::without_robots(|sent| match (sent.path(), sent.header("if-none-match")) {
+        ("/", None) => Reply::html(sent_on("0;url=/b")).header("etag", "\"a\""),
+        ("/b", Some("\"b\"")) => Reply::status(304),
+        ("/b", None) => Reply::html(PAGE).header("etag", "\"b\""),
+        _ => Reply::status(400),
+    });
+    let mut request = world.request(Kind::Html, "https://a.example/");
+    request.max_age_s = Some(60);
+    for _ in 0..2 {
+        let id = world.submit(&request);
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id), (State::Done, None));
+        assert_eq!(html(&world, id), PAGE);
+        assert_eq!(world.result(id).final_url, "https://a.example/b");
+        world.elapse(Duration::from_secs(300));
+    }
+    let asked = world.ports.http.sent();
+    assert!(
+        asked
+            .iter()
+            .any(|sent| sent.header("if-none-match") == Some("\"b\"")),
+    );
+}
+
 #[test]
 fn a_cookie_for_a_domain_goes_along_to_its_other_hosts() {
     for (domain, state) in [
@@ -172,9 +325,7 @@ fn a_cookie_for_a_domain_goes_along_to_its_other_hosts() {
     ] {
         let serve = move |sent: &Sent| match (sent.url.as_str(), sent.header("cookie")) {
             ("https://www.trawl-test.com/", Some("c=1")) => Reply::html("<p>there"),
-            ("https://www.trawl-test.com/", _) => {
-                Reply::redirect(302, "https://trawl-test.com/")
-            }
+            ("https://www.trawl-test.com/", _) => Reply::redirect(302, "https://trawl-test.com/"),
             _ => Reply::redirect(302, "https://www.trawl-test.com/")
                 .header("set-cookie", format!("c=1; {domain}")),
         };

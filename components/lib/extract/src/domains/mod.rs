@@ -6,8 +6,8 @@
 mod hosts;
 mod references;
 mod registrable;
-mod scanner;
-mod urls;
+pub(crate) mod scanner;
+pub(crate) mod urls;
 
 use serde::Serialize;
 use url::Url;

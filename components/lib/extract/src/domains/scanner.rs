@@ -9,7 +9,7 @@ use crate::octets::{self, MARKS, SMALL, Words};
 
 /// What the scanner met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A start tag; its attributes can be asked for until the next event.
     Start(Name),
     /// An end tag.
@@ -20,7 +20,7 @@ pub(super) enum Event {
 
 /// An element's name in lower case; longer ones than any that matters are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Name {
+pub(crate) struct Name {
     bytes: [u8; 12],
     length: u8,
 }
@@ -48,7 +48,7 @@ impl Name {
         }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 
@@ -73,7 +73,7 @@ impl Name {
 }
 
 /// Walks over a page once.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     page: &'a str,
     at: usize,
     attributes: Vec<(Range<usize>, Range<usize>)>,
@@ -83,7 +83,7 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(page: &'a str) -> Self {
+    pub(crate) fn new(page: &'a str) -> Self {
         Self {
             page,
             at: 0,
@@ -95,7 +95,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The value of an attribute of the current start tag, as written. The first of its name counts.
-    pub(super) fn attribute(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
         let page = self.page;
         let same =
             |at: &Range<usize>| page.as_bytes()[at.clone()].eq_ignore_ascii_case(name.as_bytes());
@@ -106,20 +106,20 @@ impl<'a> Scanner<'a> {
     }
 
     /// The names of the attributes of the current start tag, as written.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         let page = self.page.as_bytes();
         self.attributes.iter().map(|(name, _)| &page[name.clone()])
     }
 
     /// The text of the raw element.
-    pub(super) fn raw(&self) -> &'a str {
+    pub(crate) fn raw(&self) -> &'a str {
         let page = self.page;
         page.get(self.raw.clone()).unwrap_or_default()
     }
 
     /// The next event; `None` at the end of the page. A tag that the page's end cuts is dropped.
     #[inline(never)]
-    pub(super) fn next(&mut self) -> Option<Event> {
+    pub(crate) fn next(&mut self) -> Option<Event> {
         if let Some(name) = self.pending.take() {
             self.take_raw(name);
             return Some(Event::Raw(name));
@@ -280,7 +280,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-pub(super) const fn is_blank(byte: u8) -> bool {
+pub(crate) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | b' ')
 }
 

@@ -114,7 +114,7 @@ pub(super) fn csp(policy: &str, mut keep: impl FnMut(&str)) {
 }
 
 /// The URL of a meta refresh or a `Refresh` field: `5; url=…`.
-pub(super) fn refresh(text: &str) -> Option<&str> {
+pub(crate) fn refresh(text: &str) -> Option<&str> {
     let rest = text
         .trim_start()
         .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')

@@ -16,7 +16,7 @@ pub use text::Text;
 use crate::fetch::Page;
 
 /// What the page's body is. The fetch has judged this already; asking again keeps the two from parting.
-fn form(kind: Kind, page: &Page) -> Result<Form, JobError> {
+pub(crate) fn form(kind: Kind, page: &Page) -> Result<Form, JobError> {
     let content_type = Some(page.content_type()).filter(|field| !field.is_empty());
     content_type::accept(kind, content_type, &page.body).map_err(|code| code.job_error(None))
 }
@@ -36,7 +36,7 @@ fn hints<'a>(page: &'a Page, http_charset: Option<&'a str>, form: Form) -> Hints
 }
 
 /// The page's bytes as text, as a browser would read them.
-fn decode(page: &Page, form: Form) -> Decoded<'_> {
+pub(crate) fn decode(page: &Page, form: Form) -> Decoded<'_> {
     let declared = declared_charset(page);
     charset::decode(&page.body, &hints(page, declared.as_deref(), form))
 }
