@@ -15,6 +15,7 @@ use trawl_core::robots::{Found, RobotsState, RobotsVerdict, x_robots_tag};
 use trawl_core::state::Kind;
 use trawl_core::url_guard::{UrlPolicy, parse_target};
 use trawl_extract::charset::{Decided, Hints, decode};
+use trawl_extract::dom::Syntax;
 use trawl_extract::domains::{registrable, related_domains};
 use trawl_extract::html::page;
 use trawl_extract::refresh;
@@ -32,9 +33,10 @@ fn choice(data: &[u8]) -> (usize, &[u8]) {
 /// HTML to text: no page is at fault, and what comes out is bounded by what went in.
 pub fn text(data: &[u8]) {
     let html = String::from_utf8_lossy(data);
-    for mode in [Mode::Fast, Mode::Best] {
+    for (mode, syntax) in [(Mode::Fast, Syntax::Xhtml), (Mode::Best, Syntax::Html)] {
         let options = TextOptions {
             mode,
+            syntax,
             url: Some("https://www.example.com/a/page"),
             ..TextOptions::default()
         };
@@ -151,7 +153,13 @@ pub fn domains(data: &[u8]) {
     let headers = ["link", "content-security-policy", "refresh", "location"]
         .map(|name| (name.to_owned(), head.clone()));
     let _ = (refresh::in_page(&html, &url), refresh::Refresh::read(&head));
-    let result = related_domains(&html, &url, &[], &headers);
+    // Both are met, whatever a run begins with.
+    let syntax = if data.len() % 2 == 0 {
+        Syntax::Html
+    } else {
+        Syntax::Xhtml
+    };
+    let result = related_domains(&html, syntax, &url, &[], &headers);
     let hosts: usize = result.domains.iter().map(|domain| domain.hosts.len()).sum();
     assert!(hosts <= limits::domains::HOSTS_MAX);
     for domain in &result.domains {

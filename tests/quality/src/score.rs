@@ -106,8 +106,8 @@ fn print_details(name: &str, pages: &[Page], scores: &[[f64; 3]], results: &[Tex
 fn options(page: &Page, mode: Mode) -> TextOptions<'_> {
     TextOptions {
         mode,
-        selector: None,
         url: Some(&page.truth.url),
+        ..TextOptions::default()
     }
 }
 

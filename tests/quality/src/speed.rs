@@ -50,6 +50,7 @@ impl Work {
                     mode,
                     selector,
                     url: Some(url.as_str()),
+                    syntax: hints.form.into(),
                 };
                 let decoded = charset::decode(bytes, &hints);
                 black_box(extract_text(&decoded.text, &options).ok());
@@ -59,7 +60,13 @@ impl Work {
             }
             Work::Domains => {
                 let decoded = charset::decode(bytes, &hints);
-                black_box(related_domains(&decoded.text, url, &[], &[]));
+                black_box(related_domains(
+                    &decoded.text,
+                    hints.form.into(),
+                    url,
+                    &[],
+                    &[],
+                ));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::state::Kind;
 pub enum Form {
     /// `text/html`.
     Html,
-    /// `application/xhtml+xml`, read as HTML is.
+    /// `application/xhtml+xml`, read as HTML is but for `/>`.
     Xhtml,
     /// XML of another kind.
     Xml,

@@ -61,6 +61,7 @@ fn text(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
                 mode,
                 selector: None,
                 url: Some(url),
+                syntax: hints.form.into(),
             },
         )?
     };
@@ -94,7 +95,7 @@ fn whole(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
 
 fn domains(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
     let decoded = charset::decode(&page.bytes, hints);
-    let result = related_domains(&decoded.text, page.url, &[], &[]);
+    let result = related_domains(&decoded.text, hints.form.into(), page.url, &[], &[]);
     Ok(serde_json::to_value(DomainsDocument {
         url: &result.url,
         final_url: &result.final_url,

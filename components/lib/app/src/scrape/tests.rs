@@ -88,6 +88,21 @@ fn the_three_types_make_their_results() {
 }
 
 #[test]
+fn what_stands_behind_an_element_that_ends_itself_is_found_in_xhtml() {
+    let page = "<html xmlns='http://www.w3.org/1999/xhtml'><head><script src='a.js'/><title/></head>\
+        <body><p>Some words that make a paragraph.</p><a href='https://e.org/'>x</a></body></html>";
+    let reply = Reply::status(200)
+        .header("content-type", "application/xhtml+xml")
+        .body(page.into());
+    let world = World::without_robots(move |_| reply.clone());
+    let [text, _, domains] = Kind::ALL.map(|kind| world.submit_url(kind, "https://a.example/x"));
+    world.run(drain(&world.ports, &Text)).unwrap();
+    world.run(drain(&world.ports, &Domains)).unwrap();
+    assert!(html(&world, text).contains("words that make a paragraph"));
+    assert!(html(&world, domains).contains("e.org"));
+}
+
+#[test]
 fn pages_are_decoded_and_their_head_is_kept() {
     let reply = Reply::status(200)
         .header("content-type", "text/html; charset=iso-8859-1")

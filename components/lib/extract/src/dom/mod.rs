@@ -12,6 +12,7 @@ mod tag;
 
 use std::borrow::Cow;
 
+use trawl_core::content_type::Form;
 use trawl_core::limits::text as limits;
 
 use crate::octets;
@@ -41,6 +42,26 @@ impl Default for Limits {
             nodes_max: limits::NODES_MAX,
             depth_max: limits::DEPTH_MAX,
             attributes_max: limits::ATTRIBUTES_MAX,
+        }
+    }
+}
+
+/// How the markup of a page is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Syntax {
+    /// As HTML: `/>` ends void elements, which end anyway, and those of SVG and MathML.
+    #[default]
+    Html,
+    /// As HTML, but `/>` ends any element, as in the XML that such a page was written as. Nothing else of XML matters to what
+    /// a page says, and many such pages are no XML.
+    Xhtml,
+}
+
+impl From<Form> for Syntax {
+    fn from(form: Form) -> Syntax {
+        match form {
+            Form::Xhtml => Syntax::Xhtml,
+            Form::Html | Form::Xml | Form::Text | Form::Json => Syntax::Html,
         }
     }
 }
@@ -111,7 +132,12 @@ pub struct Document<'a> {
 impl<'a> Document<'a> {
     /// Parses a page. Never fails: what is malformed is read as browsers read it, what is too much is left out.
     pub fn parse(html: &'a str, limits: &Limits) -> Document<'a> {
-        parser::parse(html, limits)
+        parser::parse(html, Syntax::Html, limits)
+    }
+
+    /// The same for a page in this syntax.
+    pub fn parse_as(html: &'a str, syntax: Syntax, limits: &Limits) -> Document<'a> {
+        parser::parse(html, syntax, limits)
     }
 
     /// The first limit that cut the page, if one did.

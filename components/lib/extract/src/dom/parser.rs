@@ -3,12 +3,12 @@
 mod tree;
 
 use super::tag::NAME_BYTES_MAX;
-use super::{Attribute, Cut, Document, Limits, Tag, entities};
+use super::{Attribute, Cut, Document, Limits, Syntax, Tag, entities};
 use crate::octets::{self, MARKS, SMALL, Words};
 use tree::Tree;
 
 #[inline(never)]
-pub(super) fn parse<'a>(html: &'a str, limits: &Limits) -> Document<'a> {
+pub(super) fn parse<'a>(html: &'a str, syntax: Syntax, limits: &Limits) -> Document<'a> {
     let mut end = html.len().min(limits.bytes_max).min(u32::MAX as usize);
     while !html.is_char_boundary(end) {
         end -= 1;
@@ -17,7 +17,7 @@ pub(super) fn parse<'a>(html: &'a str, limits: &Limits) -> Document<'a> {
         source: &html[..end],
         at: 0,
         decoded: String::new(),
-        tree: Tree::new(end / 24, limits),
+        tree: Tree::new(end / 24, syntax, limits),
         attributes: Vec::with_capacity(end / 48),
         attributes_max: limits.attributes_max,
         cut: (end < html.len()).then_some(Cut::Bytes),
@@ -194,7 +194,7 @@ impl Parser<'_> {
         let opened = self
             .tree
             .start_tag(tag, range, name_at as u32, is_self_closing);
-        if opened && tag.is_raw() && !(is_self_closing && self.tree.in_foreign()) {
+        if opened && tag.is_raw() {
             self.raw_text(tag);
         }
     }

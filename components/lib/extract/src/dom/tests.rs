@@ -1,10 +1,13 @@
 use trawl_core::limits::text::SELECTOR_TESTS_MAX;
 
-use super::{Cut, Document, Limits, Selector, SelectorError, Tag};
+use super::{Cut, Document, Limits, Selector, SelectorError, Syntax, Tag};
 
 /// The tree in short: names with their children in brackets, text in quotes.
 fn outline(html: &str) -> String {
-    let document = Document::parse(html, &Limits::default());
+    outline_of(&Document::parse(html, &Limits::default()))
+}
+
+fn outline_of(document: &Document<'_>) -> String {
     let mut shown = String::new();
     let mut open: Vec<u32> = Vec::new();
     for node in 1..document.len() {
@@ -94,6 +97,37 @@ fn trees_come_out_as_in_a_browser() {
     ] {
         assert_eq!(outline(html), expected, "{html}");
     }
+}
+
+#[test]
+fn any_element_may_end_itself_in_xhtml() {
+    let outline = |html: &str| {
+        let document = Document::parse_as(html, Syntax::Xhtml, &Limits::default());
+        outline_of(&document)
+    };
+    for name in [
+        "script", "style", "title", "iframe", "textarea", "select", "xmp", "noscript", "a", "p",
+    ] {
+        let html = format!("<div>a<{name} src='x'/>b</div>c");
+        assert_eq!(outline(&html), format!(r#"div("a" {name} "b") "c""#));
+    }
+    for (html, expected) in [
+        (
+            "<script>if (a<b) '</div>'</script>x<br/>y",
+            r#"script("if (a<b) '</div>'") "x" br "y""#,
+        ),
+        (
+            "<head><title/><script src='a'/></head><body>x</body>",
+            r#"head(title script) body("x")"#,
+        ),
+        // The slash belongs to the value.
+        ("<div><a href=x/>b</a></div>", r#"div(a("b"))"#),
+    ] {
+        assert_eq!(outline(html), expected, "{html}");
+    }
+    let deep = format!("{}<p/>", "<div>".repeat(5_000));
+    let document = Document::parse_as(&deep, Syntax::Xhtml, &Limits::default());
+    assert_eq!(document.elements(Tag::P).count(), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use url::Url;
 
 pub use registrable::{Registrable, is_public_suffix, registrable};
 
+use crate::dom::Syntax;
 use hosts::Hosts;
 
 /// How a domain stands to the page.
@@ -74,11 +75,12 @@ pub struct DomainsResult {
     pub truncated: bool,
 }
 
-/// Finds the domains. `redirect_chain` holds the URLs that redirected, in order; `headers` those of the final answer,
-/// names in any case.
+/// Finds the domains of a page in this syntax. `redirect_chain` holds the URLs that redirected, in order; `headers` those
+/// of the final answer, names in any case.
 #[must_use]
 pub fn related_domains(
     html: &str,
+    syntax: Syntax,
     final_url: &Url,
     redirect_chain: &[Url],
     headers: &[(String, String)],
@@ -86,7 +88,7 @@ pub fn related_domains(
     let mut hosts = Hosts::new(final_url);
     references::of_chain(redirect_chain, &mut hosts);
     references::of_headers(headers, &mut hosts);
-    references::of_page(html, &mut hosts);
+    references::of_page(html, syntax, &mut hosts);
     let own_host = final_url.host_str().map(|host| host.trim_end_matches('.'));
     let truncated = hosts.is_truncated();
     DomainsResult {

@@ -7,7 +7,7 @@ use trawl_core::limits::domains::JSON_LD_BYTES_MAX;
 use super::hosts::{Hosts, Place};
 use super::scanner::{Event, Name, Scanner};
 use super::urls;
-use crate::dom::entities;
+use crate::dom::{Syntax, entities};
 
 /// The URLs that redirected.
 pub(super) fn of_chain(chain: &[Url], hosts: &mut Hosts) {
@@ -48,7 +48,7 @@ pub(super) fn of_headers(headers: &[(String, String)], hosts: &mut Hosts) {
 }
 
 /// The page itself.
-pub(super) fn of_page(html: &str, hosts: &mut Hosts) {
+pub(super) fn of_page(html: &str, syntax: Syntax, hosts: &mut Hosts) {
     let mut walk = Walk {
         hosts,
         regions: Vec::new(),
@@ -56,7 +56,7 @@ pub(super) fn of_page(html: &str, hosts: &mut Hosts) {
         has_base: false,
         json_ld: false,
     };
-    let mut scanner = Scanner::new(html);
+    let mut scanner = Scanner::new(html, syntax);
     while let Some(event) = scanner.next() {
         match event {
             Event::Start(name) => walk.start(name, &scanner),

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use trawl_core::limits::domains::ATTRIBUTES_MAX;
 
+use crate::dom::Syntax;
 use crate::octets::{self, MARKS, SMALL, Words};
 
 /// What the scanner met.
@@ -78,12 +79,14 @@ pub(crate) struct Scanner<'a> {
     at: usize,
     attributes: Vec<(Range<usize>, Range<usize>)>,
     raw: Range<usize>,
-    pending: Option<Name>,
+    /// What follows the tag that was just read: the text of a raw element, or the end of one that ended itself.
+    pending: Option<Event>,
     in_noscript: bool,
+    is_xhtml: bool,
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(page: &'a str) -> Self {
+    pub(crate) fn new(page: &'a str, syntax: Syntax) -> Self {
         Self {
             page,
             at: 0,
@@ -91,6 +94,7 @@ impl<'a> Scanner<'a> {
             raw: 0..0,
             pending: None,
             in_noscript: false,
+            is_xhtml: syntax == Syntax::Xhtml,
         }
     }
 
@@ -120,9 +124,12 @@ impl<'a> Scanner<'a> {
     /// The next event; `None` at the end of the page. A tag that the page's end cuts is dropped.
     #[inline(never)]
     pub(crate) fn next(&mut self) -> Option<Event> {
-        if let Some(name) = self.pending.take() {
-            self.take_raw(name);
-            return Some(Event::Raw(name));
+        if let Some(event) = self.pending.take() {
+            match event {
+                Event::Raw(name) => self.take_raw(name),
+                Event::Start(name) | Event::End(name) => self.in_noscript &= !name.is_noscript(),
+            }
+            return Some(event);
         }
         let bytes = self.page.as_bytes();
         loop {
@@ -140,10 +147,12 @@ impl<'a> Scanner<'a> {
                 b'/' => self.skip_past_angle()?,
                 byte if byte.is_ascii_alphabetic() => {
                     let name = self.name()?;
-                    self.read_attributes()?;
+                    let is_self_closing = self.read_attributes()?;
                     self.in_noscript |= name.is_noscript();
-                    if name.is_raw() {
-                        self.pending = Some(name);
+                    if is_self_closing && self.is_xhtml {
+                        self.pending = Some(Event::End(name));
+                    } else if name.is_raw() {
+                        self.pending = Some(Event::Raw(name));
                     }
                     return Some(Event::Start(name));
                 }
@@ -203,8 +212,9 @@ impl<'a> Scanner<'a> {
         Some(Name::new(&rest[..length]))
     }
 
+    /// Whether the tag ends its element, too; nothing when the page ends first.
     #[inline(never)]
-    fn read_attributes(&mut self) -> Option<()> {
+    fn read_attributes(&mut self) -> Option<bool> {
         let bytes = self.page.as_bytes();
         let skip = |at: usize, slash: bool| {
             let mut at = at;
@@ -220,8 +230,9 @@ impl<'a> Scanner<'a> {
         loop {
             let start = skip(self.at, true);
             if *bytes.get(start)? == b'>' {
+                let is_self_closing = start > self.at && bytes[start - 1] == b'/';
                 self.at = start + 1;
-                return Some(());
+                return Some(is_self_closing);
             }
             // An equals sign at the start of a name belongs to it.
             let ends = |&b: &u8| is_blank(b) || matches!(b, b'/' | b'>' | b'=');
@@ -289,7 +300,11 @@ mod tests {
     use super::*;
 
     fn events(page: &str) -> Vec<String> {
-        let mut scanner = Scanner::new(page);
+        events_as(page, Syntax::Html)
+    }
+
+    fn events_as(page: &str, syntax: Syntax) -> Vec<String> {
+        let mut scanner = Scanner::new(page, syntax);
         let mut found = Vec::new();
         while let Some(event) = scanner.next() {
             let text = |name: Name| String::from_utf8(name.as_bytes().to_vec()).unwrap();
@@ -300,6 +315,35 @@ mod tests {
             });
         }
         found
+    }
+
+    #[test]
+    fn any_element_may_end_itself_in_xhtml() {
+        for (page, wanted) in [
+            (
+                "<script a='1'/><p>",
+                &["script a=Some(\"1\")", "/script", "p a=None"][..],
+            ),
+            (
+                "<title/><style >x</style>",
+                &["title a=None", "/title", "style a=None", "raw x", "/style"],
+            ),
+            (
+                "<noscript/><style></noscript></style>",
+                &[
+                    "noscript a=None",
+                    "/noscript",
+                    "style a=None",
+                    "raw </noscript>",
+                    "/style",
+                ],
+            ),
+            // The slash belongs to the value.
+            ("<xmp a=1/>x", &["xmp a=Some(\"1/\")", "raw x"]),
+        ] {
+            assert_eq!(events_as(page, Syntax::Xhtml), wanted, "{page}");
+        }
+        assert_eq!(events("<xmp/><p>"), ["xmp a=None", "raw <p>"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ fn find(html: &str) -> DomainsResult {
 }
 
 fn find_at(url: &str, html: &str) -> DomainsResult {
-    related_domains(html, &Url::parse(url).unwrap(), &[], &[])
+    related_domains(html, Syntax::Html, &Url::parse(url).unwrap(), &[], &[])
 }
 
 fn domain<'r>(result: &'r DomainsResult, domain: &str) -> &'r RelatedDomain {
@@ -153,6 +153,15 @@ fn what_is_no_reference_does_not_count() {
 }
 
 #[test]
+fn what_stands_behind_an_element_that_ends_itself_counts_in_xhtml() {
+    let html = "<head><script src='https://s.org/a.js'/><title/></head><body><nav/><a href='https://e.org/'>x</a></body>";
+    let url = Url::parse("https://www.example.com/").unwrap();
+    let result = related_domains(html, Syntax::Xhtml, &url, &[], &[]);
+    assert_eq!(domain(&result, "s.org").regions, ["head"]);
+    assert_eq!(domain(&result, "e.org").regions, ["body"]);
+}
+
+#[test]
 fn relations_follow_the_pages_host() {
     let page = "<a href=/x><a href=https://example.com/><a href=https://blog.example.com/><a href=https://e.org/><a href=https://www.a.example.com/>";
     let relations = |url| {
@@ -271,7 +280,13 @@ fn headers_and_redirects_count() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let chain = [url("https://short.ly/x"), url("https://example.com/")];
-    let result = related_domains("", &url("https://www.example.com/"), &chain, &headers);
+    let result = related_domains(
+        "",
+        Syntax::Html,
+        &url("https://www.example.com/"),
+        &chain,
+        &headers,
+    );
     assert_eq!(result.url, "https://short.ly/x");
     let mut found: Vec<String> = result
         .domains

@@ -24,7 +24,7 @@ use serde::Serialize;
 use trawl_core::limits::text::TEXT_BYTES_MAX;
 use url::Url;
 
-use crate::dom::{Document, Limits, NodeId, Selector, SelectorError, Tag};
+use crate::dom::{Document, Limits, NodeId, Selector, SelectorError, Syntax, Tag};
 use analysis::Analysis;
 pub use metadata::{ArticleData, Metadata, Sourced};
 use model::{Effort, Model};
@@ -38,6 +38,8 @@ pub struct TextOptions<'a> {
     pub selector: Option<&'a str>,
     /// The page's address, for links and for what an address says about the kind of page.
     pub url: Option<&'a str>,
+    /// How its markup is read.
+    pub syntax: Syntax,
 }
 
 /// How much work goes into the choice of the text.
@@ -110,7 +112,7 @@ fn extract_with(
     model: &Model<'_>,
 ) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
-    let document = Document::parse(html, &Limits::default());
+    let document = Document::parse_as(html, options.syntax, &Limits::default());
     let base = base(&document, options.url);
     let analysis = Analysis::new(&document, options.url);
     let chosen = match &selector {

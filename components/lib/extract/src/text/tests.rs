@@ -1,4 +1,4 @@
-use super::{Mode, TextError, TextOptions, TextResult, extract_text};
+use super::{Mode, Syntax, TextError, TextOptions, TextResult, extract_text};
 
 fn selected(html: &str, selector: &str) -> TextResult {
     let options = TextOptions {
@@ -391,7 +391,7 @@ fn an_article_is_told_from_what_surrounds_it() {
         let options = TextOptions {
             mode,
             url: Some("https://news.example.org/2024/a-fine-title"),
-            selector: None,
+            ..TextOptions::default()
         };
         let result = extract_text(&article(), &options).unwrap();
         for at in 0..8 {
@@ -403,6 +403,21 @@ fn an_article_is_told_from_what_surrounds_it() {
         for absent in ["Sport", "Another story", "Privacy policy"] {
             assert!(!result.text.contains(absent), "{mode:?} {absent}");
         }
+    }
+}
+
+#[test]
+fn what_stands_behind_an_element_that_ends_itself_is_read_in_xhtml() {
+    let html = article().replace("<head>", "<head><script src='/a.js'/>");
+    let html = html.replace("<p>Paragraph 3.", "<iframe src='/b'/><p>Paragraph 3.");
+    let options = TextOptions {
+        syntax: Syntax::Xhtml,
+        ..TextOptions::default()
+    };
+    let result = extract_text(&html, &options).unwrap();
+    assert_eq!(result.title.as_deref(), Some("A fine title"));
+    for part in ["Paragraph 0.", "Paragraph 7."] {
+        assert!(result.text.contains(part), "{part} in {}", result.text);
     }
 }
 

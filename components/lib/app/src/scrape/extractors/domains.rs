@@ -32,7 +32,13 @@ impl Extractor for Domains {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), text(value)))
             .collect();
-        let result = related_domains(&decoded.text, &page.final_url, &page.redirects, &headers);
+        let result = related_domains(
+            &decoded.text,
+            form.into(),
+            &page.final_url,
+            &page.redirects,
+            &headers,
+        );
         // The URL as the owner wrote it, and the limit that cut the list if one did.
         let document = Document {
             found: DomainsDocument {

@@ -60,7 +60,9 @@ impl Extractor for Text {
                 text: decoded.text.into_owned(),
                 ..TextResult::default()
             },
-            Form::Html | Form::Xhtml | Form::Xml | Form::Json => read(job, &page, &decoded.text)?,
+            Form::Html | Form::Xhtml | Form::Xml | Form::Json => {
+                read(job, &page, form, &decoded.text)?
+            }
         };
         let metadata = Extended {
             metadata: &result.metadata,
@@ -85,7 +87,7 @@ impl Extractor for Text {
     }
 }
 
-fn read(job: &Job, page: &Page, html: &str) -> Result<TextResult, JobError> {
+fn read(job: &Job, page: &Page, form: Form, html: &str) -> Result<TextResult, JobError> {
     let options = TextOptions {
         mode: match job.mode {
             Mode::Best => text::Mode::Best,
@@ -93,6 +95,7 @@ fn read(job: &Job, page: &Page, html: &str) -> Result<TextResult, JobError> {
         },
         selector: job.selector.as_deref(),
         url: Some(page.final_url.as_str()),
+        syntax: form.into(),
     };
     extract_text(html, &options).map_err(|error| match error {
         TextError::Selector(_) => FetchCode::InvalidSelector.job_error(Some(error.to_string())),

@@ -3,7 +3,7 @@
 //! Every open element carries, from its push on, where the nearest paragraph, list item and table above it are, so that
 //! no rule has to search the open elements; only end tags do, and those pop what they pass or stop at a boundary.
 
-use super::super::{Cut, Limits, Node, NodeId, Tag};
+use super::super::{Cut, Limits, Node, NodeId, Syntax, Tag};
 
 /// Blocks that a misplaced end tag of a formatting element may split, as the standard's adoption agency does.
 const SPLIT_BLOCKS_MAX: usize = 8;
@@ -32,13 +32,14 @@ pub(super) struct Tree {
     /// Start tags past the depth limit.
     dropped: Vec<Tag>,
     has_body: bool,
+    is_xhtml: bool,
     nodes_max: usize,
     depth_max: usize,
     cut: Option<Cut>,
 }
 
 impl Tree {
-    pub(super) fn new(capacity: usize, limits: &Limits) -> Tree {
+    pub(super) fn new(capacity: usize, syntax: Syntax, limits: &Limits) -> Tree {
         let mut nodes = Vec::with_capacity(capacity.min(limits.nodes_max) + 1);
         nodes.push(Node {
             tag: Tag::Root,
@@ -66,6 +67,7 @@ impl Tree {
             stack: vec![root],
             dropped: Vec::new(),
             has_body: false,
+            is_xhtml: syntax == Syntax::Xhtml,
             nodes_max: limits.nodes_max,
             depth_max: limits.depth_max.clamp(8, usize::from(u16::MAX) - 1),
             cut: None,
@@ -166,7 +168,10 @@ impl Tree {
         if !is_foreign && !self.make_room(tag) {
             return false;
         }
-        if self.stack.len() >= self.depth_max && !tag.is_void() && !tag.is_raw() {
+        let is_closed = tag.is_void()
+            || is_self_closing
+                && (is_foreign || self.is_xhtml || matches!(tag, Tag::Svg | Tag::Math));
+        if self.stack.len() >= self.depth_max && !is_closed && !tag.is_raw() {
             self.cut = self.cut.or(Some(Cut::Depth));
             if self.dropped.len() < DROPPED_MAX {
                 self.dropped.push(tag);
@@ -176,13 +181,10 @@ impl Tree {
         let Some(node) = self.append(tag, false, attributes, name_at) else {
             return false;
         };
-        if !(tag.is_void()
-            || is_self_closing && (is_foreign || matches!(tag, Tag::Svg | Tag::Math)))
-        {
+        if !is_closed {
             self.push(node, tag);
-            return true;
         }
-        false
+        !is_closed
     }
 
     fn push(&mut self, node: NodeId, tag: Tag) {

@@ -122,8 +122,8 @@ mod tests {
     fn title_of(html: &str) -> Option<String> {
         let options = TextOptions {
             mode: Mode::Fast,
-            selector: None,
             url: Some("https://example.org/a"),
+            ..TextOptions::default()
         };
         extract_text(html, &options).ok()?.title
     }
