@@ -348,14 +348,56 @@ fn of_role(name: &str, value: &str) -> u32 {
     }
 }
 
-/// Whether a style attribute hides its element.
+/// Whether a style attribute hides its element. Of several declarations of one property the last counts.
 fn hides(style: &str) -> bool {
-    let bytes = style.as_bytes();
-    let has = |property: &[u8], value: &[u8]| {
-        memchr::memmem::find(bytes, property).is_some_and(|at| {
-            let rest = bytes[at + property.len()..].trim_ascii_start();
-            rest.starts_with(b":") && rest[1..].trim_ascii_start().starts_with(value)
-        })
-    };
-    has(b"display", b"none") || has(b"visibility", b"hidden")
+    let (mut is_gone, mut is_unseen) = (false, false);
+    for declaration in style.split(';') {
+        let Some((name, value)) = declaration.split_once(':') else {
+            continue;
+        };
+        let name = name.trim_ascii();
+        let (is_set, hiding) = if name.eq_ignore_ascii_case("display") {
+            (&mut is_gone, "none")
+        } else if name.eq_ignore_ascii_case("visibility") {
+            (&mut is_unseen, "hidden")
+        } else {
+            continue;
+        };
+        let value = value.trim_ascii_start();
+        let end = value.find(|c: char| c.is_ascii_whitespace() || c == '!');
+        *is_set = value[..end.unwrap_or(value.len())].eq_ignore_ascii_case(hiding);
+    }
+    is_gone || is_unseen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hides;
+
+    #[test]
+    fn styles_that_hide() {
+        for style in [
+            "display:none",
+            "DISPLAY : None",
+            "color:red;display:none!important;",
+            "visibility:\nhidden !important",
+            "display:block;display:none",
+            "a:b:c;;display;display:none",
+        ] {
+            assert!(hides(style), "{style}");
+        }
+        for style in [
+            "backface-visibility:hidden",
+            "-webkit-backface-visibility:hidden;color:red",
+            "--x-display:none",
+            "display:none;display:block",
+            "display:nonesuch",
+            "display-x:none",
+            "content:'display';x:none",
+            "display",
+            "",
+        ] {
+            assert!(!hides(style), "{style}");
+        }
+    }
 }
