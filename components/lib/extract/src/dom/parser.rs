@@ -151,7 +151,7 @@ impl Parser<'_> {
         let (tag, _) = self.tag_name(name_at);
         // An end tag has attributes only by mistake; a `>` in them is not worth a state machine.
         self.skip_past(b'>');
-        self.tree.end_tag(tag);
+        self.tree.end_tag(tag, name_at as u32);
     }
 
     /// The tag whose name starts here, and the name's end.
@@ -231,7 +231,7 @@ impl Parser<'_> {
         if is_own {
             self.skip_past(b'>');
         }
-        self.tree.end_tag(tag);
+        self.tree.end_tag(tag, start as u32);
     }
 
     fn text(&mut self, start: usize, end: usize) {

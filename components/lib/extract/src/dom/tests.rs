@@ -93,6 +93,15 @@ fn trees_come_out_as_in_a_browser() {
             "<noscript></noscript><iframe></noscript>a</iframe>b",
             r#"noscript iframe("</noscript>a") "b""#,
         ),
+        (
+            "<div>one</p>two</div>three</BR>four",
+            r#"div("one" p "two") "three" br "four""#,
+        ),
+        (
+            "<head></p><title>t</title></head><p>a<div>b</div></p>c<table></p><tr></p><td></p>d",
+            r#"head(title("t")) p("a") div("b") p "c" table(tr(td(p "d")))"#,
+        ),
+        ("<svg></p>a", r#"svg p "a""#),
         ("<div a=\"x", ""),
     ] {
         assert_eq!(outline(html), expected, "{html}");
@@ -116,6 +125,7 @@ fn any_element_may_end_itself_in_xhtml() {
             "<script>if (a<b) '</div>'</script>x<br/>y",
             r#"script("if (a<b) '</div>'") "x" br "y""#,
         ),
+        ("a<br></br>b", r#""a" br "b""#),
         (
             "<head><title/><script src='a'/></head><body>x</body>",
             r#"head(title script) body("x")"#,

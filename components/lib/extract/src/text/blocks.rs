@@ -92,6 +92,9 @@ pub(crate) fn segment(document: &Document<'_>, title: &WordSet) -> Blocks {
         if tag == Tag::Br {
             breaks += 1;
             counter.text(" ", false, false);
+        } else if tag == Tag::P && document.end(node) == node + 1 {
+            // An empty one parts words as well.
+            counter.text(" ", false, false);
         } else if tag == Tag::A {
             counter.link(super::links::kind(document, node));
         } else if tag == Tag::Text {

@@ -29,6 +29,16 @@ fn headings_and_paragraphs() {
 }
 
 #[test]
+fn stray_end_tags_part_words() {
+    check(
+        "<body><div>one</p>two</div><div>a</br>b</div>",
+        "one\n\ntwo\n\na\nb",
+        "one\n\ntwo\n\na  \nb",
+    );
+    assert_eq!(best("<body><div>one</p>two</div>").text, "one\n\ntwo");
+}
+
+#[test]
 fn emphasis_links_and_images() {
     check(
         "<body><p>a <b>b</b> <i>c </i>d <a href='../x?y=1&amp;z'>e <b>f</b></a>.",

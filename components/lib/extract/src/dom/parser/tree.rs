@@ -347,14 +347,22 @@ impl Tree {
         }
     }
 
-    pub(super) fn end_tag(&mut self, tag: Tag) {
+    /// Closes what an end tag ends; its name stands at `name_at`.
+    pub(super) fn end_tag(&mut self, tag: Tag, name_at: u32) {
         if self.is_dropped(tag) {
             return;
         }
         let found = match tag {
             // What follows the body still belongs to it.
             Tag::Html | Tag::Body => None,
-            Tag::P => Some(usize::from(self.top().paragraph)).filter(|index| *index != 0),
+            Tag::P if self.top().paragraph == 0 => return self.empty_paragraph(name_at),
+            Tag::P => Some(usize::from(self.top().paragraph)),
+            // Browsers read it as a start tag; in XHTML it belongs to one.
+            Tag::Br if self.is_xhtml => None,
+            Tag::Br => {
+                self.start_tag(tag, (0, 0), name_at, false);
+                None
+            }
             Tag::Table => Some(usize::from(self.top().table)).filter(|index| *index != 0),
             Tag::Tr | Tag::Td | Tag::Th | Tag::Tbody | Tag::Thead | Tag::Tfoot | Tag::Caption => {
                 self.open_in_table(tag)
@@ -366,6 +374,26 @@ impl Tree {
         };
         if let Some(index) = found {
             self.truncate(index);
+        }
+    }
+
+    /// The end tag of a paragraph that is not open makes an empty one, which parts what stands before and behind it.
+    #[cold]
+    fn empty_paragraph(&mut self, name_at: u32) {
+        self.leave_foreign(Tag::P);
+        let has_none = matches!(
+            self.top().tag,
+            Tag::Head
+                | Tag::Select
+                | Tag::Option
+                | Tag::Table
+                | Tag::Tbody
+                | Tag::Thead
+                | Tag::Tfoot
+                | Tag::Tr
+        );
+        if !has_none {
+            self.append(Tag::P, false, (0, 0), name_at);
         }
     }
 
