@@ -172,11 +172,14 @@ impl Renderer<'_, '_> {
         {
             list.next = list.next.map(|next| next.saturating_add(1));
         }
-        self.lines.want(if tag.is_block() {
-            Break::Blank
-        } else {
-            Break::Space
-        });
+        let is_break = tag.is_block() && !self.is_in_heading_line();
+        self.lines
+            .want(if is_break { Break::Blank } else { Break::Space });
+    }
+
+    /// Whether the line of a heading is begun, which is the only one it has.
+    fn is_in_heading_line(&self) -> bool {
+        self.heading.as_ref().is_some_and(|open| open.is_begun)
     }
 
     /// The signs that link to the place where they stand, and the second form of a formula.
@@ -207,6 +210,7 @@ impl Renderer<'_, '_> {
 
     fn enter(&mut self, node: NodeId, tag: Tag) {
         match tag {
+            Tag::Br if self.heading.is_some() => self.lines.want(Break::Space),
             Tag::Br if self.lines.pending() == Break::Hard => self.end_block(Break::Blank),
             Tag::Br => self.lines.want(Break::Hard),
             Tag::Img => self.image(node),
@@ -370,8 +374,8 @@ impl Renderer<'_, '_> {
     }
 
     fn end_block(&mut self, wanted: Break) {
-        if self.heading.as_ref().is_some_and(|open| open.is_begun) && wanted >= Break::Hard {
-            // A heading has one line, whatever stands in it.
+        if self.is_in_heading_line() && wanted >= Break::Hard {
+            // Whatever stands in it.
             return self.lines.want(Break::Space);
         }
         if wanted != Break::Hard {

@@ -93,6 +93,20 @@ fn headings_do_not_link_to_themselves() {
 }
 
 #[test]
+fn a_heading_has_one_line() {
+    check(
+        "<body><h2>Two<br>lines</h2><h3><br>a<br><br>b</h3>c<br>d",
+        "Two lines\n\na b\n\nc\nd",
+        "## Two lines\n\n### a b\n\nc  \nd",
+    );
+    check(
+        "<body><h2><a href='/b'>Two<br>lines</a></h2><h2>a<select><option>x</select>b</p>c</h2>",
+        "Two lines\n\na b c",
+        "## [Two lines](https://example.org/b)\n\n## a b c",
+    );
+}
+
+#[test]
 fn headings_keep_the_links_that_lead_elsewhere() {
     for (html, markdown) in [
         (
