@@ -117,13 +117,17 @@ impl Page<'_> {
     }
 
     fn drop_labels(&self, kept: &mut [bool]) {
-        let blocks = self.list().iter().zip(self.distances());
-        for (kept, (block, distances)) in kept.iter_mut().zip(blocks) {
-            let words = block.counts.words;
-            let distance = |hint: Hint| distances[hint as usize];
-            *kept &= !(distance(Hint::Share) <= 2 && words < SHARE_WORDS_MAX
-                || distance(Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX);
+        for (at, kept) in kept.iter_mut().enumerate() {
+            *kept &= !self.is_label(at);
         }
+    }
+
+    /// Whether a block is but a label of sharing or advertising.
+    fn is_label(&self, at: usize) -> bool {
+        let words = self.list()[at].counts.words;
+        let distance = |hint: Hint| self.distances()[at][hint as usize];
+        distance(Hint::Share) <= 2 && words < SHARE_WORDS_MAX
+            || distance(Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX
     }
 
     fn keep_headings(&self, odds: &[f32], kept: &mut [bool]) {
@@ -141,7 +145,8 @@ impl Page<'_> {
         }
     }
 
-    /// Keeps a whole list of which at least half is kept, and a whole table of which a third is.
+    /// Keeps a whole list of which at least half is kept, and a whole table of which a third is; and terms with what is said
+    /// of them.
     fn keep_whole(&self, kept: &mut [bool]) {
         let mut words = vec![(0u32, 0u32)];
         let mut sums = (0, 0);
@@ -151,7 +156,14 @@ impl Page<'_> {
             words.push(sums);
         }
         for node in 1..self.document.len() {
-            let times = match self.document.tag(node) {
+            let tag = self.document.tag(node);
+            // Pages may put each term and what is said of it into an element of their own.
+            if tag == Tag::Dl
+                || tag == Tag::Div && self.document.tag(self.document.parent(node)) == Tag::Dl
+            {
+                self.keep_terms(node, &words, kept);
+            }
+            let times = match tag {
                 Tag::Ul | Tag::Ol | Tag::Dl => 2,
                 Tag::Table => 3,
                 _ => continue,
@@ -163,6 +175,38 @@ impl Page<'_> {
                 for at in range {
                     kept[at] |= !self.is_hidden(&self.list()[at]);
                 }
+            }
+        }
+    }
+
+    /// Keeps the terms of a group of which anything is kept, and all that is said of them but what is kept in part.
+    /// `words` are those before each block, and those of them that are kept.
+    fn keep_terms(&self, list: NodeId, words: &[(u32, u32)], kept: &mut [bool]) {
+        let document = self.document;
+        let blocks = |node| self.analysis.layout.blocks_in(document, node);
+        let chosen = |node| {
+            let range = blocks(node);
+            words[range.end].1 - words[range.start].1
+        };
+        let end = document.end(list);
+        let mut next = list + 1;
+        while next < end {
+            // A group: some terms, and what is said of them.
+            let (first, mut said, mut is_kept) = (next, false, false);
+            while next < end && !(said && document.tag(next) == Tag::Dt) {
+                said |= document.tag(next) == Tag::Dd;
+                is_kept |= matches!(document.tag(next), Tag::Dt | Tag::Dd) && chosen(next) > 0;
+                next = document.end(next);
+            }
+            let mut member = first;
+            while said && is_kept && member < next {
+                let tag = document.tag(member);
+                if tag == Tag::Dt || tag == Tag::Dd && chosen(member) == 0 {
+                    for at in blocks(member) {
+                        kept[at] |= !(self.is_hidden(&self.list()[at]) || self.is_label(at));
+                    }
+                }
+                member = document.end(member);
             }
         }
     }
@@ -240,6 +284,75 @@ impl Page<'_> {
         };
         for at in self.analysis.layout.blocks_in(self.document, masthead) {
             kept[at] = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dom::Limits;
+
+    /// The texts that are kept of a page once a choice of some of them is mended, all at odds of nothing.
+    fn mended(html: &str, chosen: &[&str]) -> Vec<String> {
+        // With a frame around it the page is not kept whole anyway.
+        let html = format!("<nav>menu</nav><main>{html}</main>");
+        let document = Document::parse(&html, &Limits::default());
+        let analysis = Analysis::new(&document, None);
+        let texts: Vec<String> = analysis
+            .blocks
+            .list
+            .iter()
+            .map(|block| {
+                (block.first..block.end)
+                    .map(|node| document.text(node))
+                    .collect()
+            })
+            .collect();
+        let mut kept: Vec<bool> = texts
+            .iter()
+            .map(|text| chosen.contains(&text.as_str()))
+            .collect();
+        let odds = vec![0.0; kept.len()];
+        mend(&document, &analysis, &odds, false, &mut kept);
+        let found = texts.into_iter().zip(kept).filter(|(_, kept)| *kept);
+        found.map(|(text, _)| text).collect()
+    }
+
+    #[test]
+    fn terms_go_with_what_is_said_of_them() {
+        let list = |hidden: &str| {
+            format!(
+                "<dl><dt>one<dd>about one at some length<dt>two<dt {hidden}>zwei<dd>about two at some length\
+                <dt>three<dd><p>about three</p><p>and more of it</p><dd>once more</dl>"
+            )
+        };
+        for (chosen, kept) in [
+            ("about one at some length", &["one"][..]),
+            ("one", &["about one at some length"]),
+            ("about two at some length", &["two", "zwei"]),
+            ("zwei", &["two", "about two at some length"]),
+            ("about three", &["three", "once more"]),
+            ("menu", &[]),
+        ] {
+            let mut found = mended(&list(""), &[chosen]);
+            found.retain(|text| text != chosen);
+            assert_eq!(found, kept, "{chosen}");
+        }
+        let grouped = list("")
+            .replace("<dt>one", "<div><dt>one")
+            .replace("<dt>two", "</div><div><dt>two")
+            .replace("<dt>three", "</div><div><dt>three");
+        assert_eq!(
+            mended(&grouped, &["about one at some length"]),
+            ["one", "about one at some length"]
+        );
+        for attribute in ["hidden", "class=share", "class=advert"] {
+            assert_eq!(
+                mended(&list(attribute), &["two"]),
+                ["two", "about two at some length"],
+                "{attribute}"
+            );
         }
     }
 }
