@@ -9,7 +9,8 @@ use crate::dom::{Document, NodeId, Tag};
 
 /// With so many words kept that are seen, those that are not seen are left out: elsewhere a script shows the text.
 const SEEN_WORDS_MIN: u32 = 25;
-/// A heading or code beside kept text is kept from these odds on.
+/// A heading above another, or at the end of another part of the page than kept text, and code beside such text are kept from
+/// these odds on.
 const HEADING_ODDS_MIN: f32 = 0.1;
 const CODE_ODDS_MIN: f32 = 0.05;
 /// The title stands at most so many blocks above the text.
@@ -50,9 +51,10 @@ pub(super) fn mend(
         page.keep_plain(kept);
     }
     page.drop_labels(kept);
-    page.keep_headings(odds, kept);
     page.keep_code(odds, kept);
     page.keep_whole(kept);
+    // After the lists that they stand above.
+    page.keep_headings(odds, kept);
     page.drop_hidden(kept);
     let mut title = None;
     if is_article {
@@ -90,6 +92,10 @@ impl Page<'_> {
     /// For each block, how far above it each hint is.
     fn distances(&self) -> &[[u8; HINTS]] {
         &self.analysis.layout.distance
+    }
+
+    fn is_in_heading(&self, block: &Block) -> bool {
+        self.flags(block) & above::HEADING != 0
     }
 
     fn heading_level(&self, block: &Block) -> Option<u8> {
@@ -130,11 +136,36 @@ impl Page<'_> {
             || distance(Hint::Advert) <= 1 && words < ADVERT_WORDS_MAX
     }
 
+    /// Keeps what stands in a heading right above kept text.
     fn keep_headings(&self, odds: &[f32], kept: &mut [bool]) {
         for at in (1..kept.len()).rev() {
-            let is_heading = self.heading_level(&self.list()[at - 1]).is_some();
-            kept[at - 1] |= is_heading && kept[at] && odds[at - 1] > HEADING_ODDS_MIN;
+            let heading = at - 1;
+            if kept[at] && !kept[heading] && self.is_in_heading(&self.list()[heading]) {
+                kept[heading] = odds[heading] > HEADING_ODDS_MIN || self.is_heading_of(heading, at);
+            }
         }
+    }
+
+    /// Whether a heading is that of the text under it, so that one goes with the other.
+    fn is_heading_of(&self, heading: usize, text: usize) -> bool {
+        let (above, below) = (&self.list()[heading], &self.list()[text]);
+        let is_shown = !self.is_label(heading) && (!self.is_hidden(above) || self.is_hidden(below));
+        let is_of_text =
+            !self.is_in_heading(below) || self.document.contains(above.container, below.container);
+        is_shown && is_of_text && !self.is_apart(heading, text)
+    }
+
+    /// Whether the first of two blocks stands in a part of the page that is none of the text and does not reach to the second.
+    fn is_apart(&self, first: usize, second: usize) -> bool {
+        // Elements named after headers are around headings of parts, too.
+        let frame = FRAME & !above::HEADER;
+        let only_first = self.flags(&self.list()[first]) & !self.flags(&self.list()[second]);
+        let (first, second) = (&self.distances()[first], &self.distances()[second]);
+        only_first & frame != 0
+            || FRAME_HINTS
+                .iter()
+                .filter(|hint| **hint != Hint::Header)
+                .any(|hint| first[*hint as usize] < FAR && second[*hint as usize] == FAR)
     }
 
     fn keep_code(&self, odds: &[f32], kept: &mut [bool]) {
@@ -317,6 +348,38 @@ mod tests {
         mend(&document, &analysis, &odds, false, &mut kept);
         let found = texts.into_iter().zip(kept).filter(|(_, kept)| *kept);
         found.map(|(text, _)| text).collect()
+    }
+
+    #[test]
+    fn headings_go_with_the_text_under_them() {
+        for (html, kept) in [
+            ("<h2>head</h2><p>text</p>", &["head", "text"][..]),
+            (
+                "<h4>fn retain<div>where</div></h4><p>text</p>",
+                &["fn retain", "where", "text"],
+            ),
+            (
+                "<h2>head</h2><dl><dt>term<dd>text</dl>",
+                &["head", "term", "text"],
+            ),
+            (
+                "<header class=header><h2>head</h2></header><p>text</p>",
+                &["head", "text"],
+            ),
+            ("<h2 hidden>head</h2><p>text</p>", &["text"]),
+            ("<h2 class=share>head</h2><p>text</p>", &["text"]),
+            ("<h2 class=advert>head</h2><p>text</p>", &["text"]),
+            ("<h2>above</h2><h3>head</h3><p>text</p>", &["head", "text"]),
+            ("<aside><h2>head</h2></aside><p>text</p>", &["text"]),
+            (
+                "<div class=sidebar><h2>head</h2></div><p>text</p>",
+                &["text"],
+            ),
+            ("<aside><h2>head</h2><p>text</p></aside>", &["head", "text"]),
+            ("<h2>head</h2><p>between</p><p>text</p>", &["text"]),
+        ] {
+            assert_eq!(mended(html, &["text"]), kept, "{html}");
+        }
     }
 
     #[test]
