@@ -4,6 +4,7 @@ pub mod charset;
 pub mod dom;
 pub mod domains;
 pub mod html;
+mod json_ld;
 mod octets;
 pub mod refresh;
 pub mod text;

@@ -8,6 +8,7 @@ use super::hosts::{Hosts, Place};
 use super::scanner::{Event, Name, Scanner};
 use super::urls;
 use crate::dom::{Syntax, entities};
+use crate::json_ld;
 
 /// The URLs that redirected.
 pub(super) fn of_chain(chain: &[Url], hosts: &mut Hosts) {
@@ -160,8 +161,7 @@ impl Walk<'_> {
             b"base" => self.base(tag),
             b"meta" => self.meta(tag),
             b"script" => {
-                let kind = tag.attribute("type").unwrap_or_default().trim();
-                self.json_ld = kind.eq_ignore_ascii_case("application/ld+json");
+                self.json_ld = json_ld::is_type(tag.attribute("type").unwrap_or_default());
             }
             // A preload's type or a template's `rel` is no relation, but the words are cheap to show.
             _ => {}
@@ -243,7 +243,7 @@ impl Walk<'_> {
                 urls::css(text, |url| self.hosts.add(url, place));
             }
             b"script" if is_json_ld && text.len() <= JSON_LD_BYTES_MAX => {
-                let Ok(value) = serde_json::from_str(text.trim()) else {
+                let Some(value) = json_ld::parse(text) else {
                     return;
                 };
                 let (same, other) = (self.place("same-as", ""), self.place("json-ld", ""));

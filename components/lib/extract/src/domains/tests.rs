@@ -98,6 +98,10 @@ const PLACES: &[(&str, &str)] = &[
         "e.org json-ld",
     ),
     (
+        "<script type='application/ld+json; charset=utf-8'>/*<![CDATA[*/{\"logo\":\"https://e.org/l\",}/*]]>*/</script>",
+        "e.org json-ld",
+    ),
+    (
         "<noscript><img src=https://e.org/pixel></noscript>",
         "e.org img",
     ),
@@ -439,6 +443,8 @@ fn hostile_pages_take_bounded_time_and_memory() {
         format!("<a rel='{}' href=/>", "x ".repeat(size / 2)),
         format!("<script type=application/ld+json>{}", "[".repeat(size)),
         format!("<style>{}", "url('(".repeat(size / 6)),
+        format!("<script type=application/ld+json>{}", ",]".repeat(250_000)),
+        format!("<script type=application/ld+json>{}", "//".repeat(250_000)),
         "<a href=a&amp;b>".repeat(size / 16),
     ] {
         let started_ms = cpu_ms();

@@ -6,6 +6,7 @@ use trawl_core::limits::text::JSON_LD_BYTES_MAX;
 use super::ArticleData;
 use super::scan::Scan;
 use crate::dom::Document;
+use crate::json_ld;
 
 /// Things that are looked at.
 const THINGS_MAX: usize = 2_000;
@@ -48,7 +49,7 @@ impl JsonLd {
                 break;
             }
             left -= source.len();
-            if let Some(value) = parse(source) {
+            if let Some(value) = json_ld::parse(source) {
                 json.flatten(value);
             }
         }
@@ -205,38 +206,6 @@ impl JsonLd {
             .get("name")
             .and_then(text_of)
     }
-}
-
-/// Parses a script; line breaks within strings and wrapping comments are common mistakes.
-fn parse(source: &str) -> Option<Value> {
-    let trimmed = source
-        .trim()
-        .trim_start_matches("<!--")
-        .trim_start_matches("//<![CDATA[")
-        .trim_start_matches("<![CDATA[");
-    let trimmed = trimmed
-        .trim_end_matches("-->")
-        .trim_end_matches("//]]>")
-        .trim_end_matches("]]>")
-        .trim()
-        .trim_end_matches(';');
-    serde_json::from_str(trimmed).ok().or_else(|| {
-        let cleaned: String = trimmed
-            .chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .collect();
-        // What stands behind the first value is dropped with its error.
-        serde_json::Deserializer::from_str(&cleaned)
-            .into_iter()
-            .next()?
-            .ok()
-    })
 }
 
 fn kinds_of(thing: &Value) -> impl Iterator<Item = &str> {

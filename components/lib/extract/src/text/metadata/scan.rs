@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::hints::Hint;
 use super::super::layout::Layout;
 use crate::dom::{Document, NodeId, Tag};
+use crate::json_ld;
 
 /// Elements of each kind that are looked at; later ones say nothing new.
 const FOUND_MAX: usize = 64;
@@ -63,7 +64,7 @@ impl<'a> Scan<'a> {
             Tag::Time => keep(&mut self.times),
             Tag::Script => {
                 let kind = document.raw_attribute(node, "type").unwrap_or_default();
-                if kind.trim().eq_ignore_ascii_case("application/ld+json") {
+                if json_ld::is_type(kind) {
                     keep(&mut self.scripts);
                 }
             }
