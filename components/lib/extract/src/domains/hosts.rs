@@ -155,7 +155,7 @@ impl Hosts {
             tally.add(place);
             return;
         }
-        if host.is_empty() || host.len() > HOST_BYTES_MAX {
+        if !is_host(host) || host.len() > HOST_BYTES_MAX {
             return;
         }
         if self.tallies.len() >= HOSTS_MAX {
@@ -214,6 +214,19 @@ fn related(relation: Relation, domain: String, hosts: Vec<String>, tally: Tally)
         hosts,
         domain,
     }
+}
+
+/// Whether this is an address or a name in ASCII that could lead to one. URLs may have other names, and pages do, where they
+/// forgot to fill in a template.
+fn is_host(host: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    // What the parser of URLs lets through in brackets is an address.
+    host.starts_with('[') || host.split('.').all(is_label)
 }
 
 /// How a host stands to the page's host.

@@ -145,6 +145,13 @@ fn what_is_no_reference_does_not_count() {
         "<a href='https://e.org'",
         "<a href='https://[::1'>",
         "<a href=https://256.256.256.256/>",
+        "<a href='https://{{host}}/x'>",
+        "<a href='https://${h}.example.org/'>",
+        "<a href=https://.example.org/>",
+        "<a href=https://a..example.org/>",
+        "<a href='https://*.example.org/'>",
+        "<a href='https://a,b.example.org/'>",
+        "<meta http-equiv=Content-Security-Policy content='img-src https://a..e.org/ $x.e.org'>",
         "<script type=application/ld+json>{broken</script>",
         "<meta property=og:title content=x>",
         "<p cite=https://e.org/>",
@@ -163,6 +170,20 @@ fn what_stands_behind_an_element_that_ends_itself_counts_in_xhtml() {
     let result = related_domains(html, Syntax::Xhtml, &url, &[], &[]);
     assert_eq!(domain(&result, "s.org").regions, ["head"]);
     assert_eq!(domain(&result, "e.org").regions, ["body"]);
+}
+
+#[test]
+fn addresses_and_names_with_underscores_are_hosts() {
+    for (url, host) in [
+        ("https://[2001:db8::1]:8443/", "[2001:db8::1]"),
+        ("https://1.2.3.4/", "1.2.3.4"),
+        ("https://_a.-b-.example.org/", "_a.-b-.example.org"),
+        ("https://bücher.example./", "xn--bcher-kva.example"),
+        ("https://localhost/", "localhost"),
+    ] {
+        let found = find(&format!("<a href='{url}'>"));
+        assert_eq!(found.domains[0].hosts, [host], "{url}");
+    }
 }
 
 #[test]

@@ -98,7 +98,14 @@ pub(super) fn link_header<'a>(field: &'a str, mut keep: impl FnMut(&'a str, &'a 
 /// The hosts that a Content-Security-Policy names, as URLs without a path; a wildcard stands for its parent.
 pub(super) fn csp(policy: &str, mut keep: impl FnMut(&str)) {
     for directive in policy.split([';', ',']) {
-        for source in directive.split_ascii_whitespace().skip(1) {
+        let mut words = directive.split_ascii_whitespace();
+        let name = words.next().unwrap_or_default().to_ascii_lowercase();
+        let is_report = name == "report-uri";
+        if !is_report && !names_sources(&name) {
+            continue;
+        }
+        // Only reports may go to a relative address.
+        for source in words.filter(|source| !is_report || is_absolute(source)) {
             let (scheme, rest) = source.split_once("://").unwrap_or(("https", source));
             let host = rest.strip_prefix("*.").unwrap_or(rest);
             let end = host.find([':', '/', '?']).unwrap_or(host.len());
@@ -111,6 +118,14 @@ pub(super) fn csp(policy: &str, mut keep: impl FnMut(&str)) {
             }
         }
     }
+}
+
+/// Whether a directive of a policy, by its name in lower case, has a list of sources.
+fn names_sources(directive: &str) -> bool {
+    let is_fetch = ["-src", "-src-elem", "-src-attr"]
+        .iter()
+        .any(|end| directive.ends_with(end));
+    is_fetch || matches!(directive, "frame-ancestors" | "form-action" | "base-uri")
 }
 
 /// The URL of a meta refresh or a `Refresh` field: `5; url=…`.
@@ -241,6 +256,21 @@ mod tests {
                 |u| keep(u)
             )),
             ["https://e.org/", "https://i.f.org/"]
+        );
+        assert_eq!(
+            list(|keep| csp(
+                "Script-Src-Elem a.org; form-action https://b.org; base-uri c.org; frame-ancestors *.d.org; \
+                 report-uri /r.php r.php https://e.org/r; require-trusted-types-for f.org; sandbox g.org; \
+                 plugin-types h.org; trusted-types i.org; default-src",
+                |u| keep(u)
+            )),
+            [
+                "https://a.org/",
+                "https://b.org/",
+                "https://c.org/",
+                "https://d.org/",
+                "https://e.org/"
+            ]
         );
         for (text, wanted) in [
             ("5; url=https://e.org/", Some("https://e.org/")),
