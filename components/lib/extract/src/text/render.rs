@@ -152,7 +152,7 @@ impl Renderer<'_, '_> {
             }
             Tag::Pre | Tag::Listing | Tag::Xmp => self.code_block(node),
             Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt if self.code(node) => {}
-            Tag::Math if self.math(node) => {}
+            Tag::Math => self.math(node),
             Tag::Sup | Tag::Sub if self.script(node, tag) => {}
             _ => {
                 self.enter(node, tag);

@@ -318,6 +318,36 @@ fn rules_quotes_figures_and_formulas() {
 }
 
 #[test]
+fn formulas_without_a_source_say_what_their_places_mean() {
+    for (math, text) in [
+        ("<mfrac><mn>1</mn><mn>2</mn></mfrac>", "1/2"),
+        ("<mfrac> <mn>1</mn> <mn>2</mn> </mfrac>", "1/2"),
+        (
+            "<msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mi>y</mi>",
+            "x^2+y",
+        ),
+        (
+            "<mfrac><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow><msqrt><mn>2</mn></msqrt></mfrac>",
+            "(a+b)/√2",
+        ),
+        ("<msqrt><mi>a</mi><mi>b</mi></msqrt><mi>c</mi>", "√(ab)c"),
+        ("<mroot><mi>x</mi><mn>3</mn></mroot>", "x^(1/3)"),
+        ("<msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup>", "x_1^2"),
+        (
+            "<semantics><mrow><mi>x</mi><mo>=</mo><mn>1</mn></mrow><annotation-xml><ci>x</ci></annotation-xml></semantics>",
+            "x=1",
+        ),
+        ("<mi>x</mi> <mo>=</mo> <mn>1</mn>", "x = 1"),
+    ] {
+        check(
+            &format!("<body>so <math>{math}</math> it is"),
+            &format!("so {text} it is"),
+            &format!("so {text} it is"),
+        );
+    }
+}
+
+#[test]
 fn images_lazy_and_in_pictures() {
     for (html, markdown) in [
         (

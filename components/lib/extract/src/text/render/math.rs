@@ -1,7 +1,7 @@
 //! Formulas, and figures above and below the line.
 
 use super::Renderer;
-use crate::dom::{NodeId, Tag};
+use crate::dom::{Document, NodeId, Tag};
 
 /// Characters that have a form above the line, and that form.
 const ABOVE: [(char, char); 15] = [
@@ -37,6 +37,18 @@ const BELOW: [(char, char); 13] = [
     ('-', '₋'),
     ('−', '₋'),
 ];
+/// Elements of MathML whose children mean something by their place, and the sign before each.
+const PLACED: [(&str, &[&str]); 7] = [
+    ("mfrac", &["", "/"]),
+    ("msup", &["", "^"]),
+    ("msub", &["", "_"]),
+    ("msubsup", &["", "_", "^"]),
+    ("munder", &["", "_"]),
+    ("munderover", &["", "_", "^"]),
+    ("mroot", &["", "^(1/"]),
+];
+/// An operand of more nodes has more than one sign.
+const OPERAND_NODES_MAX: NodeId = 16;
 /// Longer ones are no exponents.
 const SCRIPT_CHARS_MAX: usize = 4;
 
@@ -67,14 +79,17 @@ impl Renderer<'_, '_> {
         raised.is_some()
     }
 
-    /// Writes a formula by its source in TeX; whether it has one.
-    pub(super) fn math(&mut self, node: NodeId) -> bool {
+    /// Writes a formula by its source in TeX, or else by its signs.
+    pub(super) fn math(&mut self, node: NodeId) {
         let document = self.document;
         let tex = (node..document.end(node))
             .find(|inner| document.raw_attribute(*inner, "encoding") == Some("application/x-tex"))
             .map(|annotation| document.text_content(annotation))
             .or_else(|| Some(document.attribute(node, "alttext")?.into_owned()));
-        let Some(tex) = tex else { return false };
+        let Some(tex) = tex else {
+            let line = self.in_one_line(node);
+            return self.text(&line);
+        };
         let tex = tex.trim();
         let tex = tex
             .strip_prefix("{\\displaystyle")
@@ -86,6 +101,88 @@ impl Renderer<'_, '_> {
             let sign = if is_shown { "$$" } else { "$" };
             self.glyph(&format!("{sign}{tex}{sign}"), '$');
         }
-        true
     }
+
+    /// The signs of a formula one after another, with those between them that only their places say: a half is no twelve.
+    fn in_one_line(&self, math: NodeId) -> String {
+        let document = self.document;
+        let mut line = String::new();
+        let mut open: Vec<Part> = Vec::new();
+        let mut node = math + 1;
+        while node < document.end(math) {
+            while let Some(part) = open.pop_if(|part| part.end <= node) {
+                line.push_str(&")".repeat(part.parentheses));
+            }
+            let tag = document.tag(node);
+            let name = document.name(node);
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if tag.is_silent() || is("annotation") || is("annotation-xml") {
+                node = document.end(node);
+                continue;
+            }
+            let around = open.last_mut();
+            if tag == Tag::Text {
+                let is_between = around.is_some_and(|part| !part.signs.is_empty());
+                if self.selection.kept[node as usize] && !(is_between && document.is_space(node)) {
+                    line.push_str(document.text(node));
+                }
+                node += 1;
+                continue;
+            }
+            let mut part = Part {
+                end: document.end(node),
+                ..Part::default()
+            };
+            let sign = around.and_then(|around| around.next_sign());
+            if let Some(sign) = sign {
+                line.push_str(sign);
+                part.parentheses = sign.matches('(').count();
+            }
+            if is("msqrt") {
+                line.push('√');
+            } else if is("mtr") || is("mtd") {
+                line.push(' ');
+            }
+            if (sign.is_some() || is("msqrt")) && is_compound(document, node) {
+                line.push('(');
+                part.parentheses += 1;
+            }
+            let placed = PLACED.iter().find(|(known, _)| is(known));
+            part.signs = placed.map_or(&[], |(_, signs)| signs);
+            open.push(part);
+            node += 1;
+        }
+        while let Some(part) = open.pop() {
+            line.push_str(&")".repeat(part.parentheses));
+        }
+        line
+    }
+}
+
+/// An open element of a formula.
+#[derive(Default)]
+struct Part {
+    end: NodeId,
+    /// What stands before each of its children that are still to come, where their places mean something.
+    signs: &'static [&'static str],
+    /// To close at its end.
+    parentheses: usize,
+}
+
+impl Part {
+    fn next_sign(&mut self) -> Option<&'static str> {
+        let (sign, rest) = self.signs.split_first()?;
+        self.signs = rest;
+        Some(sign)
+    }
+}
+
+/// Whether an operand has more than one sign, so that it takes parentheses on a line.
+fn is_compound(document: &Document<'_>, node: NodeId) -> bool {
+    let nodes = node..document.end(node);
+    nodes.len() > OPERAND_NODES_MAX as usize
+        || nodes
+            .filter(|inner| document.tag(*inner) == Tag::Text && !document.is_space(*inner))
+            .nth(1)
+            .is_some()
 }
