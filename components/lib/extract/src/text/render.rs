@@ -76,6 +76,11 @@ struct List {
     next: Option<u32>,
     /// The sign of its items, another one than that of the list right before it, with which it would become one.
     sign: char,
+    /// The width of the marker of its last item, and the length of the Markdown when the last one that shows ended.
+    width: usize,
+    item_ended: Option<usize>,
+    /// It stands beside the items of another one and goes on with the last of them.
+    is_in_item: bool,
 }
 
 /// The open heading.
@@ -292,6 +297,7 @@ impl Renderer<'_, '_> {
         let start = self.document.raw_attribute(node, "start");
         let start = start.and_then(|start| start.trim().parse::<u32>().ok());
         let next = (tag == Tag::Ol).then(|| start.unwrap_or(1).min(NUMBER_MAX));
+        let is_in_item = self.reopen_item(node);
         let is_nested = self.lines.in_item() || self.lines.is_cell;
         // Only a list that starts with 1 can stand right behind a paragraph.
         self.end_block(if is_nested && matches!(next, None | Some(1)) {
@@ -309,18 +315,45 @@ impl Renderer<'_, '_> {
             node,
             next,
             sign: signs[usize::from(follows)],
+            width: 0,
+            item_ended: None,
+            is_in_item,
         });
     }
 
+    /// Goes on with the item that was written last, for a list that stands right behind it in the list of the item; whether it
+    /// is one. Many pages put lists in lists so, and browsers show them below the item.
+    fn reopen_item(&mut self, list: NodeId) -> bool {
+        let Some(outer) = self.lists.last() else {
+            return false;
+        };
+        let width = outer.width;
+        let goes_on = outer.node == self.document.parent(list)
+            && outer.item_ended == Some(self.lines.out.markdown.len())
+            && !self.is_one_line();
+        if goes_on {
+            self.lines.reopen_item(width);
+        }
+        goes_on
+    }
+
     fn leave_list(&mut self, node: NodeId) {
-        self.end_block(if self.lines.in_item() {
-            Break::Line
+        let is_last = self.lists.last().is_some_and(|list| list.node == node);
+        let list = if is_last { self.lists.pop() } else { None };
+        if list.as_ref().is_some_and(|list| list.is_in_item) {
+            self.end_block(Break::Line);
+            self.lines.close_prefix();
+            if let Some(outer) = self.lists.last_mut() {
+                outer.item_ended = Some(self.lines.out.markdown.len());
+            }
         } else {
-            Break::Blank
-        });
-        if self.lists.last().is_some_and(|list| list.node == node)
-            && let Some(list) = self.lists.pop()
-        {
+            self.end_block(if self.lines.in_item() {
+                Break::Line
+            } else {
+                Break::Blank
+            });
+        }
+        if let Some(list) = list {
             self.list_ended = Some((self.lines.out.markdown.len(), list.sign));
         }
     }
@@ -345,15 +378,24 @@ impl Renderer<'_, '_> {
             Some(list) => format!("{} ", list.sign),
             None => "- ".to_owned(),
         };
+        if let Some(list) = self.lists.last_mut() {
+            list.width = marker.len();
+        }
         self.lines.open_item(marker);
     }
 
     fn leave_item(&mut self) {
         self.end_block(Break::Line);
-        if !self.is_one_line()
-            && !self.lines.close_prefix()
-            && let Some(list) = self.lists.last_mut()
-        {
+        if self.is_one_line() {
+            return;
+        }
+        let is_shown = self.lines.close_prefix();
+        let Some(list) = self.lists.last_mut() else {
+            return;
+        };
+        if is_shown {
+            list.item_ended = Some(self.lines.out.markdown.len());
+        } else {
             // An empty item does not show, and so has no number either.
             list.next = list.next.map(|next| next.saturating_sub(1));
         }

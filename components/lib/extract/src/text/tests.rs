@@ -225,6 +225,21 @@ fn lists_in_lists_and_beside_others() {
 }
 
 #[test]
+fn lists_beside_the_items_of_another_are_in_it() {
+    check(
+        "<body><ul><li>a</li><ul><li>b</li><li>c<ul><li>d</ul></li></ul><li>e</li></ul>f",
+        "- a\n  - b\n  - c\n    - d\n- e\n\nf",
+        "- a\n  - b\n  - c\n    - d\n- e\n\nf",
+    );
+    check(
+        "<body><ol><li>a</li><ol><li>b</li></ol><ul><li>c</li></ul><li>d</li></ol>",
+        "1. a\n   1. b\n   - c\n2. d",
+        "1. a\n   1. b\n   - c\n2. d",
+    );
+    check("<body><ul><ul><li>a</li></ul></ul>", "- a", "- a");
+}
+
+#[test]
 fn tables_with_spans_heads_and_code() {
     check(
         "<body><table><caption>T</caption><tr><th>a<td>1<tr><th>b<td>2</table>",

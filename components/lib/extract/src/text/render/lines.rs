@@ -128,6 +128,16 @@ impl Lines {
         }));
     }
 
+    /// Goes on with an item that has ended, whose marker was so wide.
+    pub(super) fn reopen_item(&mut self, width: usize) {
+        self.prefixes.push(Prefix::Item(Item {
+            marker: String::new(),
+            indent: width,
+            is_in_text: true,
+            is_in_markdown: true,
+        }));
+    }
+
     /// Adds to the marker of an item of which nothing is written yet.
     pub(super) fn extend_marker(&mut self, more: &str) {
         if let Some(Prefix::Item(item)) = self.prefixes.last_mut()
