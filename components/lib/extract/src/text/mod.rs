@@ -125,9 +125,13 @@ fn extract_with(
         None => chosen(&document, &analysis, model),
     };
     let mut rendered = rendered(&document, &chosen, base.as_ref());
+    let is_empty = analysis.blocks.list.is_empty();
+    if is_empty && selector.is_none() {
+        rendered = without_frames(&document, options, model, base.as_ref()).unwrap_or(rendered);
+    }
     let scan = metadata::Scan::new(&document, &analysis.layout);
     let json = metadata::JsonLd::new(&document, &scan);
-    let metadata = metadata::read(
+    let mut metadata = metadata::read(
         &document,
         &scan,
         &json,
@@ -135,6 +139,10 @@ fn extract_with(
         &chosen.types,
         analysis.masthead,
     );
+    if is_empty {
+        // Nothing was judged.
+        metadata.page_type = None;
+    }
     if chosen.is_doubtful {
         stand_in(&mut rendered, &metadata, &json);
     }
@@ -185,6 +193,22 @@ fn rendered(document: &Document<'_>, chosen: &Chosen, base: Option<&Url>) -> ren
         }
     }
     rendered
+}
+
+/// The text that a set of frames has for those who see none. What stands in it is a page of its own; a set of frames in that
+/// is not looked into.
+fn without_frames(
+    document: &Document<'_>,
+    options: &TextOptions<'_>,
+    model: &Model<'_>,
+    base: Option<&Url>,
+) -> Option<render::Rendered> {
+    document.elements(Tag::Frameset).next()?;
+    let frameless = document.elements(Tag::Noframes).next()?;
+    let markup = document.text(document.children(frameless).next()?);
+    let inner = Document::parse_as(markup, options.syntax, &Limits::default());
+    let analysis = Analysis::new(&inner, options.url);
+    Some(rendered(&inner, &chosen(&inner, &analysis, model), base))
 }
 
 /// What relative addresses are resolved against: the first `<base href>`, else the page's own address.

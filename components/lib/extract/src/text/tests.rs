@@ -549,6 +549,28 @@ fn best(html: &str) -> TextResult {
 }
 
 #[test]
+fn a_set_of_frames_gives_what_it_has_for_those_who_see_none() {
+    let html = "<title>T</title><frameset cols=50,*><frame src=a><noframes><body><h2>Contents</h2>\
+        <p>All &amp; <a href=/b>more</a></body></noframes></frameset>";
+    let result = best(html);
+    assert_eq!(result.text, "Contents\n\nAll & more");
+    assert_eq!(result.markdown, "## Contents\n\nAll & [more](/b)");
+    let other = "<noframes><p>a</noframes>";
+    assert_eq!(best(other).text, "");
+    assert_eq!(best(&format!("{other}<frameset></frameset>b")).text, "b");
+    let nested = "<frameset>".to_owned() + &"<noframes>".repeat(100_000);
+    assert_eq!(best(&nested).text, "");
+}
+
+#[test]
+fn a_page_of_nothing_is_of_no_kind() {
+    let kind = |html: &str| best(html).metadata.page_type.map(|kind| kind.value);
+    assert_eq!(kind(""), None);
+    assert_eq!(kind("<html><body><script>a()</script>"), None);
+    assert!(kind("<p>a").is_some());
+}
+
+#[test]
 fn a_plain_page_is_kept_whole() {
     let page = best(
         "<title>T</title><h1>Small</h1><p>First.</p><p>Second.</p><ul><li>a<li><a href=/b>b</a></ul><p>Third.",
