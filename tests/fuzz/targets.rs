@@ -152,13 +152,16 @@ pub fn domains(data: &[u8]) {
     let head: String = html.chars().take(300).collect();
     let headers = ["link", "content-security-policy", "refresh", "location"]
         .map(|name| (name.to_owned(), head.clone()));
-    let _ = (refresh::in_page(&html, &url), refresh::Refresh::read(&head));
     // Both are met, whatever a run begins with.
-    let syntax = if data.len() % 2 == 0 {
+    let syntax = if data.len().is_multiple_of(2) {
         Syntax::Html
     } else {
         Syntax::Xhtml
     };
+    let _ = (
+        refresh::in_page(&html, syntax, &url),
+        refresh::Refresh::read(&head),
+    );
     let result = related_domains(&html, syntax, &url, &[], &headers);
     let hosts: usize = result.domains.iter().map(|domain| domain.hosts.len()).sum();
     assert!(hosts <= limits::domains::HOSTS_MAX);

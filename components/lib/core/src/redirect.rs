@@ -124,8 +124,8 @@ impl<'p> Redirects<'p> {
     pub fn refreshed(&self, target: &str, jar_revision: u32) -> Option<Self> {
         let mut next = self.clone();
         // It is sent on to for this time, so 302 says it best.
-        next.follow(302, Some(target), jar_revision).ok()?;
-        (next.current != self.current).then_some(next)
+        let step = next.follow(302, Some(target), jar_revision).ok()?;
+        (step == Step::Onward && next.current != self.current).then_some(next)
     }
 
     /// Whether the next URL was fetched before with the cookies that it would be fetched with now.
@@ -310,11 +310,7 @@ mod tests {
     #[test]
     fn a_page_that_sends_on_is_followed_where_a_redirect_is() {
         let policy = UrlPolicy::default();
-        let page = Redirects::new(
-            &policy,
-            Purpose::Scrape,
-            url("https://a.example/x?y"),
-        );
+        let page = Redirects::new(&policy, Purpose::Scrape, url("https://a.example/x?y"));
         for (target, wanted) in [
             ("/b#c", Some("https://a.example/b")),
             ("?z", Some("https://a.example/x?z")),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use crate::dom::entities;
+use crate::dom::{Syntax, entities};
 use crate::domains::scanner::{Event, Name, Scanner};
 use crate::domains::urls;
 
@@ -47,8 +47,8 @@ impl Refresh {
 /// What a page of HTML wishes with the first `<meta http-equiv=refresh>` that can be read, its target resolved where the page has
 /// a `<base>`. What browsers that run scripts do not see of the page counts for nothing: comments, scripts, `<noscript>`.
 #[must_use]
-pub fn in_page(html: &str, page_url: &Url) -> Option<Refresh> {
-    let mut scanner = Scanner::new(html);
+pub fn in_page(html: &str, syntax: Syntax, page_url: &Url) -> Option<Refresh> {
+    let mut scanner = Scanner::new(html, syntax);
     let mut hidden: u32 = 0;
     let (mut base, mut refresh) = (None, None);
     while let Some(event) = scanner.next() {
@@ -132,7 +132,8 @@ mod tests {
     fn the_first_one_that_is_seen_counts() {
         const THERE: &str = "<meta http-equiv=refresh content='0;url=there'>";
         let page_url = Url::parse("https://a.example/dir/page").unwrap();
-        let target = |html: &str| in_page(html, &page_url).and_then(|refresh| refresh.target);
+        let target =
+            |html: &str| in_page(html, Syntax::Html, &page_url).and_then(|refresh| refresh.target);
         for (html, wanted) in [
             (THERE.to_owned(), Some("there")),
             (

@@ -350,7 +350,7 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
         )
         .await
         .unwrap();
-    assert_eq!(orphans.rows[0][0], trawl_store::sql::Value::Integer(0));
+    assert_eq!(orphans.rows[0][0], Value::Integer(0));
     let next = accepted(store, &request(1, "a"), &LIMITS).await;
     assert!(next > *ids.last().unwrap(), "ids are not used twice");
 }

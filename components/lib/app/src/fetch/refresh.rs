@@ -21,7 +21,7 @@ pub(super) fn target(kind: Kind, page: &Page) -> Option<String> {
         Some(refresh) => refresh,
         None => match form(kind, page).ok()? {
             form @ (Form::Html | Form::Xhtml) => {
-                in_page(&decode(page, form).text, &page.final_url)?
+                in_page(&decode(page, form).text, form.into(), &page.final_url)?
             }
             Form::Xml | Form::Text | Form::Json => return None,
         },
