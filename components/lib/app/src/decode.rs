@@ -5,8 +5,9 @@ use std::io::{ErrorKind, Read};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use trawl_core::limits::scrape::{
-    DECODED_BYTES_MAX, ENCODINGS_MAX, RATIO_FREE_BYTES, RATIO_MAX, YIELD_AFTER_MS,
+    DECODED_BYTES_MAX, ENCODINGS_MAX, MEMBERS_MAX, RATIO_FREE_BYTES, RATIO_MAX, YIELD_AFTER_MS,
     ZSTD_WINDOW_BYTES_MAX,
 };
 
@@ -17,6 +18,13 @@ pub const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 
 /// Unpacked between two looks at the limits and the clock.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Packed bytes of deflate that are read between two looks at the clock: what they say need not make anything come out. Most pages
+/// are no longer, and are unpacked at one go.
+const DEFLATED_PIECE_BYTES: usize = 64 * 1024;
+/// The same for brotli, where a kilobyte can describe hundreds of tables: what its decoder reads at once.
+const BROTLI_PIECE_BYTES: usize = 4096;
+/// What a step of zstd counts for at least: a block of a few bytes may make the decoder build its tables anew.
+const ZSTD_STEP_BYTES: usize = 1024;
 /// How every member of gzip begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// More than the longest match: while there is room for one, the decoder need not look how much there is at each symbol.
@@ -52,6 +60,9 @@ pub enum DecodeError {
     /// Grows so much that it is no page.
     #[error("the page unpacks to more than {RATIO_MAX} times its size")]
     Bomb,
+    /// Made of so many members of gzip or frames of zstd that it is no page.
+    #[error("the page is packed in more than {MEMBERS_MAX} members or frames")]
+    Crumbs,
     /// Cut off or broken.
     #[error("the compressed page is damaged: {0}")]
     Damaged(String),
@@ -111,6 +122,55 @@ pub struct Unpacked {
     pub gzip: Option<Vec<u8>>,
 }
 
+/// The work on one body, whatever its encodings and their parts: how long the instance's other tasks have been waiting for it, and
+/// of how many parts it was made. Counted anew for each part, a body of many small ones would never let anybody run.
+struct Work<'c, C> {
+    clock: &'c C,
+    yielded_ms: u64,
+    bytes: usize,
+    members: usize,
+}
+
+impl<'c, C: Clock> Work<'c, C> {
+    fn begin(clock: &'c C) -> Self {
+        Self {
+            clock,
+            yielded_ms: clock.monotonic_ms(),
+            bytes: 0,
+            members: 0,
+        }
+    }
+
+    /// Another member or frame begins, after which many more may be of a few bytes.
+    async fn member(&mut self) -> Result<(), DecodeError> {
+        self.members += 1;
+        if self.members > MEMBERS_MAX {
+            return Err(DecodeError::Crumbs);
+        }
+        if self.members > 1 {
+            self.look().await;
+        }
+        Ok(())
+    }
+
+    /// Counts a step too small to look at the clock after it, and looks when enough of them came together.
+    async fn step(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= PIECE_BYTES {
+            self.look().await;
+        }
+    }
+
+    /// Lets others run if it is time.
+    async fn look(&mut self) {
+        self.bytes = 0;
+        if self.clock.monotonic_ms() >= self.yielded_ms + YIELD_AFTER_MS {
+            self.clock.yield_now().await;
+            self.yielded_ms = self.clock.monotonic_ms();
+        }
+    }
+}
+
 /// Takes the encodings off, last applied first, and one layer of gzip that was not named, while there is room for one more.
 ///
 /// # Errors
@@ -121,6 +181,7 @@ pub async fn unpack(
     packed: Vec<u8>,
 ) -> Result<Unpacked, DecodeError> {
     let wire_bytes = packed.len();
+    let mut work = Work::begin(clock);
     let mut body = packed;
     let mut gzip = None;
     for encoding in encodings.iter().rev() {
@@ -129,92 +190,62 @@ pub async fn unpack(
             break;
         }
         let (unpacked, is_one_member) = match encoding {
-            Encoding::Gzip => gunzip(clock, &body, wire_bytes).await?,
-            other => (unpack_one(clock, *other, &body, wire_bytes).await?, false),
+            Encoding::Gzip => gunzip(&mut work, &body, wire_bytes).await?,
+            Encoding::Deflate => (undeflate(&mut work, &body, wire_bytes).await?, false),
+            Encoding::Brotli => (unbrotli(&mut work, &body, wire_bytes).await?, false),
+            Encoding::Zstd => (unzstd(&mut work, &body, wire_bytes).await?, false),
         };
         let packed = std::mem::replace(&mut body, unpacked);
         gzip = (is_one_member && encodings.len() == 1).then_some(packed);
     }
     // Files that lie packed on the server come without a word about it, or with one encoding more than is named. No page begins so.
     if encodings.len() < ENCODINGS_MAX && body.starts_with(&[GZIP_MAGIC[0], GZIP_MAGIC[1], 8]) {
-        (body, gzip) = (gunzip(clock, &body, wire_bytes).await?.0, None);
+        (body, gzip) = (gunzip(&mut work, &body, wire_bytes).await?.0, None);
     }
     Ok(Unpacked { body, gzip })
-}
-
-async fn unpack_one(
-    clock: &impl Clock,
-    encoding: Encoding,
-    packed: &[u8],
-    wire_bytes: usize,
-) -> Result<Vec<u8>, DecodeError> {
-    match encoding {
-        Encoding::Gzip => gunzip(clock, packed, wire_bytes)
-            .await
-            .map(|(unpacked, _)| unpacked),
-        Encoding::Deflate if has_zlib_header(packed) => {
-            read_counted(
-                clock,
-                flate2::bufread::ZlibDecoder::new(packed),
-                wire_bytes,
-                Vec::new(),
-            )
-            .await
-        }
-        Encoding::Deflate => {
-            read_counted(
-                clock,
-                flate2::bufread::DeflateDecoder::new(packed),
-                wire_bytes,
-                Vec::new(),
-            )
-            .await
-        }
-        Encoding::Brotli => {
-            read_counted(
-                clock,
-                brotli::Decompressor::new(packed, 4096),
-                wire_bytes,
-                Vec::new(),
-            )
-            .await
-        }
-        Encoding::Zstd => unzstd(clock, packed, wire_bytes).await,
-    }
 }
 
 /// Gzip members one after the other; what follows them and is none is ignored, as browsers do. Says too whether `packed` is one
 /// member and nothing else.
 async fn gunzip(
-    clock: &impl Clock,
+    work: &mut Work<'_, impl Clock>,
     packed: &[u8],
     wire_bytes: usize,
 ) -> Result<(Vec<u8>, bool), DecodeError> {
+    let mut decoder = Decompress::new(false);
     let mut rest = packed;
     let mut unpacked = Vec::new();
-    let mut members = 0;
+    let mut room = stated_bytes(packed);
     loop {
+        work.member().await?;
         let deflated = after_gzip_header(rest).ok_or_else(|| damaged(&"no gzip header"))?;
         let begun = unpacked.len();
-        let sum;
-        let room = if members == 0 {
-            stated_bytes(packed)
-        } else {
-            PIECE_BYTES
-        };
-        (unpacked, sum, rest) = inflate(clock, deflated, wire_bytes, unpacked, room).await?;
+        let mut sum = Crc::new();
+        rest = inflate(
+            work,
+            &mut decoder,
+            deflated,
+            wire_bytes,
+            &mut unpacked,
+            room,
+            |piece| sum.update(piece),
+        )
+        .await?;
         let Some((&[a, b, c, d, e, f, g, h], after)) = rest.split_first_chunk() else {
             return Err(damaged(&"gzip's end is cut off"));
         };
         let length = u32::from_le_bytes([e, f, g, h]);
-        if u32::from_le_bytes([a, b, c, d]) != sum || length != (unpacked.len() - begun) as u32 {
+        if u32::from_le_bytes([a, b, c, d]) != sum.sum()
+            || length != (unpacked.len() - begun) as u32
+        {
             return Err(damaged(&"gzip's checksum or length does not match"));
         }
-        members += 1;
         rest = after;
         if !rest.starts_with(&GZIP_MAGIC) {
-            return Ok((unpacked, members == 1 && rest.is_empty()));
+            return Ok((unpacked, begun == 0 && rest.is_empty()));
         }
+        decoder.reset(false);
+        room = PIECE_BYTES;
     }
 }
 
@@ -248,42 +279,44 @@ fn after_gzip_header(member: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Unpacks a bare stream of deflate onto `unpacked`, with the care of [`read_counted`]; returns the checksum of what it held and
-/// what follows it. The first piece has `room`: the decoder looks back into what it wrote at once, and only beyond that into a
-/// copy of its own.
+/// Unpacks a stream of `decoder`'s kind onto `unpacked`, looking at the limits after each piece and letting others run now and
+/// then; `see` is shown what came out, and what follows the stream is returned. The first piece has `room`: the decoder looks
+/// back into what it wrote at once, and only beyond that into a copy of its own.
 async fn inflate<'p>(
-    clock: &impl Clock,
+    work: &mut Work<'_, impl Clock>,
+    decoder: &mut Decompress,
     packed: &'p [u8],
     wire_bytes: usize,
-    mut unpacked: Vec<u8>,
+    unpacked: &mut Vec<u8>,
     mut room: usize,
-) -> Result<(Vec<u8>, u32, &'p [u8]), DecodeError> {
-    let mut decoder = Decompress::new(false);
-    let mut sum = Crc::new();
+    mut see: impl FnMut(&[u8]),
+) -> Result<&'p [u8], DecodeError> {
     let mut rest = packed;
+    let mut filled = unpacked.len();
     room += INFLATE_SLACK_BYTES;
-    let mut yielded_ms = clock.monotonic_ms();
     loop {
-        let (filled, read, written) = (unpacked.len(), decoder.total_in(), decoder.total_out());
-        unpacked.resize(filled + room, 0);
-        let status = decoder.decompress(rest, &mut unpacked[filled..], FlushDecompress::None);
-        let written = (decoder.total_out() - written) as usize;
-        unpacked.truncate(filled + written);
-        rest = &rest[(decoder.total_in() - read) as usize..];
-        check_size(unpacked.len(), wire_bytes)?;
-        sum.update(&unpacked[filled..]);
-        if status.map_err(|error| damaged(&error))? == Status::StreamEnd {
-            return Ok((unpacked, sum.sum(), rest));
+        if unpacked.len() == filled {
+            unpacked.resize(filled + room, 0);
+            room = PIECE_BYTES;
         }
-        // Nothing is left to read and there was room for more: the rest never came.
-        if written < room {
+        let (read, written) = (decoder.total_in(), decoder.total_out());
+        let piece = &rest[..rest.len().min(DEFLATED_PIECE_BYTES)];
+        let status = decoder.decompress(piece, &mut unpacked[filled..], FlushDecompress::None);
+        let read = (decoder.total_in() - read) as usize;
+        let written = (decoder.total_out() - written) as usize;
+        rest = &rest[read..];
+        check_size(filled + written, wire_bytes)?;
+        see(&unpacked[filled..filled + written]);
+        filled += written;
+        if status.map_err(|error| damaged(&error))? == Status::StreamEnd {
+            unpacked.truncate(filled);
+            return Ok(rest);
+        }
+        // There was room for more, and nothing is left to read: the rest never came.
+        if filled < unpacked.len() && (rest.is_empty() || read + written == 0) {
             return Err(damaged(&"it is cut off"));
         }
-        room = PIECE_BYTES;
-        if clock.monotonic_ms() >= yielded_ms + YIELD_AFTER_MS {
-            clock.yield_now().await;
-            yielded_ms = clock.monotonic_ms();
-        }
+        work.look().await;
     }
 }
 
@@ -299,29 +332,111 @@ fn stated_bytes(packed: &[u8]) -> usize {
         .min(RATIO_FREE_BYTES)
 }
 
+/// One stream of zlib's or of bare deflate; what follows it is ignored.
+async fn undeflate(
+    work: &mut Work<'_, impl Clock>,
+    packed: &[u8],
+    wire_bytes: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut decoder = Decompress::new(has_zlib_header(packed));
+    let mut unpacked = Vec::new();
+    inflate(
+        work,
+        &mut decoder,
+        packed,
+        wire_bytes,
+        &mut unpacked,
+        PIECE_BYTES,
+        |_| {},
+    )
+    .await?;
+    Ok(unpacked)
+}
+
 /// RFC 1950, section 2.2: the method is 8, and the two bytes are a multiple of 31.
 fn has_zlib_header(packed: &[u8]) -> bool {
     matches!(packed, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0)
 }
 
-/// Zstandard frames one after the other, skippable ones skipped.
-async fn unzstd(
-    clock: &impl Clock,
+/// A body that its reader gets in small pieces, with an interruption before each but the first: a decoder that goes on reading until
+/// something comes out would otherwise read all of it before anybody else can run.
+struct Interrupted<'p> {
+    rest: &'p [u8],
+    left: usize,
+}
+
+impl Read for Interrupted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 && !self.rest.is_empty() {
+            self.left = BROTLI_PIECE_BYTES;
+            // Not `Interrupted`, which readers pass over.
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let room = buffer.len().min(self.left);
+        let read = self.rest.read(&mut buffer[..room])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+/// Brotli, looking at the limits after each piece and letting others run now and then.
+async fn unbrotli(
+    work: &mut Work<'_, impl Clock>,
     packed: &[u8],
     wire_bytes: usize,
 ) -> Result<Vec<u8>, DecodeError> {
+    let packed = Interrupted {
+        rest: packed,
+        left: BROTLI_PIECE_BYTES,
+    };
+    let mut decoder = brotli::Decompressor::new(packed, BROTLI_PIECE_BYTES);
+    let mut unpacked = Vec::new();
+    loop {
+        let read = decoder
+            .by_ref()
+            .take(PIECE_BYTES as u64)
+            .read_to_end(&mut unpacked);
+        check_size(unpacked.len(), wire_bytes)?;
+        match read {
+            Ok(0) => return Ok(unpacked),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(damaged(&error)),
+        }
+        work.look().await;
+    }
+}
+
+/// Zstandard frames one after the other, skippable ones skipped.
+async fn unzstd(
+    work: &mut Work<'_, impl Clock>,
+    packed: &[u8],
+    wire_bytes: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let mut decoder = FrameDecoder::new();
     let mut rest = packed;
     let mut unpacked = Vec::new();
     while !rest.is_empty() {
+        work.member().await?;
         if let Some(after) = skippable_frame(rest)? {
             rest = after;
             continue;
         }
         // The decoder reserves what the header asks for, so the header is looked at first.
         check_zstd_window(rest)?;
-        let mut frame =
-            ruzstd::decoding::StreamingDecoder::new(&mut rest).map_err(|error| damaged(&error))?;
-        unpacked = read_counted(clock, &mut frame, wire_bytes, unpacked).await?;
+        decoder.reset(&mut rest).map_err(|error| damaged(&error))?;
+        while !decoder.is_finished() {
+            let (unread, unpacked_before) = (rest.len(), unpacked.len());
+            decoder
+                .decode_blocks(&mut rest, BlockDecodingStrategy::UptoBlocks(1))
+                .map_err(|error| damaged(&error))?;
+            decoder
+                .collect_to_writer(&mut unpacked)
+                .map_err(|error| damaged(&error))?;
+            check_size(unpacked.len(), wire_bytes)?;
+            let bytes = unread - rest.len() + unpacked.len() - unpacked_before;
+            work.step(bytes.max(ZSTD_STEP_BYTES)).await;
+        }
     }
     Ok(unpacked)
 }
@@ -367,33 +482,6 @@ fn check_zstd_window(packed: &[u8]) -> Result<(), DecodeError> {
         return Err(DecodeError::TooLarge);
     }
     Ok(())
-}
-
-/// Reads `decoder` to its end onto `unpacked`, looking at the limits after each piece and letting others run now and then.
-async fn read_counted(
-    clock: &impl Clock,
-    mut decoder: impl Read,
-    wire_bytes: usize,
-    mut unpacked: Vec<u8>,
-) -> Result<Vec<u8>, DecodeError> {
-    let mut yielded_ms = clock.monotonic_ms();
-    loop {
-        let read = decoder
-            .by_ref()
-            .take(PIECE_BYTES as u64)
-            .read_to_end(&mut unpacked);
-        check_size(unpacked.len(), wire_bytes)?;
-        match read {
-            Ok(0) => return Ok(unpacked),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(damaged(&error)),
-        }
-        if clock.monotonic_ms() >= yielded_ms + YIELD_AFTER_MS {
-            clock.yield_now().await;
-            yielded_ms = clock.monotonic_ms();
-        }
-    }
 }
 
 fn check_size(unpacked_bytes: usize, wire_bytes: usize) -> Result<(), DecodeError> {

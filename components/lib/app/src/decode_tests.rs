@@ -1,4 +1,5 @@
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -49,6 +50,13 @@ fn unpacked(fields: &[&str], body: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
 fn page() -> Vec<u8> {
     (0..3_000)
         .flat_map(|line| format!("<p>Line {line} of a page, with some words.</p>\n").into_bytes())
+        .collect()
+}
+
+/// A page that shrinks as honest ones do.
+fn numbers() -> Vec<u8> {
+    (0..9_000_u32)
+        .flat_map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)).into_bytes())
         .collect()
 }
 
@@ -204,9 +212,7 @@ fn a_header_of_gzip_is_checked_when_it_says_so() {
 
 #[test]
 fn what_gzip_states_as_its_length_reserves_little_and_is_no_limit() {
-    let page: Vec<u8> = (0..9_000_u32)
-        .flat_map(|n| format!("{:x} ", n.wrapping_mul(2_654_435_761)).into_bytes())
-        .collect();
+    let page = numbers();
     let packed = gzip(&page);
     assert_eq!(stated_bytes(&packed), page.len());
     let boasting = [&packed[..], &u32::MAX.to_le_bytes()].concat();
@@ -272,6 +278,142 @@ fn bombs_end_at_the_first_limit() {
         unpacked(&["gzip"], gzip(&words)),
         Err(DecodeError::TooLarge)
     );
+}
+
+/// A clock by which every look finds that it is time to let others run.
+struct Hasty(VirtualClock);
+
+impl Clock for Hasty {
+    fn now_ms(&self) -> i64 {
+        self.0.now_ms()
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.advance(Duration::from_millis(YIELD_AFTER_MS));
+        self.0.monotonic_ms()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+
+    async fn yield_now(&self) {
+        self.0.yield_now().await;
+    }
+}
+
+/// How often others may run while `body` is unpacked.
+fn turns(encodings: &[Encoding], body: Vec<u8>) -> (Result<Unpacked, DecodeError>, u64) {
+    let clock = Hasty(VirtualClock::default());
+    let unpacked = run(&clock.0, unpack(&clock, encodings, body));
+    (unpacked, clock.0.yields())
+}
+
+/// A frame of zstd without content, and a block in it.
+const EMPTY_FRAME: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x68, 1, 0, 0];
+const EMPTY_FRAME_HEAD: &[u8] = EMPTY_FRAME.first_chunk::<6>().unwrap().as_slice();
+
+#[test]
+fn others_run_while_a_body_is_unpacked_of_which_nothing_comes_out() {
+    const BLOCKS: usize = 1 << 18;
+    let empty_blocks = [0, 0, 0, 0xff, 0xff].repeat(BLOCKS);
+    let last_block = [3, 0];
+    let bare = [&empty_blocks[..], &last_block].concat();
+    let zlib = [&[0x78, 0x9c][..], &bare, &[0, 0, 0, 1]].concat();
+    let gzip_head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let gzip_body = [&gzip_head[..], &bare, &[0; 8]].concat();
+    let named_member = [
+        &[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 0xff][..],
+        &[b'n'; 500],
+        &[0],
+        &last_block,
+        &[0; 8],
+    ];
+    // Brotli: a window of 16 bits and metadata of no length, such metadata, and the end.
+    let brotli = [&[0x0c][..], &vec![0x06; BLOCKS], &[0x03]].concat();
+    let zstd = [EMPTY_FRAME_HEAD, &vec![0; 3 * BLOCKS], &[1, 0, 0]].concat();
+    for (encoding, body) in [
+        (Encoding::Deflate, bare),
+        (Encoding::Deflate, zlib),
+        (Encoding::Gzip, gzip_body),
+        (Encoding::Gzip, named_member.concat().repeat(MEMBERS_MAX)),
+        (Encoding::Brotli, brotli),
+        (Encoding::Zstd, zstd),
+        (Encoding::Zstd, EMPTY_FRAME.repeat(MEMBERS_MAX)),
+    ] {
+        let bytes = body.len() as u64;
+        let (unpacked, turns) = turns(&[encoding], body);
+        assert!(
+            unpacked.is_ok_and(|unpacked| unpacked.body.is_empty()),
+            "{encoding:?}"
+        );
+        assert!(
+            turns >= bytes / (64 << 10),
+            "{turns} turns in {bytes} bytes of {encoding:?}"
+        );
+    }
+}
+
+#[test]
+fn a_page_of_usual_size_is_unpacked_at_one_go() {
+    let page = numbers();
+    let (unpacked, turns) = turns(&[Encoding::Gzip], gzip(&page));
+    assert!(unpacked.unwrap().body == page);
+    assert_eq!(turns, 0);
+}
+
+#[test]
+fn crumbs_are_no_page_however_they_are_laid_over_each_other() {
+    let member = gzip(b"");
+    let skipped = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+    let many = |part: &[u8]| part.repeat(MEMBERS_MAX);
+    let one_more = |part: &[u8]| part.repeat(MEMBERS_MAX + 1);
+    assert_eq!(unpacked(&["gzip"], many(&member)), Ok(Vec::new()));
+    for (fields, body) in [
+        ("gzip", one_more(&member)),
+        ("zstd", one_more(&EMPTY_FRAME)),
+        ("zstd", one_more(&skipped)),
+        ("zstd, gzip", gzip(&many(&EMPTY_FRAME))),
+    ] {
+        assert_eq!(
+            unpacked(&[fields], body),
+            Err(DecodeError::Crumbs),
+            "{fields}"
+        );
+    }
+    // What BGZF makes of the largest page: one piece of 64 KiB in each member.
+    let blocks = gzip(&page()[..64 << 10]).repeat(DECODED_BYTES_MAX >> 16);
+    assert_eq!(
+        unpacked(&["gzip"], blocks).map(|page| page.len()),
+        Ok(DECODED_BYTES_MAX)
+    );
+}
+
+#[test]
+fn a_long_stream_is_read_in_pieces_to_its_last_byte() {
+    let mut state = 7_u32;
+    let dense: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(500_000)
+    .collect();
+    for (name, body) in [
+        ("gzip", gzip(&dense)),
+        ("gzip", [gzip(&dense), gzip(&page())].concat()),
+        ("deflate", zlib(&dense)),
+        ("deflate", bare_deflate(&dense)),
+        ("br", br(&dense)),
+        ("zstd", zstd(&dense)),
+    ] {
+        let unpacked_body = unpacked(&[name], body.clone()).unwrap();
+        assert!(unpacked_body.starts_with(&dense), "{name}");
+        let cut = body[..body.len() - 9].to_vec();
+        assert!(
+            matches!(unpacked(&[name], cut), Err(DecodeError::Damaged(_))),
+            "{name} cut off"
+        );
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ codes! {
     TimeoutTotal = "timeout_total", transient, "the whole fetch took longer than 45 s";
     HeadersTooLarge = "headers_too_large", permanent, "the answer's headers are larger than 64 KiB or more than 100";
     TooLarge = "too_large", permanent, "the body is larger than 10 MiB, or than 20 MiB once decoded";
-    DecodeBomb = "decode_bomb", permanent, "the body grows more than a hundredfold when decoded";
+    DecodeBomb = "decode_bomb", permanent, "the body grows more than a hundredfold when decoded, or is packed in more than 2,000 pieces";
     BadEncoding = "bad_encoding", transient, "the body does not decode as its Content-Encoding says";
     UnsupportedEncoding = "unsupported_encoding", permanent, "an unknown Content-Encoding, or more than two";
     UnsupportedContentType = "unsupported_content_type", permanent, "the content is not of a type that this scraper reads";

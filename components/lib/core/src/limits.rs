@@ -272,6 +272,9 @@ pub mod scrape {
     pub const RATIO_FREE_BYTES: usize = 1024 * 1024;
     /// Content encodings laid over each other.
     pub const ENCODINGS_MAX: usize = 2;
+    /// Members of gzip and frames of zstd in one body, whose cost is not told by what comes out of them: each makes the decoder begin
+    /// anew. One is the rule; the most that tools make are those of BGZF, which hold 64 KiB each: 320 in the largest page.
+    pub const MEMBERS_MAX: usize = 2_000;
     /// Window that a zstd frame may ask for (RFC 8878, section 3.1.1.1.2, recommends 8 MiB for decoders).
     pub const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
     /// A stored result: a page at its largest, escaped as JSON, in two forms.

@@ -55,7 +55,7 @@ impl From<DecodeError> for FetchError {
         let code = match error {
             DecodeError::Unsupported(_) | DecodeError::TooMany => FetchCode::UnsupportedEncoding,
             DecodeError::TooLarge => FetchCode::TooLarge,
-            DecodeError::Bomb => FetchCode::DecodeBomb,
+            DecodeError::Bomb | DecodeError::Crumbs => FetchCode::DecodeBomb,
             DecodeError::Damaged(_) => FetchCode::BadEncoding,
         };
         Self {
