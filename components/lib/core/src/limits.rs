@@ -648,6 +648,9 @@ pub mod api {
     pub const PAGE_DEFAULT: u32 = 50;
     /// Messages in a page of the list. One more is read, to know whether there is another page.
     pub const PAGE_MAX: u32 = 500;
+    /// Bytes of a page that are written as JSON at once while they are sent, at six bytes for one in the worst case. A smaller page
+    /// is written as a whole, so that it leaves together with its head.
+    pub const JSON_PIECE_BYTES: usize = 64 * 1024;
     /// When a client that met a full queue should come again: workers will have finished some by then.
     pub const QUEUE_FULL_RETRY_S: u64 = 5;
     /// When a client that met a locked database should come again.

@@ -3,7 +3,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 use spin_sdk::wasip3::{wit_future, wit_stream};
-use trawl_app::api::{Answer, BODY_BYTES_MAX, body_broken, body_too_large};
+use trawl_app::api::{Answer, BODY_BYTES_MAX, Content, body_broken, body_too_large};
 use trawl_app::ports::Body as _;
 
 use crate::body::{SpinBody, stated_length};
@@ -109,20 +109,20 @@ fn joined(whole: Bytes, piece: Bytes) -> Bytes {
 
 /// The answer in the host's form, with its length stated: without that the host would send it in chunks. `is_head` says that the body
 /// was left out, so that its length is not known to be 0.
-fn respond(answer: http::Response<Bytes>, is_head: bool) -> Result<Response, ErrorCode> {
+fn respond(answer: http::Response<Content>, is_head: bool) -> Result<Response, ErrorCode> {
     let (mut parts, body) = answer.into_parts();
     let forbidden = parts.status.is_informational() || parts.status == http::StatusCode::NO_CONTENT;
     if !(forbidden || is_head) {
         parts
             .headers
-            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.bytes()));
     }
     let headers = parts
         .headers
         .try_into()
         .map_err(|_| ErrorCode::HttpProtocolError)?;
     let (no_trailers, trailers) = wit_future::new(|| Ok(None));
-    let (writer, contents) = if body.is_empty() {
+    let (writer, contents) = if body.bytes() == 0 {
         (None, None)
     } else {
         let (writer, contents) = wit_stream::new();
@@ -136,8 +136,12 @@ fn respond(answer: http::Response<Bytes>, is_head: bool) -> Result<Response, Err
     }
     if let Some(mut writer) = writer {
         detach(async move {
-            // What nobody reads any more is of no interest: the client has gone.
-            let _unread = writer.write_all(body.into()).await;
+            for piece in body {
+                // What nobody reads any more is of no interest: the client has gone.
+                if !writer.write_all(piece.into()).await.is_empty() {
+                    return;
+                }
+            }
         });
     }
     // That there are none is said at once, beside the body and not after it.

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use trawl_core::limits::api::JSON_PIECE_BYTES;
 
 use crate::string;
 
@@ -127,6 +128,96 @@ pub struct HtmlDocument<'a> {
     pub truncated: bool,
 }
 
+/// What stands before the page of an [`HtmlDocument`].
+#[derive(Serialize)]
+struct HtmlHead<'a> {
+    url: &'a str,
+    final_url: &'a str,
+    status: u16,
+    charset: &'a str,
+    content_type: &'a str,
+}
+
+/// What stands after it.
+#[derive(Serialize)]
+struct HtmlTail<'a> {
+    #[serde(serialize_with = "joined")]
+    headers: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    redirects: &'a [String],
+    truncated: bool,
+}
+
+impl HtmlDocument<'_> {
+    /// The document as JSON, with `page` in the place of `html`: the bytes that `serde_json` makes of it, one piece at a time.
+    ///
+    /// # Errors
+    /// When what stands beside the page cannot be written as JSON.
+    pub fn in_pieces(&self, page: String) -> serde_json::Result<JsonPieces> {
+        let mut before = serde_json::to_vec(&HtmlHead {
+            url: self.url,
+            final_url: self.final_url,
+            status: self.status,
+            charset: self.charset,
+            content_type: self.content_type,
+        })?;
+        // The object goes on.
+        before.pop();
+        before.extend_from_slice(b",\"html\":\"");
+        let mut after = b"\",".to_vec();
+        let tail = serde_json::to_vec(&HtmlTail {
+            headers: self.headers,
+            redirects: self.redirects,
+            truncated: self.truncated,
+        })?;
+        after.extend(tail.into_iter().skip(1));
+        let bytes = before.len() + string::escaped_length(page.as_bytes()) + after.len();
+        Ok(JsonPieces {
+            before,
+            text: page.into_bytes(),
+            written: 0,
+            after,
+            bytes,
+        })
+    }
+}
+
+/// A document of JSON that is written while it is sent. One text is nearly all of it, and escaped it may have six times the length:
+/// whoever holds the document as a whole holds that much, for as long as its reader likes.
+#[derive(Debug, Clone)]
+pub struct JsonPieces {
+    before: Vec<u8>,
+    text: Vec<u8>,
+    /// Bytes of `text` that are written.
+    written: usize,
+    after: Vec<u8>,
+    bytes: usize,
+}
+
+impl JsonPieces {
+    /// Bytes of the whole document.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Iterator for JsonPieces {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let rest = &self.text[self.written..];
+        let text = &rest[..rest.len().min(JSON_PIECE_BYTES)];
+        let mut piece = std::mem::take(&mut self.before);
+        piece.reserve(text.len() + self.after.len());
+        string::escape(text, &mut piece);
+        self.written += text.len();
+        if self.written == self.text.len() {
+            piece.append(&mut self.after);
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+}
+
 /// Headers as an object whose repeated names are joined (RFC 9110 5.3); `set-cookie` too, since this is for reading.
 fn joined<S: serde::Serializer>(
     headers: &[(Cow<'_, str>, Cow<'_, str>)],
@@ -201,6 +292,38 @@ mod tests {
         };
         let json: serde_json::Value = serde_json::to_value(&document).unwrap();
         assert_eq!(json["headers"], serde_json::json!({"a": "1, 3", "b": "2"}));
+    }
+
+    #[test]
+    fn a_page_in_pieces_is_the_json_that_serde_makes_of_it() {
+        let headers = [("a".into(), "\"1\"".into()), ("a".into(), "2".into())];
+        let redirects = ["https://example.org/\\".to_owned()];
+        let sign = "é\u{1b}\"\n";
+        for count in [0, 1, 3 * JSON_PIECE_BYTES / sign.len()] {
+            let page = sign.repeat(count);
+            let document = HtmlDocument {
+                url: "u\"",
+                final_url: "f",
+                status: 200,
+                charset: "UTF-8",
+                content_type: "text/html",
+                html: &page,
+                headers: &headers,
+                redirects: &redirects,
+                truncated: true,
+            };
+            let whole = serde_json::to_vec(&document).unwrap();
+            let pieces = document.in_pieces(page.clone()).unwrap();
+            assert_eq!(pieces.bytes(), whole.len());
+            let pieces: Vec<_> = pieces.collect();
+            assert!(
+                pieces
+                    .iter()
+                    .all(|piece| piece.len() < 7 * JSON_PIECE_BYTES)
+            );
+            assert_eq!(pieces.len(), page.len().div_ceil(JSON_PIECE_BYTES).max(1));
+            assert!(pieces.concat() == whole, "{count} signs");
+        }
     }
 
     #[test]

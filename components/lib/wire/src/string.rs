@@ -4,7 +4,13 @@
 /// Adds a text as a string of JSON, as `serde_json` writes it.
 pub(crate) fn push(text: &str, json: &mut Vec<u8>) {
     json.push(b'"');
-    let mut rest = text.as_bytes();
+    escape(text.as_bytes(), json);
+    json.push(b'"');
+}
+
+/// Adds bytes of a text as they stand inside a string of JSON.
+pub(crate) fn escape(bytes: &[u8], json: &mut Vec<u8>) {
+    let mut rest = bytes;
     loop {
         let (plain, after) = rest.split_at(plain_length(rest));
         json.extend_from_slice(plain);
@@ -14,7 +20,21 @@ pub(crate) fn push(text: &str, json: &mut Vec<u8>) {
         push_escape(*byte, json);
         rest = after;
     }
-    json.push(b'"');
+}
+
+/// How many bytes [`escape`] adds.
+pub(crate) fn escaped_length(bytes: &[u8]) -> usize {
+    let added = |byte: u8| match byte {
+        b'\n' | b'"' | b'\\' | b'\t' | b'\r' | 0x08 | 0x0c => 1,
+        0..b' ' => "\\u00xx".len() - 1,
+        _ => 0,
+    };
+    let (eights, rest) = bytes.as_chunks();
+    let marked = eights
+        .iter()
+        .filter(|eight| escaped(u64::from_le_bytes(**eight)) != 0);
+    let added: usize = marked.flatten().chain(rest).map(|byte| added(*byte)).sum();
+    bytes.len() + added
 }
 
 fn push_escape(byte: u8, json: &mut Vec<u8>) {
@@ -61,7 +81,7 @@ fn escaped(eight: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::push;
+    use super::{escaped_length, push};
 
     #[test]
     fn every_character_is_written_as_serde_json_does() {
@@ -82,6 +102,7 @@ mod tests {
             let mut json = Vec::new();
             push(&text, &mut json);
             assert_eq!(json, serde_json::to_vec(&text).unwrap(), "{text:?}");
+            assert_eq!(escaped_length(text.as_bytes()), json.len() - 2, "{text:?}");
         }
     }
 }

@@ -51,5 +51,7 @@ async fn answer(
     if let Some(channel) = answer.ring {
         tokio::task::spawn_local(async move { ports.bell().ring(channel).await });
     }
-    Ok(answer.response.map(Full::new))
+    Ok(answer
+        .response
+        .map(|content| Full::new(content.into_whole())))
 }

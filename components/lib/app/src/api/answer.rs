@@ -7,12 +7,53 @@ use serde::Serialize;
 use trawl_core::limits::api::DATABASE_RETRY_S;
 use trawl_core::problem::{Code, Problem};
 use trawl_store::StoreError;
+use trawl_wire::result::JsonPieces;
+
+/// What an answer says. As an iterator: the pieces in which it is sent.
+#[derive(Debug)]
+pub enum Content {
+    /// It is there as a whole, and is sent as one piece.
+    Whole(Bytes),
+    /// It is written while it is sent, so that nobody holds all of it until its reader has taken it.
+    Pieces(JsonPieces),
+}
+
+impl Content {
+    /// Bytes that it has in all; asked before the first piece is taken.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(whole) => whole.len(),
+            Self::Pieces(pieces) => pieces.bytes(),
+        }
+    }
+
+    /// All of it as one.
+    #[must_use]
+    pub fn into_whole(self) -> Bytes {
+        match self {
+            Self::Whole(whole) => whole,
+            Self::Pieces(pieces) => pieces.collect::<Vec<_>>().concat().into(),
+        }
+    }
+}
+
+impl Iterator for Content {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Whole(whole) => Some(std::mem::take(whole)).filter(|whole| !whole.is_empty()),
+            Self::Pieces(pieces) => pieces.next().map(Bytes::from),
+        }
+    }
+}
 
 /// An answer, and the channel to ring once it is on its way.
 #[derive(Debug)]
 pub struct Answer {
     /// What the client gets.
-    pub response: Response<Bytes>,
+    pub response: Response<Content>,
     /// The doorbell to ring after the answer (see [`crate::channels`]).
     pub ring: Option<&'static str>,
 }
@@ -23,7 +64,12 @@ impl Answer {
         content_type: &'static str,
         body: impl Into<Bytes>,
     ) -> Self {
-        let mut response = Response::new(body.into());
+        Self::of(status, content_type, Content::Whole(body.into()))
+    }
+
+    /// The same of any content.
+    pub(super) fn of(status: StatusCode, content_type: &'static str, content: Content) -> Self {
+        let mut response = Response::new(content);
         *response.status_mut() = status;
         response
             .headers_mut()
@@ -60,7 +106,7 @@ impl Answer {
 
     /// The same to a HEAD.
     pub(super) fn without_body(mut self) -> Self {
-        *self.response.body_mut() = Bytes::new();
+        *self.response.body_mut() = Content::Whole(Bytes::new());
         self
     }
 }
@@ -75,7 +121,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Answer {
 
 /// 204.
 pub(super) fn no_content() -> Answer {
-    let mut response = Response::new(Bytes::new());
+    let mut response = Response::new(Content::Whole(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     Answer {
         response,

@@ -29,7 +29,7 @@ use trawl_core::limits::inbound;
 use trawl_core::problem::{Code, Problem};
 
 use crate::ports::{Clock as _, Ports};
-pub use answer::Answer;
+pub use answer::{Answer, Content};
 use answer::{no_content, problem};
 use password::HashGate;
 use route::{Find, Route, Section};

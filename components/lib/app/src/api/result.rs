@@ -2,12 +2,13 @@
 
 use http::StatusCode;
 use http::header::ACCEPT;
+use trawl_core::limits::api::JSON_PIECE_BYTES;
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{JobError, Kind, State};
 use trawl_store::{ResultLookup, StoredResult};
 use trawl_wire::result::{HtmlDocument, HtmlMeta, TextParts};
 
-use super::answer::{Answer, internal, json, unavailable};
+use super::answer::{Answer, Content, internal, json, unavailable};
 use super::messages::message_id;
 use super::negotiate::choose;
 use super::{Exchange, Handled, no_message};
@@ -73,7 +74,7 @@ fn render(mut stored: StoredResult, accept: Option<&str>) -> Handled {
     let body = result_codec::decode(&stored.encoding, std::mem::take(&mut stored.body))
         .map_err(|error| internal(&error))?;
     match (stored.kind, offered[chosen]) {
-        (Kind::Html, JSON) => html_document(&stored, &body),
+        (Kind::Html, JSON) => html_document(&stored, body),
         (Kind::Html, _) => Ok(page(body)),
         (_, JSON) => Ok(Answer::new(StatusCode::OK, JSON, body)),
         (_, media_type) => text(&body, media_type == "text/markdown"),
@@ -102,22 +103,28 @@ fn page(body: Vec<u8>) -> Answer {
         .with("x-content-type-options", "nosniff")
 }
 
-fn html_document(stored: &StoredResult, body: &[u8]) -> Handled {
+fn html_document(stored: &StoredResult, body: Vec<u8>) -> Handled {
     let meta: HtmlMeta<'_> =
         serde_json::from_str(&stored.meta).map_err(|error| internal(&error))?;
-    let html = std::str::from_utf8(body).map_err(|error| internal(&error))?;
-    let document = HtmlDocument {
+    let html = String::from_utf8(body).map_err(|error| internal(&error))?;
+    let mut document = HtmlDocument {
         url: &meta.url,
         final_url: &stored.final_url,
         status: stored.http_status,
         charset: &meta.charset,
         content_type: &stored.content_type,
-        html,
+        html: "",
         headers: &meta.headers,
         redirects: &meta.redirects,
         truncated: meta.truncated,
     };
-    Ok(json(StatusCode::OK, &document))
+    // One piece either way: then it leaves as every other answer does.
+    if html.len() <= JSON_PIECE_BYTES {
+        document.html = &html;
+        return Ok(json(StatusCode::OK, &document));
+    }
+    let pieces = document.in_pieces(html).map_err(|error| internal(&error))?;
+    Ok(Answer::of(StatusCode::OK, JSON, Content::Pieces(pieces)))
 }
 
 #[cfg(test)]
@@ -140,7 +147,7 @@ mod tests {
     fn check(stored: StoredResult, accept: &str, content_type: &str, body: &str) {
         let answer = render(stored, Some(accept)).unwrap();
         assert_eq!(answer.response.headers()["content-type"], content_type);
-        assert_eq!(answer.response.body(), body);
+        assert_eq!(answer.response.into_body().into_whole(), body);
     }
 
     #[test]
@@ -177,7 +184,8 @@ mod tests {
             "<p>",
         );
         let answer = render(stored(Kind::Html, "<p>", meta), Some(JSON)).unwrap();
-        let document: serde_json::Value = serde_json::from_slice(answer.response.body()).unwrap();
+        let document = answer.response.into_body().into_whole();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
         assert_eq!(
             (
                 &document["html"],
@@ -186,6 +194,31 @@ mod tests {
             ),
             (&"<p>".into(), &"x".into(), &200.into())
         );
+    }
+
+    #[test]
+    fn a_large_page_as_json_is_never_held_as_a_whole() {
+        let html = "\u{1b}".repeat(10 * JSON_PIECE_BYTES);
+        let answer = render(
+            stored(Kind::Html, &html, r#"{"url":"u","charset":"c"}"#),
+            Some(JSON),
+        );
+        let content = answer.unwrap().response.into_body();
+        let bytes = content.bytes();
+        let pieces: Vec<_> = content.collect();
+        assert!(
+            pieces
+                .iter()
+                .all(|piece| piece.len() <= 6 * JSON_PIECE_BYTES + 1_000)
+        );
+        let whole = pieces.concat();
+        assert_eq!(
+            whole.len(),
+            bytes,
+            "the length is stated before it is written"
+        );
+        let document: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        assert!(document["html"] == html);
     }
 
     #[test]

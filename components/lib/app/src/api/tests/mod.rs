@@ -80,7 +80,7 @@ impl From<Answer> for Seen {
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body,
+            body: body.into_whole(),
             ring: answer.ring,
         }
     }
