@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     config::{BalanceConfig, ReplicaConfig},
     fleet::Fleet,
+    large::LargeAnswers,
     probe, reload,
     remote::Remote,
     replica::{Backend, Replica},
@@ -44,6 +45,7 @@ pub struct Balancer {
     pub(crate) fleet: ArcSwap<Fleet>,
     pub(crate) clock: Clock,
     pub(crate) totals: Totals,
+    pub(crate) large: LargeAnswers,
     locals: Arc<dyn LocalReplicas>,
     budget: Mutex<RetryBudget>,
     clients: Mutex<Clients>,
@@ -80,6 +82,7 @@ impl Balancer {
             fleet: ArcSwap::from_pointee(Fleet::new(config, replicas, clock)),
             clock,
             totals: Totals::default(),
+            large: LargeAnswers::default(),
             locals,
             budget: Mutex::new(RetryBudget::new(
                 limits::RETRY_WINDOW_MS,
@@ -133,13 +136,18 @@ impl Balancer {
         self.fleet.load().usable()
     }
 
-    /// Counts a request of `address`, until the ticket is dropped. This machine and trusted proxies are not counted.
+    /// Is `address` no single client, so that no limit of one counts it? This machine is, and trusted proxies.
+    pub(crate) fn is_exempt(fleet: &Fleet, address: IpAddr) -> bool {
+        THIS_MACHINE.contains(&address) || fleet.trusts(address)
+    }
+
+    /// Counts a request of `address`, until the ticket is dropped; an exempt one is not counted.
     pub(crate) fn admit_client(
         &self,
         fleet: &Fleet,
         address: IpAddr,
     ) -> Result<Option<Ticket<'_>>, TooMany> {
-        if THIS_MACHINE.contains(&address) || fleet.trusts(address) {
+        if Self::is_exempt(fleet, address) {
             return Ok(None);
         }
         let rules = ClientRules {

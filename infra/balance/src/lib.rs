@@ -13,6 +13,7 @@ pub mod gate;
 mod headers;
 pub mod health;
 pub mod histogram;
+mod large;
 mod metrics;
 pub mod operator;
 mod probe;
@@ -24,6 +25,7 @@ mod replica;
 mod retry;
 pub mod server;
 pub mod strategy;
+mod tally;
 
 pub use backend::{BackendError, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
 pub use balancer::{ApplyError, Balancer};

@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub refused_full: u64,
     /// Requests refused because their client had too many.
     pub refused_client: u64,
+    /// Large answers refused or broken off because too many were being sent.
+    pub refused_large: u64,
     /// Requests that ended without a replica's answer.
     pub failed: u64,
     /// The replicas, in the order of the configuration.
@@ -180,6 +182,7 @@ impl Balancer {
             refused_out: get(&totals.refused_out),
             refused_full: get(&totals.refused_full),
             refused_client: get(&totals.refused_client),
+            refused_large: self.large.refused(),
             failed: get(&totals.failed),
             replicas: fleet
                 .slots
@@ -237,7 +240,7 @@ fn figures(fleet: &Fleet, slot: &Slot, clock: Clock) -> ReplicaFigures {
 /// Name, help, and the figure itself.
 type Total = (&'static str, &'static str, fn(&Snapshot) -> u64);
 
-const TOTALS: [Total; 8] = [
+const TOTALS: [Total; 9] = [
     ("requests", "Requests that came to the balancer.", |it| {
         it.requests
     }),
@@ -261,6 +264,11 @@ const TOTALS: [Total; 8] = [
         "refused_client",
         "Requests refused because their client had too many.",
         |it| it.refused_client,
+    ),
+    (
+        "refused_large",
+        "Large answers refused or broken off because too many were being sent.",
+        |it| it.refused_large,
     ),
     (
         "failed",
@@ -438,6 +446,7 @@ mod tests {
             refused_out: 0,
             refused_full: 0,
             refused_client: 0,
+            refused_large: 0,
             failed: 0,
             replicas: vec![figures(histogram)],
         }

@@ -128,7 +128,9 @@ impl Balancer {
             }
         };
         self.budget().request(self.clock.now_ms());
-        self.pass_on(&fleet, request, (client, peer.ip())).await
+        let response = self.pass_on(&fleet, request, (client, peer.ip())).await;
+        self.large
+            .pass(response, client, Self::is_exempt(&fleet, client))
     }
 
     async fn pass_on(

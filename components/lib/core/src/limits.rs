@@ -71,6 +71,16 @@ pub mod balance {
     pub const CLIENTS_MAX: usize = 16_384;
     /// Requests of one client address that are in flight at once (127.0.0.1, ::1 and trusted proxies are exempt).
     pub const CLIENT_IN_FLIGHT_MAX: u32 = 256;
+    /// An answer longer than this is a large one, whose number is limited while it is sent: some of the pages, and hardly anything
+    /// else. Shorter ones are 256 MiB at the most in a local replica, which has no more than `LOCAL_CONCURRENCY_MAX` under way.
+    pub const LARGE_ANSWER_BYTES: u64 = 1024 * 1024;
+    /// Large answers to one client network at once (127.0.0.1, ::1 and trusted proxies are exempt). Each holds the page that it is
+    /// written from until it is read, or for 30 s: 20 MiB ([`super::scrape::DECODED_BYTES_MAX`]), which makes 160 MiB here, and
+    /// three times that where none of its bytes was text and each became a mark for that.
+    pub const LARGE_ANSWERS_PER_CLIENT_MAX: usize = 8;
+    /// Large answers in all, with those to exempt clients: 640 MiB of the largest pages, 1.9 GiB at the worst. Clients that read
+    /// at 100 Mbit/s have a page of 1 MiB in a tenth of a second, so that this is some hundred of them a second.
+    pub const LARGE_ANSWERS_MAX: usize = 32;
 }
 
 const _: () = assert!(

@@ -141,7 +141,7 @@ pub async fn serve<H: Handler>(
     // Each connection holds a sender; when all are gone, `recv` ends.
     let (alive, mut ended) = mpsc::channel::<()>(1);
     let door = Arc::new(Door {
-        connections: Arc::new(Connections::new(handler.connection_counts())),
+        connections: Connections::new(handler.connection_counts()),
         handler,
         limits,
         phase: phase.subscribe(),
@@ -165,7 +165,7 @@ pub async fn serve<H: Handler>(
 /// What every connection needs.
 struct Door<H> {
     handler: Arc<H>,
-    connections: Arc<Connections>,
+    connections: Connections,
     limits: ServerLimits,
     phase: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,

@@ -1,0 +1,161 @@
+//! Large answers on their way. As long as its reader takes none of it, an answer is held where it is made; so the readers decide how
+//! much memory is taken, and the number of answers that they may do that with is what bounds it.
+
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Response, StatusCode, header::CONTENT_LENGTH};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use trawl_core::limits::balance as limits;
+
+use crate::{
+    body::{Body, BoxError},
+    problem::Problem,
+    tally::{Counted, Tally, TooMany},
+};
+
+const TOO_MANY: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "too_many_large_answers",
+    "The service is sending too many large answers.",
+)
+.retry_after(Duration::from_secs(1));
+const TOO_MANY_OF_CLIENT: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too_many_large_answers",
+    "This address is reading too many large answers.",
+)
+.retry_after(Duration::from_secs(1));
+
+/// The large answers that are being sent.
+#[derive(Debug, Default)]
+pub(crate) struct LargeAnswers {
+    sent: Arc<Tally>,
+    refused: Arc<AtomicU64>,
+}
+
+impl LargeAnswers {
+    /// The answer, counted until its last byte is gone if it is a large one; in its place a problem if there are too many. One whose
+    /// length nobody states is counted from where it becomes large, and breaks off there if there are too many. One to an exempt
+    /// client counts among all, not for its network.
+    pub(crate) fn pass(
+        &self,
+        response: Response<Body>,
+        client: IpAddr,
+        is_exempt: bool,
+    ) -> Response<Body> {
+        if response.body().is_end_stream() {
+            return response;
+        }
+        let length = response.body().size_hint().exact().or_else(|| {
+            let stated = response.headers().get(CONTENT_LENGTH)?;
+            stated.to_str().ok()?.parse().ok()
+        });
+        let mut door = Door {
+            sent: Arc::clone(&self.sent),
+            refused: Arc::clone(&self.refused),
+            client,
+            is_exempt,
+        };
+        let counted = match length {
+            Some(bytes) if bytes <= limits::LARGE_ANSWER_BYTES => return response,
+            Some(_) => match door.enter() {
+                Ok(counted) => Some(counted),
+                Err(TooMany::InAll) => return TOO_MANY.response(),
+                Err(TooMany::OfNetwork) => return TOO_MANY_OF_CLIENT.response(),
+            },
+            None => None,
+        };
+        response.map(|body| {
+            Sent {
+                body,
+                bytes: 0,
+                door,
+                counted,
+            }
+            .boxed_unsync()
+        })
+    }
+
+    /// Answers that were refused, or broken off, because there were too many.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+}
+
+/// Where an answer is counted, as soon as it is known to be large.
+struct Door {
+    sent: Arc<Tally>,
+    refused: Arc<AtomicU64>,
+    client: IpAddr,
+    is_exempt: bool,
+}
+
+impl Door {
+    fn enter(&mut self) -> Result<Counted, TooMany> {
+        let bounds = (
+            limits::LARGE_ANSWERS_MAX,
+            limits::LARGE_ANSWERS_PER_CLIENT_MAX,
+        );
+        let entered = self.sent.enter(self.client, self.is_exempt, bounds);
+        if entered.is_err() {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        entered
+    }
+}
+
+/// A body that is large, or may become so.
+struct Sent {
+    body: Body,
+    /// What has passed, while it was not counted.
+    bytes: u64,
+    door: Door,
+    counted: Option<Counted>,
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) if self.counted.is_none() => {
+                self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                if self.bytes > limits::LARGE_ANSWER_BYTES {
+                    match self.door.enter() {
+                        Ok(counted) => self.counted = Some(counted),
+                        Err(_) => {
+                            return Poll::Ready(Some(Err("too many large answers".into())));
+                        }
+                    }
+                }
+            }
+            Poll::Ready(None | Some(Err(_))) => self.counted = None,
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
