@@ -441,7 +441,7 @@ pub mod queue {
     pub const SWEEPS_MAX: u32 = 20;
     /// Rows that a purge looks at for each row that it may delete.
     pub const PURGE_LOOKS: u32 = 4;
-    /// Rows in one answer of a list.
+    /// Rows in one answer of a list, and of what happened to one message: its owner can make more happen without end.
     pub const LIST_MAX: u32 = 1_000;
     /// A host that nothing was started on for this long is forgotten, unless it has a pace of its own: longer than any gap.
     pub const HOST_FORGOTTEN_MS: i64 = 7 * 86_400_000;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::limits::queue::SWEEP_ROWS_MAX;
+use trawl_core::limits::queue::{LIST_MAX, SWEEP_ROWS_MAX};
 use trawl_core::state::State;
 
 use crate::callbacks::ids;
@@ -47,7 +47,8 @@ pub struct Delivery {
 }
 
 impl<S: Sql> Store<'_, S> {
-    /// The insertion of a message and its transitions, oldest first; `None` when the account has no such message.
+    /// The insertion of a message and its transitions, the newest [`LIST_MAX`] of them, oldest first; `None` when the account has no
+    /// such message.
     pub async fn events(
         &self,
         account: AccountId,
@@ -56,14 +57,14 @@ impl<S: Sql> Store<'_, S> {
         let rows = self
             .run(
                 include_str!("../sql/events.sql"),
-                vec![id.0.into(), account.0.into()],
+                vec![id.0.into(), account.0.into(), LIST_MAX.into()],
             )
             .await?;
         let happened: Vec<_> = rows.iter().map(event).collect::<Result<_, _>>()?;
         Ok((!happened.is_empty()).then_some(happened))
     }
 
-    /// The callback attempts of a message, oldest first; `None` when the account has no such message.
+    /// The callback attempts of a message, the newest [`LIST_MAX`] of them, oldest first; `None` when the account has no such message.
     pub async fn deliveries(
         &self,
         account: AccountId,
@@ -72,7 +73,7 @@ impl<S: Sql> Store<'_, S> {
         let rows = self
             .run(
                 include_str!("../sql/deliveries.sql"),
-                vec![id.0.into(), account.0.into()],
+                vec![id.0.into(), account.0.into(), LIST_MAX.into()],
             )
             .await?;
         if rows.first().is_none() {

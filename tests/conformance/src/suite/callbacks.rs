@@ -3,6 +3,7 @@
 use trawl_core::callback_policy::{Verdict, judge};
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
+use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, State};
 use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, Store};
 
@@ -265,6 +266,21 @@ pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     }
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
     assert_eq!(log.len(), 2);
+}
+
+pub(super) async fn many_deliveries_are_told_from_their_end<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    // Under a lease that no callback has, so that nothing but the log changes.
+    let more = "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?2)
+                INSERT INTO deliveries (message_id, seq, callback_id, lease, webhook_id, attempt, at_ms, latency_ms, outcome)
+                SELECT ?1, seq, c.id, -1, c.webhook_id, 1, seq, 5, 'delivered'
+                  FROM n, callbacks c WHERE c.message_id = ?1";
+    let rows = i64::from(LIST_MAX) + 5;
+    sql.run(more, vec![id.0.into(), rows.into()]).await.unwrap();
+    let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
+    let at: Vec<_> = log.iter().map(|delivery| delivery.at_ms).collect();
+    assert_eq!(at, (6..=rows).collect::<Vec<_>>());
 }
 
 pub(super) async fn replays<S: Subject>(sql: &S) {

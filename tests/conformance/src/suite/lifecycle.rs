@@ -2,7 +2,7 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::lifecycle::{Cause, next};
-use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX};
+use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, LIST_MAX};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Sql;
 use trawl_store::{Changed, Rescued, ResultLookup, Store};
@@ -500,4 +500,18 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
         store.events(AccountId(2), id).await.unwrap().is_none(),
         "its owner's only"
     );
+}
+
+pub(super) async fn a_long_story_is_told_from_its_end<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let more = "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?2)
+                INSERT INTO events (message_id, seq, at_ms, from_state, to_state, lease, reason)
+                SELECT ?1, seq, seq, 'queued', 'queued', seq, 'released' FROM n";
+    let rows = i64::from(LIST_MAX) + 5;
+    sql.run(more, vec![id.0.into(), rows.into()]).await.unwrap();
+    let events = store.events(TENANT, id).await.unwrap().unwrap();
+    assert_eq!(events[0].reason, "accepted");
+    let leases: Vec<_> = events[1..].iter().map(|event| event.lease).collect();
+    assert_eq!(leases, (6..=rows).collect::<Vec<_>>());
 }
