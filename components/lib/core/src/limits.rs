@@ -405,7 +405,9 @@ pub mod robots {
 pub mod queue {
     /// Unfinished messages of one tenant, unless configured: a day's work of one machine at ten pages a second.
     pub const TENANT_MAX: u64 = 1_000_000;
-    /// Unfinished messages of all tenants, unless configured: about 1 GB of rows.
+    /// Unfinished messages of all tenants, unless configured: about 1 GB of rows when URLs are as long as they usually are. A page's
+    /// and a callback's may have 8,000 bytes each ([`super::fetch::URL_BYTES_MAX`]), which makes 64 GB, and 16 GB of one tenant:
+    /// who takes messages from strangers configures both lower, to what the disk holds.
     pub const TOTAL_MAX: u64 = 4_000_000;
     /// Jobs of one host at once, unless set per host: fewer than a browser's six connections.
     pub const HOST_IN_FLIGHT_MAX: u32 = 4;
