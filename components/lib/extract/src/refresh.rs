@@ -173,5 +173,8 @@ mod tests {
         ] {
             assert_eq!(target(&html).as_deref(), wanted, "{html}");
         }
+        let html = format!("<script src='a.js'/><title/><noscript/>{THERE}");
+        assert!(target(&html).is_none());
+        assert!(in_page(&html, Syntax::Xhtml, &page_url).is_some());
     }
 }
