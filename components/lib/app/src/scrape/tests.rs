@@ -93,7 +93,7 @@ fn what_stands_behind_an_element_that_ends_itself_is_found_in_xhtml() {
         <body><p>Some words that make a paragraph.</p><a href='https://e.org/'>x</a></body></html>";
     let reply = Reply::status(200)
         .header("content-type", "application/xhtml+xml")
-        .body(page.into());
+        .body(page);
     let world = World::without_robots(move |_| reply.clone());
     let [text, _, domains] = Kind::ALL.map(|kind| world.submit_url(kind, "https://a.example/x"));
     world.run(drain(&world.ports, &Text)).unwrap();
