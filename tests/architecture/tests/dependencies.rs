@@ -29,7 +29,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "trawl-extract" | "trawl-wire" | "trawl-store" => &["trawl-core"],
         "trawl-sqlite" | "trawl-outbound" | "trawl-balance" => &["trawl-core"],
         "trawl-app" => &["trawl-core", "trawl-extract", "trawl-wire", "trawl-store"],
-        "trawl-spin" => &["trawl-store", "trawl-app"],
+        "trawl-spin" => &["trawl-core", "trawl-store", "trawl-app"],
         "trawl" => &[
             "trawl-core",
             "trawl-wire",
