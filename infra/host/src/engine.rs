@@ -244,9 +244,9 @@ fn is_sound(kept: &Path) -> bool {
             tracing::warn!(file = %kept.display(), "compiled code is damaged, compiling again");
             false
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        // Mostly it is not there; what stands in the way of reading it is told when it is to be written.
         Err(error) => {
-            tracing::warn!(file = %kept.display(), "compiled code can't be read, compiling again: {error}");
+            tracing::debug!(file = %kept.display(), "no compiled code: {error}");
             false
         }
     }
