@@ -4,10 +4,14 @@
     reason = "a test: an expectation that fails is a failed test"
 )]
 
+use futures::executor::block_on;
+use rusqlite::StatementStatus;
 use trawl_conformance::Memory;
-use trawl_store::Store;
+use trawl_core::ids::AccountId;
+use trawl_core::limits::queue::REPLAY_ROWS_MAX;
+use trawl_store::{ReplayPoint, Store};
 
-const STATEMENTS: [(&str, &str); 24] = [
+const STATEMENTS: [(&str, &str); 27] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -104,7 +108,18 @@ const STATEMENTS: [(&str, &str); 24] = [
         "purge_endpoints_mark",
         include_str!("../../../components/lib/store/sql/purge_endpoints_mark.sql"),
     ),
+    (
+        "replay",
+        include_str!("../../../components/lib/store/sql/replay.sql"),
+    ),
+    ("replay_find", REPLAY_FIND),
+    (
+        "replay_many",
+        include_str!("../../../components/lib/store/sql/replay_many.sql"),
+    ),
 ];
+
+const REPLAY_FIND: &str = include_str!("../../../components/lib/store/sql/replay_find.sql");
 
 /// The statement inside `host_fill_run`, with the trigger's row as a parameter.
 const PROMOTE: &str = "SELECT Id FROM Messages WHERE host = ?1 AND stage = 0 ORDER BY key LIMIT 1";
@@ -155,7 +170,7 @@ fn check(memory: &Memory, name: &str, statement: &str) {
 #[test]
 fn every_statement_of_the_queue_searches_an_index() {
     let memory = Memory::new();
-    futures::executor::block_on(Store::new(&memory).migrate()).unwrap();
+    block_on(Store::new(&memory).migrate()).unwrap();
     for (name, statement) in STATEMENTS {
         check(&memory, name, statement);
     }
@@ -175,7 +190,7 @@ fn every_statement_of_the_queue_searches_an_index() {
 #[test]
 fn the_last_result_is_found_without_sorting_all() {
     let memory = Memory::new();
-    futures::executor::block_on(Store::new(&memory).migrate()).unwrap();
+    block_on(Store::new(&memory).migrate()).unwrap();
     let (_, statement) = STATEMENTS
         .iter()
         .find(|(name, _)| *name == "last_result")
@@ -190,7 +205,7 @@ fn the_last_result_is_found_without_sorting_all() {
 #[test]
 fn a_claim_reads_two_short_ranges_in_order() {
     let memory = Memory::new();
-    futures::executor::block_on(Store::new(&memory).migrate()).unwrap();
+    block_on(Store::new(&memory).migrate()).unwrap();
     let plan = plan(&memory, STATEMENTS[0].1);
     let has = |text: &str| plan.iter().any(|step| step.contains(text));
     assert!(
@@ -209,4 +224,95 @@ fn a_claim_reads_two_short_ranges_in_order() {
         sorts, 1,
         "only the few candidates are sorted, not what waits: {plan:#?}"
     );
+}
+
+#[test]
+fn a_replay_walks_the_accounts_own_messages_in_order() {
+    let memory = Memory::new();
+    block_on(Store::new(&memory).migrate()).unwrap();
+    let plan = plan(&memory, REPLAY_FIND);
+    let count = |text: &str| plan.iter().filter(|step| step.contains(text)).count();
+    let closed = "messages_closed (tenant=? AND state=? AND Id>?)";
+    let open = "messages_open (tenant=? AND type=? AND Id>?)";
+    let callbacks = "SEARCH c USING INDEX callbacks_message (message_id=? AND rowid>?) LEFT-JOIN";
+    assert_eq!(
+        (count(closed), count(open), count(callbacks)),
+        (3, 3, 6),
+        "{plan:#?}"
+    );
+    assert_eq!(count("SEARCH"), 12, "{plan:#?}");
+    // Each branch ends at its limit before anything is sorted.
+    for pair in plan
+        .windows(2)
+        .filter(|pair| pair[1].contains("TEMP B-TREE"))
+    {
+        assert!(pair[0].starts_with("SCAN (subquery"), "{plan:#?}");
+    }
+}
+
+/// Two accounts with 20,000 messages each, in turns, and one with nothing; each message has a callback, and one has 5,000.
+#[test]
+fn a_step_of_a_replay_costs_the_same_whatever_there_is() {
+    let memory = Memory::new();
+    let store = Store::new(&memory);
+    block_on(store.migrate()).unwrap();
+    let triggers = memory.raw(|connection| {
+        let mut names = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            .unwrap();
+        let names = names.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names.map(Result::unwrap).collect::<Vec<_>>()
+    });
+    memory.raw(|connection| {
+        // What they keep is not looked at here, and takes long.
+        for name in triggers {
+            connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+        }
+        connection
+            .execute_batch(
+                "INSERT INTO Messages (request_url, type, tenant, host, priority, mode, body_digest, url_hash, added_ms, state, key, finished_ms)
+                 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 39999)
+                 SELECT 'https://a.example/', 1, 1 + i % 2, 'a.example', 5, 'best', x'00', 1, 1, 'done', i, 1000 + i FROM n;
+                 INSERT INTO callbacks (message_id, tenant, endpoint, webhook_id, ok, finished_ms, state, key, ended_ms)
+                 WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                 SELECT Id, tenant, 'https://node.example/', Id, 1, finished_ms, 'delivered', 1, finished_ms FROM Messages
+                 UNION ALL SELECT 2001, 1, 'https://node.example/', i, 1, 3000, 'delivered', 1, 3000 FROM n;",
+            )
+            .unwrap();
+    });
+    let steps = |tenant: i64, from_ms: i64| {
+        memory.raw(|connection| {
+            let mut find = connection.prepare(REPLAY_FIND).unwrap();
+            let params = [tenant, from_ms, i64::MAX, 0, 0, i64::from(REPLAY_ROWS_MAX)];
+            let mut rows = find.query(params).unwrap();
+            while rows.next().unwrap().is_some() {}
+            drop(rows);
+            find.get_status(StatementStatus::VmStep)
+        })
+    };
+    let most = i64::from(REPLAY_ROWS_MAX) * 100;
+    assert!(steps(3, 0) < 300, "who owns nothing: {}", steps(3, 0));
+    for from_ms in [0, 1_000_000] {
+        let taken = i64::from(steps(1, from_ms));
+        assert!(taken < most, "{taken} steps from {from_ms}");
+    }
+    let mut after = ReplayPoint::START;
+    let (mut replayed, mut rounds) = (0, 0);
+    loop {
+        let step = block_on(store.replay_range(AccountId(1), 0, i64::MAX, after)).unwrap();
+        assert!(step.count <= u64::from(REPLAY_ROWS_MAX));
+        replayed += step.count;
+        rounds += 1;
+        match step.next {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(replayed, 20_000 - 1 + 5_000);
+    assert!((50..52).contains(&rounds), "{rounds}");
+    let others = memory.raw(|connection| {
+        let waiting = "SELECT COUNT(*) FROM callbacks WHERE tenant <> 1 AND state = 'pending'";
+        connection.query_row(waiting, [], |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(others.unwrap(), 0);
 }

@@ -441,6 +441,11 @@ pub mod queue {
     pub const SWEEP_ROWS_MAX: u32 = 500;
     /// Such statements in a row on one tick, so that a tick ends.
     pub const SWEEPS_MAX: u32 = 20;
+    /// Rows that one step of a replay looks at: a few ms of a reader, and no more of the writer than a sweep.
+    pub const REPLAY_ROWS_MAX: u32 = SWEEP_ROWS_MAX;
+    /// Such steps in one request, so that it ends within the front door's deadline: 100,000 messages, some seconds. The answer
+    /// says where to go on.
+    pub const REPLAY_STEPS_MAX: u32 = 200;
     /// Rows that a purge looks at for each row that it may delete.
     pub const PURGE_LOOKS: u32 = 4;
     /// Rows in one answer of a list, and of what happened to one message: its owner can make more happen without end.

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::limits::queue::{LIST_MAX, SWEEP_ROWS_MAX};
+use trawl_core::limits::queue::{LIST_MAX, REPLAY_ROWS_MAX};
 use trawl_core::state::State;
 
-use crate::callbacks::ids;
 use crate::rows::state;
 use crate::sql::{Row, Sql, Value};
 use crate::{Changed, Store, StoreError};
@@ -44,6 +43,32 @@ pub struct Delivery {
     pub error: Option<String>,
     /// When the next try is due; `None` when there is none.
     pub next_try_at: Option<i64>,
+}
+
+/// How far a replay of a time range has come: the callbacks up to this one, of the messages up to this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplayPoint {
+    /// The message.
+    pub message: MessageId,
+    /// Its callback; 0 when it has none.
+    pub callback: i64,
+}
+
+impl ReplayPoint {
+    /// Nothing was looked at.
+    pub const START: Self = Self {
+        message: MessageId(0),
+        callback: 0,
+    };
+}
+
+/// What one step of a replay did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// Callbacks that will be sent again.
+    pub count: u64,
+    /// Where the next step goes on; `None` when all is done.
+    pub next: Option<ReplayPoint>,
 }
 
 impl<S: Sql> Store<'_, S> {
@@ -108,36 +133,53 @@ impl<S: Sql> Store<'_, S> {
         }
     }
 
-    /// Sends the callbacks of messages that finished in `from_ms..to_ms` again; returns how many.
+    /// Sends the callbacks of what finished in `from_ms..to_ms` again: one step over the account's messages, which looks at
+    /// [`REPLAY_ROWS_MAX`] of them at most, however many there are and whoever owns the others. `after` is where the step
+    /// before ended.
     pub async fn replay_range(
         &self,
         account: AccountId,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<u64, StoreError> {
-        let (mut replayed, mut after) = (0, 0);
-        loop {
-            let params = vec![
-                account.0.into(),
-                from_ms.into(),
-                to_ms.into(),
-                after.into(),
-                SWEEP_ROWS_MAX.into(),
-            ];
-            let found = ids(&self
-                .run(include_str!("../sql/replay_find.sql"), params)
-                .await?)?;
-            let Some(&last) = found.last() else {
-                return Ok(replayed);
+        after: ReplayPoint,
+    ) -> Result<Replayed, StoreError> {
+        let params = vec![
+            account.0.into(),
+            from_ms.into(),
+            to_ms.into(),
+            after.message.0.into(),
+            after.callback.into(),
+            REPLAY_ROWS_MAX.into(),
+        ];
+        let looked_at = self
+            .run(include_str!("../sql/replay_find.sql"), params)
+            .await?;
+        let (mut meant, mut last) = (Vec::new(), after);
+        for row in looked_at.iter() {
+            let callback = row.get::<Option<i64>>(1)?;
+            if let (Some(callback), true) = (callback, row.get(2)?) {
+                meant.push(callback);
+            }
+            last = ReplayPoint {
+                message: MessageId(row.get(0)?),
+                callback: callback.unwrap_or(0),
             };
-            let params = vec![Value::Text(json!(found).to_string())];
-            replayed += self
+        }
+        let mut count = 0;
+        if !meant.is_empty() {
+            let params = vec![Value::Text(json!(meant).to_string())];
+            count = self
                 .run(include_str!("../sql/replay_many.sql"), params)
                 .await?
                 .rows
                 .len() as u64;
-            after = last;
         }
+        let is_full = looked_at.rows.len() >= REPLAY_ROWS_MAX as usize;
+        Ok(Replayed {
+            count,
+            // A step that came no further would do the same for ever.
+            next: (is_full && last > after).then_some(last),
+        })
     }
 
     /// Enables an endpoint again; its kept callbacks go on. False when it was not disabled.

@@ -15,7 +15,7 @@ pub mod work;
 pub use accounts::{Account, ApiKey, Created, Registration, Secrets};
 pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
-pub use history::{Delivery, Event};
+pub use history::{Delivery, Event, ReplayPoint, Replayed};
 pub use manners::{CachedRobots, FoundRobots, Previous};
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,

@@ -5,7 +5,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, State};
-use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, Store};
+use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, ReplayPoint, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -321,24 +321,15 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
             .unwrap()
     );
     let now = store.now_ms().await.unwrap();
-    assert_eq!(
-        store
-            .replay_range(TENANT, now - 60_000, now + 60_000)
-            .await
-            .unwrap(),
-        2
-    );
-    assert_eq!(
-        store
-            .replay_range(AccountId(2), 0, now + 60_000)
-            .await
-            .unwrap(),
-        0
-    );
-    assert_eq!(
-        store.replay_range(TENANT, 0, now - 60_000).await.unwrap(),
-        0
-    );
+    let replayed = async |account, from_ms, to_ms| {
+        let step = store.replay_range(account, from_ms, to_ms, ReplayPoint::START);
+        let step = step.await.unwrap();
+        assert_eq!(step.next, None, "few rows are one step");
+        step.count
+    };
+    assert_eq!(replayed(TENANT, now - 60_000, now + 60_000).await, 2);
+    assert_eq!(replayed(AccountId(2), 0, now + 60_000).await, 0);
+    assert_eq!(replayed(TENANT, 0, now - 60_000).await, 0);
     let sent: Vec<_> = store
         .claim_callbacks(9, "c", 60)
         .await
@@ -347,6 +338,53 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
         .map(|job| job.message_id)
         .collect();
     assert!(sent.len() == 2 && sent.contains(&one) && sent.contains(&two));
+}
+
+/// What was delivered of a message stays to be sent again while the message waits for another run, fails, or is cancelled.
+pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    let deliver = async || {
+        let (callback, answer) = (take(store).await, attempt(200));
+        let done = store.callback_done(callback.id, callback.lease, &answer);
+        assert!(done.await.unwrap());
+    };
+    deliver().await;
+    let now = store.now_ms().await.unwrap();
+    let replayed = async || {
+        let step = store.replay_range(TENANT, now - 60_000, now + 60_000, ReplayPoint::START);
+        step.await.unwrap().count
+    };
+    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(replayed().await, 1, "queued");
+    deliver().await;
+    let job = claimed(store).await;
+    assert_eq!(replayed().await, 1, "processing");
+    deliver().await;
+    assert!(store.fail(&failure(id, job.lease, None)).await.unwrap());
+    deliver().await;
+    assert_eq!(replayed().await, 2, "failed, with a callback of its own");
+    deliver().await;
+    deliver().await;
+    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(store.cancel(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(replayed().await, 2, "cancelled");
+    // From the first of the two on.
+    let (sent, answer) = (
+        store.claim_callbacks(9, "c", 60).await.unwrap(),
+        attempt(200),
+    );
+    for callback in &sent {
+        let done = store.callback_done(callback.id, callback.lease, &answer);
+        assert!(done.await.unwrap());
+    }
+    let first = sent.iter().map(|callback| callback.id).min().unwrap();
+    let after = ReplayPoint {
+        message: id,
+        callback: first,
+    };
+    let step = store.replay_range(TENANT, 0, now + 60_000, after);
+    assert_eq!(step.await.unwrap().count, 1);
 }
 
 pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {

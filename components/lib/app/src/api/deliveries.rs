@@ -1,9 +1,14 @@
 //! Callback attempts: their log, sending them again, and opening a disabled endpoint.
 
+use std::ops::Range;
+
 use http::StatusCode;
 use serde::Serialize;
+use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::queue::REPLAY_STEPS_MAX;
 use trawl_core::problem::{Code, Problem};
-use trawl_store::{Changed, Delivery};
+use trawl_store::sql::Sql;
+use trawl_store::{Changed, Delivery, ReplayPoint, Store, StoreError};
 use trawl_wire::Timestamp;
 use trawl_wire::message::{DeliveryView, List};
 use trawl_wire::object::{FieldError, Object};
@@ -20,6 +25,9 @@ use crate::ports::Ports;
 struct Replayed {
     success: bool,
     replayed: u64,
+    /// Only there when not all was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
 }
 
 /// The answer to opening an endpoint.
@@ -60,6 +68,7 @@ pub(super) async fn replay<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Ha
             &Replayed {
                 success: true,
                 replayed: 1,
+                next_cursor: None,
             },
         )
         .ringing(CALLBACK_QUEUE)),
@@ -68,7 +77,8 @@ pub(super) async fn replay<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Ha
     }
 }
 
-/// `{"from", "to"}`: the callbacks of what was finished in that time, the end not included.
+/// `{"from", "to"}`: the callbacks of what was finished in that time, the end not included. With `cursor`, from where the
+/// answer before says that it came to.
 pub(super) async fn replay_range<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let account = exchange.caller().await?;
     let object = exchange.object()?;
@@ -79,19 +89,64 @@ pub(super) async fn replay_range<P: Ports>(exchange: &Exchange<'_, P>) -> Handle
             "must be later than `from`",
         )));
     }
-    let replayed = exchange
-        .store()
-        .replay_range(account, from.0, to.0)
-        .await
-        .map_err(unavailable)?;
+    let after = match object.text(&["cursor"]).map_err(bad_field)? {
+        None => ReplayPoint::START,
+        Some(text) => replay_point(text).ok_or_else(|| {
+            bad_field(FieldError::new(
+                "cursor",
+                "must be the next_cursor of an earlier answer",
+            ))
+        })?,
+    };
+    let (replayed, next) = in_steps(
+        exchange.store(),
+        account,
+        from.0..to.0,
+        after,
+        REPLAY_STEPS_MAX,
+    )
+    .await
+    .map_err(unavailable)?;
     Ok(json(
         StatusCode::ACCEPTED,
         &Replayed {
             success: true,
             replayed,
+            next_cursor: next.map(|at| format!("{}.{}", at.message, at.callback)),
         },
     )
     .ringing(CALLBACK_QUEUE))
+}
+
+/// At most `steps_max` steps of a replay: how many callbacks will be sent, and where to go on when that was not all.
+async fn in_steps<S: Sql>(
+    store: Store<'_, S>,
+    account: AccountId,
+    range_ms: Range<i64>,
+    mut after: ReplayPoint,
+    steps_max: u32,
+) -> Result<(u64, Option<ReplayPoint>), StoreError> {
+    let mut replayed = 0;
+    for _ in 0..steps_max {
+        let step = store
+            .replay_range(account, range_ms.start, range_ms.end, after)
+            .await?;
+        replayed += step.count;
+        match step.next {
+            Some(next) => after = next,
+            None => return Ok((replayed, None)),
+        }
+    }
+    Ok((replayed, Some(after)))
+}
+
+/// What a client sends back of a cursor. Whatever it names, only the account's own messages are looked at.
+fn replay_point(text: &str) -> Option<ReplayPoint> {
+    let (message, callback) = text.split_once('.')?;
+    Some(ReplayPoint {
+        message: MessageId(message.parse().ok()?),
+        callback: callback.parse().ok()?,
+    })
 }
 
 /// `{"url"}`: an endpoint that was disabled takes callbacks again, with those that were kept.
@@ -143,5 +198,68 @@ fn view(delivery: &Delivery) -> DeliveryView<'_> {
         latency_ms: i64::try_from(delivery.latency_ms).ok(),
         error: delivery.error.as_deref(),
         next_try_at: delivery.next_try_at.map(Timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reply, World};
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        let point = ReplayPoint {
+            message: MessageId(12),
+            callback: 7,
+        };
+        assert_eq!(replay_point("12.7"), Some(point));
+        for wrong in [
+            "",
+            "12",
+            "12.",
+            ".7",
+            "a.7",
+            "12.7.1",
+            "12.99999999999999999999",
+        ] {
+            assert_eq!(replay_point(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_request_goes_on_where_it_ended() {
+        let world = World::new(|_| Reply::status(404));
+        let account = world.account;
+        // 1,200 of the account's own, each with a callback that was delivered.
+        let run = |statement| {
+            world
+                .run(world.ports.sql.run(statement, Vec::new()))
+                .unwrap()
+        };
+        run(
+            "INSERT INTO Messages (request_url, type, tenant, host, priority, mode, body_digest, url_hash, added_ms, state, key, finished_ms)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+             SELECT 'https://a.example/', 1, (SELECT MAX(id) FROM accounts), 'a.example', 5, 'best', x'00', 1, 1, 'done', i, 1000 FROM n",
+        );
+        run(
+            "INSERT INTO callbacks (message_id, tenant, endpoint, webhook_id, ok, finished_ms, state, key, ended_ms)
+             SELECT Id, tenant, 'https://node.example/', Id, 1, 1000, 'delivered', 1, 2000 FROM Messages",
+        );
+        let steps = |after| {
+            world
+                .run(in_steps(world.store(), account, 0..2000, after, 1))
+                .unwrap()
+        };
+        let (first, next) = steps(ReplayPoint::START);
+        assert_eq!(first, 500);
+        let (second, next) = steps(next.unwrap());
+        assert_eq!(
+            second, 499,
+            "the message where it goes on is one of the rows"
+        );
+        assert_eq!(steps(next.unwrap()), (201, None));
+        // Those that wait already are not sent twice, and to the end in one go.
+        let all = in_steps(world.store(), account, 0..2000, ReplayPoint::START, 3);
+        assert_eq!(world.run(all).unwrap(), (0, None));
     }
 }
