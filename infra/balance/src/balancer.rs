@@ -12,13 +12,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use trawl_core::limits::balance as limits;
+use trawl_core::{client::counted, limits::balance as limits};
 
 use crate::{
     backend::LocalReplicas,
     body::{Body, BoxError},
     budget::RetryBudget,
-    clients::{ClientRules, Clients, THIS_MACHINE, TooMany},
+    clients::{ClientRules, Clients, TooMany},
     clock::Clock,
     config::{BalanceConfig, ReplicaConfig},
     fleet::Fleet,
@@ -138,7 +138,7 @@ impl Balancer {
 
     /// Is `address` no single client, so that no limit of one counts it? This machine is, and trusted proxies.
     pub(crate) fn is_exempt(fleet: &Fleet, address: IpAddr) -> bool {
-        THIS_MACHINE.contains(&address) || fleet.trusts(address)
+        counted(address).is_none() || fleet.trusts(address)
     }
 
     /// Counts a request of `address`, until the ticket is dropped; an exempt one is not counted.

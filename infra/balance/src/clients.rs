@@ -1,16 +1,8 @@
 //! Limits per client address. Pure; the caller keeps the lock and the clock.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::HashMap, net::IpAddr};
 
-/// Where people and proxies on this machine come from: not one client, so no limit per client counts them. The other
-/// addresses of 127.0.0.0/8 are ordinary clients; nobody has them without asking for them.
-pub const THIS_MACHINE: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
+use trawl_core::client::network;
 
 /// What one client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,14 +101,6 @@ impl Clients {
     }
 }
 
-/// One customer of an access provider holds a whole /64, so its addresses count as one.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,13 +155,5 @@ mod tests {
         clients.leave(address(0));
         assert!(clients.enter(address(9), 2_000, &RULES).is_ok());
         assert_eq!(clients.seen.len(), 3);
-    }
-
-    #[test]
-    fn addresses_of_one_network_are_one_client() {
-        let [a, b, other]: [IpAddr; 3] = ["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"]
-            .map(|text| text.parse().unwrap());
-        assert_eq!(network(a), network(b));
-        assert_ne!(network(a), network(other));
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::clients::network;
+use trawl_core::client::network;
 
 /// The count.
 #[derive(Debug, Default)]

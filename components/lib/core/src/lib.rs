@@ -3,6 +3,7 @@
 pub mod address;
 pub mod calendar;
 pub mod callback_policy;
+pub mod client;
 pub mod content_type;
 pub mod cookies;
 pub mod email;

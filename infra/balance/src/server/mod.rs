@@ -105,7 +105,7 @@ impl Default for ServerLimits {
             body_bytes_max: limits::BODY_BYTES_MAX,
             connections_max: limits::CONNECTIONS_MAX,
             connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
-            exempt: crate::clients::THIS_MACHINE.map(IpNet::from).to_vec(),
+            exempt: trawl_core::client::THIS_MACHINE.map(IpNet::from).to_vec(),
             h2_streams_max: limits::H2_STREAMS_MAX,
             drain: Duration::from_millis(limits::DRAIN_MS),
         }
