@@ -96,8 +96,9 @@ impl Session {
             return Ok(());
         }
         let problem = problem(&answer);
-        // Somebody was here before: with the same password the log-in succeeds. A closed registration is no obstacle either.
-        if problem.code == "email_taken"
+        // Somebody was here before: with the same password the log-in succeeds. A closed registration is no obstacle either, nor is
+        // a network that has registered too often: the account may be there.
+        if matches!(problem.code.as_str(), "email_taken" | "too_many_attempts")
             || matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::CONFLICT)
         {
             return Ok(());
@@ -149,6 +150,10 @@ impl Session {
             let Some(pause) = pause_of(&answer) else {
                 return Ok(answer);
             };
+            // Whoever asks for more patience than that would be asked again in vain.
+            if answer.retry_after.is_some_and(|asked| asked > pause) {
+                return Ok(answer);
+            }
             tokio::time::sleep(pause).await;
         }
         self.post_once(&mut connection, path, content_type, body)

@@ -37,6 +37,8 @@ struct Server {
     cut_each: u64,
     /// Refuses every post.
     refuses: bool,
+    /// Lets nobody register for an hour.
+    registers_nobody: bool,
     /// Gives no token.
     is_another: bool,
     /// What came, in order.
@@ -70,6 +72,13 @@ impl Server {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| "no body")?.to_bytes();
         Ok(match head.uri.path() {
+            "/users/" if self.registers_nobody => {
+                self.keep("/users/", &body);
+                let mut held = answer(429, r#"{"code":"too_many_attempts"}"#.to_owned());
+                held.headers_mut()
+                    .insert("retry-after", http::HeaderValue::from_static("3600"));
+                held
+            }
             "/users/" => {
                 self.keep("/users/", &body);
                 answer(
@@ -207,6 +216,17 @@ async fn what_is_asked_for_is_what_the_flags_say() {
     // Without the flag there is no callback.
     let (_, server) = played(Server::default(), &["--requests", "1"]).await;
     assert!(!server.kept("/receive_data")[0].contains("callback"));
+}
+
+#[tokio::test]
+async fn an_account_that_is_there_is_used_although_nobody_may_register() {
+    let server = Server {
+        registers_nobody: true,
+        ..Server::default()
+    };
+    let (report, server) = played(server, &["--requests", "1"]).await;
+    assert_eq!(report.accepted, 1);
+    assert_eq!(server.kept("/users/").len(), 1, "it is not asked in vain");
 }
 
 #[tokio::test]

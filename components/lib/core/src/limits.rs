@@ -506,7 +506,7 @@ pub mod outbox {
     pub const DISABLE_DAYS_MIN: u32 = 2;
 }
 
-/// The login throttle.
+/// The throttle of log-ins and registrations. Its counts are removed `NAME_FORGIVEN_MS` after the last, when no rule needs them.
 pub mod login {
     /// Failures of one name before it waits.
     pub const NAME_FREE: u64 = 5;
@@ -516,10 +516,20 @@ pub mod login {
     pub const NAME_CAP_MS: i64 = 900_000;
     /// A name's failures are forgotten after this long without one.
     pub const NAME_FORGIVEN_MS: i64 = 86_400_000;
-    /// Failures of one address in a window.
+    /// Failures of one network (an IPv4 address, an IPv6 /64) in a window.
     pub const ADDRESS_FAILURES_MAX: u64 = 10;
-    /// The window of an address.
+    /// The window of a network.
     pub const ADDRESS_WINDOW_MS: i64 = 60_000;
+    /// Registrations of one network in a window, whatever comes of them: each account has a fair share of the queue, so whoever
+    /// makes many takes the others'. A class or an office still gets in.
+    pub const REGISTRATIONS_MAX: u64 = 20;
+    /// The window of registrations.
+    pub const REGISTRATION_WINDOW_MS: i64 = 3_600_000;
+
+    const _: () = assert!(
+        REGISTRATION_WINDOW_MS <= NAME_FORGIVEN_MS && ADDRESS_WINDOW_MS <= NAME_FORGIVEN_MS,
+        "no count is removed within its window"
+    );
 }
 
 /// The local host: instances, the doorbell, and stopping.

@@ -157,7 +157,11 @@ impl Code {
             ),
             Self::InvalidEmail => (422, "invalid_email", "The e-mail address is not valid"),
             Self::WeakPassword => (422, "weak_password", "The password is too weak"),
-            Self::TooManyAttempts => (429, "too_many_attempts", "Too many attempts to log in"),
+            Self::TooManyAttempts => (
+                429,
+                "too_many_attempts",
+                "Too many attempts to log in or to register",
+            ),
             Self::Busy => (429, "busy", "Too many requests at once"),
             Self::QueueFull => (429, "queue_full", "The queue is full"),
             Self::TenantQueueFull => (
@@ -279,7 +283,7 @@ mod tests {
             .retry_after(7);
         assert_eq!(
             serde_json::to_value(&problem).unwrap(),
-            serde_json::json!({"type": "/#too_many_attempts", "title": "Too many attempts to log in", "status": 429, "detail": "wait",
+            serde_json::json!({"type": "/#too_many_attempts", "title": "Too many attempts to log in or to register", "status": 429, "detail": "wait",
                 "success": false, "code": "too_many_attempts", "field": "username", "retry_after": 7})
         );
     }

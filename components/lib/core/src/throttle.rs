@@ -1,8 +1,15 @@
-//! The login throttle: asked before a password is hashed, keyed alike whether or not the name exists.
+//! The throttle of log-ins and registrations: asked before a password is hashed, keyed alike whether or not the name exists.
 
+use std::net::IpAddr;
+
+use crate::client;
 use crate::limits::login::{
-    ADDRESS_FAILURES_MAX, ADDRESS_WINDOW_MS, NAME_BASE_MS, NAME_CAP_MS, NAME_FORGIVEN_MS, NAME_FREE,
+    ADDRESS_FAILURES_MAX, ADDRESS_WINDOW_MS, NAME_BASE_MS, NAME_CAP_MS, NAME_FORGIVEN_MS,
+    NAME_FREE, REGISTRATION_WINDOW_MS, REGISTRATIONS_MAX,
 };
+
+const ADDRESS: &str = "ip:";
+const REGISTRATION: &str = "reg:";
 
 /// What is known about a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,46 +22,61 @@ pub struct Failures {
     pub last_ms: i64,
 }
 
-/// Whether `key` names an address (`ip:…`) rather than an account (`name:…`).
+/// The key of failed log-ins with this name, whether or not an account has it.
 #[must_use]
-pub fn is_address(key: &str) -> bool {
-    key.starts_with("ip:")
+pub fn name_key(name: &str) -> String {
+    format!("name:{name}")
+}
+
+/// The key of failed log-ins from the network of this address.
+#[must_use]
+pub fn address_key(address: IpAddr) -> String {
+    format!("{ADDRESS}{}", client::network(address))
+}
+
+/// The key of registrations from the network of this address; `None` when they come from this machine, and are not counted.
+#[must_use]
+pub fn registration_key(address: IpAddr) -> Option<String> {
+    Some(format!("{REGISTRATION}{}", client::counted(address)?))
+}
+
+/// How many in how many milliseconds, for a key that names a network; `None` for one that names an account (`name:…`).
+fn window(key: &str) -> Option<(u64, i64)> {
+    if key.starts_with(ADDRESS) {
+        Some((ADDRESS_FAILURES_MAX, ADDRESS_WINDOW_MS))
+    } else if key.starts_with(REGISTRATION) {
+        Some((REGISTRATIONS_MAX, REGISTRATION_WINDOW_MS))
+    } else {
+        None
+    }
 }
 
 /// After how many milliseconds the count starts again: since the first failure, and since the last one.
 #[must_use]
 pub fn forgiven_after_ms(key: &str) -> (i64, i64) {
-    if is_address(key) {
-        (ADDRESS_WINDOW_MS, i64::MAX)
-    } else {
-        (i64::MAX, NAME_FORGIVEN_MS)
+    match window(key) {
+        Some((_, window_ms)) => (window_ms, i64::MAX),
+        None => (i64::MAX, NAME_FORGIVEN_MS),
     }
 }
 
 /// Seconds until another try is allowed, `None` when it is now.
 #[must_use]
 pub fn retry_after_s(key: &str, failures: Failures, now_ms: i64) -> Option<u64> {
-    let wait_ms = if is_address(key) {
-        if failures.count < ADDRESS_FAILURES_MAX {
-            0
-        } else {
-            failures
-                .first_ms
-                .saturating_add(ADDRESS_WINDOW_MS)
-                .saturating_sub(now_ms)
+    let (free, since_ms, hold_ms) = match window(key) {
+        Some((max, window_ms)) => (max, failures.first_ms, window_ms),
+        None => {
+            let doublings = failures.count.saturating_sub(NAME_FREE).min(30) as u32;
+            let hold_ms = NAME_BASE_MS.saturating_mul(1 << doublings);
+            (NAME_FREE, failures.last_ms, hold_ms.min(NAME_CAP_MS))
         }
-    } else if failures.count < NAME_FREE {
-        0
-    } else {
-        let doublings = (failures.count - NAME_FREE).min(30) as u32;
-        let hold_ms = NAME_BASE_MS.saturating_mul(1 << doublings).min(NAME_CAP_MS);
-        failures
-            .last_ms
-            .saturating_add(hold_ms)
-            .saturating_sub(now_ms)
     };
+    if failures.count < free {
+        return None;
+    }
+    let wait_ms = since_ms.saturating_add(hold_ms).saturating_sub(now_ms);
     // A clock that was set back must not lock anybody out for longer than the rule itself would.
-    let wait_ms = u64::try_from(wait_ms.min(NAME_CAP_MS)).unwrap_or(0);
+    let wait_ms = u64::try_from(wait_ms.min(hold_ms)).unwrap_or(0);
     (wait_ms > 0).then(|| wait_ms.div_ceil(1000))
 }
 
@@ -88,7 +110,7 @@ mod tests {
     fn addresses_have_ten_a_minute() {
         let at = |count, now_ms| {
             retry_after_s(
-                "ip:::1",
+                "ip:192.0.2.1",
                 Failures {
                     count,
                     first_ms: 0,
@@ -100,5 +122,39 @@ mod tests {
         assert_eq!(at(9, 30_000), None);
         assert_eq!(at(10, 30_000), Some(30));
         assert_eq!(at(10, 60_000), None);
+        assert_eq!(at(10, -90_000), Some(60), "the clock was set back");
+    }
+
+    #[test]
+    fn networks_have_twenty_registrations_an_hour() {
+        let key = registration_key("192.0.2.1".parse().unwrap()).unwrap();
+        let at = |count, now_ms| {
+            let failures = Failures {
+                count,
+                first_ms: 0,
+                last_ms: 30_000,
+            };
+            retry_after_s(&key, failures, now_ms)
+        };
+        assert_eq!(at(19, 30_000), None);
+        assert_eq!(at(20, 30_000), Some(3_570));
+        assert_eq!(at(20, 3_600_000), None);
+        assert_eq!(forgiven_after_ms(&key), (3_600_000, i64::MAX));
+    }
+
+    #[test]
+    fn keys_are_those_of_networks() {
+        let [one, same, other] =
+            ["2001:db8::1", "2001:db8::2:1", "2001:db8:0:1::1"].map(|text| text.parse().unwrap());
+        assert_eq!(address_key(one), address_key(same));
+        assert_ne!(address_key(one), address_key(other));
+        assert_eq!(registration_key(one), registration_key(same));
+        assert_ne!(registration_key(one), registration_key(other));
+        assert_eq!(
+            address_key("::ffff:192.0.2.1".parse().unwrap()),
+            "ip:192.0.2.1"
+        );
+        assert_eq!(registration_key("::1".parse().unwrap()), None);
+        assert_eq!(address_key("::1".parse().unwrap()), "ip:::");
     }
 }

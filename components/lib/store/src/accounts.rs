@@ -4,7 +4,7 @@ use trawl_core::ids::AccountId;
 use trawl_core::limits::queue::{KEY_USED_EVERY_MS, SECRET_OVERLAP_MS};
 use trawl_core::throttle::{self, Failures};
 
-use crate::sql::{Row, Sql, Value};
+use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Store, StoreError};
 
 /// Who may make an account.
@@ -144,29 +144,41 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Seconds to wait before another try with `key` (`name:…` or `ip:…`) is allowed; `None` is "go on".
+    /// Seconds to wait before another try with `key`, of [`trawl_core::throttle`], is allowed; `None` is "go on".
     pub async fn login_gate(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let rows = self
             .run(include_str!("../sql/login_failures.sql"), vec![key.into()])
             .await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let failures = Failures {
-            count: row.get(0)?,
-            first_ms: row.get(1)?,
-            last_ms: row.get(2)?,
-        };
-        Ok(throttle::retry_after_s(key, failures, row.get(3)?))
+        match rows.first() {
+            Some(row) => Ok(throttle::retry_after_s(key, failures(row)?, row.get(3)?)),
+            None => Ok(None),
+        }
     }
 
     /// Counts a failed login.
     pub async fn login_failed(&self, key: &str) -> Result<(), StoreError> {
+        self.count_for(key).await?;
+        Ok(())
+    }
+
+    /// Asks as [`login_gate`](Self::login_gate) does, and counts this try when it may go on. Of many at once no more go on than
+    /// may; those that are refused write nothing once that shows.
+    pub async fn registration_gate(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        if let Some(wait_s) = self.login_gate(key).await? {
+            return Ok(Some(wait_s));
+        }
+        let counted = self.count_for(key).await?;
+        let row = counted.one()?;
+        let mut before = failures(row)?;
+        before.count = before.count.saturating_sub(1);
+        Ok(throttle::retry_after_s(key, before, row.get(3)?))
+    }
+
+    async fn count_for(&self, key: &str) -> Result<Rows, StoreError> {
         let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
         let params = vec![key.into(), window_ms.into(), forgiven_ms.into()];
         self.run(include_str!("../sql/login_failed.sql"), params)
-            .await?;
-        Ok(())
+            .await
     }
 
     /// Forgets the failures of `key`.
@@ -286,6 +298,14 @@ impl<S: Sql> Store<'_, S> {
             previous: row.get(1)?,
         }))
     }
+}
+
+fn failures(row: Row<'_>) -> Result<Failures, StoreError> {
+    Ok(Failures {
+        count: row.get(0)?,
+        first_ms: row.get(1)?,
+        last_ms: row.get(2)?,
+    })
 }
 
 fn no_account(account: AccountId) -> StoreError {

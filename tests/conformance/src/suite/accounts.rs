@@ -1,6 +1,7 @@
 //! Accounts, the login throttle, API keys.
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::login::REGISTRATIONS_MAX;
 use trawl_store::{Created, Registration, Store};
 
 use crate::Subject;
@@ -64,6 +65,31 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
         store.login_gate("ip:1.2.3.4").await.unwrap(),
         None,
         "a new window counts from one"
+    );
+}
+
+pub(super) async fn registrations_of_a_network<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let asked = (0..REGISTRATIONS_MAX + 10).map(|_| store.registration_gate("reg:192.0.2.1"));
+    let waits = futures::future::join_all(asked).await;
+    let through = waits
+        .iter()
+        .filter(|wait_s| wait_s.as_ref().unwrap().is_none());
+    assert_eq!(through.count() as u64, REGISTRATIONS_MAX);
+    let wait_s = store.registration_gate("reg:192.0.2.1").await.unwrap();
+    assert!(wait_s.is_some_and(|wait_s| (3_590..=3_600).contains(&wait_s)));
+    assert_eq!(
+        store.registration_gate("reg:192.0.2.2").await.unwrap(),
+        None
+    );
+    sql.pass(3_500_000).await;
+    store.purge(1, 1, 100).await.unwrap();
+    let wait_s = store.registration_gate("reg:192.0.2.1").await.unwrap();
+    assert!(wait_s.is_some(), "the purge leaves what is still counted");
+    sql.pass(101_000).await;
+    assert_eq!(
+        store.registration_gate("reg:192.0.2.1").await.unwrap(),
+        None
     );
 }
 

@@ -40,7 +40,7 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         hosts::{slots_are_never_exceeded, gaps_are_kept, a_new_pace_takes_effect, operator_wins_over_robots, kinds_share_a_host},
         callbacks::{delivered, stale_leases, schedule_and_exhaustion, deliveries_together, deliveries_of_one_message, many_deliveries_are_told_from_their_end, replays, replays_of_what_runs_again, rescue_and_release, secrets},
         endpoints::{in_flight, spare_slots, late_ones_take_turns, throttled, many_pauses_end_in_parts, gone, disabled_after_days, one_dead_endpoint_slows_nobody},
-        accounts::{registration, throttle, keys},
+        accounts::{registration, throttle, registrations_of_a_network, keys},
         views::{lists_and_filters, pages_of_a_list, results, last_result, queues_tell_the_truth, robots_and_dead_requests, purge_and_ids, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
     }
 }

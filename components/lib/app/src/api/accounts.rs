@@ -7,6 +7,7 @@ use trawl_core::email::Email;
 use trawl_core::limits::account::{KEY_NAME_CHARS_MAX, KEYS_MAX};
 use trawl_core::password_policy;
 use trawl_core::problem::{Code, Problem};
+use trawl_core::throttle;
 use trawl_core::webhook_signature::{SECRET_BYTES, show_secret};
 use trawl_store::{ApiKey, Created, Registration, Secrets};
 use trawl_wire::Timestamp;
@@ -48,6 +49,8 @@ async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     if exchange.settings.registration == Registration::Closed {
         return Err(closed());
     }
+    // Before the address is looked up, so that what is counted tells nobody whether it has an account.
+    hold_back(exchange).await?;
     if exchange
         .store()
         .account_by_email_key(&email.key)
@@ -79,6 +82,23 @@ async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         )),
         Created::Taken => Err(taken()),
         Created::Closed => Err(closed()),
+    }
+}
+
+/// A network that has registered often enough waits. A host that does not say who asks, or a request of this machine, is not
+/// counted.
+async fn hold_back<P: Ports>(exchange: &Exchange<'_, P>) -> Result<(), Problem> {
+    let Some(key) = login::client_address(exchange).and_then(throttle::registration_key) else {
+        return Ok(());
+    };
+    let wait_s = exchange.store().registration_gate(&key).await;
+    match wait_s.map_err(unavailable)? {
+        None => Ok(()),
+        Some(seconds) => Err(Problem::new(
+            Code::TooManyAttempts,
+            format!("Too many registrations from your network; try again in {seconds} s."),
+        )
+        .retry_after(seconds)),
     }
 }
 

@@ -8,6 +8,7 @@ use trawl_core::email::Email;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{PASSWORD_BYTES_MAX, TOKEN_LIFE_S};
 use trawl_core::problem::{Code, Problem};
+use trawl_core::throttle;
 use trawl_wire::account::TokenAnswer;
 
 use super::answer::{json, unavailable};
@@ -29,9 +30,9 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let keys = exchange.keys()?;
     let credentials = read_form(exchange)?;
     let name = normalised(&credentials.name);
-    let name_key = format!("name:{name}");
-    let address_key = client_address(exchange).map(|address| format!("ip:{address}"));
-    throttle(exchange, &name_key, address_key.as_deref()).await?;
+    let name_key = throttle::name_key(&name);
+    let address_key = client_address(exchange).map(throttle::address_key);
+    hold_back(exchange, &name_key, address_key.as_deref()).await?;
 
     let store = exchange.store();
     let account = store
@@ -88,8 +89,8 @@ async fn rehash<P: Ports>(exchange: &Exchange<'_, P>, account: AccountId, passwo
     }
 }
 
-/// Keyed on the name as sent, whether or not it exists, and on the address: neither tells who has an account.
-async fn throttle<P: Ports>(
+/// Keyed on the name as sent, whether or not it exists, and on the network: neither tells who has an account.
+async fn hold_back<P: Ports>(
     exchange: &Exchange<'_, P>,
     name_key: &str,
     address_key: Option<&str>,
@@ -165,7 +166,7 @@ fn normalised(name: &str) -> String {
 }
 
 /// The address that the host saw. A host appends its header after the client's own, so only the last value counts.
-fn client_address<P: Ports>(exchange: &Exchange<'_, P>) -> Option<std::net::IpAddr> {
+pub(super) fn client_address<P: Ports>(exchange: &Exchange<'_, P>) -> Option<std::net::IpAddr> {
     let value = exchange
         .request
         .headers()

@@ -122,6 +122,78 @@ fn addresses_are_throttled_over_names() {
 }
 
 #[test]
+fn addresses_of_one_network_share_their_failures() {
+    let server = Server::new();
+    for number in 0..10 {
+        server
+            .log_in_from(
+                &format!("[2001:db8::{number}]:1"),
+                &format!("n{number}@example.org"),
+                "wrong horse battery",
+            )
+            .assert_problem(401, "invalid_credentials");
+    }
+    server
+        .log_in_from(
+            "[2001:db8::ffff:1]:1",
+            "n10@example.org",
+            "wrong horse battery",
+        )
+        .assert_problem(429, "too_many_attempts");
+    server
+        .log_in_from(
+            "[2001:db8:0:1::1]:1",
+            "n11@example.org",
+            "wrong horse battery",
+        )
+        .assert_problem(401, "invalid_credentials");
+}
+
+#[test]
+fn a_network_makes_so_many_accounts_an_hour() {
+    let server = Server::new();
+    let from = |address: &str, email: &str| server.register_from(Some(address), email, PASSWORD);
+    // What can't be read, or is refused for what it says, is not counted.
+    for _ in 0..30 {
+        from("192.0.2.7:1", "no address").assert_problem(422, "invalid_email");
+        server
+            .register_from(Some("192.0.2.7:1"), "b@example.org", "short")
+            .assert_problem(422, "weak_password");
+    }
+    for number in 0..20 {
+        // Taken or not, they count alike.
+        let (email, status) = if number % 2 == 0 {
+            (format!("n{number}@example.org"), 200)
+        } else {
+            ("n0@example.org".to_owned(), 400)
+        };
+        assert_eq!(from("192.0.2.7:1", &email).status, status, "{number}");
+    }
+    let (fresh, taken) = (
+        from("192.0.2.7:2", "new@example.org"),
+        from("192.0.2.7:2", "n0@example.org"),
+    );
+    fresh.assert_problem(429, "too_many_attempts");
+    assert_eq!((&fresh.body, &fresh.headers), (&taken.body, &taken.headers));
+    assert_eq!(fresh.header("retry-after"), "3600");
+    assert_eq!(from("192.0.2.8:1", "other@example.org").status, 200);
+    server.world.elapse(std::time::Duration::from_secs(3_600));
+    assert_eq!(from("192.0.2.7:1", "new@example.org").status, 200);
+}
+
+#[test]
+fn this_machine_and_unknown_addresses_make_as_many_accounts_as_they_like() {
+    let server = Server::new();
+    for address in [Some("127.0.0.1:1"), Some("[::1]:1"), None] {
+        for _ in 0..25 {
+            server
+                .register_from(address, "a@example.org", PASSWORD)
+                .assert_problem(400, "email_taken");
+        }
+    }
+}
+
+#[test]
 fn forms_of_the_token_route() {
     let server = Server::new();
     let send = |content_type: &str, body: &'static str| {

@@ -135,14 +135,24 @@ impl Server {
     }
 
     fn register(&self, email: &str) -> Seen {
-        let body = serde_json::json!({"email": email, "password": PASSWORD}).to_string();
-        self.send(
-            Request::post("http://trawl.test/users/").header("content-type", "application/json"),
-            body,
-        )
+        self.register_from(None, email, PASSWORD)
+    }
+
+    fn register_from(&self, address: Option<&str>, email: &str, password: &str) -> Seen {
+        let body = serde_json::json!({"email": email, "password": password}).to_string();
+        let mut request =
+            Request::post("http://trawl.test/users/").header("content-type", "application/json");
+        if let Some(address) = address {
+            request = request.header("spin-client-addr", address);
+        }
+        self.send(request, body)
     }
 
     fn log_in(&self, name: &str, password: &str) -> Seen {
+        self.log_in_from("192.0.2.7:4711", name, password)
+    }
+
+    fn log_in_from(&self, address: &str, name: &str, password: &str) -> Seen {
         let form: String = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("username", name)
             .append_pair("password", password)
@@ -150,7 +160,7 @@ impl Server {
         self.send(
             Request::post("http://trawl.test/token")
                 .header("content-type", FORM)
-                .header("spin-client-addr", "192.0.2.7:4711"),
+                .header("spin-client-addr", address),
             form,
         )
     }
