@@ -25,7 +25,7 @@ mod replica;
 mod retry;
 pub mod server;
 pub mod strategy;
-mod tally;
+pub mod tally;
 
 pub use backend::{BackendError, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
 pub use balancer::{ApplyError, Balancer};

@@ -10,7 +10,7 @@ use trawl_core::client::network;
 
 /// The count.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub struct Tally {
     counts: Mutex<Counts>,
 }
 
@@ -22,7 +22,7 @@ struct Counts {
 
 /// What one too many would pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TooMany {
+pub enum TooMany {
     /// The limit of all together.
     InAll,
     /// The limit of its network.
@@ -31,7 +31,7 @@ pub(crate) enum TooMany {
 
 /// One of them; dropping it counts it out.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub struct Counted {
     tally: Arc<Tally>,
     network: Option<IpAddr>,
 }
@@ -41,7 +41,7 @@ impl Tally {
     ///
     /// # Errors
     /// It would be one too many.
-    pub(crate) fn enter(
+    pub fn enter(
         self: &Arc<Self>,
         address: IpAddr,
         is_exempt: bool,

@@ -204,6 +204,8 @@ pub(crate) struct CostlyRequests {
     pub(crate) running_max: usize,
     /// How many wait for that; more are answered 429.
     pub(crate) waiting_max: usize,
+    /// How many of both one network may have, so that none fills them all.
+    pub(crate) network_max: usize,
 }
 
 /// A number of workers.
@@ -343,6 +345,9 @@ impl Manifest {
         let key = format!("component.{id}.tool.trawl.costly");
         if costly.running_max == 0 {
             return Err(format!("{key}: running_max must be at least 1"));
+        }
+        if costly.network_max == 0 {
+            return Err(format!("{key}: network_max must be at least 1"));
         }
         let triggers = &self.trigger.http;
         let is_route = |route: &String| {

@@ -75,13 +75,16 @@ fn an_unknown_key_is_named_wherever_it_stands() {
 #[test]
 fn a_limit_of_costly_requests_names_routes_of_its_component() {
     let with = |costly: &str| format!("rings = true\ncostly = {{ {costly} }}");
-    let good = "routes = [\"/...\"], running_max = 2, waiting_max = 3";
+    let good = "routes = [\"/...\"], running_max = 2, waiting_max = 3, network_max = 1";
     let text = GOOD.replace("rings = true", &with(good));
     let local = Manifest::parse(&text, "spin.toml").unwrap().component["one"]
         .local
         .clone();
     let costly = local.costly.unwrap();
-    assert_eq!((costly.running_max, costly.waiting_max), (2, 3));
+    assert_eq!(
+        (costly.running_max, costly.waiting_max, costly.network_max),
+        (2, 3, 1)
+    );
     for (costly, named) in [
         (good.replace("/...", "/token"), "/token"),
         (
@@ -90,6 +93,11 @@ fn a_limit_of_costly_requests_names_routes_of_its_component() {
         ),
         (good.replace("waiting_max = 3", "wait_max = 3"), "wait_max"),
         (good.replace(", running_max = 2", ""), "running_max"),
+        (
+            good.replace("network_max = 1", "network_max = 0"),
+            "network_max",
+        ),
+        (good.replace(", network_max = 1", ""), "network_max"),
     ] {
         refused(
             "rings = true",
@@ -101,12 +109,15 @@ fn a_limit_of_costly_requests_names_routes_of_its_component() {
 
 #[test]
 fn our_own_manifest_has_the_limits_of_password_hashes() {
-    use trawl_core::limits::account::{HASHES_AT_ONCE_MAX, HASHES_WAITING_MAX};
+    use trawl_core::limits::account::{
+        HASHES_AT_ONCE_MAX, HASHES_OF_NETWORK_MAX, HASHES_WAITING_MAX,
+    };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spin.toml");
     let manifest = Manifest::read(&file).unwrap();
     let costly = manifest.component["auth"].local.costly.as_ref().unwrap();
     assert_eq!(costly.running_max, HASHES_AT_ONCE_MAX);
     assert_eq!(costly.waiting_max, HASHES_WAITING_MAX as usize);
+    assert_eq!(costly.network_max, HASHES_OF_NETWORK_MAX);
     // Whatever leads to `POST /users/` or `POST /token`, and nothing else.
     assert_eq!(costly.routes, ["/users", "/users/...", "/token"]);
 }

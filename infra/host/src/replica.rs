@@ -99,7 +99,7 @@ impl Replica {
             Some(costly) => {
                 let (head, body) = request.into_parts();
                 let body = into_wasi_body(read_whole(body).await);
-                let Some(place) = costly.place().await else {
+                let Some(place) = costly.place(client).await else {
                     part.figures.refused.fetch_add(1, Relaxed);
                     return Ok(TOO_MANY.response());
                 };

@@ -641,6 +641,9 @@ pub mod account {
     /// Hashes that may wait, in all replicas of a local host and in each instance elsewhere: a second of work. More are
     /// answered 429.
     pub const HASHES_WAITING_MAX: u32 = 16;
+    /// Of both, those of one network (an IPv4 address, an IPv6 /64): a quarter, so that one that keeps asking leaves places for
+    /// others, and few enough before them in the line. 127.0.0.1 and ::1 are exempt. Stands in spin.toml too.
+    pub const HASHES_OF_NETWORK_MAX: usize = 4;
     /// How long a token lives: short, since it can't be revoked.
     pub const TOKEN_LIFE_S: u32 = 15 * 60;
     /// What clocks may differ by.
