@@ -55,10 +55,20 @@ const TRACES_OF_PROXIES: [&str; 6] = [
     "via",
 ];
 
-const FORBIDDEN: Problem = Problem::new(
+const ONLY_THIS_MACHINE: Problem = Problem::new(
     StatusCode::FORBIDDEN,
     "operators_only",
-    "This page is for operators: ask from the machine itself by its loopback address, or with the admin token.",
+    "This page is for operators: ask from the machine itself by its loopback address, or set an admin token.",
+);
+const ONLY_WITH_TOKEN: Problem = Problem::new(
+    StatusCode::FORBIDDEN,
+    "operators_only",
+    "This page is for operators: ask with the admin token, as `Authorization: Bearer …`.",
+);
+const NO_TOKEN_BEHIND_PROXY: Problem = Problem::new(
+    StatusCode::FORBIDDEN,
+    "operators_only",
+    "This page is for operators, and behind a proxy nobody else can be told from them: set an admin token and ask with it.",
 );
 const BAD_METHOD: Problem = Problem::new(
     StatusCode::METHOD_NOT_ALLOWED,
@@ -68,13 +78,14 @@ const BAD_METHOD: Problem = Problem::new(
 .allow("GET, HEAD");
 
 impl Operator {
-    /// Shows `balancer` together with `figures`. Whoever is not on this machine needs `token`; without one, nobody else
-    /// sees it.
+    /// Shows `balancer` together with `figures` to whoever has `token`. Without one, to this machine only; and to nobody when
+    /// the balancer trusts a proxy, since the proxy may be on this machine and pass on what strangers ask.
     #[must_use]
     pub fn new(balancer: Arc<Balancer>, token: Option<String>, figures: Arc<dyn Figures>) -> Self {
         Self {
             balancer,
-            token,
+            // A variable that is set to nothing sets no token.
+            token: token.filter(|token| !token.is_empty()),
             figures,
             connections: Arc::default(),
         }
@@ -95,8 +106,8 @@ impl Operator {
     /// The answer to a request for which `is_asked` is true.
     pub async fn answer(&self, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let (parts, _) = request.into_parts();
-        if !self.may_see(&parts, peer) {
-            return FORBIDDEN.response();
+        if let Err(refused) = self.may_see(&parts, peer) {
+            return refused.response();
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return BAD_METHOD.response();
@@ -154,22 +165,30 @@ impl Operator {
         out.into_text()
     }
 
-    /// The machine itself, unless the request came through a proxy that runs on it; else the holder of the token.
-    fn may_see(&self, parts: &Parts, peer: SocketAddr) -> bool {
+    /// The holder of the token. With none, the machine itself, unless the request came through a proxy that runs on it: that can
+    /// be seen only of proxies that add a field or keep the name that was asked for.
+    fn may_see(&self, parts: &Parts, peer: SocketAddr) -> Result<(), Problem> {
         let headers = &parts.headers;
+        if let Some(token) = &self.token {
+            let offered = headers
+                .get(AUTHORIZATION)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| value.strip_prefix("Bearer "));
+            return match offered {
+                Some(offered) if is_equal(token.as_bytes(), offered.as_bytes()) => Ok(()),
+                _ => Err(ONLY_WITH_TOKEN),
+            };
+        }
+        if !self.balancer.config().trusted_proxies.is_empty() {
+            return Err(NO_TOKEN_BEHIND_PROXY);
+        }
         let came_through = TRACES_OF_PROXIES
             .iter()
             .any(|name| headers.contains_key(*name));
         if peer.ip().to_canonical().is_loopback() && !came_through && names_this_machine(parts) {
-            return true;
-        }
-        let offered = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
-        match (&self.token, offered) {
-            (Some(token), Some(offered)) => is_equal(token.as_bytes(), offered.as_bytes()),
-            _ => false,
+            Ok(())
+        } else {
+            Err(ONLY_THIS_MACHINE)
         }
     }
 }
@@ -257,10 +276,10 @@ mod tests {
 
     #[tokio::test]
     async fn only_operators_see_the_figures() {
-        let (open, closed) = (operator(Some("secret")), operator(None));
-        let local = "127.0.0.1:9";
-        assert_eq!(status(&open, local, &[]).await, 200);
-        assert_eq!(status(&open, "[::1]:9", &[]).await, 200);
+        let without = operator(None);
+        let (local, far) = ("127.0.0.1:9", "192.0.2.1:9");
+        assert_eq!(status(&without, local, &[]).await, 200);
+        assert_eq!(status(&without, "[::1]:9", &[]).await, 200);
         for host in [
             "localhost",
             "LOCALHOST:3000",
@@ -268,7 +287,8 @@ mod tests {
             "[::1]:3000",
             "[::1]",
         ] {
-            assert_eq!(status(&open, local, &[("host", host)]).await, 200, "{host}");
+            let asked = status(&without, local, &[("host", host)]).await;
+            assert_eq!(asked, 200, "{host}");
         }
         for (name, value) in [
             ("x-forwarded-for", "1.2.3.4"),
@@ -278,14 +298,40 @@ mod tests {
             ("host", "trawl.example:3000"),
             ("host", "127.0.0.1.trawl.example"),
         ] {
-            assert_eq!(status(&open, local, &[(name, value)]).await, 403, "{name}");
+            let asked = status(&without, local, &[(name, value)]).await;
+            assert_eq!(asked, 403, "{name}");
         }
-        let far = "192.0.2.1:9";
-        assert_eq!(status(&open, far, &[]).await, 403);
-        let token = |value| [("authorization", value), ("host", "trawl.example")];
-        assert_eq!(status(&open, far, &token("Bearer secret")).await, 200);
-        assert_eq!(status(&open, far, &token("Bearer secreT")).await, 403);
-        assert_eq!(status(&closed, far, &token("Bearer ")).await, 403);
+        assert_eq!(status(&without, far, &[]).await, 403);
+        let none = [("authorization", "Bearer ")];
+        assert_eq!(status(&without, far, &none).await, 403);
+    }
+
+    /// nginx as it comes sends no field of its own, and a host of `127.0.0.1:3000`: nobody can be told from this machine.
+    #[tokio::test]
+    async fn a_token_is_asked_of_everybody() {
+        let with = operator(Some("secret"));
+        for peer in ["127.0.0.1:9", "192.0.2.1:9"] {
+            let token = |value| [("authorization", value), ("host", "127.0.0.1:3000")];
+            assert_eq!(status(&with, peer, &[]).await, 403);
+            assert_eq!(status(&with, peer, &token("Bearer secreT")).await, 403);
+            assert_eq!(status(&with, peer, &token("Bearer secret")).await, 200);
+        }
+        let empty = operator(Some(""));
+        let none = [("authorization", "Bearer ")];
+        assert_eq!(status(&empty, "192.0.2.1:9", &none).await, 403);
+        assert_eq!(status(&empty, "127.0.0.1:9", &[]).await, 200);
+    }
+
+    #[tokio::test]
+    async fn behind_a_trusted_proxy_nobody_sees_them_without_a_token() {
+        let mut behind = operator(None);
+        let mut config = behind.balancer.config();
+        config.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+        behind.balancer = Balancer::new(config, Arc::new(RemoteOnly)).unwrap();
+        assert_eq!(status(&behind, "127.0.0.1:9", &[]).await, 403);
+        behind.token = Some("secret".to_owned());
+        let token = [("authorization", "Bearer secret")];
+        assert_eq!(status(&behind, "127.0.0.1:9", &token).await, 200);
     }
 
     #[tokio::test]

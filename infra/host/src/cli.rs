@@ -168,7 +168,8 @@ pub(crate) struct Networks {
         value_delimiter = ','
     )]
     pub(crate) ca_file: Vec<PathBuf>,
-    /// Show /balance and /metrics to whoever has this token; without it only to this machine
+    /// Show /balance and /metrics to whoever has this token, and to nobody else; without one only to this machine, and to nobody
+    /// when a proxy is trusted
     #[arg(
         long,
         env = "TRAWL_ADMIN_TOKEN",
