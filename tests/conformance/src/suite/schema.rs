@@ -54,6 +54,7 @@ pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert_eq!(store.newer_schema().await, Ok(Some(1000)));
+    assert_eq!(claimed(store).await.id, id, "what was there is there");
     // It may have put another trigger in the place of one.
     sql.run("DROP TRIGGER messages_event", vec![])
         .await
@@ -61,7 +62,6 @@ pub(super) async fn migrations_run_twice<S: Subject>(sql: &S) {
     store.migrate().await.unwrap();
     let made = "SELECT 1 FROM sqlite_master WHERE name = 'messages_event'";
     assert!(sql.run(made, vec![]).await.unwrap().rows.is_empty());
-    assert_eq!(claimed(store).await.id, id, "what was there is there");
     store.ready().await.unwrap();
 }
 
