@@ -42,7 +42,7 @@ const OLDER: [&str; 8] = [
     "UPDATE hosts SET next_at = next_at - ?1",
     "UPDATE results SET stored_ms = stored_ms - ?1",
     "UPDATE callbacks SET run_at = run_at - ?1, lease_until = lease_until - ?1, finished_ms = finished_ms - ?1, ended_ms = ended_ms - ?1",
-    "UPDATE endpoints SET throttled_until = throttled_until - ?1, first_failure_ms = first_failure_ms - ?1, last_failure_day = last_failure_day - ?1 / 86400000",
+    "UPDATE endpoints SET disabled_ms = disabled_ms - ?1, throttled_until = throttled_until - ?1, first_failure_ms = first_failure_ms - ?1, last_failure_day = last_failure_day - ?1 / 86400000",
     "UPDATE login_failures SET first_ms = first_ms - ?1, last_ms = last_ms - ?1",
     "UPDATE robots SET fetched_ms = fetched_ms - ?1, expires_ms = expires_ms - ?1",
     "UPDATE accounts SET webhook_rotated_ms = webhook_rotated_ms - ?1",
