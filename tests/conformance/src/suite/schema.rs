@@ -89,6 +89,13 @@ pub(super) async fn a_trigger_that_is_missing_is_made_again<S: Subject>(sql: &S)
     let store = Store::new(sql);
     let all = sql.run(TRIGGERS, vec![]).await.unwrap().rows;
     assert!(all.len() > 20, "{all:?}");
+    for row in &all {
+        let [Value::Text(name)] = row.as_slice() else {
+            panic!("{row:?}");
+        };
+        let listed = include_str!("../../../../components/lib/store/sql/schema_version.sql");
+        assert!(listed.contains(&format!("'{name}'")), "{name}");
+    }
     for row in all.iter().step_by(9) {
         let [Value::Text(name)] = row.as_slice() else {
             panic!("{row:?}");
