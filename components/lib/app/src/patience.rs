@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 
+use trawl_core::limits::queue::PATIENCE_MS;
 use trawl_store::StoreError;
 
 use crate::ports::{Clock, Random};
-
-/// Waits between tries while the database is busy: 6 s in all, a tenth of a lease.
-const PATIENCE_MS: [u64; 6] = [100, 200, 400, 800, 1_600, 3_200];
 
 /// What `work` gives, or `None` when it takes longer than `limit`; it is dropped then, which cancels what it waits for.
 pub(crate) async fn within<T>(

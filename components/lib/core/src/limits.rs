@@ -100,6 +100,8 @@ pub mod inbound {
     pub const HEADER_BYTES_MAX: usize = 16 * 1024;
     /// Fields in one head.
     pub const HEADERS_MAX: usize = 100;
+    /// How deep arrays and objects may be nested in a request: whatever reads them may recurse.
+    pub const JSON_DEPTH_MAX: usize = 32;
     /// A request body: a URL, a callback and a label are far less.
     pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
     /// Connections of one address (127.0.0.1, ::1 and trusted proxies are exempt).
@@ -310,6 +312,8 @@ pub mod scrape {
 
 /// Sending callbacks.
 pub mod callback {
+    /// Endpoints remembered by one invocation; all are forgotten together when there are more.
+    pub const REMEMBERED_MAX: usize = 64;
     /// Callbacks that one invocation has in flight.
     pub const IN_FLIGHT_MAX: usize = 64;
     /// Callbacks asked for in one claim.
@@ -395,6 +399,11 @@ pub mod robots {
     pub const UNREACHABLE_RETRY_MS: i64 = 600_000;
     /// After this long without an answer, a robots.txt counts as missing (RFC 9309, 2.3.1.4).
     pub const UNREACHABLE_MS_MAX: i64 = 30 * 24 * 3_600_000;
+    /// An unreachable host is asked again after as long as it has been silent, at least this. Jobs wait until then, so their attempts
+    /// outlast a restart and some minutes more.
+    pub const ASKED_AGAIN_MS_MIN: i64 = 30_000;
+    /// Authorities remembered by one invocation; all are forgotten together when there are more.
+    pub const REMEMBERED_MAX: usize = 256;
     /// A crawl delay is honoured up to a minute: a larger one would outlast every retry of a job.
     pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
     /// Directives of `X-Robots-Tag` that are reported; there are about a dozen real ones.
@@ -446,6 +455,8 @@ pub mod queue {
     /// Such steps in one request, so that it ends within the front door's deadline: 100,000 messages, some seconds. The answer
     /// says where to go on.
     pub const REPLAY_STEPS_MAX: u32 = 200;
+    /// Waits between tries while the database is busy: 6 s in all, a tenth of a lease.
+    pub const PATIENCE_MS: [u64; 6] = [100, 200, 400, 800, 1_600, 3_200];
     /// Rows that a purge looks at for each row that it may delete.
     pub const PURGE_LOOKS: u32 = 4;
     /// Rows in one answer of a list, and of what happened to one message: its owner can make more happen without end.
@@ -710,8 +721,24 @@ pub mod producers {
     pub const FULL_WAIT_MS_MAX: u64 = 20_000;
     /// Pause between two tries at a full queue.
     pub const FULL_PAUSE_MS: u64 = 500;
+    /// An in-progress list not touched for this long was left by a worker that died; recording a batch takes milliseconds, and one that
+    /// took longer is recorded twice under the same keys, which is once.
+    pub const ORPHANED_AFTER_S: i64 = 30;
+    /// A script that takes longer than this means that Redis is gone.
+    pub const SCRIPT_MS_MAX: u64 = 5_000;
     /// Bytes of a malformed request that are kept.
     pub const DEAD_BODY_BYTES_MAX: usize = 64 * 1024;
+}
+
+/// The ring of a component, where it has to go through Redis.
+pub mod bell {
+    /// One ring per channel in this time. A ring that comes sooner is not left out but put off: whoever looked for the one before may
+    /// have looked already, and nobody lingers for a kind of work that the one before did not bring.
+    pub const COALESCED_MS: u64 = 50;
+    /// Nobody waits longer than this for a doorbell.
+    pub const WAITED_FOR_MS: u64 = 100;
+    /// After a failure the bell stays silent for this long, so that a dead Redis costs one wait a second and not one per request.
+    pub const SILENT_AFTER_FAILURE_MS: u64 = 1_000;
 }
 
 /// The domains of a page.

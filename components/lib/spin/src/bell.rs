@@ -5,17 +5,10 @@ use std::time::Duration;
 
 use spin_sdk::redis::Connection;
 use trawl_app::ports::{Bell, Variables};
+use trawl_core::limits::bell::{COALESCED_MS, SILENT_AFTER_FAILURE_MS, WAITED_FOR_MS};
 
 use crate::time::{monotonic_ms, within};
 use crate::variables::SpinVariables;
-
-/// One ring per channel in this time. A ring that comes sooner is not left out but put off: whoever looked for the one before may
-/// have looked already, and nobody lingers for a kind of work that the one before did not bring.
-const COALESCED_MS: u64 = 50;
-/// Nobody waits longer than this for a doorbell.
-const WAITED_FOR: Duration = Duration::from_millis(100);
-/// After a failure the bell stays silent for this long, so that a dead Redis costs one wait a second and not one per request.
-const SILENT_AFTER_FAILURE_MS: u64 = 1_000;
 
 /// The doorbell over Redis publish.
 #[derive(Default)]
@@ -37,7 +30,7 @@ impl Bell for SpinBell {
             .borrow_mut()
             .insert(channel, monotonic_ms());
         if !matches!(
-            within(WAITED_FOR, self.publish(channel)).await,
+            within(Duration::from_millis(WAITED_FOR_MS), self.publish(channel)).await,
             Some(Ok(()))
         ) {
             self.connection.borrow_mut().take();

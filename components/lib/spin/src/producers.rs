@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
 use trawl_app::ports::{Batch, ProducerList};
+use trawl_core::limits::producers::{ORPHANED_AFTER_S, SCRIPT_MS_MAX};
 
 use crate::time::within;
 
@@ -13,11 +14,6 @@ use crate::time::within;
 const LIST: &str = "data_queue";
 /// Sorted set of the in-progress lists, scored with the second of their last taking.
 const REGISTER: &str = "data_queue:taking";
-/// An in-progress list not touched for this long was left by a worker that died; recording a batch takes milliseconds, and
-/// one that took longer is recorded twice under the same keys, which is once.
-const ORPHANED_AFTER_S: i64 = 30;
-/// A script that takes longer than this means that Redis is gone.
-const SCRIPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Moves entries from the list (KEYS[1]) to a list of the batch's own (KEYS[3]) and returns its name and the entries, in one
 /// atomic step. A batch that was left (register KEYS[2], older than ARGV[2] seconds) is returned instead, under its own name:
@@ -84,7 +80,11 @@ impl SpinProducerList {
         keys: &[&str],
         arguments: Vec<RedisParameter>,
     ) -> anyhow::Result<Vec<RedisResult>> {
-        let ran = within(SCRIPT_TIMEOUT, self.eval(script, keys, arguments)).await;
+        let ran = within(
+            Duration::from_millis(SCRIPT_MS_MAX),
+            self.eval(script, keys, arguments),
+        )
+        .await;
         let ran = ran.unwrap_or_else(|| Err(anyhow::anyhow!("Redis did not answer in time")));
         if ran.is_err() {
             self.connection.borrow_mut().take();

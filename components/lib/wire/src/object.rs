@@ -7,9 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-/// How deep arrays and objects may be nested in a request (`rules.md`: JSON depth 32).
-pub const JSON_DEPTH_MAX: usize = 32;
+use trawl_core::limits::inbound::JSON_DEPTH_MAX;
 
 /// A field's value.
 #[derive(Debug, Clone, PartialEq)]

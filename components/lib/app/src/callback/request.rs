@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use trawl_core::fetch_policy::FetchCode;
-use trawl_core::limits::callback::{BODY_BYTES_MAX, CUT_BYTES_MAX};
+use trawl_core::limits::callback::{BODY_BYTES_MAX, CUT_BYTES_MAX, REMEMBERED_MAX};
 use trawl_core::webhook_signature::{SecretError, sign};
 use trawl_store::{CallbackJob, Secrets};
 use trawl_wire::Timestamp;
@@ -29,9 +29,6 @@ pub(super) enum Unsendable {
     #[error("the request can't be built")]
     Shape,
 }
-
-/// Endpoints remembered by one invocation; all are forgotten together when there are more.
-const REMEMBERED_MAX: usize = 64;
 
 /// The endpoints that one invocation has called, checked and in the form that a request takes: most callbacks go to a few.
 #[derive(Debug, Default)]

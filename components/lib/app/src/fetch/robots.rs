@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use trawl_core::fetch_policy::{FetchCode, TABLE};
-use trawl_core::limits::robots::{BODY_BYTES_MAX, UNREACHABLE_RETRY_MS};
+use trawl_core::limits::robots::{
+    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
+};
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
 use trawl_core::url_guard::authority;
@@ -19,9 +21,6 @@ use crate::decode::{encodings, unpack};
 use crate::ports::{Clock as _, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
-
-/// Authorities remembered by one invocation; all are forgotten together when there are more.
-const REMEMBERED_MAX: usize = 256;
 
 /// The robots.txt of the authorities that one invocation has to do with.
 pub(crate) struct RobotsGate<'a, P: Ports> {
@@ -50,10 +49,6 @@ struct Answer {
     /// Told when nobody can know: when the host's pages could not be had either, that; and when it is asked again.
     unreachable: FetchError,
 }
-
-/// An unreachable host is asked again after as long as it has been silent, at least this. Jobs wait until then, so
-/// their attempts outlast a restart and some minutes more.
-const ASKED_AGAIN_MS_MIN: i64 = 30_000;
 
 impl<'a, P: Ports> RobotsGate<'a, P> {
     pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
