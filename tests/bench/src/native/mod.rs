@@ -116,8 +116,14 @@ fn one_thread(
     })
 }
 
+/// Each thread does so; one is at it, the others wait.
 async fn migrate(sql: &NativeSql) -> anyhow::Result<()> {
-    Store::new(sql).migrate().await.context("the schema")
+    loop {
+        match Store::new(sql).migrate().await {
+            Err(StoreError::Migrating) => tokio::time::sleep(Duration::from_millis(5)).await,
+            outcome => return outcome.context("the schema"),
+        }
+    }
 }
 
 /// A worker: works when it is rung, and once a second.
