@@ -9,7 +9,7 @@ use std::time::Instant;
 pub(crate) use hosts::{spin_up, wasmtime_serve};
 
 use crate::process::is_on_path;
-use crate::scenario::{JOBS, Pages, WARM_UP};
+use crate::scenario::{JOBS, Pages};
 use crate::table::Table;
 
 /// The same component under `wasmtime serve`.
