@@ -3,23 +3,22 @@
 
 use std::{
     net::IpAddr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header::CONTENT_LENGTH};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use trawl_core::limits::balance as limits;
 
 use crate::{
-    body::{Body, BoxError},
+    body::{Body, Polled, Seen, Watch},
     problem::Problem,
     tally::{Counted, Tally, TooMany},
 };
@@ -77,13 +76,12 @@ impl LargeAnswers {
             None => None,
         };
         response.map(|body| {
-            Sent {
-                body,
+            let sent = Sent {
                 bytes: 0,
                 door,
                 counted,
-            }
-            .boxed_unsync()
+            };
+            Seen::new(body, sent).boxed_unsync()
         })
     }
 
@@ -115,25 +113,17 @@ impl Door {
     }
 }
 
-/// A body that is large, or may become so.
+/// An answer that is large, or may become so.
 struct Sent {
-    body: Body,
     /// What has passed, while it was not counted.
     bytes: u64,
     door: Door,
     counted: Option<Counted>,
 }
 
-impl http_body::Body for Sent {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        match &frame {
+impl Watch for Sent {
+    fn seen(&mut self, polled: Polled, _body: &Body) -> Polled {
+        match &polled {
             Poll::Ready(Some(Ok(frame))) if self.counted.is_none() => {
                 self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
                 if self.bytes > limits::LARGE_ANSWER_BYTES {
@@ -148,14 +138,6 @@ impl http_body::Body for Sent {
             Poll::Ready(None | Some(Err(_))) => self.counted = None,
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        polled
     }
 }

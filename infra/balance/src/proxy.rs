@@ -2,29 +2,26 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{
     Request, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     request::Parts,
 };
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     backend::{BackendError, Causes, FailureKind},
     balancer::Balancer,
-    body::{Body, BoxError},
+    body::{Body, Polled, Seen, Watch},
     fleet::{Choice, Fleet, Tried},
     headers,
     problem::{Problem, SLOW_BODY},
@@ -406,47 +403,24 @@ fn leased(response: Response<Body>, lease: Lease) -> Response<Body> {
     if http_body::Body::is_end_stream(response.body()) {
         return response;
     }
-    response.map(|body| {
-        LeasedBody {
-            body,
-            lease: Some(lease),
-        }
-        .boxed_unsync()
-    })
+    response.map(|body| Seen::new(body, Leased(Some(lease))).boxed_unsync())
 }
 
-struct LeasedBody {
-    body: Body,
-    lease: Option<Lease>,
-}
+/// The lease, until the answer has come to its end.
+struct Leased(Option<Lease>);
 
-impl http_body::Body for LeasedBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        match &frame {
-            Poll::Ready(None) => self.lease = None,
+impl Watch for Leased {
+    fn seen(&mut self, polled: Polled, _body: &Body) -> Polled {
+        match &polled {
+            Poll::Ready(None) => self.0 = None,
             Poll::Ready(Some(Err(error))) => {
                 // The head went out long ago; all that can be done is to remember it.
-                if let Some(mut lease) = self.lease.take() {
+                if let Some(mut lease) = self.0.take() {
                     lease.failed(FailureKind::Broken, &Causes(error.as_ref()));
                 }
             }
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        polled
     }
 }

@@ -1,21 +1,20 @@
 //! What may be sent a second time.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use trawl_core::limits::balance::REPEATABLE_BODY_BYTES_MAX;
 
-use crate::body::{Body, BoxError, empty, full};
+use crate::body::{Body, BoxError, Polled, Seen, Watch, empty, full};
 
 /// May the request be repeated although it was sent? By its method (RFC 9110, 9.2.2), or because the client's
 /// `Idempotency-Key` makes the replicas take both for one.
@@ -75,8 +74,8 @@ impl Upload {
         match self {
             Self::Once(body) if !body.is_end_stream() => {
                 arriving.store(true, Relaxed);
-                let arriving = Arc::clone(arriving);
-                Self::Once(Arriving { body, arriving }.boxed_unsync())
+                let arriving = Arriving(Arc::clone(arriving));
+                Self::Once(Seen::new(body, arriving).boxed_unsync())
             }
             other => other,
         }
@@ -104,33 +103,15 @@ impl Upload {
     }
 }
 
-/// A body that says when it has come to its end.
-struct Arriving {
-    body: Body,
-    arriving: Arc<AtomicBool>,
-}
+/// Says when a body has come to its end.
+struct Arriving(Arc<AtomicBool>);
 
-impl http_body::Body for Arriving {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.arriving.store(false, Relaxed);
+impl Watch for Arriving {
+    fn seen(&mut self, polled: Polled, body: &Body) -> Polled {
+        if matches!(polled, Poll::Ready(None)) || body.is_end_stream() {
+            self.0.store(false, Relaxed);
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        polled
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 use super::{taking::Taking, watched::Active};
 use crate::{
-    body::{Body, BoxError},
+    body::{Body, BoxError, Polled, Seen, Watch},
     problem::{Problem, SLOW_BODY},
 };
 
@@ -119,50 +119,28 @@ impl http_body::Body for Guarded {
     }
 }
 
-/// The body of an answer.
+/// The body of an answer. `stall` is how long its reader may take nothing, where the stream below can't tell: in HTTP/2 the connection
+/// goes on when one answer stands still.
+pub(super) fn answering(body: Body, active: Active, stall: Option<Duration>) -> Seen<Answering> {
+    let active = (!body.is_end_stream()).then_some(active);
+    let guarded = active.as_ref().zip(stall);
+    let taking = guarded.map(|(active, stall)| Taking::new(active.watch(), stall));
+    Seen::new(body, Answering { active, taking })
+}
+
+/// What an answer keeps of its connection until its end.
 pub(super) struct Answering {
-    body: Body,
     active: Option<Active>,
     taking: Option<Arc<Taking>>,
 }
 
-impl Answering {
-    /// `stall` is how long the reader may take nothing, where the stream below can't tell: in HTTP/2 the connection goes on when
-    /// one answer stands still.
-    pub(super) fn new(body: Body, active: Active, stall: Option<Duration>) -> Self {
-        let active = (!body.is_end_stream()).then_some(active);
-        let guarded = active.as_ref().zip(stall);
-        let taking = guarded.map(|(active, stall)| Taking::new(active.watch(), stall));
-        Self {
-            body,
-            active,
-            taking,
-        }
-    }
-}
-
-impl http_body::Body for Answering {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        match &frame {
+impl Watch for Answering {
+    fn seen(&mut self, polled: Polled, _body: &Body) -> Polled {
+        match &polled {
             Poll::Ready(None | Some(Err(_))) => (self.active, self.taking) = (None, None),
             Poll::Ready(Some(Ok(_))) => self.taking.iter().for_each(|taking| taking.taken()),
             Poll::Pending => self.taking.iter().for_each(|taking| taking.asked()),
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        polled
     }
 }

@@ -37,7 +37,7 @@ use trawl_core::limits::inbound as limits;
 pub use self::connections::ConnectionCounts;
 use self::{
     connections::{Admitted, Connections},
-    inbound_body::{Answering, Guarded, TOO_LARGE},
+    inbound_body::{Guarded, TOO_LARGE, answering},
     seldom::Seldom,
     watched::{Watch, Watched},
 };
@@ -265,7 +265,7 @@ async fn connection<H: Handler>(
             } else {
                 response
             };
-            Ok::<_, Infallible>(response.map(|body| Answering::new(body, active, stall)))
+            Ok::<_, Infallible>(response.map(|body| answering(body, active, stall)))
         }
     });
     let mut serving = pin!(builder.serve_connection(io, service));
