@@ -44,6 +44,20 @@ impl Refresh {
     }
 }
 
+/// Whether the bytes of a page may hold a `<meta http-equiv>`, in whatever encoding: most do not, and need not be read as text for it. Names
+/// of attributes hold no entities; between the bytes of UTF-16 stand zeros.
+#[must_use]
+pub fn may_be_in(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"http-equiv";
+    let is_name = |dash: usize| {
+        let name = dash
+            .checked_sub(4)
+            .and_then(|at| body.get(at..at + NAME.len()));
+        name.is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+    };
+    memchr::memchr_iter(b'-', body).any(is_name) || body.contains(&0)
+}
+
 /// What a page of HTML wishes with the first `<meta http-equiv=refresh>` that can be read, its target resolved where the page has
 /// a `<base>`. What browsers that run scripts do not see of the page counts for nothing: comments, scripts, `<noscript>`.
 #[must_use]
@@ -125,6 +139,30 @@ mod tests {
         }
         for value in ["", "url=/x", "; url=/x", "-1; url=/x", "0x; url=/x", "/x"] {
             assert_eq!(read(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_one_need_not_be_read() {
+        let utf_16: Vec<u8> = "<meta http-equiv=refresh>"
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        for page in [
+            b"<META HTTP-Equiv=refresh>".as_slice(),
+            b"http-equiv",
+            &utf_16,
+        ] {
+            assert!(may_be_in(page), "{page:?}");
+        }
+        for page in [
+            b"".as_slice(),
+            b"-",
+            b"tp-equiv",
+            b"http-equi",
+            b"a-b http_equiv",
+        ] {
+            assert!(!may_be_in(page), "{page:?}");
         }
     }
 

@@ -15,12 +15,13 @@ use http::HeaderMap;
 use http::header::{
     CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
-use trawl_core::content_type;
+use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::state::Kind;
+use trawl_extract::charset::{self, Decoded, Hints};
 use trawl_extract::domains::is_public_suffix;
 use url::Url;
 
@@ -47,6 +48,8 @@ pub struct Page {
     pub headers: HeaderMap,
     /// Unpacked, not decoded to text.
     pub body: Vec<u8>,
+    /// What the body is.
+    pub form: Form,
     /// The same as it came, when that was plain gzip.
     pub gzip: Option<Vec<u8>>,
     /// The URLs that redirected, in order.
@@ -66,6 +69,26 @@ impl Page {
     #[must_use]
     pub fn content_type(&self) -> &str {
         self.header(CONTENT_TYPE).unwrap_or_default()
+    }
+
+    /// The charset that the server declares.
+    pub(crate) fn declared_charset(&self) -> Option<String> {
+        ContentType::parse(self.content_type())?.charset
+    }
+
+    /// What is known about the encoding beside the bytes.
+    pub(crate) fn hints<'a>(&'a self, http_charset: Option<&'a str>) -> Hints<'a> {
+        Hints {
+            http_charset,
+            tld: charset::tld(&self.final_url),
+            form: self.form,
+        }
+    }
+
+    /// The body as text, as a browser would read it.
+    pub(crate) fn decode(&self) -> Decoded<'_> {
+        let declared = self.declared_charset();
+        charset::decode(&self.body, &self.hints(declared.as_deref()))
     }
 }
 
@@ -117,10 +140,19 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
-        let paced = |url: &Url| (url.origin() == origin).then_some(pace_key);
+        // A page that sends its visitor on, until it is known that it may be followed.
+        let mut sending_on: Option<Box<Page>> = None;
         loop {
             let url = redirects.current();
-            self.robots.check(url, paced(url)).await?;
+            let pace_key = (url.origin() == origin).then_some(pace_key);
+            let sent_on_by = sending_on.take();
+            if let Err(error) = self.robots.check(url, pace_key).await {
+                return match sent_on_by {
+                    // It may not be fetched, today or ever: then what was fetched is all there is.
+                    Some(page) if error.code.is_permanent() => Ok(Fetched::Page(page)),
+                    _ => Err(error),
+                };
+            }
             let conditional = validators.filter(|validators| validators.stands_for(url));
             let response = self.ask(url, &jar, conditional).await?;
             for cookie in response.headers().get_all(SET_COOKIE) {
@@ -145,20 +177,13 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                 }
                 _ => return Err(self.refusal(status, response.headers())),
             };
-            let sent_on = refresh::target(kind, &page)
+            let page = Box::new(page);
+            let sent_on = refresh::target(&page)
                 .and_then(|target| redirects.refreshed(&target, jar.revision()));
             let Some(next) = sent_on else {
-                return Ok(Fetched::Page(Box::new(page)));
+                return Ok(Fetched::Page(page));
             };
-            let url = next.current();
-            match self.robots.check(url, paced(url)).await {
-                Ok(()) => redirects = next,
-                // It may not be fetched, today or ever: then what was fetched is all there is.
-                Err(error) if error.code.is_permanent() => {
-                    return Ok(Fetched::Page(Box::new(page)));
-                }
-                Err(error) => return Err(error),
-            }
+            (redirects, sending_on) = (next, Some(page));
         }
     }
 
@@ -199,13 +224,14 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let encodings = encodings(&parts.headers)?;
         let packed = read_body(&parts.headers, body, &self.large_bodies).await?;
         let Unpacked { body, gzip } = unpack(self.ports.clock(), &encodings, packed).await?;
-        content_type::accept(kind, content_type, &body)?;
+        let form = content_type::accept(kind, content_type, &body)?;
         Ok(Page {
             final_url: redirects.current().clone(),
             status: parts.status.as_u16(),
             robots_tags: self.robots.tags(&parts.headers),
             headers: parts.headers,
             body,
+            form,
             gzip,
             redirects: redirects.chain().to_vec(),
         })

@@ -3,7 +3,7 @@
 mod attempt;
 mod drain;
 mod extractor;
-pub(crate) mod extractors;
+mod extractors;
 mod leases;
 mod record;
 

@@ -4,7 +4,7 @@ use trawl_extract::domains::{RelatedDomain, related_domains};
 use trawl_store::Job;
 use trawl_wire::result::DomainsDocument;
 
-use super::{decode, form, written};
+use super::written;
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -23,8 +23,7 @@ impl Extractor for Domains {
     }
 
     fn extract(&self, job: &Job, page: Page) -> Result<Extracted, JobError> {
-        let form = form(Kind::Domains, &page)?;
-        let decoded = decode(&page, form);
+        let decoded = page.decode();
         let text =
             |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<_> = page
@@ -34,7 +33,7 @@ impl Extractor for Domains {
             .collect();
         let result = related_domains(
             &decoded.text,
-            form.into(),
+            page.form.into(),
             &page.final_url,
             &page.redirects,
             &headers,

@@ -7,7 +7,6 @@ use trawl_store::Job;
 use trawl_wire::result::HtmlMeta;
 use url::Url;
 
-use super::{declared_charset, form, hints};
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -26,9 +25,8 @@ impl Extractor for Html {
     }
 
     fn extract(&self, job: &Job, mut page: Page) -> Result<Extracted, JobError> {
-        let form = form(Kind::Html, &page)?;
-        let declared = declared_charset(&page);
-        let decoded = html::page(&page.body, &hints(&page, declared.as_deref(), form));
+        let declared = page.declared_charset();
+        let decoded = html::page(&page.body, &page.hints(declared.as_deref()));
         let charset = decoded.charset;
         // Most pages are UTF-8 without a mark: the bytes themselves are the result.
         let changed = match decoded.html {

@@ -6,7 +6,7 @@ use trawl_extract::text::{self, Metadata, TextError, TextOptions, TextResult, ex
 use trawl_store::Job;
 use trawl_wire::result::TextDocument;
 
-use super::{decode, form, written};
+use super::written;
 use crate::fetch::Page;
 use crate::scrape::{Extracted, Extractor};
 
@@ -51,18 +51,15 @@ impl Extractor for Text {
     }
 
     fn extract(&self, job: &Job, page: Page) -> Result<Extracted, JobError> {
-        let form = form(Kind::Text, &page)?;
-        let decoded = decode(&page, form);
-        let result = match form {
+        let decoded = page.decode();
+        let result = match page.form {
             // Plain text is its own main content.
             Form::Text => TextResult {
                 markdown: decoded.text.to_string(),
                 text: decoded.text.into_owned(),
                 ..TextResult::default()
             },
-            Form::Html | Form::Xhtml | Form::Xml | Form::Json => {
-                read(job, &page, form, &decoded.text)?
-            }
+            Form::Html | Form::Xhtml | Form::Xml | Form::Json => read(job, &page, &decoded.text)?,
         };
         let metadata = Extended {
             metadata: &result.metadata,
@@ -87,7 +84,7 @@ impl Extractor for Text {
     }
 }
 
-fn read(job: &Job, page: &Page, form: Form, html: &str) -> Result<TextResult, JobError> {
+fn read(job: &Job, page: &Page, html: &str) -> Result<TextResult, JobError> {
     let options = TextOptions {
         mode: match job.mode {
             Mode::Best => text::Mode::Best,
@@ -95,7 +92,7 @@ fn read(job: &Job, page: &Page, form: Form, html: &str) -> Result<TextResult, Jo
         },
         selector: job.selector.as_deref(),
         url: Some(page.final_url.as_str()),
-        syntax: form.into(),
+        syntax: page.form.into(),
     };
     extract_text(html, &options).map_err(|error| match error {
         TextError::Selector(_) => FetchCode::InvalidSelector.job_error(Some(error.to_string())),
