@@ -179,6 +179,13 @@ impl<'p, P: Ports> Sender<'p, P> {
     /// Records deliveries in one statement; returns how many leases still held. When the database refuses it, each is recorded
     /// by itself.
     pub(super) async fn record_deliveries(&self, done: &[Done]) -> Result<usize, StoreError> {
+        let recorded = self.record_all(done).await;
+        let leases = done.iter().map(|one| (one.id, one.lease));
+        self.give_back_unrecorded(&recorded, leases).await;
+        recorded
+    }
+
+    async fn record_all(&self, done: &[Done]) -> Result<usize, StoreError> {
         match self.record_together(done).await {
             Err(StoreError::Sql(_) | StoreError::Corrupt(_)) if done.len() > 1 => {
                 let mut held = 0;
@@ -187,11 +194,7 @@ impl<'p, P: Ports> Sender<'p, P> {
                 }
                 Ok(held)
             }
-            outcome => {
-                let leases: Vec<_> = done.iter().map(|one| (one.id, one.lease)).collect();
-                self.give_back_unrecorded(&outcome, &leases).await;
-                outcome
-            }
+            outcome => outcome,
         }
     }
 
@@ -218,7 +221,7 @@ impl<'p, P: Ports> Sender<'p, P> {
                 .await
         };
         let held = patiently(self.ports.clock(), record).await;
-        self.give_back_unrecorded(&held, &[(job.id, job.lease)])
+        self.give_back_unrecorded(&held, [(job.id, job.lease)])
             .await;
         Ok(if held? { Ended::Failed } else { Ended::Stale })
     }
@@ -228,10 +231,11 @@ impl<'p, P: Ports> Sender<'p, P> {
     async fn give_back_unrecorded<T>(
         &self,
         recorded: &Result<T, StoreError>,
-        leases: &[(i64, i64)],
+        leases: impl IntoIterator<Item = (i64, i64)>,
     ) {
-        if let Err(StoreError::Unavailable(_)) = recorded {
-            let _ = self.store().release_callbacks(leases).await;
+        if recorded.as_ref().is_err_and(StoreError::is_retryable) {
+            let leases: Vec<_> = leases.into_iter().collect();
+            let _ = self.store().release_callbacks(&leases).await;
         }
     }
 

@@ -35,7 +35,7 @@ async fn record_all<P: Ports, E: Extractor>(
 ) -> Result<Recorded, StoreError> {
     match finish_all(scraper, &finished).await {
         Ok(recorded) => Ok(recorded),
-        Err(error @ StoreError::Unavailable(_)) => Err(error),
+        Err(error) if error.is_retryable() => Err(error),
         Err(_) => {
             let mut sum = Recorded::default();
             for one in finished {
@@ -93,7 +93,7 @@ async fn give_back_unrecorded<P: Ports, E: Extractor, T>(
     recorded: &Result<T, StoreError>,
     leases: &[(MessageId, i64)],
 ) {
-    if let Err(StoreError::Unavailable(_)) = recorded {
+    if recorded.as_ref().is_err_and(StoreError::is_retryable) {
         let _ = scraper.store().release(leases).await;
     }
 }
