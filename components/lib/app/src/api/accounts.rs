@@ -92,14 +92,10 @@ async fn hold_back<P: Ports>(exchange: &Exchange<'_, P>) -> Result<(), Problem> 
         return Ok(());
     };
     let wait_s = exchange.store().registration_gate(&key).await;
-    match wait_s.map_err(unavailable)? {
-        None => Ok(()),
-        Some(seconds) => Err(Problem::new(
-            Code::TooManyAttempts,
-            format!("Too many registrations from your network; try again in {seconds} s."),
-        )
-        .retry_after(seconds)),
-    }
+    login::unless_waiting(
+        "registrations from your network",
+        wait_s.map_err(unavailable)?,
+    )
 }
 
 fn taken() -> Problem {

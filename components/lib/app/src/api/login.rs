@@ -106,14 +106,15 @@ async fn hold_back<P: Ports>(
     let wait_s = by_name
         .map_err(unavailable)?
         .max(by_address.map_err(unavailable)?);
-    match wait_s {
-        None => Ok(()),
-        Some(seconds) => Err(Problem::new(
-            Code::TooManyAttempts,
-            format!("Too many wrong passwords; try again in {seconds} s."),
-        )
-        .retry_after(seconds)),
-    }
+    unless_waiting("wrong passwords", wait_s)
+}
+
+/// Refuses whoever still waits for the throttle, with what there was too much of.
+pub(super) fn unless_waiting(what: &str, wait_s: Option<u64>) -> Result<(), Problem> {
+    wait_s.map_or(Ok(()), |seconds| {
+        let detail = format!("Too many {what}; try again in {seconds} s.");
+        Err(Problem::new(Code::TooManyAttempts, detail).retry_after(seconds))
+    })
 }
 
 fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<'a>, Problem> {
