@@ -128,48 +128,17 @@ pub struct HtmlDocument<'a> {
     pub truncated: bool,
 }
 
-/// What stands before the page of an [`HtmlDocument`].
-#[derive(Serialize)]
-struct HtmlHead<'a> {
-    url: &'a str,
-    final_url: &'a str,
-    status: u16,
-    charset: &'a str,
-    content_type: &'a str,
-}
-
-/// What stands after it.
-#[derive(Serialize)]
-struct HtmlTail<'a> {
-    #[serde(serialize_with = "joined")]
-    headers: &'a [(Cow<'a, str>, Cow<'a, str>)],
-    redirects: &'a [String],
-    truncated: bool,
-}
-
 impl HtmlDocument<'_> {
     /// The document as JSON, with `page` in the place of `html`: the bytes that `serde_json` makes of it, one piece at a time.
     ///
     /// # Errors
     /// When what stands beside the page cannot be written as JSON.
     pub fn in_pieces(&self, page: String) -> serde_json::Result<JsonPieces> {
-        let mut before = serde_json::to_vec(&HtmlHead {
-            url: self.url,
-            final_url: self.final_url,
-            status: self.status,
-            charset: self.charset,
-            content_type: self.content_type,
-        })?;
-        // The object goes on.
-        before.pop();
-        before.extend_from_slice(b",\"html\":\"");
-        let mut after = b"\",".to_vec();
-        let tail = serde_json::to_vec(&HtmlTail {
-            headers: self.headers,
-            redirects: self.redirects,
-            truncated: self.truncated,
-        })?;
-        after.extend(tail.into_iter().skip(1));
+        // Its quotes are not escaped: no text before it can hold it.
+        const PLACE: &[u8] = b"\"html\":\"";
+        let mut before = serde_json::to_vec(&HtmlDocument { html: "", ..*self })?;
+        let place = before.windows(PLACE.len()).position(|seen| seen == PLACE);
+        let after = before.split_off(place.map_or(before.len(), |at| at + PLACE.len()));
         let bytes = before.len() + string::escaped_length(page.as_bytes()) + after.len();
         Ok(JsonPieces {
             before,
