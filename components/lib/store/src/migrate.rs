@@ -64,7 +64,6 @@ impl<S: Sql> Store<'_, S> {
         // Read again: whoever held the lock before may have been through.
         let version = self.schema_version().await?;
         for (index, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-            self.go_on(holder).await?;
             for statement in migration.split(SEPARATOR) {
                 if takes_away(statement) {
                     self.go_on(holder).await?;
