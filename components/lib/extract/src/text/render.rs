@@ -338,8 +338,7 @@ impl Renderer<'_, '_> {
     }
 
     fn leave_list(&mut self, node: NodeId) {
-        let is_last = self.lists.last().is_some_and(|list| list.node == node);
-        let list = if is_last { self.lists.pop() } else { None };
+        let list = self.lists.pop_if(|list| list.node == node);
         if list.as_ref().is_some_and(|list| list.is_in_item) {
             self.end_block(Break::Line);
             self.lines.close_prefix();
