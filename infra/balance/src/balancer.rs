@@ -35,8 +35,7 @@ use crate::{
 pub struct ApplyError {
     /// The replica that could not be made.
     pub id: String,
-    /// The host's reason.
-    #[source]
+    /// The host's reason. (No `source`: its words stand in the line above.)
     pub cause: BoxError,
 }
 
@@ -136,20 +135,21 @@ impl Balancer {
         self.fleet.load().usable()
     }
 
-    /// Is `address` no single client, so that no limit of one counts it? This machine is, and trusted proxies.
-    pub(crate) fn is_exempt(fleet: &Fleet, address: IpAddr) -> bool {
-        counted(address).is_none() || fleet.trusts(address)
+    /// The network to count a request of `address` for; `None` when that is no single client, and no limit of one counts it: this machine,
+    /// and trusted proxies.
+    pub(crate) fn counted(fleet: &Fleet, address: IpAddr) -> Option<IpAddr> {
+        counted(address).filter(|_| !fleet.trusts(address))
     }
 
-    /// Counts a request of `address`, until the ticket is dropped; an exempt one is not counted.
+    /// Counts a request of a client of `network`, until the ticket is dropped.
     pub(crate) fn admit_client(
         &self,
         fleet: &Fleet,
-        address: IpAddr,
+        network: Option<IpAddr>,
     ) -> Result<Option<Ticket<'_>>, TooMany> {
-        if Self::is_exempt(fleet, address) {
+        let Some(address) = network else {
             return Ok(None);
-        }
+        };
         let rules = ClientRules {
             in_flight_max: fleet.config.client_in_flight_max,
             per_second: fleet.config.client_requests_per_second,

@@ -47,12 +47,7 @@ impl LargeAnswers {
     /// The answer, counted until its last byte is gone if it is a large one; in its place a problem if there are too many. One whose
     /// length nobody states is counted from where it becomes large, and breaks off there if there are too many. One to an exempt
     /// client counts among all, not for its network.
-    pub(crate) fn pass(
-        &self,
-        response: Response<Body>,
-        client: IpAddr,
-        is_exempt: bool,
-    ) -> Response<Body> {
+    pub(crate) fn pass(&self, response: Response<Body>, network: Option<IpAddr>) -> Response<Body> {
         if response.body().is_end_stream() {
             return response;
         }
@@ -60,14 +55,15 @@ impl LargeAnswers {
             let stated = response.headers().get(CONTENT_LENGTH)?;
             stated.to_str().ok()?.parse().ok()
         });
-        let mut door = Door {
+        if length.is_some_and(|bytes| bytes <= limits::LARGE_ANSWER_BYTES) {
+            return response;
+        }
+        let door = Door {
             sent: Arc::clone(&self.sent),
             refused: Arc::clone(&self.refused),
-            client,
-            is_exempt,
+            network,
         };
         let counted = match length {
-            Some(bytes) if bytes <= limits::LARGE_ANSWER_BYTES => return response,
             Some(_) => match door.enter() {
                 Ok(counted) => Some(counted),
                 Err(TooMany::InAll) => return TOO_MANY.response(),
@@ -95,17 +91,16 @@ impl LargeAnswers {
 struct Door {
     sent: Arc<Tally>,
     refused: Arc<AtomicU64>,
-    client: IpAddr,
-    is_exempt: bool,
+    network: Option<IpAddr>,
 }
 
 impl Door {
-    fn enter(&mut self) -> Result<Counted, TooMany> {
+    fn enter(&self) -> Result<Counted, TooMany> {
         let bounds = (
             limits::LARGE_ANSWERS_MAX,
             limits::LARGE_ANSWERS_PER_CLIENT_MAX,
         );
-        let entered = self.sent.enter(self.client, self.is_exempt, bounds);
+        let entered = self.sent.enter(self.network, bounds);
         if entered.is_err() {
             self.refused.fetch_add(1, Relaxed);
         }

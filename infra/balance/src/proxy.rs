@@ -80,6 +80,7 @@ struct Travelled;
 struct Journey<'a> {
     balancer: &'a Balancer,
     fleet: &'a Arc<Fleet>,
+    client: IpAddr,
     /// Who sent it to us: the client, or a proxy.
     peer: IpAddr,
     key: u64,
@@ -115,7 +116,8 @@ impl Balancer {
             Err(problem) => return problem.response(),
         };
         request.extensions_mut().insert(ClientAddress(client));
-        let _ticket = match self.admit_client(&fleet, client) {
+        let network = Self::counted(&fleet, client);
+        let _ticket = match self.admit_client(&fleet, network) {
             Ok(ticket) => ticket,
             Err(too_many) => {
                 self.totals.refused_client.fetch_add(1, Relaxed);
@@ -126,8 +128,7 @@ impl Balancer {
         };
         self.budget().request(self.clock.now_ms());
         let response = self.pass_on(&fleet, request, (client, peer.ip())).await;
-        self.large
-            .pass(response, client, Self::is_exempt(&fleet, client))
+        self.large.pass(response, network)
     }
 
     async fn pass_on(
@@ -154,6 +155,7 @@ impl Balancer {
         let mut journey = Journey {
             balancer: self,
             fleet,
+            client,
             peer,
             key,
             deadline: Instant::now() + fleet.config.deadline,
@@ -195,7 +197,8 @@ impl Journey<'_> {
             return Step::Done(self.give_up(BAD_GATEWAY));
         };
         let until = self.try_until();
-        let outcome = match timeout_at(until, call(&lease, request, self.peer)).await {
+        let outcome = match timeout_at(until, call(&lease, request, (self.client, self.peer))).await
+        {
             Ok(outcome) => outcome,
             Err(_) => Err(BackendError::new(
                 self.timed_out(),
@@ -351,15 +354,13 @@ impl Journey<'_> {
 async fn call(
     lease: &Lease,
     mut request: Request<Body>,
-    peer: IpAddr,
+    (client, peer): (IpAddr, IpAddr),
 ) -> Result<Response<Body>, BackendError> {
     match &lease.replica.backend {
         Backend::Local(local) => local.call(request).await,
         Backend::Remote(remote) => {
             // A request that comes back unsent and goes elsewhere has them already.
             if request.extensions_mut().insert(Travelled).is_none() {
-                let client = request.extensions().get::<ClientAddress>();
-                let client = client.map_or(peer, |client| client.0);
                 headers::add_forwarded(request.headers_mut(), client, peer);
             }
             let mut response = remote.send(request).await?;

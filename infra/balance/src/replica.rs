@@ -137,9 +137,9 @@ impl Replica {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It answered, whatever it said.
-    fn succeeded(&self, state: &mut State, now_ms: u64, rules: &Rules) {
-        if state.health.succeeded(now_ms, &rules.health) {
+    /// For the log, once its state is let go.
+    fn tell_that_it_is_back(&self, is_back: bool) {
+        if is_back {
             tracing::info!(replica = self.id, "replica answers and is back");
         }
     }
@@ -195,15 +195,17 @@ impl Lease {
         self.settled = true;
         let us = micros(self.begun.elapsed());
         let now_ms = self.clock.now_ms();
-        {
+        let is_back = {
             let mut state = self.replica.state();
-            self.replica.succeeded(&mut state, now_ms, &self.rules);
+            let is_back = state.health.succeeded(now_ms, &self.rules.health);
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "microseconds of a request are far below 2^52"
             )]
             state.peak.observe(us as f64, now_ms);
-        }
+            is_back
+        };
+        self.replica.tell_that_it_is_back(is_back);
         self.replica.counts.served.fetch_add(1, Relaxed);
         self.replica.latency.record(us);
     }
@@ -226,9 +228,10 @@ impl Lease {
             FailureKind::Trapped => {
                 counts.trapped.fetch_add(1, Relaxed);
                 // It did answer, in its way: a trial ends well.
-                let mut state = self.replica.state();
-                self.replica
-                    .succeeded(&mut state, self.clock.now_ms(), &self.rules);
+                let health = &self.rules.health;
+                let now_ms = self.clock.now_ms();
+                let is_back = self.replica.state().health.succeeded(now_ms, health);
+                self.replica.tell_that_it_is_back(is_back);
                 return;
             }
             FailureKind::Unreachable | FailureKind::Broken | FailureKind::TimedOut => {

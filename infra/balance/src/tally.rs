@@ -6,8 +6,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use trawl_core::client::network;
-
 /// The count.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -37,21 +35,19 @@ pub struct Counted {
 }
 
 impl Tally {
-    /// Counts one of `address` in; an exempt one in all, but not for its network.
+    /// Counts one in, for the network of its client; an exempt one has none, and counts in all only.
     ///
     /// # Errors
     /// It would be one too many.
     pub fn enter(
         self: &Arc<Self>,
-        address: IpAddr,
-        is_exempt: bool,
+        network: Option<IpAddr>,
         (in_all_max, of_network_max): (usize, usize),
     ) -> Result<Counted, TooMany> {
         let mut counts = self.counts();
         if counts.total >= in_all_max {
             return Err(TooMany::InAll);
         }
-        let network = (!is_exempt).then(|| network(address));
         if let Some(network) = network {
             let count = counts.by_network.entry(network).or_default();
             if *count >= of_network_max {
@@ -89,13 +85,14 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use trawl_core::client::counted;
+
     use super::*;
 
     #[test]
     fn all_are_bounded_and_those_of_each_network() {
         let tally = Arc::new(Tally::default());
-        let enter =
-            |address: &str| tally.enter(address.parse().unwrap(), address == "127.0.0.1", (5, 2));
+        let enter = |address: &str| tally.enter(counted(address.parse().unwrap()), (5, 2));
         let first = enter("192.0.2.1").unwrap();
         let _second = enter("192.0.2.1").unwrap();
         assert_eq!(enter("192.0.2.1").unwrap_err(), TooMany::OfNetwork);

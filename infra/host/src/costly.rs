@@ -42,7 +42,7 @@ pub(crate) struct Costly {
 #[derive(Debug)]
 pub(crate) struct Place {
     _turn: OwnedSemaphorePermit,
-    _counted: Option<Counted>,
+    _counted: Counted,
 }
 
 /// Counts one that waits, until it has its place or went away.
@@ -80,13 +80,9 @@ impl Costly {
     /// Waits for a turn, first come, first served; `None` when too many wait already, or the client's network has its part of the
     /// places: whoever else comes must find one. This machine has no part of its own, and neither has who is not known.
     pub(crate) async fn place(&self, client: Option<IpAddr>) -> Option<Place> {
-        let counted = match client.and_then(client::counted) {
-            Some(network) => {
-                let bounds = (usize::MAX, self.network_max);
-                Some(self.places_of.enter(network, false, bounds).ok()?)
-            }
-            None => None,
-        };
+        let network = client.and_then(client::counted);
+        let bounds = (usize::MAX, self.network_max);
+        let counted = self.places_of.enter(network, bounds).ok()?;
         let turn = self.turn().await?;
         Some(Place {
             _turn: turn,

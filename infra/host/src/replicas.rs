@@ -1,13 +1,14 @@
 //! Makes local replicas: for each component its rights, with the replica's own id.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use trawl_balance::{
     BalanceConfig, BoxError, LocalBackend, LocalReplicas, Origin, ReplicaConfig, check_id,
 };
 use trawl_core::address::AddressPolicy;
+use trawl_core::client::THIS_MACHINE;
 use trawl_outbound::{AddressCheck, Class, Client};
 
 use crate::allowed_hosts::AllowedHosts;
@@ -71,9 +72,7 @@ fn is_own(own: SocketAddr, address: &Origin) -> bool {
         && match host.parse() {
             Ok(ip) => is_here(ip),
             Err(_) => {
-                let loopback: [IpAddr; 2] =
-                    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-                host.eq_ignore_ascii_case("localhost") && loopback.into_iter().any(is_here)
+                host.eq_ignore_ascii_case("localhost") && THIS_MACHINE.into_iter().any(is_here)
             }
         }
 }

@@ -56,9 +56,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         own: address,
     };
     let direct = straight_to(&options, &balance, &locals)?;
-    // Its line holds its cause already, which would be told twice.
-    let balancer =
-        Balancer::new(balance, Arc::new(locals)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let balancer = Balancer::new(balance, Arc::new(locals))?;
     let mut tasks = ring(&application);
     tasks.spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
     let watching = tokio::spawn(vital::watch(

@@ -64,18 +64,17 @@ impl Connections {
         }
     }
 
-    /// Counts a connection in; an exempt one in all, but not for its address.
+    /// Counts a connection in, for its network if it is to be counted.
     ///
     /// # Errors
     /// The answer to one too many.
     pub(super) fn admit(
         &self,
-        address: IpAddr,
-        is_exempt: bool,
+        network: Option<IpAddr>,
         limits: &ServerLimits,
     ) -> Result<Admitted, Problem> {
         let bounds = (limits.connections_max, limits.connections_per_address_max);
-        match self.open.enter(address, is_exempt, bounds) {
+        match self.open.enter(network, bounds) {
             Ok(counted) => {
                 self.counts.open.fetch_add(1, Relaxed);
                 self.counts.accepted.fetch_add(1, Relaxed);

@@ -32,6 +32,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, Sleep, sleep, sleep_until},
 };
+use trawl_core::client::network;
 use trawl_core::limits::inbound as limits;
 
 pub use self::connections::ConnectionCounts;
@@ -176,7 +177,8 @@ impl<H: Handler> Door<H> {
         let peer = peer.to_canonical();
         let is_exempt = self.limits.exempt.iter().any(|net| net.contains(&peer))
             || self.handler.is_trusted_proxy(peer);
-        self.connections.admit(peer, is_exempt, &self.limits)
+        let network = (!is_exempt).then(|| network(peer));
+        self.connections.admit(network, &self.limits)
     }
 
     /// Serves a new connection, or says why not.

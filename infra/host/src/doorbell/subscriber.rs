@@ -76,7 +76,8 @@ async fn keep_subscribed(
                 // Whatever was published before is lost; one look each makes up for it.
                 look_once(&doorbell, &channels);
                 let end = pass_on(&doorbell, connection).await;
-                if end == End::Silent && !std::mem::replace(&mut is_out, true) {
+                if end == End::Silent {
+                    is_out = true;
                     outage.begins(&"its connection is dead");
                 }
             }
