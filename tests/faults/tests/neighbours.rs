@@ -163,10 +163,14 @@ async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
         ratio <= 2.0,
         "the quiet account's p95 grew {ratio:.2} times"
     );
-    // Forty at once need their share of the slots: half of them, since two accounts want them, and so twice the time, after as long as a
-    // page takes, until slots come free. Measured alone on a machine, it is 2.4 to 2.6.
-    let ratio = percentile(&burst_ends_beside, 95) / percentile(&burst_ends_alone, 95);
-    assert!(ratio <= 3.0, "p95 of forty at once grew {ratio:.2} times");
+    // Forty at once need their share of the slots: half of them, since two accounts want them, and so twice the time; before that they wait
+    // as long as a page takes, until slots come free.
+    let most = 2.0 * percentile(&burst_ends_alone, 95) + percentile(&ends_alone, 95);
+    let took = percentile(&burst_ends_beside, 95);
+    assert!(
+        took <= most,
+        "p95 of forty at once is {took:.0} ms, of {most:.0} at most"
+    );
 }
 
 fn waiting(stage: &Stage) -> i64 {
