@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the application on this machine
     #[command(
-        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when what runs has come to an end (10 s at most), a second one at once. \
+        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when requests (10 s at most), and then jobs (10 s at most), have come to an end, a second one at once. \
                       A SIGHUP or SIGQUIT that it was started to ignore, as by nohup, is ignored."
     )]
     Up(Box<Up>),

@@ -223,6 +223,8 @@ pub mod schema {
     /// How long a process that migrates keeps others from it after its last statement. Whoever was killed meanwhile holds up the next
     /// start by no more; whoever needs longer for one statement finds that another went on, and stops.
     pub const LOCK_MS: u64 = 5_000;
+    /// Between two looks whether another instance is through.
+    pub const BETWEEN_LOOKS_MS: u64 = 10;
     /// How long an instance waits for another that migrates, before it answers that the database is not available: a lock that nobody
     /// holds any more, and then the migrations.
     pub const WAIT_MS: u64 = 10_000;
@@ -355,8 +357,8 @@ pub mod sweep {
     pub const TICK_LATE_MS: u64 = 1_100;
     /// Rows removed at once: a short statement, so that nobody waits for it.
     pub const PURGE_ROWS_MAX: u32 = 500;
-    /// Such rounds in a row. When the last of them was full the next second goes on: some thousands of rows a second, several times what
-    /// a node of two cores makes.
+    /// Such rounds in a row. When the last of them was full the next second goes on: up to 4,000 rows of each table a second,
+    /// several times the jobs that a node of two cores does.
     pub const PURGES_MAX: u32 = 8;
 }
 
@@ -450,9 +452,9 @@ pub mod queue {
     pub const SWEEP_ROWS_MAX: u32 = 500;
     /// Such statements in a row on one tick, so that a tick ends.
     pub const SWEEPS_MAX: u32 = 20;
-    /// Rows that one step of a replay looks at: a few ms of a reader, and no more of the writer than a sweep.
+    /// Rows that one step of a replay looks at: no more of the writer than a sweep.
     pub const REPLAY_ROWS_MAX: u32 = SWEEP_ROWS_MAX;
-    /// Such steps in one request, so that it ends within the front door's deadline: 100,000 messages, some seconds. The answer
+    /// Such steps in one request, so that it ends within the front door's deadline: 100,000 messages. The answer
     /// says where to go on.
     pub const REPLAY_STEPS_MAX: u32 = 200;
     /// Waits between tries while the database is busy: 6 s in all, a tenth of a lease.
@@ -608,7 +610,7 @@ pub mod host {
     pub const REDIS_RETRY_MS_MAX: u64 = 5_000;
     /// Open connections to Redis and to the database in one instance (Spin's number for the latter).
     pub const CONNECTIONS_PER_INSTANCE_MAX: usize = 256;
-    /// Running work gets this long after the signal to stop.
+    /// Running work gets this long once the requests have come to an end.
     pub const DRAIN_MS: u64 = 10_000;
     /// A line that a component prints is cut after this.
     pub const LOG_LINE_BYTES_MAX: usize = 4_096;
@@ -652,7 +654,7 @@ pub mod account {
     /// Hashes that may wait, in all replicas of a local host and in each instance elsewhere: a second of work. More are
     /// answered 429.
     pub const HASHES_WAITING_MAX: u32 = 16;
-    /// Of both, those of one network (an IPv4 address, an IPv6 /64): a quarter, so that one that keeps asking leaves places for
+    /// Of both, those of one network (an IPv4 address, an IPv6 /64): less than a quarter, so that one that keeps asking leaves places for
     /// others, and few enough before them in the line. 127.0.0.1 and ::1 are exempt. Stands in spin.toml too.
     pub const HASHES_OF_NETWORK_MAX: usize = 4;
     /// How long a token lives: short, since it can't be revoked.

@@ -3,14 +3,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use spin_sdk::sqlite::{Connection, Error, Value as SpinValue};
-use trawl_core::limits::schema::WAIT_MS;
+use trawl_core::limits::schema::{BETWEEN_LOOKS_MS, WAIT_MS};
 use trawl_store::sql::{Rows, Sql, SqlError, Value};
 use trawl_store::{Store, StoreError};
 
 use crate::time::monotonic_ms;
-
-/// Between two looks whether another instance is through with the schema.
-const BETWEEN_LOOKS_MS: u64 = 10;
 
 /// The default database, by one connection of this instance. The schema is brought up to date before the first statement.
 #[derive(Default)]
