@@ -216,11 +216,6 @@ impl Code {
     pub(crate) fn is_kept(&self) -> bool {
         self.is_kept
     }
-
-    /// Where the compiled code is, which is one place for components made of the same file.
-    pub(crate) fn kept(&self) -> &Path {
-        &self.kept
-    }
 }
 
 /// Stands behind the code in its file: a mark and the checksum. The code is found from the front, so that nobody minds.

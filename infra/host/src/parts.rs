@@ -1,6 +1,7 @@
 //! The code of all components, compiled before if possible.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) fn parts(
 ) -> anyhow::Result<BTreeMap<String, Arc<Part>>> {
     let cache = cache(options);
     let codes = locate(&cache, manifest, engine)?;
-    if codes.iter().any(|(_, code)| !code.is_kept()) {
+    if codes.values().any(|code| !code.is_kept()) {
         match cache.try_keeping() {
             Ok(()) => compile_apart(options),
             // What another process compiled would be lost with it.
@@ -37,39 +38,29 @@ pub(crate) fn parts(
     }
     let linker = links::linker(engine)?;
     let loaded = load(&cache, engine, &codes)?;
-    let part = |id: &str, component: &Component| -> anyhow::Result<Part> {
-        let ready = linker.instantiate_pre(component).map_err(|error| {
-            anyhow::anyhow!("{id} needs something that this host does not offer: {error:#}")
-        })?;
-        let local = manifest
-            .component
-            .get(id)
-            .map(|component| component.local.clone());
-        Ok(Part::new(id, local.unwrap_or_default(), &ready))
-    };
-    loaded
-        .iter()
-        .map(|(id, component)| Ok(((*id).to_owned(), Arc::new(part(id, component)?))))
+    let components = manifest.component.iter();
+    components
+        .map(|(id, component)| {
+            let code = loaded.get(component.source.as_path());
+            let code = code.context("the code of each component is loaded")?;
+            let ready = linker.instantiate_pre(code).map_err(|error| {
+                anyhow::anyhow!("{id} needs something that this host does not offer: {error:#}")
+            })?;
+            let part = Part::new(id, component.local.clone(), &ready);
+            Ok((id.clone(), Arc::new(part)))
+        })
         .collect()
 }
 
-/// The code of each component; those that are made of one file share it.
+/// What each file holds.
 fn load<'a>(
     cache: &CodeCache,
     engine: &Engine,
-    codes: &[(&'a str, Code)],
-) -> anyhow::Result<Vec<(&'a str, Component)>> {
-    let mut loaded: HashMap<&Path, Component> = HashMap::new();
+    codes: &BTreeMap<&'a Path, Code>,
+) -> anyhow::Result<BTreeMap<&'a Path, Component>> {
     codes
         .iter()
-        .map(|(id, code)| {
-            let component = match loaded.get(code.kept()) {
-                Some(component) => component.clone(),
-                None => cache.load(engine, code)?,
-            };
-            loaded.insert(code.kept(), component.clone());
-            Ok((*id, component))
-        })
+        .map(|(source, code)| Ok((*source, cache.load(engine, code)?)))
         .collect()
 }
 
@@ -82,7 +73,7 @@ pub(crate) fn precompile(options: &Up) -> anyhow::Result<()> {
     let engine = engine(&engine_options(options, &manifest))?;
     let cache = cache(options);
     let codes = locate(&cache, &manifest, &engine)?;
-    if codes.iter().any(|(_, code)| !code.is_kept()) {
+    if codes.values().any(|code| !code.is_kept()) {
         cache.try_keeping().with_context(|| {
             let directory = cache_directory(options);
             format!(
@@ -105,18 +96,20 @@ fn cache_directory(options: &Up) -> PathBuf {
         .unwrap_or_else(|| options.state_dir.join("code"))
 }
 
+/// The code of each file that components are made of; some are made of one.
 fn locate<'a>(
     cache: &CodeCache,
     manifest: &'a Manifest,
     engine: &Engine,
-) -> anyhow::Result<Vec<(&'a str, Code)>> {
-    let components = manifest.component.iter();
-    components
-        .map(|(id, component)| {
+) -> anyhow::Result<BTreeMap<&'a Path, Code>> {
+    let mut codes = BTreeMap::new();
+    for component in manifest.component.values() {
+        if let Entry::Vacant(entry) = codes.entry(component.source.as_path()) {
             let file = manifest.directory.join(&component.source);
-            Ok((id.as_str(), cache.locate(engine, &file)?))
-        })
-        .collect()
+            entry.insert(cache.locate(engine, &file)?);
+        }
+    }
+    Ok(codes)
 }
 
 /// Has a process of its own compile. The compiler leaves well over 100 MB behind, which would stay with a host that runs for
