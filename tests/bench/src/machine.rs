@@ -12,7 +12,7 @@ pub(crate) fn describe() -> String {
             rest.trim_start_matches([' ', '\t', ':'])
         });
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let commit = said("git", &["rev-parse", "--short", "HEAD"]);
+    let commit = said("git", &["describe", "--always", "--dirty"]);
     [
         format!("{cores} x {model}"),
         said("uname", &["-sr"]),

@@ -91,9 +91,9 @@ fn ratios(table: &mut Table) {
         "accepted beside the work / pagesift",
         &format!("{fast}{}", job::ACCEPTED),
         peers::PAGESIFT_ACCEPTED,
-        None,
+        Some(8.0),
     );
-    table.ratio("accept / pagesift jobs", ACCEPT, PAGESIFT, Some(8.0));
+    table.ratio("accept / pagesift jobs", ACCEPT, PAGESIFT, None);
     for work in WORK {
         let (ours, native) = (work.figure(), format!("{}{NATIVE}", work.figure()));
         table.ratio(
