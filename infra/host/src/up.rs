@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,6 +18,7 @@ use trawl_balance::{
     LocalReplicas as _, Operator, Problem, ServerLimits, serve,
 };
 use trawl_core::limits::host as limits;
+use trawl_core::limits::inbound::DRAIN_MS;
 
 use crate::application::Application;
 use crate::cli::Up;
@@ -70,15 +71,14 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         balancer,
         direct,
     };
-    serve(
-        listener,
-        Arc::new(front),
-        server_limits(&options),
-        stop.asked(),
-    )
-    .await;
+    let asked_at = OnceLock::new();
+    let asked = async {
+        stop.asked().await;
+        asked_at.get_or_init(Instant::now);
+    };
+    serve(listener, Arc::new(front), server_limits(&options), asked).await;
     stop.ask();
-    drain(&application).await;
+    drain(&application, *asked_at.get_or_init(Instant::now)).await;
     let is_whole = watching.await.unwrap_or(false);
     application.database.clone().close().await;
     if let Some(stacks) = &application.stacks
@@ -250,9 +250,10 @@ impl Handler for Front {
     }
 }
 
-/// Waits for work after answers and for workers, which were told to claim nothing new.
-async fn drain(application: &Application) {
-    let deadline = Instant::now() + Duration::from_millis(limits::DRAIN_MS);
+/// Waits for work after answers and for workers, which were told at `asked_at` to claim nothing new. Their time ran while requests
+/// were answered.
+async fn drain(application: &Application, asked_at: Instant) {
+    let deadline = asked_at + Duration::from_millis(DRAIN_MS);
     let busy = || {
         let answering = application
             .parts
@@ -271,7 +272,7 @@ async fn drain(application: &Application) {
     if busy() {
         tracing::warn!(
             "work was still running after {} s; its leases expire by themselves",
-            limits::DRAIN_MS / 1000
+            DRAIN_MS / 1000
         );
     }
 }

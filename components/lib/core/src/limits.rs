@@ -120,7 +120,7 @@ pub mod inbound {
     pub const LINGER_MS: u64 = 1_000;
     /// The same, in bytes.
     pub const LINGER_BYTES_MAX: usize = 2 * 1024 * 1024;
-    /// Running requests get this long after the signal to stop.
+    /// What runs gets this long after the signal to stop: requests, and the work behind them.
     pub const DRAIN_MS: u64 = 10_000;
     /// After that signal a kept-alive connection ends when it has been without a request for this long. A balancer that uses it
     /// all the time sends its next one, and is told by the answer to send no more; one round trip on any network fits in.
@@ -610,8 +610,6 @@ pub mod host {
     pub const REDIS_RETRY_MS_MAX: u64 = 5_000;
     /// Open connections to Redis and to the database in one instance (Spin's number for the latter).
     pub const CONNECTIONS_PER_INSTANCE_MAX: usize = 256;
-    /// Running work gets this long once the requests have come to an end.
-    pub const DRAIN_MS: u64 = 10_000;
     /// A line that a component prints is cut after this.
     pub const LOG_LINE_BYTES_MAX: usize = 4_096;
     /// A line that a component prints again and again is logged once in this time.
