@@ -47,7 +47,7 @@ pub struct Balancer {
     pub(crate) large: LargeAnswers,
     locals: Arc<dyn LocalReplicas>,
     budget: Mutex<RetryBudget>,
-    clients: Mutex<Clients>,
+    clients: Arc<Mutex<Clients>>,
     reload_error: Mutex<Option<String>>,
     /// One `apply` at a time.
     applying: Mutex<()>,
@@ -87,7 +87,7 @@ impl Balancer {
                 limits::RETRY_WINDOW_MS,
                 limits::RETRY_RESERVE,
             )),
-            clients: Mutex::default(),
+            clients: Arc::default(),
             reload_error: Mutex::default(),
             applying: Mutex::default(),
         }))
@@ -146,7 +146,7 @@ impl Balancer {
         &self,
         fleet: &Fleet,
         network: Option<IpAddr>,
-    ) -> Result<Option<Ticket<'_>>, TooMany> {
+    ) -> Result<Option<Ticket>, TooMany> {
         let Some(address) = network else {
             return Ok(None);
         };
@@ -157,7 +157,7 @@ impl Balancer {
         };
         lock(&self.clients).enter(address, self.clock.now_ms(), &rules)?;
         Ok(Some(Ticket {
-            clients: &self.clients,
+            clients: Arc::clone(&self.clients),
             address,
         }))
     }
@@ -186,14 +186,14 @@ impl Handler for Balancer {
 }
 
 /// A request of a client, in flight.
-pub(crate) struct Ticket<'a> {
-    clients: &'a Mutex<Clients>,
+pub(crate) struct Ticket {
+    clients: Arc<Mutex<Clients>>,
     address: IpAddr,
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for Ticket {
     fn drop(&mut self) {
-        lock(self.clients).leave(self.address);
+        lock(&self.clients).leave(self.address);
     }
 }
 

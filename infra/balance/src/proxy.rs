@@ -15,12 +15,13 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     request::Parts,
 };
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     backend::{BackendError, Causes, FailureKind},
-    balancer::Balancer,
+    balancer::{Balancer, Ticket},
     body::{Body, Polled, Seen, Watch},
     fleet::{Choice, Fleet, Tried},
     headers,
@@ -33,38 +34,38 @@ use crate::{
 const BAD_GATEWAY: Problem = Problem::new(
     StatusCode::BAD_GATEWAY,
     "bad_gateway",
-    "The replica gave no answer.",
+    "The replica gave no answer. What was asked may have been done: look before you send it again.",
 );
 const TIMED_OUT: Problem = Problem::new(
     StatusCode::GATEWAY_TIMEOUT,
     "gateway_timeout",
-    "No replica answered in time.",
+    "No replica answered in time. What was asked may have been done: look before you send it again.",
 );
 const TRAPPED: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
-    "internal_error",
-    "The service failed on this request.",
+    "internal",
+    "The service failed on this request. It is logged; sent again it may fare better.",
 );
 const OUT: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "no_replica",
-    "No replica can take requests at the moment.",
+    "No replica can take requests at the moment; try again after the time in Retry-After.",
 );
 const FULL: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "overloaded",
-    "The service has more work than it can take.",
+    "The service has more work than it can take; try again after the time in Retry-After.",
 )
 .retry_after(Duration::from_secs(1));
 const TOO_MANY: Problem = Problem::new(
     StatusCode::TOO_MANY_REQUESTS,
     "too_many_requests",
-    "This address has sent too many requests.",
+    "This address has sent too many requests; try again after the time in Retry-After.",
 );
 const BAD_BODY: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "bad_body",
-    "The body of the request did not arrive.",
+    "The body of the request did not arrive whole; send it again.",
 );
 
 /// The client, as far as it is known: the peer, or whom a trusted proxy names. It stands in the extensions of the requests
@@ -117,7 +118,7 @@ impl Balancer {
         };
         request.extensions_mut().insert(ClientAddress(client));
         let network = Self::counted(&fleet, client);
-        let _ticket = match self.admit_client(&fleet, network) {
+        let ticket = match self.admit_client(&fleet, network) {
             Ok(ticket) => ticket,
             Err(too_many) => {
                 self.totals.refused_client.fetch_add(1, Relaxed);
@@ -128,7 +129,14 @@ impl Balancer {
         };
         self.budget().request(self.clock.now_ms());
         let response = self.pass_on(&fleet, request, (client, peer.ip())).await;
-        self.large.pass(response, network)
+        let response = self.large.pass(response, network);
+        // An answer that is not taken is in flight too.
+        match ticket {
+            Some(ticket) if !response.body().is_end_stream() => {
+                response.map(|body| Seen::new(body, Held(Some(ticket))).boxed_unsync())
+            }
+            _ => response,
+        }
     }
 
     async fn pass_on(
@@ -142,13 +150,10 @@ impl Balancer {
         let repeatable = fleet.slots.len() > 1
             && fleet.config.tries_max > 1
             && is_repeatable(&parts.method, &parts.headers);
-        let upload = if repeatable {
-            match Upload::keep(body).await {
-                Ok(upload) => upload,
-                Err(_) => return BAD_BODY.response(),
-            }
-        } else {
-            Upload::Once(body)
+        // Read before a place is taken, whether or not it may be sent again.
+        let upload = match Upload::keep(body).await {
+            Ok(upload) => upload,
+            Err(_) => return BAD_BODY.response(),
         };
         let arriving = Arc::new(AtomicBool::new(false));
         let upload = upload.watched(&arriving);
@@ -399,12 +404,29 @@ fn key(fleet: &Fleet, request: &Request<Body>, client: IpAddr) -> u64 {
     }
 }
 
-/// The answer, holding its place in the replica until its last byte is gone.
+/// The answer, holding its place in the replica until its last byte is gone. One that is whole asks no more of the replica, however
+/// slowly it is read.
 fn leased(response: Response<Body>, lease: Lease) -> Response<Body> {
-    if http_body::Body::is_end_stream(response.body()) {
+    if response.body().is_end_stream() || response.extensions().get::<Whole>().is_some() {
         return response;
     }
     response.map(|body| Seen::new(body, Leased(Some(lease))).boxed_unsync())
+}
+
+/// In the extensions of a local replica's answer: all of it is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole;
+
+/// The client's ticket, until the answer has come to its end.
+struct Held(Option<Ticket>);
+
+impl Watch for Held {
+    fn seen(&mut self, polled: Polled, _body: &Body) -> Polled {
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.0 = None;
+        }
+        polled
+    }
 }
 
 /// The lease, until the answer has come to its end.

@@ -56,17 +56,17 @@ impl Upload {
         if body.size_hint().lower() > REPEATABLE_BODY_BYTES_MAX as u64 {
             return Ok(Self::Once(body));
         }
-        let mut kept = BytesMut::new();
+        let mut kept = Bytes::new();
         while let Some(frame) = body.frame().await {
             // Trailers are hop-by-hop for our purposes and end here.
             if let Ok(data) = frame?.into_data() {
-                kept.extend_from_slice(&data);
+                kept = joined(kept, data);
                 if kept.len() > REPEATABLE_BODY_BYTES_MAX {
-                    return Ok(Self::Once(prefixed(kept.freeze(), body)));
+                    return Ok(Self::Once(prefixed(kept, body)));
                 }
             }
         }
-        Ok(Self::Kept(kept.freeze()))
+        Ok(Self::Kept(kept))
     }
 
     /// The same, setting `arriving` as long as a body streams that has not come to its end.
@@ -113,6 +113,16 @@ impl Watch for Arriving {
         }
         polled
     }
+}
+
+/// Both in one; a body that came in one piece, as nearly all do, is not copied.
+fn joined(kept: Bytes, data: Bytes) -> Bytes {
+    if kept.is_empty() {
+        return data;
+    }
+    let mut joined = BytesMut::from(kept);
+    joined.extend_from_slice(&data);
+    joined.freeze()
 }
 
 fn prefixed(start: Bytes, rest: Body) -> Body {

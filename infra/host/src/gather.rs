@@ -16,11 +16,11 @@ use trawl_core::limits::host as limits;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Waits for the body to end, for `GATHER_BYTES` of it, or for `GATHER_MS`, whichever comes first; what follows is passed on as
-/// it comes. A guest that streams loses no more than that time, and only before its head.
+/// it comes. A guest that streams loses no more than that time, and only before its head. Says also whether that is all of it.
 ///
 /// # Errors
 /// The body failed. Nothing was sent yet, so the client can be told properly.
-pub(crate) async fn gathered(mut body: WasiBody) -> Result<WasiBody, Error> {
+pub(crate) async fn gathered(mut body: WasiBody) -> Result<(WasiBody, bool), Error> {
     let mut frames = VecDeque::new();
     let mut bytes = 0;
     // Registered only when the body has to be waited for.
@@ -46,12 +46,11 @@ pub(crate) async fn gathered(mut body: WasiBody) -> Result<WasiBody, Error> {
     })
     .await?;
     if has_ended && let Some(whole) = whole(&mut frames) {
-        return Ok(Full::new(whole)
-            .map_err(|never| match never {})
-            .boxed_unsync());
+        let whole = Full::new(whole).map_err(|never| match never {});
+        return Ok((whole.boxed_unsync(), true));
     }
     let rest = (!has_ended).then_some(body);
-    Ok(Begun { frames, rest }.boxed_unsync())
+    Ok((Begun { frames, rest }.boxed_unsync(), has_ended))
 }
 
 /// The one piece that an answer is, as a rule.
@@ -142,20 +141,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_short_answer_becomes_one_piece_of_known_length() {
-        let answer = gathered(body(vec![data("hello")], true)).await.unwrap();
+        let (answer, is_whole) = gathered(body(vec![data("hello")], true)).await.unwrap();
+        assert!(is_whole);
         assert_eq!(answer.size_hint().exact(), Some(5));
         assert_eq!(answer.collect().await.unwrap().to_bytes(), "hello");
         let none = Empty::new()
             .map_err(|never: Infallible| match never {})
             .boxed_unsync();
-        assert!(gathered(none).await.unwrap().is_end_stream());
+        assert!(gathered(none).await.unwrap().0.is_end_stream());
     }
 
     #[tokio::test]
     async fn several_pieces_keep_their_order_and_their_sum() {
-        let answer = gathered(body(vec![data("a"), data("bc")], true))
+        let (answer, is_whole) = gathered(body(vec![data("a"), data("bc")], true))
             .await
             .unwrap();
+        assert!(is_whole);
         assert_eq!(answer.size_hint().exact(), Some(3));
         assert_eq!(answer.collect().await.unwrap().to_bytes(), "abc");
     }
@@ -165,7 +166,7 @@ mod tests {
         let mut trailers = http::HeaderMap::new();
         trailers.insert("x-sum", http::HeaderValue::from_static("1"));
         let frames = vec![data("a"), Ok(Frame::trailers(trailers))];
-        let answer = gathered(body(frames, true)).await.unwrap();
+        let (answer, _) = gathered(body(frames, true)).await.unwrap();
         assert_eq!(answer.size_hint().exact(), None);
         let whole = answer.collect().await.unwrap();
         assert_eq!(whole.trailers().unwrap()["x-sum"], "1");
@@ -173,7 +174,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_goes_on_is_passed_on_with_what_it_began() {
-        let mut answer = gathered(body(vec![data("begun")], false)).await.unwrap();
+        let (mut answer, is_whole) = gathered(body(vec![data("begun")], false)).await.unwrap();
+        assert!(!is_whole);
         assert_eq!(answer.size_hint().exact(), None);
         let first = answer.frame().await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap(), "begun");
@@ -185,7 +187,7 @@ mod tests {
         let piece = "x".repeat(limits::GATHER_BYTES / 4);
         let endless =
             futures::stream::repeat_with(move || Ok(Frame::data(Bytes::from(piece.clone()))));
-        let answer = gathered(StreamBody::new(endless).boxed_unsync())
+        let (answer, _) = gathered(StreamBody::new(endless).boxed_unsync())
             .await
             .unwrap();
         assert_eq!(answer.size_hint().lower(), limits::GATHER_BYTES as u64);

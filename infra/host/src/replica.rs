@@ -10,7 +10,7 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
-use trawl_balance::{BackendError, Body, ClientAddress, FailureKind, LocalBackend, Problem};
+use trawl_balance::{BackendError, Body, ClientAddress, FailureKind, LocalBackend, Problem, Whole};
 use wasmtime::Engine;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
@@ -29,8 +29,8 @@ const NOT_FOUND: Problem = Problem::new(
 );
 const FAILED: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
-    "internal_error",
-    "The service failed on this request.",
+    "internal",
+    "The service failed on this request. It is logged; sent again it may fare better.",
 );
 
 /// Who asks, as components read it.
@@ -112,7 +112,13 @@ impl Replica {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 match gathered(body).await {
-                    Ok(body) => Ok(Response::from_parts(head, from_wasi_body(body))),
+                    Ok((body, is_whole)) => {
+                        let mut answer = Response::from_parts(head, from_wasi_body(body));
+                        if is_whole {
+                            answer.extensions_mut().insert(Whole);
+                        }
+                        Ok(answer)
+                    }
                     Err(error) => {
                         tracing::warn!("a component's answer broke off: {error}");
                         Ok(FAILED.response())

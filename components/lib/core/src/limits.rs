@@ -43,7 +43,8 @@ pub mod balance {
     pub const RETRY_RESERVE: u32 = 128;
     /// The window of the retry budget.
     pub const RETRY_WINDOW_MS: u64 = 10_000;
-    /// A request body up to this size is kept for a repeat; a longer one is streamed and sent once.
+    /// A request body up to this size is read before the request gets a place, so that who sends slowly takes none, and is kept for a
+    /// repeat; a longer one is streamed and sent once.
     pub const REPEATABLE_BODY_BYTES_MAX: usize = 64 * 1024;
     /// Connecting to a remote replica on the same network takes milliseconds; one lost packet takes a second.
     pub const CONNECT_MS: u64 = 2_000;
@@ -69,8 +70,9 @@ pub mod balance {
     pub const BALANCE_FILE_BYTES_MAX: u64 = 256 * 1024;
     /// Addresses of clients that are kept at once; the quietest ones are forgotten first.
     pub const CLIENTS_MAX: usize = 16_384;
-    /// Requests of one client address that are in flight at once (127.0.0.1, ::1 and trusted proxies are exempt).
-    pub const CLIENT_IN_FLIGHT_MAX: u32 = 256;
+    /// Requests of one client network that are in flight at once, from their first byte to the last of their answers (127.0.0.1, ::1
+    /// and trusted proxies are exempt): as many as it may have connections, and a quarter of the places of one local replica.
+    pub const CLIENT_IN_FLIGHT_MAX: u32 = 64;
     /// An answer longer than this is a large one, whose number is limited while it is sent: some of the pages, and hardly anything
     /// else. Shorter ones are 256 MiB at the most in a local replica, which has no more than `LOCAL_CONCURRENCY_MAX` under way.
     pub const LARGE_ANSWER_BYTES: u64 = 1024 * 1024;
@@ -186,6 +188,8 @@ pub mod sqlite {
     pub const BUSY_MS_MAX: u64 = 5_000;
     /// How long a guest may hold the writer with an explicit transaction.
     pub const TRANSACTION_MS_MAX: u64 = 5_000;
+    /// Statements of one explicit transaction that may wait; a guest sends them one after the other, or a few at once.
+    pub const TRANSACTION_STATEMENTS_MAX: usize = 64;
     /// Execution time of one statement: ten times the slowest sensible one.
     pub const STATEMENT_MS_MAX: u64 = 10_000;
     /// Bytes of one result, as Spin.
@@ -257,12 +261,12 @@ pub mod scrape {
     /// a fifth of all.
     pub const SPARE_MAX: usize = IN_FLIGHT_MAX / 4;
     /// With nothing to claim, an invocation waits this long for more before it returns: longer than rings are coalesced
-    /// (50 ms) and than the usual pause between two pages of a host (`queue::HOST_GAP_MS`).
+    /// (`bell::COALESCED_MS`) and than the usual pause between two pages of a host (`queue::HOST_GAP_MS`).
     pub const LINGER_MS: u64 = 150;
     /// Looks for new work in that time; each is one read.
     pub const LINGER_LOOKS: u64 = 5;
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
-    pub const RING_EVERY_MS: u64 = 50;
+    pub const RING_EVERY_MS: u64 = super::bell::COALESCED_MS;
     /// A worker most of whose slots are taken looks this often for accounts with hardly anything in flight: one of them should
     /// not notice that another account has everything. It is a read, and holds up no write.
     pub const WATCH_EVERY_MS: u64 = 20;
@@ -303,7 +307,7 @@ pub mod scrape {
         "a lease outlasts an attempt"
     );
     const _: () = assert!(
-        LINGER_MS > 50,
+        LINGER_MS > super::bell::COALESCED_MS,
         "a worker lingers longer than rings are coalesced"
     );
     const _: () = assert!(
@@ -551,6 +555,8 @@ pub mod host {
     pub const INSTANCES_MAX: u32 = 512;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
+    /// What an operator may set it to, in MiB: an instance does not start in less, and memories of 32 bits end there.
+    pub const INSTANCE_MEMORY_MB: std::ops::RangeInclusive<usize> = 16..=4_096;
     /// Time after which a busy guest lets others have its thread.
     pub const YIELD_MS: u64 = 10;
     /// Empty slots whose code image stays mapped for the next instance: as many as are in use at once on a few cores.
@@ -726,8 +732,8 @@ pub mod producers {
     pub const ORPHANED_AFTER_S: i64 = 30;
     /// A script that takes longer than this means that Redis is gone.
     pub const SCRIPT_MS_MAX: u64 = 5_000;
-    /// Bytes of a malformed request that are kept.
-    pub const DEAD_BODY_BYTES_MAX: usize = 64 * 1024;
+    /// Bytes of a malformed request that are kept: as many as a good one may have, so that it can be mended and sent again.
+    pub const DEAD_BODY_BYTES_MAX: usize = super::inbound::BODY_BYTES_MAX as usize;
 }
 
 /// The ring of a component, where it has to go through Redis.

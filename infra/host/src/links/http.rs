@@ -73,7 +73,7 @@ impl WasiHttpHooks for Outbound {
         Box::new(async move {
             let request = if has_body {
                 let (head, body) = request.into_parts();
-                Request::from_parts(head, gathered(body).await?)
+                Request::from_parts(head, gathered(body).await?.0)
             } else {
                 request
             };
