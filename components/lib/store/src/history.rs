@@ -7,7 +7,7 @@ use trawl_core::state::State;
 
 use crate::rows::state;
 use crate::sql::{Row, Sql, Value};
-use crate::{Changed, Store, StoreError};
+use crate::{Store, StoreError};
 
 /// One transition of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,19 @@ pub struct Replayed {
     pub next: Option<ReplayPoint>,
 }
 
+/// What became of the wish to send a callback again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// It will be sent.
+    WillBeSent,
+    /// Nothing is sent to its endpoint until that is enabled.
+    EndpointDisabled,
+    /// The message, which stands so, has no callback.
+    NoCallback(State),
+    /// No such message of this account.
+    NoMessage,
+}
+
 impl<S: Sql> Store<'_, S> {
     /// The insertion of a message and its transitions, the newest [`LIST_MAX`] of them, oldest first; `None` when the account has no
     /// such message.
@@ -109,7 +122,7 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Sends the callback of a message again, with the same webhook id.
-    pub async fn replay(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
+    pub async fn replay(&self, account: AccountId, id: MessageId) -> Result<Replay, StoreError> {
         let params = || -> Vec<Value> { vec![id.0.into(), account.0.into()] };
         if self
             .run(include_str!("../sql/replay.sql"), params())
@@ -117,20 +130,21 @@ impl<S: Sql> Store<'_, S> {
             .first()
             .is_some()
         {
-            return Ok(Changed::Yes);
+            return Ok(Replay::WillBeSent);
         }
         let rows = self
             .run(include_str!("../sql/replay_state.sql"), params())
             .await?;
         let Some(row) = rows.first() else {
-            return Ok(Changed::NoMessage);
+            return Ok(Replay::NoMessage);
         };
-        // A callback that is waiting or on its way will arrive: what was asked for happens.
-        if row.get(1)? {
-            Ok(Changed::Yes)
-        } else {
-            Ok(Changed::Conflict(state(row, 0)?))
-        }
+        let (has_callback, is_disabled) = (row.get(1)?, row.get(2)?);
+        Ok(match (has_callback, is_disabled) {
+            (false, _) => Replay::NoCallback(state(row, 0)?),
+            (true, true) => Replay::EndpointDisabled,
+            // It is waiting or on its way: what was asked for happens.
+            (true, false) => Replay::WillBeSent,
+        })
     }
 
     /// Sends the callbacks of what finished in `from_ms..to_ms` again: one step over the account's messages, which looks at

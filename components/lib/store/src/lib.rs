@@ -15,7 +15,7 @@ pub mod work;
 pub use accounts::{Account, ApiKey, Created, Registration, Secrets};
 pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
-pub use history::{Delivery, Event, ReplayPoint, Replayed};
+pub use history::{Delivery, Event, Replay, ReplayPoint, Replayed};
 pub use manners::{CachedRobots, FoundRobots, Previous};
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,
@@ -24,7 +24,8 @@ pub use queues::QueueFigures;
 use sql::{Rows, Sql, Value};
 pub use work::{Failure, Finished, Job, Rescued, Unattended, Waiting};
 
-/// The store over a database port. Each operation is one statement, hence atomic.
+/// The store over a database port. Each change of state is one statement, hence atomic; an operation that needs several may be cut
+/// off between any two of them.
 #[derive(Debug)]
 pub struct Store<'a, S: Sql> {
     sql: &'a S,

@@ -5,7 +5,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, State};
-use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, ReplayPoint, Store};
+use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, Replay, ReplayPoint, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -291,7 +291,7 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
     for callback in store.claim_callbacks(9, "c", 60).await.unwrap() {
         assert_eq!(
             store.replay(TENANT, callback.message_id).await.unwrap(),
-            Changed::Yes,
+            Replay::WillBeSent,
             "on its way is as good as replayed"
         );
         assert!(
@@ -302,14 +302,14 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
         );
         ids.push(callback.webhook_id);
     }
-    assert_eq!(store.replay(TENANT, one).await.unwrap(), Changed::Yes);
+    assert_eq!(store.replay(TENANT, one).await.unwrap(), Replay::WillBeSent);
     assert_eq!(
         store.replay(TENANT, waiting).await.unwrap(),
-        Changed::Conflict(State::Queued)
+        Replay::NoCallback(State::Queued)
     );
     assert_eq!(
         store.replay(AccountId(2), one).await.unwrap(),
-        Changed::NoMessage
+        Replay::NoMessage
     );
     let again = take(store).await;
     assert_eq!((again.message_id, again.attempt), (one, 1));

@@ -5,7 +5,7 @@ use trawl_core::ids::AccountId;
 use trawl_core::limits::outbox::ENDPOINT_IN_FLIGHT_MAX;
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_store::sql::Value;
-use trawl_store::{Attempt, CallbackJob, Filter, Next, Store};
+use trawl_store::{Attempt, CallbackJob, Filter, Next, Replay, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, finished, request};
@@ -151,6 +151,10 @@ pub(super) async fn gone<S: Subject>(sql: &S) {
     );
     assert!(take(store, 50).await.is_empty());
     assert_eq!(statuses(store, 1).await, [CallbackStatus::Disabled; 6]);
+    assert_eq!(
+        store.replay(AccountId(1), first.message_id).await.unwrap(),
+        Replay::EndpointDisabled
+    );
     done(sql, 1, 1).await;
     assert!(take(store, 50).await.is_empty(), "new ones are kept too");
     assert!(

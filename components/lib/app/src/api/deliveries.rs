@@ -8,7 +8,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::REPLAY_STEPS_MAX;
 use trawl_core::problem::{Code, Problem};
 use trawl_store::sql::Sql;
-use trawl_store::{Changed, Delivery, ReplayPoint, Store, StoreError};
+use trawl_store::{Delivery, Replay, ReplayPoint, Store, StoreError};
 use trawl_wire::Timestamp;
 use trawl_wire::message::{DeliveryView, List};
 use trawl_wire::object::{FieldError, Object};
@@ -63,7 +63,7 @@ pub(super) async fn replay<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Ha
         .await
         .map_err(unavailable)?
     {
-        Changed::Yes => Ok(json(
+        Replay::WillBeSent => Ok(json(
             StatusCode::ACCEPTED,
             &Replayed {
                 success: true,
@@ -72,8 +72,12 @@ pub(super) async fn replay<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Ha
             },
         )
         .ringing(CALLBACK_QUEUE)),
-        Changed::NoMessage => Err(no_message()),
-        Changed::Conflict(state) => Err(wrong_state(state, "it has no callback to send again")),
+        Replay::EndpointDisabled => Err(Problem::new(
+            Code::WrongState,
+            "The callback's endpoint is disabled: open it with POST /endpoints/enable, which also sends what waits for it.",
+        )),
+        Replay::NoMessage => Err(no_message()),
+        Replay::NoCallback(state) => Err(wrong_state(state, "it has no callback to send again")),
     }
 }
 
