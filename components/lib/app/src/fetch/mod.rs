@@ -11,10 +11,10 @@ mod exchange;
 mod refresh;
 mod robots;
 
-use http::HeaderMap;
 use http::header::{
     CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER, SET_COOKIE,
 };
+use http::{HeaderMap, HeaderValue};
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
@@ -101,6 +101,18 @@ pub enum Fetched {
     NotModified,
 }
 
+/// Where one request of a chain leads.
+enum Hop {
+    Onward,
+    Page(Box<Page>),
+    NotModified,
+}
+
+/// Whether there is nothing that could be read, today or ever: a download, or what may not be fetched. A status is an answer.
+fn is_no_page(code: FetchCode) -> bool {
+    code.is_permanent() && !matches!(code, FetchCode::Http(_))
+}
+
 /// Fetches pages for one invocation.
 pub struct Fetcher<'a, P: Ports> {
     ports: &'a P,
@@ -140,50 +152,68 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
-        // A page that sends its visitor on, until it is known that it may be followed.
-        let mut sending_on: Option<Box<Page>> = None;
+        // A page that sends its visitor on, until what it leads to was read.
+        let mut sent_on_by: Option<Box<Page>> = None;
         loop {
-            let url = redirects.current();
-            let pace_key = (url.origin() == origin).then_some(pace_key);
-            let sent_on_by = sending_on.take();
-            if let Err(error) = self.robots.check(url, pace_key).await {
-                return match sent_on_by {
-                    // It may not be fetched, today or ever: then what was fetched is all there is.
-                    Some(page) if error.code.is_permanent() => Ok(Fetched::Page(page)),
-                    _ => Err(error),
-                };
-            }
-            let conditional = validators.filter(|validators| validators.stands_for(url));
-            let response = self.ask(url, &jar, conditional).await?;
-            for cookie in response.headers().get_all(SET_COOKIE) {
-                if let Ok(cookie) = cookie.to_str() {
-                    jar.set(url, cookie, self.ports.clock().now_ms());
+            let pace_key = (redirects.current().origin() == origin).then_some(pace_key);
+            let hop = self
+                .hop(kind, pace_key, &mut redirects, &mut jar, validators)
+                .await;
+            let page = match (hop, sent_on_by.take()) {
+                (Ok(Hop::Onward), before) => {
+                    sent_on_by = before;
+                    continue;
                 }
-            }
-            let location = response.headers().get(LOCATION).map(location_text);
-            let step = redirects.follow(
-                response.status().as_u16(),
-                location.as_deref(),
-                jar.revision(),
-            )?;
-            if step == Step::Onward {
-                continue;
-            }
-            let status = response.status().as_u16();
-            let page = match classify_status(status) {
-                StatusClass::Success => self.read(kind, &redirects, response).await?,
-                StatusClass::NotModified if conditional.is_some() => {
-                    return Ok(Fetched::NotModified);
+                // To a download, or to what may not be fetched, today or ever: then what was read is all there is, as it is in a browser.
+                (Err(error), Some(page)) if is_no_page(error.code) => {
+                    return Ok(Fetched::Page(page));
                 }
-                _ => return Err(self.refusal(status, response.headers())),
+                (Ok(Hop::Page(nothing)), Some(page)) if nothing.body.is_empty() => {
+                    return Ok(Fetched::Page(page));
+                }
+                (Err(error), _) => return Err(error),
+                (Ok(Hop::NotModified), _) => return Ok(Fetched::NotModified),
+                (Ok(Hop::Page(page)), _) => page,
             };
-            let page = Box::new(page);
-            let sent_on = refresh::target(&page)
+            let next = refresh::target(&page)
                 .and_then(|target| redirects.refreshed(&target, jar.revision()));
-            let Some(next) = sent_on else {
+            let Some(next) = next else {
                 return Ok(Fetched::Page(page));
             };
-            (redirects, sending_on) = (next, Some(page));
+            (redirects, sent_on_by) = (next, Some(page));
+        }
+    }
+
+    /// One request of a chain, and what its answer leads to.
+    async fn hop(
+        &self,
+        kind: Kind,
+        pace_key: Option<&str>,
+        redirects: &mut Redirects<'_>,
+        jar: &mut Jar,
+        validators: Option<&Validators>,
+    ) -> Result<Hop, FetchError> {
+        let url = redirects.current();
+        self.robots.check(url, pace_key).await?;
+        let conditional = validators.filter(|validators| validators.stands_for(url));
+        let response = self.ask(url, jar, conditional).await?;
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            if let Ok(cookie) = cookie.to_str() {
+                jar.set(url, cookie, self.ports.clock().now_ms());
+            }
+        }
+        let status = response.status().as_u16();
+        let location = response.headers().get(LOCATION).map(location_text);
+        if redirects.follow(status, location.as_deref(), jar.revision())? == Step::Onward {
+            return Ok(Hop::Onward);
+        }
+        match classify_status(status) {
+            StatusClass::Success => {
+                let page = self.read(kind, redirects, response).await?;
+                Ok(Hop::Page(Box::new(page)))
+            }
+            StatusClass::NotModified if conditional.is_some() => Ok(Hop::NotModified),
+            _ => Err(self.refusal(status, response.headers())),
         }
     }
 
@@ -215,7 +245,8 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         redirects: &Redirects<'_>,
         response: http::Response<BodyOf<P>>,
     ) -> Result<Page, FetchError> {
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        join_content_types(&mut parts.headers);
         let content_type = parts
             .headers
             .get(CONTENT_TYPE)
@@ -252,9 +283,20 @@ impl<'a, P: Ports> Fetcher<'a, P> {
 /// The body type of these ports.
 type BodyOf<P> = <<P as Ports>::Http as Http>::Body;
 
+/// Several `Content-Type` fields count as one with commas, of which the last valid part counts (Fetch Standard, "extract a MIME type").
+fn join_content_types(headers: &mut HeaderMap) {
+    let fields = headers.get_all(CONTENT_TYPE).iter();
+    let joined = fields.map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    if joined.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&joined.join(&b", "[..]))
+    {
+        headers.insert(CONTENT_TYPE, joined);
+    }
+}
+
 /// Browsers read a `Location` that is not ASCII as UTF-8. The bytes of one that is not UTF-8 either go back to the server as they
 /// are, in the escaped form.
-fn location_text(value: &http::HeaderValue) -> String {
+fn location_text(value: &HeaderValue) -> String {
     let bytes = value.as_bytes();
     if let Ok(text) = std::str::from_utf8(bytes) {
         return text.to_owned();

@@ -46,7 +46,8 @@ type Copy = Option<CachedRobots>;
 /// What holds for an authority.
 struct Answer {
     state: RobotsState,
-    /// Told when nobody can know: when the host's pages could not be had either, that; and when it is asked again.
+    /// The error of a job while the rules are not known: the host's own failure where its pages could not be had either, with the
+    /// time at which it is asked again.
     unreachable: FetchError,
 }
 

@@ -235,6 +235,9 @@ fn a_page_that_may_not_send_on_stands_for_itself() {
         sent_on("0;url=mailto:x@b.example"),
         sent_on("0;url=https://shut.example/b"),
         sent_on("0;url=https://dark.example/b"),
+        sent_on("3;url=/file.zip"),
+        sent_on("3;url=/nothing"),
+        sent_on("3;url=/moved"),
         sent_on("0;url=/c"),
         long,
         format!("<noscript>{}</noscript>", sent_on("0;url=/b")),
@@ -250,6 +253,11 @@ fn a_page_that_may_not_send_on_stands_for_itself() {
             "https://shut.example/robots.txt" => Reply::text("User-agent: *\nDisallow: /\n"),
             "https://dark.example/robots.txt" => Reply::failure(SendError::AddressNotAllowed),
             "https://a.example/c" => Reply::html(sent_on("0;url=/")),
+            "https://a.example/file.zip" => {
+                Reply::status(200).header("content-type", "application/zip")
+            }
+            "https://a.example/nothing" => Reply::status(204),
+            "https://a.example/moved" => Reply::redirect(302, "https://shut.example/b"),
             url if url.ends_with("/robots.txt") => Reply::status(404),
             _ => Reply::html(body.clone()).header("set-cookie", cookie),
         });
@@ -368,6 +376,24 @@ fn a_location_that_is_no_utf_8_leads_to_its_bytes() {
         Reply::redirect(302, b"https://\xff\xfe/"),
         State::Failed,
         "redirect_invalid",
+    );
+}
+
+#[test]
+fn of_two_content_types_the_last_counts() {
+    let of = |first: &str, last: &str| {
+        Reply::status(200)
+            .header("content-type", first)
+            .header("content-type", last)
+            .body(PAGE)
+    };
+    let page = of("application/zip", "text/html; charset=utf-8");
+    let serve = move |_: &Sent| page.clone();
+    check("https://a.example/", serve, State::Done, None);
+    fails(
+        of("text/html", "application/zip"),
+        State::Failed,
+        "unsupported_content_type",
     );
 }
 
