@@ -8,7 +8,8 @@ use crate::limits::queue::{ATTEMPTS_MAX, RETRY_AFTER_MS_MAX, RETRY_BASE_MS, RETR
 /// The wait before the next attempt, `None` when the job is given up.
 ///
 /// `attempt` is the one that just failed, from 1. `draw` is a uniform random number of 32 bits. A page's `Retry-After`
-/// wins over the draw when it lies within an hour; a longer one is no reason to keep a job that long, and the draw counts.
+/// wins over the draw when it lies within an hour; a longer one is no reason to keep a job that long, and one that is over
+/// already (0, or the date of a clock that is behind) no reason to use up all attempts in seconds: then the draw counts.
 #[must_use]
 pub fn retry_in_ms(
     attempt: u32,
@@ -19,7 +20,7 @@ pub fn retry_in_ms(
     if permanent || attempt >= ATTEMPTS_MAX {
         return None;
     }
-    if let Some(after_ms) = retry_after_ms.filter(|&after_ms| after_ms <= RETRY_AFTER_MS_MAX) {
+    if let Some(after_ms @ 1..=RETRY_AFTER_MS_MAX) = retry_after_ms {
         return Some(after_ms);
     }
     let doublings = attempt.saturating_sub(1).min(32);
@@ -55,6 +56,7 @@ mod tests {
     fn retry_after_wins_within_an_hour() {
         assert_eq!(retry_in_ms(1, false, Some(3_600_000), 0), Some(3_600_000));
         assert_eq!(retry_in_ms(1, false, Some(3_600_001), 0), Some(0));
+        assert_eq!(retry_in_ms(1, false, Some(0), 1 << 31), Some(1_000));
         let asked = |field| retry_in_ms(1, false, retry_after_ms(field, 0), 0);
         assert_eq!(asked("3600"), Some(3_600_000));
         assert_eq!(asked("3601"), Some(0));
