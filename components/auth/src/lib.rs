@@ -18,7 +18,7 @@ spin_sdk::wasip3::http::service::export!(Auth);
 
 impl Guest for Auth {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let ports = SpinPorts::open().await;
+        let ports = SpinPorts::open();
         serve(request, async |request| {
             API.with(Rc::clone).accounts(&ports, request).await
         })

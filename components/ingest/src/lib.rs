@@ -23,7 +23,7 @@ spin_sdk::wasip3::http::service::export!(Ingest);
 
 impl Guest for Ingest {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
-        let ports = SpinPorts::open().await;
+        let ports = SpinPorts::open();
         serve(request, async |request| {
             let answer = API.with(Rc::clone).messages(&ports, request).await;
             if let Some(channel) = answer.ring {
@@ -40,13 +40,14 @@ impl Guest for Ingest {
 /// A request of a producer, or a ring that says that the list holds some. The clock rings too: a ring may be lost.
 #[redis_subscriber]
 async fn on_message(payload: Bytes) -> anyhow::Result<()> {
-    let ports = SpinPorts::open().await;
+    let ports = SpinPorts::open();
     let list = ports.producer_list().await;
     let recorded = API
         .with(Rc::clone)
         .from_producers(&ports, list.as_ref(), payload)
         .await;
-    // A doorbell that is no Redis server has no lists, so nobody can have pushed anything: no news once a second.
+    // A doorbell that is no Redis server has no lists, so nobody can have pushed anything: no news once a second. (The words are those
+    // of the local host, `infra/host/src/links/redis.rs`; a host that says it otherwise is logged.)
     let is_without_lists = matches!(&recorded, Err(ProducersError::List(error)) if format!("{error:#}").contains("needs a Redis server"));
     if !is_without_lists {
         log_failure("producers", recorded);

@@ -9,7 +9,7 @@ use trawl_spin::{SpinPorts, log_failure};
 /// A message only says that it is worth looking: what there is to do stands in the database.
 #[redis_subscriber]
 async fn on_message(_ring: Bytes) -> anyhow::Result<()> {
-    let ports = SpinPorts::open().await;
+    let ports = SpinPorts::open();
     log_failure("scrape", drain(&ports, &Html).await);
     Ok(())
 }

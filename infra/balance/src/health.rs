@@ -210,6 +210,8 @@ fn ramp_at(age_ms: u64, slow_start_ms: u64) -> u32 {
         .max(RAMP_FULL / 100)
 }
 
+const _: () = assert!(RAMP_FULL >= 100, "a hundredth of the ramp is something");
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -356,13 +356,12 @@ impl Snapshot {
             out.family(&format!("balance_{name}_total"), Kind::Counter, help)
                 .sample(&[], number(value(self)));
         }
-        #[expect(clippy::cast_precision_loss, reason = "there are 64 at most")]
         out.family(
             "balance_replicas_usable",
             Kind::Gauge,
             "Replicas that may be chosen now.",
         )
-        .sample(&[], self.usable as f64);
+        .sample(&[], number(self.usable as u64));
         for (name, help, kind, value) in PER_REPLICA {
             let name = format!("replica_{name}");
             let mut family = out.family(&name, kind, help);

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use trawl_core::limits::{host as limits, inbound};
@@ -68,7 +69,7 @@ pub(crate) struct Up {
     /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port)
     #[arg(long, env = "TRAWL_REDIS", value_name = "URL")]
     pub(crate) redis: Option<String>,
-    /// Set a variable of the manifest (repeatable); `name=@file` takes the content of a file
+    /// Set a variable of the manifest (repeatable; in the environment one a line); `name=@file` takes the content of a file
     #[arg(long = "variable", env = "TRAWL_VARIABLES", value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
     /// How many local replicas to run
@@ -92,7 +93,7 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) tuning: Tuning,
     /// Print nothing but warnings and errors, those of components too
-    #[arg(long, short, env = "TRAWL_QUIET")]
+    #[arg(long, short, env = "TRAWL_QUIET", value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,
 }
 
@@ -130,7 +131,7 @@ pub(crate) struct FrontDoor {
 /// Which addresses may be dialled, and who may see figures.
 #[derive(Debug, Args)]
 pub(crate) struct Networks {
-    /// Let pages and callbacks be on this network although it is not public (repeatable)
+    /// Let pages and callbacks be on this network although it is not public (repeatable; in the environment with commas)
     #[arg(
         long,
         env = "TRAWL_ALLOW_PRIVATE",
@@ -139,7 +140,7 @@ pub(crate) struct Networks {
         value_parser = network
     )]
     pub(crate) allow_private: Vec<IpNet>,
-    /// The same for pages only (repeatable)
+    /// The same for pages only (repeatable; in the environment with commas)
     #[arg(
         long,
         env = "TRAWL_ALLOW_PRIVATE_SCRAPE",
@@ -148,7 +149,7 @@ pub(crate) struct Networks {
         value_parser = network
     )]
     pub(crate) allow_private_scrape: Vec<IpNet>,
-    /// The same for callbacks only (repeatable)
+    /// The same for callbacks only (repeatable; in the environment with commas)
     #[arg(
         long,
         env = "TRAWL_ALLOW_PRIVATE_CALLBACK",
@@ -160,7 +161,7 @@ pub(crate) struct Networks {
     /// The NAT64 prefix of this network; without it addresses under any such prefix are refused
     #[arg(long, env = "TRAWL_NAT64_PREFIX", value_name = "CIDR", value_parser = nat64_prefix)]
     pub(crate) nat64_prefix: Option<IpNet>,
-    /// Trust the certificate authorities in this PEM file besides the web's (repeatable)
+    /// Trust the certificate authorities in this PEM file besides the web's (repeatable; in the environment with commas)
     #[arg(
         long,
         env = "TRAWL_CA_FILE",
@@ -182,7 +183,7 @@ pub(crate) struct Networks {
 /// Numbers that rarely need a change.
 #[derive(Debug, Args)]
 pub(crate) struct Tuning {
-    /// Invocations of a component by the doorbell that run at once (repeatable) [default: as in the manifest]
+    /// Invocations of a component by the doorbell that run at once (repeatable; in the environment with commas) [default: as in the manifest]
     #[arg(long, env = "TRAWL_WORKERS", value_name = "COMPONENT=N", value_delimiter = ',', value_parser = workers)]
     pub(crate) workers: Vec<(String, usize)>,
     /// Instances that may exist at once; each reserves address space, not memory
@@ -220,10 +221,10 @@ pub(crate) struct Tuning {
     )]
     pub(crate) log: String,
     /// Only compile the components, so that the first start takes no time
-    #[arg(long, env = "TRAWL_PRECOMPILE")]
+    #[arg(long, env = "TRAWL_PRECOMPILE", value_parser = FalseyValueParser::new())]
     pub(crate) precompile: bool,
     /// Hand requests straight to the one local replica, to measure what the balancer costs
-    #[arg(long, env = "TRAWL_WITHOUT_BALANCER", hide = true)]
+    #[arg(long, env = "TRAWL_WITHOUT_BALANCER", value_parser = FalseyValueParser::new(), hide = true)]
     pub(crate) without_balancer: bool,
     /// `off` loses every ring but the clock's, for tests
     #[arg(long, env = "TRAWL_DOORBELL", value_enum, default_value_t = Switch::On, hide = true)]
@@ -260,7 +261,7 @@ pub(crate) struct Extract {
     )]
     pub(crate) content_type: String,
     /// Run the scraper's component instead of the same code as part of this program
-    #[arg(long, env = "TRAWL_WASM")]
+    #[arg(long, env = "TRAWL_WASM", value_parser = FalseyValueParser::new())]
     pub(crate) wasm: bool,
     /// With --wasm: the application's manifest
     #[arg(
@@ -362,10 +363,9 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 fn memory(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(mib @ 16..=4096) => Ok(mib),
-        _ => Err("it must be a number from 16 to 4096".to_owned()),
-    }
+    let (least, most) = limits::INSTANCE_MEMORY_MB.into_inner();
+    let mib = text.parse().ok().filter(|mib| (least..=most).contains(mib));
+    mib.ok_or_else(|| format!("it must be a number from {least} to {most}"))
 }
 
 fn strategy(text: &str) -> Result<trawl_balance::StrategyKind, String> {

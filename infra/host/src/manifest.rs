@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use trawl_core::limits::host::INSTANCE_MEMORY_MB;
 
 /// Why a manifest is refused, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -324,6 +325,15 @@ impl Manifest {
             }
         }
         for (id, component) in &self.component {
+            if let Some(mib) = component.local.memory_mb_max
+                && !INSTANCE_MEMORY_MB.contains(&mib)
+            {
+                return Err(wrong(format!(
+                    "component.{id}.tool.trawl: memory_mb_max must be a number from {} to {}",
+                    INSTANCE_MEMORY_MB.start(),
+                    INSTANCE_MEMORY_MB.end()
+                )));
+            }
             if let Some(costly) = &component.local.costly {
                 self.check_costly(id, costly).map_err(wrong)?;
             }

@@ -142,5 +142,12 @@ fn what_does_not_fit_together_is_refused() {
         "source = \"one.wasm\"\nsqlite_databases = [\"x\"]",
         &["x", "default"],
     );
+    for mib in ["0", "1000000"] {
+        refused(
+            "rings = true",
+            &format!("rings = true\nmemory_mb_max = {mib}"),
+            &["component.one.tool.trawl", "memory_mb_max", "16 to 4096"],
+        );
+    }
     refused("[application]", "[application", &["spin.toml:3"]);
 }

@@ -25,8 +25,12 @@ pub(crate) async fn give_back_when_quiet(database: Database) {
         database.release_memory();
         // Its threads do it with their next statement, which comes with the clock.
         tokio::time::sleep(Duration::from_millis(2 * limits::TICK_MS)).await;
-        trim();
-        code::give_back();
+        // Both may take a while: what is given back may be a lot, and the mappings are many.
+        let giving_back = tokio::task::spawn_blocking(|| {
+            trim();
+            code::give_back();
+        });
+        let _ = giving_back.await;
     }
 }
 
@@ -125,7 +129,7 @@ mod code {
         unsafe_code,
         reason = "madvise(2) has no safe form in the standard library"
     )]
-    fn unmap(code: Range<usize>) {
+    pub(super) fn unmap(code: Range<usize>) {
         let start = std::ptr::with_exposed_provenance_mut(code.start);
         // SAFETY: what lies there equals its file and can't be written to, so the next access reads the same from the file.
         // Nothing else can have come to lie there since it was looked up: the program, its libraries and the components stay
@@ -193,7 +197,8 @@ mod tests {
         let memory = std::fs::File::open("/proc/self/mem").expect("a process may read itself");
         memory.read_exact_at(&mut all, own.start as u64).unwrap();
         let before = resident_kb();
-        code::give_back();
+        // Its own alone: other tests map and unmap components meanwhile.
+        code::unmap(own.clone());
         assert!(resident_kb() < before);
     }
 

@@ -116,7 +116,8 @@ fn rights(
         figures: Arc::clone(&part.figures),
         stacks: application.stacks.clone(),
         memory_bytes_max: memory_mb_max.map_or(application.memory_bytes_max, |mib| {
-            (mib << 20).min(application.memory_bytes_max)
+            mib.saturating_mul(1 << 20)
+                .min(application.memory_bytes_max)
         }),
     })
 }

@@ -62,7 +62,13 @@ fn kept(state: &Path) -> anyhow::Result<String> {
     match std::fs::read_to_string(&file) {
         Ok(secret) => return Ok(secret.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(context),
+        // Another key in its place would end every token.
+        Err(error) => {
+            let file = file.display();
+            return Err(error).with_context(|| {
+                format!("can't read the signing key {file}; run as its owner, or mend the file")
+            });
+        }
     }
     let mut key = [0_u8; BYTES];
     rand::rngs::OsRng
@@ -105,5 +111,15 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(TokenKeys::parse(&secret, None).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_can_not_be_read_is_not_replaced() {
+        let state = tempfile::tempdir().unwrap();
+        let file = state.path().join(NAME);
+        std::fs::write(&file, [0xff]).unwrap();
+        let error = format!("{:#}", kept(state.path()).unwrap_err());
+        assert!(error.contains("can't read the signing key"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), [0xff]);
     }
 }

@@ -5,6 +5,7 @@
 
 use http::{HeaderValue, Uri};
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
+use trawl_core::url_guard::Ports;
 use trawl_store::Registration;
 
 use crate::variables::Variables;
@@ -39,7 +40,7 @@ pub(crate) fn check(variables: &Variables) -> Result<(), WrongValue> {
 /// A variable, whether a value of it is right, and what a right one is.
 type Rule = (&'static str, fn(&str) -> bool, String);
 
-fn rules() -> [Rule; 11] {
+fn rules() -> [Rule; 12] {
     let count = || "a whole number".to_owned();
     [
         (
@@ -48,6 +49,11 @@ fn rules() -> [Rule; 11] {
             "open, first or closed".to_owned(),
         ),
         ("robots", is_robots, "on, off, or off:host,host".to_owned()),
+        (
+            "ports",
+            is_ports,
+            "any, or port numbers with commas between".to_owned(),
+        ),
         ("result_days", is_days, "a whole number of days".to_owned()),
         ("message_days", is_days, "a whole number of days".to_owned()),
         (
@@ -88,6 +94,10 @@ fn is_robots(value: &str) -> bool {
     let of_hosts = |hosts: &str| !hosts.trim_matches([',', ' ']).is_empty();
     let value = value.trim();
     matches!(value, "on" | "off") || value.strip_prefix("off:").is_some_and(of_hosts)
+}
+
+fn is_ports(value: &str) -> bool {
+    Ports::parse(value).is_some()
 }
 
 fn number<N: std::str::FromStr>(value: &str) -> Option<N> {
@@ -142,6 +152,8 @@ mod tests {
         for (name, value) in [
             ("registration", "first"),
             ("robots", "off:example.org, intern.example.net"),
+            ("ports", "443, 3000"),
+            ("ports", "any"),
             ("result_days", "0"),
             ("lease_seconds", "3"),
             ("queue_max", " 1000 "),
@@ -161,6 +173,7 @@ mod tests {
             ("registration", "opne"),
             ("robots", "of"),
             ("robots", "off:"),
+            ("ports", "443;3000"),
             ("result_days", "-1"),
             ("message_days", "3 weeks"),
             ("lease_seconds", "1"),

@@ -1,6 +1,7 @@
 //! The arguments of `trawl nodes`.
 
-use clap::{Args as ClapArgs, builder::NonEmptyStringValueParser};
+use clap::Args as ClapArgs;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use url::Url;
 
 /// Plays the requesting nodes: posts requests, and shows how the answers were spread over the replicas and how long they
@@ -19,7 +20,7 @@ pub struct Args {
     /// What is asked for: 1 text, 2 HTML, 3 related domains
     #[arg(long = "type", value_name = "TYPE", env = "TRAWL_NODES_TYPE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     pub kind: u8,
-    /// The page that is asked for; given several times, they take turns
+    /// The page that is asked for; given several times (in the environment with spaces), they take turns
     #[arg(
         long = "target",
         env = "TRAWL_NODES_TARGET",
@@ -58,13 +59,13 @@ pub struct Args {
     #[arg(long, env = "TRAWL_NODES_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub timeout: u64,
     /// Send an Idempotency-Key with each request, so that one without an answer can be sent again
-    #[arg(long, env = "TRAWL_NODES_IDEMPOTENT", default_value_t = false)]
+    #[arg(long, env = "TRAWL_NODES_IDEMPOTENT", value_parser = FalseyValueParser::new())]
     pub idempotent: bool,
     /// Show no progress
-    #[arg(long, env = "TRAWL_NODES_QUIET", default_value_t = false)]
+    #[arg(long, env = "TRAWL_NODES_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Print the report as one line of JSON
-    #[arg(long, env = "TRAWL_NODES_JSON", default_value_t = false)]
+    #[arg(long, env = "TRAWL_NODES_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 }
 

@@ -7,7 +7,10 @@ mod progress;
 mod report;
 mod session;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc, time::Instant};
+use std::io::{ErrorKind, Write as _};
+use std::{process::ExitCode, sync::Arc, time::Instant};
+
+use anyhow::Context as _;
 
 pub use args::Args;
 pub use report::Report;
@@ -26,8 +29,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         report.to_string()
     };
-    // A reader that has gone does not change how the requests went.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    // A reader that has gone does not change how the requests went; a full disk is told, since the report is lost with it.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            return Err(error).context("the report can't be written");
+        }
+        _ => {}
+    }
     Ok(if report.failed == 0 {
         ExitCode::SUCCESS
     } else {

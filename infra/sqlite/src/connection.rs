@@ -3,7 +3,7 @@
 use crate::class::Class;
 use crate::database::Shared;
 use crate::reader::{Answer, Read};
-use crate::transaction::{Ending, Transaction};
+use crate::transaction::{Ending, Sent, Transaction};
 use crate::writer::{Job, Write};
 use crate::{Rows, SqliteError, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,10 +110,10 @@ impl Connection {
         params: Vec<Value>,
     ) -> Result<Rows, SqliteError> {
         let (reply, outcome) = oneshot::channel();
-        let answer = if transaction.send(Write { sql, params, reply }) {
-            outcome.await.ok()
-        } else {
-            None
+        let answer = match transaction.send(Write { sql, params, reply }) {
+            Sent::Waits => outcome.await.ok(),
+            Sent::TooMany => return Err(too_many()),
+            Sent::HasEnded => None,
         };
         if transaction.ending().is_some() {
             *self.lock_transaction() = None;
@@ -143,6 +143,10 @@ impl Connection {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many() -> SqliteError {
+    SqliteError::Busy("too many statements of the transaction wait already".to_owned())
 }
 
 fn timed_out() -> SqliteError {

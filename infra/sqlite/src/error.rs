@@ -33,13 +33,7 @@ pub enum SqliteError {
 }
 
 impl SqliteError {
-    /// True when the same statement may succeed a little later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Busy(_))
-    }
-
-    /// The only statement of its text may run; this names the ones that follow.
+    /// A text must hold one statement; this refuses one that holds more.
     pub(crate) fn several_statements() -> Self {
         Self::Sql("the text holds more than one statement; send them one by one".to_owned())
     }

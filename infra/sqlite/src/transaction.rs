@@ -3,14 +3,15 @@
 use crate::session::{Failure, Session};
 use crate::writer::Write;
 use crate::{Rows, SqliteError, Value};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use trawl_core::limits::sqlite::TRANSACTION_STATEMENTS_MAX;
 
 /// The caller's end. Dropping it rolls back.
 pub(crate) struct Transaction {
-    statements: Sender<Write>,
+    statements: SyncSender<Write>,
     ending: Arc<OnceLock<Ending>>,
 }
 
@@ -23,14 +24,29 @@ pub(crate) enum Ending {
     TimedOut,
 }
 
+/// What became of a statement that was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is answered when it was run.
+    Waits,
+    /// As many wait as may.
+    TooMany,
+    /// The transaction has ended.
+    HasEnded,
+}
+
 impl Transaction {
     pub(crate) fn ending(&self) -> Option<Ending> {
         self.ending.get().copied()
     }
 
-    /// Hands a statement over; false when the transaction has ended.
-    pub(crate) fn send(&self, write: Write) -> bool {
-        self.statements.send(write).is_ok()
+    /// Hands a statement over.
+    pub(crate) fn send(&self, write: Write) -> Sent {
+        match self.statements.try_send(write) {
+            Ok(()) => Sent::Waits,
+            Err(TrySendError::Full(_)) => Sent::TooMany,
+            Err(TrySendError::Disconnected(_)) => Sent::HasEnded,
+        }
     }
 }
 
@@ -47,7 +63,7 @@ pub(crate) fn serve(
         let _ = reply.send(Err(error));
         return;
     }
-    let (statements, received) = channel();
+    let (statements, received) = sync_channel(TRANSACTION_STATEMENTS_MAX);
     let ending = Arc::new(OnceLock::new());
     let transaction = Transaction {
         statements,

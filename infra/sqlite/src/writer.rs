@@ -101,8 +101,15 @@ impl Writer {
             }
             self.log.worked(&self.session, &self.counters);
         }
-        if let Err(error) = self.session.control("PRAGMA wal_checkpoint(TRUNCATE)") {
-            tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
+        let wait = Duration::from_millis(self.options.busy_ms_max);
+        match self.session.checkpoint(wait) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(
+                "somebody reads the database; its log stays, and will be read at the next start"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
+            }
         }
     }
 

@@ -7,8 +7,10 @@
 )]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use trawl_core::limits::sqlite::TRANSACTION_STATEMENTS_MAX;
 use trawl_sqlite::{Connection, Database, Faults, Options, Rows, SqliteError, Stats, Value};
 
 fn open_with(options: Options) -> (TempDir, Database) {
@@ -722,4 +724,50 @@ async fn statements_go_on_when_memory_was_asked_back() {
             assert_eq!(count(&connection).await, 100 * (round + 1));
         }
     }
+}
+
+#[tokio::test]
+async fn more_statements_of_a_transaction_than_may_wait_are_refused() {
+    const SLOW: &str = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 300000) SELECT count(*) FROM c";
+    let (_directory, database, _connection) = table(Options::default()).await;
+    let holder = hold(&database).await;
+    let holder = Arc::new(holder);
+    let send = |sql: &'static str| {
+        let holder = Arc::clone(&holder);
+        tokio::spawn(async move { holder.execute(sql, vec![]).await })
+    };
+    let first = send(SLOW);
+    let others: Vec<_> = (0..3 * TRANSACTION_STATEMENTS_MAX)
+        .map(|_| send("SELECT 1"))
+        .collect();
+    let first = first.await.unwrap().unwrap();
+    assert_eq!(first.rows, [[Value::Integer(300_000)]]);
+    let (mut done, mut refused) = (0, 0);
+    for other in others {
+        match other.await.unwrap() {
+            Ok(_) => done += 1,
+            Err(SqliteError::Busy(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(done >= TRANSACTION_STATEMENTS_MAX, "{done}");
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn a_database_that_is_closed_beside_a_reader_keeps_what_is_in_its_log() {
+    let options = Options {
+        busy_ms_max: 10,
+        ..Options::default()
+    };
+    let (directory, database, connection) = table(options).await;
+    let reader = reader(&directory);
+    insert(&connection, 7).await.unwrap();
+    database.close().await;
+    let log = std::fs::metadata(directory.path().join("test.db-wal")).unwrap();
+    assert!(log.len() > 0, "the reader stands in it");
+    drop(reader);
+    let again = rusqlite::Connection::open(directory.path().join("test.db")).unwrap();
+    let kept = again.query_row("SELECT count(*) FROM t WHERE v = 7", [], |row| row.get(0));
+    assert_eq!(kept, Ok(1_i64));
 }

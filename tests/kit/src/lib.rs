@@ -1,7 +1,8 @@
 //! What tests and benchmarks stand on: a real origin server with real and with odd pages, a real
 //! receiver that verifies signatures, a real `redis-server`, and the real host as a child process.
 //!
-//! Everything binds to port 0 and lives in its own temporary directory, so that tests run side by side.
+//! Everything binds to port 0, but for `redis-server`, which does not tell what it took, and lives in its own temporary directory,
+//! so that tests run side by side.
 //! Nothing sleeps for a result: [`eventually`] waits for a condition until a deadline.
 
 #![allow(

@@ -74,15 +74,15 @@ impl RedisServer {
         self.child.id()
     }
 
+    /// The port was free a moment ago: another test's server may have it by now, and must not be taken for this one.
     async fn wait_until_up(&self) {
+        let own = format!("process_id:{}\r\n", self.pid());
         eventually(
-            "redis-server answers PING",
+            "this redis-server answers on its port",
             Duration::from_secs(10),
             || async {
-                self.command(&[b"PING"])
-                    .await
-                    .ok()
-                    .filter(|a| a.starts_with(b"+PONG"))
+                let info = self.command(&[b"INFO", b"server"]).await.ok();
+                info.filter(|info| String::from_utf8_lossy(info).contains(&own))
             },
         )
         .await;

@@ -288,6 +288,7 @@ mod tests {
     #[test]
     fn nodes_do_not_sweep_together() {
         let (one, other) = (sweeps("app1", 0, 1_000), sweeps("app2", 0, 1_000));
-        assert_ne!(one, other);
+        let together = one.iter().filter(|moment| other.contains(moment)).count();
+        assert!(together * 3 <= one.len(), "{one:?} {other:?}");
     }
 }

@@ -3,7 +3,7 @@
 /// What to do with what was gathered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flush<T> {
-    /// Record these, and tell [`Gathering::is_flushed`].
+    /// Record these, and tell [`Gathering::flushed`].
     Now(Vec<T>),
     /// Wait a moment for more, and tell [`Gathering::time_is_up`].
     Later,
@@ -81,7 +81,7 @@ impl<T> Gathering<T> {
     }
 
     /// The statement came back.
-    pub(crate) fn is_flushed(&mut self) {
+    pub(crate) fn flushed(&mut self) {
         self.flushing = false;
     }
 }
@@ -111,10 +111,10 @@ mod tests {
         gathering.add(4);
         gathering.add(5);
         assert_eq!(gathering.next(true), None, "one statement at a time");
-        gathering.is_flushed();
+        gathering.flushed();
         assert_eq!(gathering.next(false), Some(Flush::Now(vec![3, 4, 5])));
         assert!(!gathering.is_idle(), "the statement is under way");
-        gathering.is_flushed();
+        gathering.flushed();
         assert!(gathering.is_idle());
     }
 

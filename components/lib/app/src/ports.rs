@@ -112,7 +112,7 @@ pub trait Random {
 
 /// The doorbell: a hint that work waits. It carries no data, may be lost, and is never waited for long.
 pub trait Bell {
-    /// Rings `channel` (see [`crate::channels`]), coalesced to one ring per 50 ms per instance: one that
+    /// Rings `channel` (see [`crate::channels`]), coalesced to one ring a channel per 50 ms in an instance: one that
     /// comes sooner waits, and serves all that come meanwhile. Errors are swallowed: the clock covers them.
     async fn ring(&self, channel: &'static str);
 }

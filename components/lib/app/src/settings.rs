@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
-use trawl_core::url_guard::UrlPolicy;
+use trawl_core::url_guard::{Ports as OpenPorts, UrlPolicy};
 
 use crate::ports::{Ports, Random as _, Variables};
 
@@ -30,9 +30,7 @@ impl ScraperSettings {
             lease_s: lease_s(variables).await,
             user_agent: user_agent(variables).await,
             robots: RobotsSwitch::parse(variables.get("robots").await.as_deref().unwrap_or("on")),
-            urls: UrlPolicy::with_private(networks(
-                variables.get("allow_private").await.as_deref(),
-            )),
+            urls: urls(variables, variables.get("allow_private").await).await,
         }
     }
 }
@@ -65,7 +63,7 @@ impl CallbackSettings {
             worker: worker_name(ports).await,
             lease_s: lease_s(variables).await,
             user_agent: user_agent(variables).await,
-            urls: UrlPolicy::with_private(networks(opened.as_deref())),
+            urls: urls(variables, opened).await,
             public_url: public_url(variables).await,
         }
     }
@@ -182,6 +180,17 @@ async fn public_url(variables: &impl Variables) -> Option<String> {
     (!url.is_empty() && http::HeaderValue::from_str(url).is_ok()).then(|| url.to_owned())
 }
 
+/// `opened`: networks that are opened although they are not public. A list of ports that can't be read leaves the usual ones.
+async fn urls(variables: &impl Variables, opened: Option<String>) -> UrlPolicy {
+    let ports = variables.get("ports").await;
+    UrlPolicy {
+        ports: ports
+            .and_then(|text| OpenPorts::parse(&text))
+            .unwrap_or_default(),
+        allow_private: networks(opened.as_deref()),
+    }
+}
+
 /// Networks in CIDR notation or single addresses, parted by commas or blanks. One that can't be read opens nothing.
 fn networks(text: Option<&str>) -> Vec<IpNet> {
     let parse = |word: &str| {
@@ -241,6 +250,22 @@ mod tests {
             variables.set("public_url", public_url);
             variables.set("user_agent", user_agent);
             assert_eq!(world.run(super::user_agent(variables)), wanted);
+        }
+    }
+
+    #[test]
+    fn readable_ports_take_the_place_of_the_usual_ones() {
+        for (ports, open, shut) in [
+            ("", 8443, 3000),
+            ("3000", 3000, 8443),
+            ("any", 1, 0),
+            ("three", 443, 3000),
+        ] {
+            let world = World::without_robots(|_| Reply::html(""));
+            world.ports.variables().set("ports", ports);
+            let urls = world.run(ScraperSettings::read(&world.ports)).urls;
+            let is_open = |port: u16| urls.target(&format!("http://example.org:{port}/")).is_ok();
+            assert!(is_open(open) && !is_open(shut), "{ports:?}");
         }
     }
 

@@ -96,8 +96,7 @@ impl AddressPolicy {
     }
 
     /// Whether an address may be dialled on any port that is not our own.
-    #[must_use]
-    pub fn permits_ip(&self, ip: IpAddr) -> bool {
+    fn permits_ip(&self, ip: IpAddr) -> bool {
         if contains(&self.allow, ip) {
             return true;
         }

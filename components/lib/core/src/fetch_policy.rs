@@ -54,8 +54,6 @@ codes! {
     RedirectInvalid = "redirect_invalid", permanent, "a redirect leads to something that is not a URL";
     RobotsDisallowed = "robots_disallowed", permanent, "robots.txt does not allow the URL";
     RobotsUnreachable = "robots_unreachable", transient, "robots.txt could not be fetched, which means that nothing is allowed";
-    PageTooDeep = "page_too_deep", permanent, "elements are nested deeper than allowed";
-    PageTooComplex = "page_too_complex", permanent, "the page has more elements than allowed, or takes too long to read";
     InvalidSelector = "invalid_selector", permanent, "the CSS selector can't be read";
     Internal = "internal", transient, "a fault of this service";
 }

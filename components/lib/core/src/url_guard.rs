@@ -23,7 +23,7 @@ pub enum UrlError {
     /// It is longer than [`URL_BYTES_MAX`].
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
-    /// Neither http nor https, or http where only https is allowed.
+    /// Neither http nor https.
     #[error("the scheme of the URL is not allowed")]
     Scheme,
     /// A user name or a password stands in it.
@@ -35,21 +35,6 @@ pub enum UrlError {
     /// The host is, or names, an address that is not served.
     #[error("the address is not allowed")]
     Address,
-}
-
-impl UrlError {
-    /// Stable, for programs.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid_url",
-            Self::TooLong => "url_too_long",
-            Self::Scheme => "scheme_not_allowed",
-            Self::Userinfo => "userinfo_not_allowed",
-            Self::Port => "port_not_allowed",
-            Self::Address => "address_not_allowed",
-        }
-    }
 }
 
 /// A URL that may be fetched as far as its text tells. It has no fragment, and its host no trailing dot.
@@ -65,15 +50,9 @@ impl Target {
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
-
-    /// `scheme://host:port` with the port always written: the key under which robots.txt is cached.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        authority(&self.url)
-    }
 }
 
-/// `scheme://host:port` of a URL with the port always written. The host is written as it is dialled: a server may answer for
+/// `scheme://host:port` of a URL with the port always written: the key under which robots.txt is cached. The host is written as it is dialled: a server may answer for
 /// `example.org.` otherwise than for `example.org`, and what is remembered of the one must not hold for the other.
 #[must_use]
 pub fn authority(url: &Url) -> String {
@@ -224,17 +203,7 @@ const LOOPBACK_NAMES: &[&str] = &[
 /// Top-level names kept for private networks (ICANN 2024, RFC 6762, RFC 8375).
 const PRIVATE_NAMES: &[&str] = &["internal", "local", "home.arpa"];
 
-/// Which schemes may be used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Schemes {
-    /// http and https.
-    #[default]
-    HttpAndHttps,
-    /// https alone.
-    HttpsOnly,
-}
-
-/// Which ports may be used.
+/// Which ports of public addresses may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ports {
     /// These.
@@ -249,11 +218,24 @@ impl Default for Ports {
     }
 }
 
+impl Ports {
+    /// `any`, or port numbers with commas between; `None` when it is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.trim() == "any" {
+            return Some(Self::Any);
+        }
+        let ports = text.split(',').map(|port| port.trim().parse().ok());
+        ports
+            .map(|port| port.filter(|port| *port > 0))
+            .collect::<Option<_>>()
+            .map(Self::These)
+    }
+}
+
 /// What an operator decided about URLs; scraping and callbacks each have their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UrlPolicy {
-    /// Allowed schemes.
-    pub schemes: Schemes,
     /// Allowed ports.
     pub ports: Ports,
     /// Networks that are opened although they are not public, with all their ports.
@@ -269,15 +251,6 @@ enum Reach {
 }
 
 impl UrlPolicy {
-    /// The usual policy with these networks opened.
-    #[must_use]
-    pub fn with_private(allow_private: Vec<IpNet>) -> Self {
-        Self {
-            allow_private,
-            ..Self::default()
-        }
-    }
-
     /// Reads a URL and checks it.
     ///
     /// # Errors
@@ -295,9 +268,6 @@ impl UrlPolicy {
     /// See [`UrlError`].
     pub fn check(&self, url: &Url) -> Result<(), UrlError> {
         check_shape(url)?;
-        if self.schemes == Schemes::HttpsOnly && url.scheme() != "https" {
-            return Err(UrlError::Scheme);
-        }
         let reach = self.reach(url);
         if reach == Reach::Refused {
             return Err(UrlError::Address);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What scripts are wrapped in, so that readers of old take them for no markup or for no script.
+/// What old pages wrap scripts in, to hide them from browsers that knew no scripts, or from XML parsers.
 const OPENINGS: [&str; 6] = ["\u{feff}", "<!--", "<![CDATA[", "//", "/*", "*/"];
 /// None of these ends a JSON text either.
 const ENDINGS: [&str; 6] = ["-->", "]]>", "//", "/*", "*/", ";"];

@@ -1,5 +1,5 @@
-//! Eight bytes of a text at a time, as one number with the first byte lowest: words are found without a step for each byte,
-//! of which each has its price in WASM. What is found is marked by the highest bit of each byte.
+//! Eight bytes of a text at a time, as one number with the first byte lowest: a word is found in one step, not in one for each
+//! byte, which is slow in WASM. What is found is marked by the highest bit of each byte.
 
 /// The highest bit of each byte.
 pub(crate) const MARKS: u64 = 0x8080_8080_8080_8080;

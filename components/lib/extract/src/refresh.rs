@@ -44,8 +44,8 @@ impl Refresh {
     }
 }
 
-/// Whether the bytes of a page may hold a `<meta http-equiv>`, in whatever encoding: most do not, and need not be read as text for it. Names
-/// of attributes hold no entities; between the bytes of UTF-16 stand zeros.
+/// Whether the bytes of a page may hold a `<meta http-equiv>`, in whatever encoding. Most hold none, and need not be decoded then. The name
+/// is searched as bytes, because names of attributes hold no entities; zeros between them are UTF-16.
 #[must_use]
 pub fn may_be_in(body: &[u8]) -> bool {
     const NAME: &[u8] = b"http-equiv";

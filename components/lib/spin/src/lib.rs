@@ -50,7 +50,8 @@ pub struct SpinPorts(Rc<Instance>);
 impl SpinPorts {
     /// The ports of this instance. Nothing is dialled here: the database is opened, and brought to the current
     /// schema, at the first statement, so that a liveness route answers even without a database.
-    pub async fn open() -> Self {
+    #[must_use]
+    pub fn open() -> Self {
         Self(INSTANCE.with(Rc::clone))
     }
 

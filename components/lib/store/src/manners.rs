@@ -11,7 +11,7 @@ use crate::{Store, StoreError};
 /// A cached robots.txt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedRobots {
-    /// The caller's word for what it found, such as `ok`, `missing`, `unreachable`.
+    /// The caller's word for what it found: `rules`, `allow_all`, or `unreachable` with since when, what was found before, and why.
     pub state: String,
     /// The text, cut to its limit.
     pub body: Vec<u8>,

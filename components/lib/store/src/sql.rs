@@ -1,6 +1,6 @@
 //! The port to the database: one statement at a time, autocommit, all rows at once.
 //!
-//! That is what `spin:sqlite` offers on every backend, and it is why each operation of this crate is one statement.
+//! That is what `spin:sqlite` offers on every backend, and it is why each change of state in this crate is one statement.
 
 use crate::StoreError;
 

@@ -5,6 +5,7 @@ use trawl_core::limits::queue::{
     CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SOON_MS, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
     SWEEPS_MAX,
 };
+use trawl_core::limits::scrape::GATHERED_MAX;
 use trawl_core::state::{JobError, Kind, Mode};
 
 use crate::rows::{kind, lease_list, message_ids};
@@ -14,6 +15,11 @@ use crate::{Store, StoreError};
 /// Jobs that the greatest of the finishing statements takes, and the parameters of each.
 const FINISHED_MAX: usize = 16;
 const FINISHED_PARAMS: usize = 11;
+
+const _: () = assert!(
+    GATHERED_MAX <= FINISHED_MAX,
+    "what is gathered is recorded by one statement"
+);
 
 /// A claimed message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -201,6 +201,9 @@ impl<'de> Deserialize<'de> for Scalar<'de> {
     }
 }
 
+/// Up to here (2^53) a real number tells whole numbers apart. JSON Schema counts 1.0 among the integers.
+const WHOLE_REAL_MAX: f64 = 9_007_199_254_740_992.0;
+
 struct ScalarVisitor;
 
 impl<'de> Visitor<'de> for ScalarVisitor {
@@ -225,6 +228,13 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(i64::try_from(value).map_or(Scalar::Real(value as f64), Scalar::Integer))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number within the range"
+        )]
+        if value.fract() == 0.0 && value.abs() <= WHOLE_REAL_MAX {
+            return Ok(Scalar::Integer(value as i64));
+        }
         Ok(Scalar::Real(value))
     }
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {

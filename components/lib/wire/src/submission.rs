@@ -5,8 +5,6 @@ use crate::object::{FieldError, Object, Scalar};
 /// A request as it was sent: spellings unified and types checked, nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Submission<'a> {
-    /// The e-mail of the account; producers only.
-    pub account: Option<&'a str>,
     /// The node's own label, `user_Id` or `user_id`.
     pub user_label: Option<String>,
     /// What to fetch.
@@ -32,7 +30,6 @@ impl<'a> Submission<'a> {
     /// Names the first field that is missing or has the wrong type.
     pub fn read(object: &'a Object<'_>) -> Result<Self, FieldError> {
         Ok(Self {
-            account: object.text(&["account"])?,
             user_label: label(object)?,
             request_url: object.required_text(&["request_url"])?,
             kind: object
@@ -74,6 +71,14 @@ mod tests {
             assert_eq!(submission.user_label.as_deref(), Some("n1"));
             assert_eq!(submission.callback_url, Some("c"));
         }
+    }
+
+    #[test]
+    fn whole_numbers_may_have_a_point_and_unknown_fields_any_value() {
+        let body = br#"{"request_url":"a.b","type":1.0,"priority":9e0,"account":5}"#;
+        let object = Object::parse(body).unwrap();
+        let submission = Submission::read(&object).unwrap();
+        assert_eq!((submission.kind, submission.priority), (1, Some(9)));
     }
 
     #[test]

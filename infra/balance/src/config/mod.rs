@@ -198,7 +198,7 @@ impl BalanceConfig {
         }
     }
 
-    /// What `--replicas N --balance NAME` means: local replicas `replica-1` to `replica-N`.
+    /// Local replicas `replica-1` to `replica-N`, for tests and examples.
     #[must_use]
     pub fn local(strategy: StrategyKind, count: usize) -> Self {
         let replicas = (1..=count.clamp(1, limits::REPLICAS_MAX))

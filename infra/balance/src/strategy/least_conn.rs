@@ -9,7 +9,8 @@ pub(super) struct LeastConn {
     ties: Weighted,
 }
 
-/// Is `a` less loaded for its weight than `b`? Cross-multiplied, so that nothing is divided.
+/// The load of `candidate`, to be compared with that of `other` taken the same way: its requests in flight times the other's share, so
+/// that nothing is divided.
 fn load(candidate: &Candidate, other: &Candidate) -> u64 {
     u64::from(candidate.in_flight).saturating_mul(other.share())
 }

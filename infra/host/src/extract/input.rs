@@ -22,7 +22,9 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
         bounded(std::fs::File::open(file).with_context(|| format!("can't read {name}"))?)
     };
     let bytes = bytes.with_context(|| format!("can't read {name}"))?;
-    let is_packed = file.extension().is_some_and(|end| end == "gz")
+    let is_packed = file
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("gz"))
         || (file == Path::new("-") && bytes.starts_with(&GZIP));
     if !is_packed {
         return Ok(bytes);

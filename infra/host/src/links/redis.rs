@@ -181,6 +181,7 @@ impl Open {
         arguments: impl ToRedisArgs,
     ) -> Result<A, Error> {
         let Some(server) = &mut self.server else {
+            // `ingest` knows this by the words "needs a Redis server": the interface has no error of its own for it.
             return Err(Error::Other(format!(
                 "{command} needs a Redis server: start with --redis redis://host:port"
             )));

@@ -1,6 +1,6 @@
 //! Reading a request's body.
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use trawl_core::problem::{Code, Problem};
 use trawl_wire::object::{FieldError, Object, ObjectError};
@@ -12,6 +12,14 @@ impl<P: Ports> Exchange<'_, P> {
     /// The body as a JSON object. No content type is taken as JSON; any other one is refused, since a form that a browser
     /// sends across sites must not pass for a request.
     pub(super) fn object(&self) -> Result<Object<'_>, Problem> {
+        if let Some(encoding) = self.request.headers().get(CONTENT_ENCODING)
+            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+        {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "Send the body as it is, without `Content-Encoding`.",
+            ));
+        }
         let media_type = media_type(self.request.headers());
         if !media_type.is_empty()
             && media_type != "application/json"

@@ -174,7 +174,9 @@ fn event_view(event: &Event) -> EventView<'_> {
 
 /// A message's number from a path. What is no number is a message that nobody has.
 pub(super) fn message_id(text: &str) -> Result<MessageId, Problem> {
-    text.parse().map_err(|_| no_message())
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let id = text.parse().ok().filter(|_| is_number);
+    id.ok_or_else(no_message)
 }
 
 fn not_finished(state: State) -> Problem {

@@ -266,10 +266,11 @@ impl<P: Ports> Intake<'_, P> {
             Ok(submission) => submission,
             Err(error) => return Ok(Err(bad_field(error))),
         };
-        let Some(tenant) = self
-            .account(submission.account.unwrap_or_default(), accounts)
-            .await?
-        else {
+        let account = match object.text(&["account"]) {
+            Ok(account) => account.unwrap_or_default(),
+            Err(error) => return Ok(Err(bad_field(error))),
+        };
+        let Some(tenant) = self.account(account, accounts).await? else {
             return Ok(Err(Problem::new(
                 Code::InvalidField,
                 "`account` must be the e-mail of a registered account.",

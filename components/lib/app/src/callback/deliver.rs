@@ -169,7 +169,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             }
             Event::Sent { id, ended } => self.on_sent(id, ended),
             Event::Recorded { done, held } => {
-                self.delivered.is_flushed();
+                self.delivered.flushed();
                 for one in &done {
                     self.leases.remove(&one.id);
                 }
@@ -244,12 +244,12 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         for job in jobs.unwrap_or_default() {
             let sender = self.sender;
             self.leases.insert(job.id, job.lease);
-            self.tasks.push(Box::pin(async move {
+            self.start(async move {
                 Event::Sent {
                     id: job.id,
                     ended: sender.attempt(&job).await,
                 }
-            }));
+            });
         }
     }
 
@@ -275,17 +275,17 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         match self.delivered.next(is_last) {
             Some(Flush::Now(done)) => {
                 let sender = self.sender;
-                self.tasks.push(Box::pin(async move {
+                self.start(async move {
                     let held = sender.record_deliveries(&done).await;
                     Event::Recorded { done, held }
-                }));
+                });
             }
             Some(Flush::Later) => {
                 let sender = self.sender;
-                self.tasks.push(Box::pin(async move {
+                self.start(async move {
                     sender.sleep_ms(GATHER_MS).await;
                     Event::Gathered
-                }));
+                });
             }
             None => {}
         }
@@ -305,30 +305,34 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             .is_some_and(|since_ms| self.now_ms >= since_ms + STOP_MS_MAX)
     }
 
+    fn start(&self, task: impl Future<Output = Event> + 's) {
+        self.tasks.push(Box::pin(task));
+    }
+
     fn start_claim(&self, asked: usize) {
         let sender = self.sender;
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             let settings = &sender.settings;
             let jobs = sender
                 .store()
                 .claim_callbacks(asked, &settings.worker, settings.lease_s)
                 .await;
             Event::Claimed { asked, jobs }
-        }));
+        });
     }
 
     fn start_claim_spare(&self, asked: usize) {
         let sender = self.sender;
         let asked = u32::try_from(asked).unwrap_or(u32::MAX);
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             let settings = &sender.settings;
             let jobs = sender
                 .store()
                 .claim_callbacks_spare(asked, &settings.worker, settings.lease_s)
                 .await;
             Event::ClaimedSpare(jobs)
-        }));
+        });
     }
 
     /// All leases at once, each third of their time. One that is lost costs a second delivery at most, which carries the
@@ -346,42 +350,42 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             .iter()
             .map(|(id, lease)| (*id, *lease))
             .collect();
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             // Without an answer the leases run on; they last three renewals.
             let _ = sender
                 .store()
                 .extend_callbacks(&leases, sender.settings.lease_s)
                 .await;
             Event::Renewed
-        }));
+        });
     }
 
     fn start_look(&self, after_ms: u64) {
         let sender = self.sender;
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             sender.sleep_ms(after_ms).await;
             Event::Looked {
                 at_once: after_ms == 0,
                 waiting: sender.store().callbacks_waiting().await,
             }
-        }));
+        });
     }
 
     fn start_watch(&self, after_ms: u64) {
         let sender = self.sender;
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             sender.sleep_ms(after_ms).await;
             Event::Watched(sender.store().callbacks_waiting_spare().await)
-        }));
+        });
     }
 
     fn start_beat(&self) {
         let sender = self.sender;
-        self.tasks.push(Box::pin(async move {
+        self.start(async move {
             sender.sleep_ms(BEAT_MS).await;
             Event::Beat {
                 stop: stop_was_asked(sender.ports.variables()).await,
             }
-        }));
+        });
     }
 }

@@ -134,7 +134,7 @@ impl<'p, P: Ports> Sender<'p, P> {
         let error = match self.limit.within(clock, started_ms, sending).await {
             Some(Ok(response)) => return self.answer(started_ms, response).await,
             Some(Err(error)) => FetchError::of_exchange(&error, false).code.to_string(),
-            None => "no answer within 15 s".to_owned(),
+            None => format!("no answer within {} s", ATTEMPT_MS_MAX / 1_000),
         };
         Answer {
             error: Some(error),

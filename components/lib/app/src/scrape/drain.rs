@@ -152,7 +152,8 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     spare_draw: u32,
     /// Results, and whether a statement that records some is under way.
     results: Gathering<Finished>,
-    failing: u32,
+    /// Statements under way that record failures or give jobs back.
+    giving_up: u32,
     /// A good moment to keep what was found of robots.txt: another statement has just begun, whose commit it may share, or a
     /// second has passed.
     keep_due: bool,
@@ -182,7 +183,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             claims: Claims::new(SIZES, Rhythm::default()),
             spare_draw: 0,
             results: Gathering::new(GATHERED_MAX),
-            failing: 0,
+            giving_up: 0,
             keep_due: false,
             keeping: 0,
             ring_due: false,
@@ -210,7 +211,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     fn is_idle(&self) -> bool {
         self.leases.is_empty()
             && self.results.is_idle()
-            && self.failing == 0
+            && self.giving_up == 0
             && !self.claims.is_claiming()
     }
 
@@ -254,11 +255,11 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             }
             Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
             Event::Finished(recorded) => {
-                self.results.is_flushed();
+                self.results.flushed();
                 self.on_recorded(recorded);
             }
             Event::Failed(recorded) => {
-                self.failing -= 1;
+                self.giving_up -= 1;
                 self.on_recorded(recorded);
             }
             Event::Looked { at_once, waiting } => {
@@ -276,7 +277,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 }
             }
             Event::Released(count) => {
-                self.failing -= 1;
+                self.giving_up -= 1;
                 self.drained.released += count;
             }
             Event::Gathered => self.results.time_is_up(),
@@ -532,7 +533,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     }
 
     fn start_fail(&mut self, failure: Failure) {
-        self.failing += 1;
+        self.giving_up += 1;
         self.keep_due = true;
         let scraper = self.scraper;
         self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
@@ -555,7 +556,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         if leases.is_empty() {
             return;
         }
-        self.failing += 1;
+        self.giving_up += 1;
         let scraper = self.scraper;
         self.start(async move {
             // When even this fails, the leases expire by themselves.

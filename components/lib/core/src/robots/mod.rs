@@ -128,13 +128,6 @@ impl RobotsState {
     }
 }
 
-/// Whether a copy may still be used without asking again. A copy from the future (a clock that was set back) may not.
-#[must_use]
-pub const fn is_fresh(found: Found, fetched_ms: i64, now_ms: i64) -> bool {
-    let age_ms = now_ms.saturating_sub(fetched_ms);
-    0 <= age_ms && age_ms < found.ttl_ms()
-}
-
 /// A host did not answer: what is to be done with the last rules it gave, if any. They stay in force (RFC 9309, 2.4
 /// allows an old copy while the host is unreachable); without them nothing is allowed, and after 30 days without an
 /// answer everything is (2.3.1.4).

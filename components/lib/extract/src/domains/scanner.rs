@@ -161,7 +161,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// To look for a single byte takes no preparation, which costs more than to pass an end tag.
+    /// One byte is searched for without preparing a searcher, which would cost more than the search.
     fn skip_past_angle(&mut self) -> Option<()> {
         self.at += memchr::memchr(b'>', &self.page.as_bytes()[self.at..])? + 1;
         Some(())

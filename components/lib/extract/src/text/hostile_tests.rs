@@ -1,5 +1,4 @@
-//! Pages made to hurt. Time is measured in steps nowhere, so the limits here are on results; a quadratic pass would show as
-//! a test that takes minutes.
+//! Pages made to hurt: each is read within a second of the processor, and cut where it is too much.
 
 use std::time::Instant;
 

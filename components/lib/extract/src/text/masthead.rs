@@ -15,8 +15,8 @@ const MENU_DISTANCE_MAX: u8 = 1;
 const HEADING_NODES_MAX: NodeId = 64;
 const HEADING_BYTES_MAX: usize = 1_000;
 
-/// The first heading of level 1, where the page's title ends with it, and where it stands in a menu or another heading is
-/// what the title begins with.
+/// The first heading of level 1 when it names the site and not the page. The title of the page then ends with it; and it stands in
+/// a menu, or another heading holds what the title begins with.
 pub(super) fn find(document: &Document<'_>, layout: &Layout) -> Option<NodeId> {
     let title = document.elements(Tag::Title).next()?;
     let title = document.text_content(title);

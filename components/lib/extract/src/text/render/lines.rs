@@ -89,7 +89,7 @@ impl Lines {
         is_space
     }
 
-    /// Writes a line across, where there is something above it.
+    /// Writes a thematic break (`---`), where there is something above it.
     pub(super) fn rule(&mut self) {
         let has_marker = self.fresh_in_markdown > 0;
         let from = self.out.markdown.len();
@@ -103,7 +103,7 @@ impl Lines {
         self.want(Break::Blank);
     }
 
-    /// What was written, without a line across that nothing stands under.
+    /// What was written, without a thematic break that nothing stands under.
     pub(super) fn finish(mut self) -> Rendered {
         if let Some((from, end)) = self.rule
             && end == self.out.markdown.len()

@@ -103,7 +103,7 @@ impl Renderer<'_, '_> {
         }
     }
 
-    /// The signs of a formula one after another, with those between them that only their places say: a half is no twelve.
+    /// The signs of a formula one after another, with those between them that only their places say, so that a half does not become 12.
     fn in_one_line(&self, math: NodeId) -> String {
         let document = self.document;
         let mut line = String::new();
