@@ -14,7 +14,7 @@ use crate::{
     config::{BalanceConfig, ReplicaConfig},
     gate::GateRules,
     health::HealthRules,
-    replica::{Lease, Queued, Replica, Rules},
+    replica::{Backend, Lease, Queued, Replica, Rules},
     strategy::{Candidate, Draw, RAMP_FULL, Strategy, strategy},
 };
 
@@ -190,6 +190,13 @@ impl Fleet {
             self.ramp(slot, &state.health, now_ms).is_some()
                 && (state.gate.is_free(gate) || state.gate.has_room(gate))
         })
+    }
+
+    /// The same, of those that share nothing with a local one: local replicas have the process and its database in common.
+    pub(crate) fn has_other_remote(&self, tried: Tried) -> bool {
+        let locals = self.slots.iter().enumerate();
+        let locals = locals.filter(|(_, slot)| matches!(slot.replica.backend, Backend::Local(_)));
+        self.has_other(locals.fold(tried, |tried, (index, _)| tried.with(index)))
     }
 
     /// A request has just tried all that it could: should they all be out, the next probe is due a second from now.

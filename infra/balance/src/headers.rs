@@ -11,7 +11,7 @@ use http::{
         CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
         PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
-    uri::PathAndQuery,
+    uri::{Authority, PathAndQuery},
 };
 use ipnet::IpNet;
 
@@ -131,6 +131,7 @@ fn host<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
     if value.is_empty() || value.len() > 255 || !value.as_bytes().iter().all(is_host_byte) {
         return Err(BAD_HOST);
     }
+    Authority::try_from(value.as_bytes()).map_err(|_| BAD_HOST)?;
     Ok(value)
 }
 

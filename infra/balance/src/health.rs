@@ -113,13 +113,14 @@ impl Health {
     /// It failed. True when this benched it.
     pub fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
         match self.standing {
-            // Here failures take nobody out, so a trial that failed must not keep it out either: only checks may.
+            // What checks took out, and a probe found no better, comes back by a good check.
+            Standing::Trial if self.checks_failed >= rules.check_fails => {
+                self.standing = Standing::Down;
+                false
+            }
+            // Here failures take nobody out, so a trial that failed must not keep it out either.
             Standing::Trial if rules.max_fails == 0 => {
-                if self.checks_failed >= rules.check_fails {
-                    self.standing = Standing::Down;
-                } else {
-                    self.come_back(now_ms, rules);
-                }
+                self.come_back(now_ms, rules);
                 false
             }
             Standing::Trial => self.bench(now_ms, rules),

@@ -201,7 +201,7 @@ impl Journey<'_> {
         let Some(request) = self.request() else {
             return Step::Done(self.give_up(BAD_GATEWAY));
         };
-        let until = self.try_until();
+        let until = self.try_until(&lease);
         let outcome = match timeout_at(until, call(&lease, request, (self.client, self.peer))).await
         {
             Ok(outcome) => outcome,
@@ -225,13 +225,22 @@ impl Journey<'_> {
         }
     }
 
-    /// How long this try may take. The last one, and one that can't be repeated, has all that is left.
-    fn try_until(&self) -> Instant {
+    /// How long this try may take. The last one, and one that can't be repeated, has all that is left; and so has a local one with
+    /// only local ones beside it: what it waits for, such as a lock on the database, the others would wait for too.
+    fn try_until(&self, lease: &Lease) -> Instant {
         let config = &self.fleet.config;
-        if self.repeatable && self.tries < config.tries_max && self.fleet.has_other(self.tried) {
+        if self.repeatable && self.tries < config.tries_max && self.has_better(lease) {
             self.deadline.min(Instant::now() + config.try_timeout)
         } else {
             self.deadline
+        }
+    }
+
+    /// Whether there is another replica that may do what this one can't.
+    fn has_better(&self, lease: &Lease) -> bool {
+        match lease.replica.backend {
+            Backend::Local(_) => self.fleet.has_other_remote(self.tried),
+            Backend::Remote(_) => self.fleet.has_other(self.tried),
         }
     }
 
@@ -266,13 +275,15 @@ impl Journey<'_> {
             return Step::Done(leased(response, lease));
         }
         // A 503 is a replica that takes care of itself; benching it would push its load on to the others.
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        let is_shed = status == StatusCode::SERVICE_UNAVAILABLE;
+        if is_shed {
             lease.failed(FailureKind::Overloaded, &status);
         } else {
             lease.failed(FailureKind::Broken, &status);
             self.fleet.failed(index);
         }
-        if self.repeatable && self.may_try_again() {
+        let is_futile = is_shed && !self.has_better(&lease);
+        if self.repeatable && !is_futile && self.may_try_again() {
             self.last = Some(leased(response, lease));
             return Step::Again;
         }

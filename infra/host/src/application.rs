@@ -22,6 +22,7 @@ use crate::manifest::Manifest;
 use crate::part::{PageOnFile, Part};
 use crate::parts::parts;
 use crate::routes::Routes;
+use crate::startup::without_password;
 use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
@@ -146,7 +147,8 @@ fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
     let mut given: BTreeMap<String, String> = options.variables.iter().cloned().collect();
     if let Some(redis) = &options.redis {
         redis::Client::open(redis.as_str()).map_err(|error| {
-            anyhow::anyhow!("--redis {redis}: {error}; it must be like redis://127.0.0.1:6379")
+            let address = without_password(redis);
+            anyhow::anyhow!("--redis {address}: {error}; it must be like redis://127.0.0.1:6379")
         })?;
         given.insert("redis_url".to_owned(), redis.clone());
     }

@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the application on this machine
     #[command(
-        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when requests (10 s at most), and then jobs (10 s at most), have come to an end, a second one at once. \
+        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when requests and jobs have come to an end (10 s at most), a second one at once. \
                       A SIGHUP or SIGQUIT that it was started to ignore, as by nohup, is ignored."
     )]
     Up(Box<Up>),
@@ -67,10 +67,10 @@ pub(crate) struct Up {
     #[arg(long, env = "TRAWL_CODE_CACHE_DIR", value_name = "DIR")]
     pub(crate) code_cache_dir: Option<PathBuf>,
     /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port)
-    #[arg(long, env = "TRAWL_REDIS", value_name = "URL")]
+    #[arg(long, env = "TRAWL_REDIS", value_name = "URL", hide_env_values = true)]
     pub(crate) redis: Option<String>,
     /// Set a variable of the manifest (repeatable; in the environment one a line); `name=@file` takes the content of a file
-    #[arg(long = "variable", env = "TRAWL_VARIABLES", value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
+    #[arg(long = "variable", env = "TRAWL_VARIABLES", hide_env_values = true, value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
     /// How many local replicas to run
     #[arg(long, env = "TRAWL_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]

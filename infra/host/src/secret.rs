@@ -45,8 +45,9 @@ pub(crate) fn check(variables: &Variables) -> anyhow::Result<()> {
         let previous = variables
             .get("jwt_secret_previous")
             .filter(|previous| !previous.is_empty());
+        TokenKeys::parse(secret, None).map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
         TokenKeys::parse(secret, previous)
-            .map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("jwt_secret_previous: {error}"))?;
     }
     Ok(())
 }

@@ -83,7 +83,8 @@ fn absolute(path: &Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn without_password(address: &str) -> String {
+/// The address as it may be shown.
+pub(crate) fn without_password(address: &str) -> String {
     url::Url::parse(address).map_or_else(
         |_| "Redis".to_owned(),
         |mut url| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use trawl_balance::{
@@ -19,6 +19,7 @@ use trawl_balance::{
 };
 use trawl_core::limits::host as limits;
 use trawl_core::limits::inbound::DRAIN_MS;
+use trawl_sqlite::Database;
 
 use crate::application::Application;
 use crate::cli::Up;
@@ -80,7 +81,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     stop.ask();
     drain(&application, *asked_at.get_or_init(Instant::now)).await;
     let is_whole = watching.await.unwrap_or(false);
-    application.database.clone().close().await;
+    close(&application.database).await;
     if let Some(stacks) = &application.stacks
         && let Err(error) = stacks.write()
     {
@@ -247,6 +248,16 @@ impl Handler for Front {
 
     fn connection_counts(&self) -> Arc<ConnectionCounts> {
         self.operator.connection_counts()
+    }
+}
+
+/// Closes the database, unless somebody else holds its lock: what waits for that was promised to nobody.
+async fn close(database: &Database) {
+    let time = Duration::from_millis(limits::CLOSE_MS_MAX);
+    if timeout(time, database.clone().close()).await.is_err() {
+        tracing::warn!(
+            "the database is locked by another process; what still waited to be written is given up"
+        );
     }
 }
 

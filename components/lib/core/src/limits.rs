@@ -46,6 +46,9 @@ pub mod balance {
     /// A request body up to this size is read before the request gets a place, so that who sends slowly takes none, and is kept for a
     /// repeat; a longer one is streamed and sent once.
     pub const REPEATABLE_BODY_BYTES_MAX: usize = 64 * 1024;
+    /// The shortest time that a balance file may set for a wait, or between two checks: with nothing at all each request would be out of
+    /// time at once, and checks would fill a core.
+    pub const WAIT_MS_MIN: u64 = 10;
     /// Connecting to a remote replica on the same network takes milliseconds; one lost packet takes a second.
     pub const CONNECT_MS: u64 = 2_000;
     /// The longest silence inside the body of a remote replica's answer: one that hangs must not hold its request for ever.
@@ -616,6 +619,8 @@ pub mod host {
     pub const REDIS_RETRY_MS_MAX: u64 = 5_000;
     /// Open connections to Redis and to the database in one instance (Spin's number for the latter).
     pub const CONNECTIONS_PER_INSTANCE_MAX: usize = 256;
+    /// The database has this long to be closed: its last checkpoint takes less than a second.
+    pub const CLOSE_MS_MAX: u64 = 2_000;
     /// A line that a component prints is cut after this.
     pub const LOG_LINE_BYTES_MAX: usize = 4_096;
     /// A line that a component prints again and again is logged once in this time.

@@ -1,12 +1,11 @@
 //! The balance file as it is written: every key, each optional where it has a default.
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
     StrategyKind,
-    value::{CheckPath, Count, Header, Id, Origin, Percent, Span, Weight},
+    value::{CheckPath, Count, Header, Id, Memory, Network, Origin, Percent, Span, Wait, Weight},
 };
 
 #[derive(Debug, Deserialize)]
@@ -15,16 +14,16 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) strategy: StrategyKind,
     pub(super) hash_header: Option<Header>,
-    pub(super) deadline: Option<Span>,
-    pub(super) try_timeout: Option<Span>,
+    pub(super) deadline: Option<Wait>,
+    pub(super) try_timeout: Option<Wait>,
     pub(super) tries_max: Option<Count>,
     pub(super) retry_percent: Option<Percent>,
-    pub(super) queue_target: Option<Span>,
-    pub(super) queue_interval: Option<Span>,
+    pub(super) queue_target: Option<Wait>,
+    pub(super) queue_interval: Option<Wait>,
     pub(super) client_in_flight_max: Option<Count>,
     pub(super) client_requests_per_second: Option<Count>,
     #[serde(default)]
-    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) trusted_proxies: Vec<Network>,
     #[serde(default)]
     pub(super) check: CheckTable,
     #[serde(default)]
@@ -36,8 +35,8 @@ pub(super) struct File {
 pub(super) struct CheckTable {
     pub(super) enabled: Option<bool>,
     pub(super) path: Option<CheckPath>,
-    pub(super) interval: Option<Span>,
-    pub(super) timeout: Option<Span>,
+    pub(super) interval: Option<Wait>,
+    pub(super) timeout: Option<Wait>,
     pub(super) fails: Option<Count>,
 }
 
@@ -52,7 +51,7 @@ pub(super) struct ReplicaTable {
     pub(super) slow_start: Option<Span>,
     pub(super) concurrency_max: Option<Count>,
     pub(super) queue_max: Option<Count>,
-    pub(super) memory_mb_max: Option<Count>,
+    pub(super) memory_mb_max: Option<Memory>,
     #[serde(default)]
     pub(super) drain: bool,
     #[serde(default)]

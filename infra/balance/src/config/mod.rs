@@ -290,7 +290,7 @@ impl BalanceConfig {
             .map(|table| ReplicaConfig::from_table(table.into_inner()));
         let mut config = Self::new(file.strategy, replicas.collect());
         config.hash_header = file.hash_header.map(|header| header.0);
-        config.trusted_proxies = file.trusted_proxies;
+        config.trusted_proxies = file.trusted_proxies.iter().map(|one| one.0).collect();
         config.client_requests_per_second = file
             .client_requests_per_second
             .map(|count| bounded(count.0));
@@ -349,7 +349,7 @@ impl ReplicaConfig {
             table.concurrency_max.map(|count| count.0),
         );
         set(&mut replica.queue_max, table.queue_max.map(|count| count.0));
-        replica.memory_mb_max = table.memory_mb_max.map(|count| count.0);
+        replica.memory_mb_max = table.memory_mb_max.map(|memory| memory.0);
         replica.drain = table.drain;
         replica.backup = table.backup;
         replica

@@ -94,6 +94,29 @@ fn times_are_read_in_each_unit_and_bounded() {
 }
 
 #[test]
+fn what_would_stop_the_service_is_refused() {
+    let with = |line: &str, table: &str| {
+        let text = format!("{line}\n{table}\n[[replica]]\nid = \"a\"\n");
+        BalanceConfig::parse(&text, "balance.toml")
+    };
+    for name in ["deadline", "try_timeout", "queue_target", "queue_interval"] {
+        assert!(with(&format!("{name} = \"0s\""), "").is_err(), "{name}");
+        assert!(with(&format!("{name} = \"10ms\""), "").is_ok(), "{name}");
+    }
+    for name in ["interval", "timeout"] {
+        let table = format!("[check]\n{name} = \"9ms\"");
+        assert!(with("", &table).is_err(), "{name}");
+    }
+    for mib in ["1", "15", "4097"] {
+        let text = format!("[[replica]]\nid = \"a\"\nmemory_mb_max = {mib}\n");
+        let told = BalanceConfig::parse(&text, "balance.toml").unwrap_err();
+        assert!(told.to_string().contains("16 to 4096"), "{told}");
+    }
+    let one = with("trusted_proxies = [\"10.0.0.1\"]", "").unwrap();
+    assert_eq!(one.trusted_proxies, ["10.0.0.1/32".parse().unwrap()]);
+}
+
+#[test]
 fn the_simple_case_needs_no_file() {
     let config = BalanceConfig::local(StrategyKind::LeastConn, 3);
     let ids: Vec<_> = config

@@ -1,10 +1,13 @@
 //! Values of the balance file that check themselves while they are read, so that an error names its line.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderName, Uri};
+use ipnet::IpNet;
 use serde::Deserialize;
 use trawl_core::limits::balance as limits;
+use trawl_core::limits::host::INSTANCE_MEMORY_MB;
 
 /// A time as people write it: `500ms`, `10s`, `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -30,6 +33,62 @@ impl TryFrom<String> for Span {
             Some(ms) if ms <= 3_600_000 => Ok(Self(Duration::from_millis(ms))),
             _ => Err(format!("{text:?} is longer than an hour")),
         }
+    }
+}
+
+/// A time to wait or to repeat something in: not so short that nothing could happen in it, or that it never stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl TryFrom<String> for Wait {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let span = Span::try_from(text)?.0;
+        if span < Duration::from_millis(limits::WAIT_MS_MIN) {
+            return Err(format!(
+                "this time must be {} ms at least",
+                limits::WAIT_MS_MIN
+            ));
+        }
+        Ok(Self(span))
+    }
+}
+
+/// Memory of one instance in MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub(crate) struct Memory(pub(crate) usize);
+
+impl TryFrom<i64> for Memory {
+    type Error = String;
+
+    fn try_from(number: i64) -> Result<Self, String> {
+        let mib = usize::try_from(number).ok();
+        mib.filter(|mib| INSTANCE_MEMORY_MB.contains(mib))
+            .map(Self)
+            .ok_or_else(|| {
+                let (least, most) = INSTANCE_MEMORY_MB.into_inner();
+                format!("memory_mb_max is from {least} to {most}")
+            })
+    }
+}
+
+/// A network, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse()
+            .or_else(|_| address())
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a network such as 10.0.0.0/8"))
     }
 }
 
