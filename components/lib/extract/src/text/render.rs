@@ -187,14 +187,19 @@ impl Renderer<'_, '_> {
         self.heading.as_ref().is_some_and(|open| open.is_begun)
     }
 
-    /// The signs that link to the place where they stand, and the second form of a formula.
+    /// The signs that link to the place where they stand, the second form of a formula, and the numbers of lines.
     fn is_ornament(&self, node: NodeId, tag: Tag) -> bool {
         match tag {
-            Tag::A => heading::is_permalink(self.document, node, self.heading_node(), self.base()),
-            Tag::Span => matches!(
-                self.document.raw_attribute(node, "class"),
-                Some("katex-html" | "mw-editsection")
-            ),
+            Tag::A => {
+                heading::is_permalink(self.document, node, self.heading_node(), self.base())
+                    || code::is_listing_gutter(self.document, node, tag)
+            }
+            Tag::Span => {
+                let class = self.document.raw_attribute(node, "class");
+                matches!(class, Some("katex-html" | "mw-editsection"))
+                    || class.is_some() && code::is_listing_gutter(self.document, node, tag)
+            }
+            Tag::Div | Tag::Td => code::is_listing_gutter(self.document, node, tag),
             _ => false,
         }
     }

@@ -273,6 +273,64 @@ fn code_keeps_its_lines_and_its_language() {
 }
 
 #[test]
+fn the_numbers_of_lines_are_no_code() {
+    for html in [
+        // rustdoc
+        "<pre class=rust><code><a href=#1 id=1 data-nosnippet>1</a>a\n<a href=#2 id=2 data-nosnippet>2</a>b\n</code></pre>",
+        "<pre><a href='#1'>1</a>a\n<a href='#2'>2</a>b\n</pre>",
+        // Chroma: with classes, without, and in a table
+        "<pre><code><span class=line><span class=ln>1</span><span class=cl>a\n</span></span>\
+         <span class=line><span class=ln>2</span><span class=cl>b\n</span></span></code></pre>",
+        "<pre><code><span style='display:flex;'><span style='-webkit-user-select:none;user-select:none'>1</span><span>a\n</span></span>\
+         <span style='display:flex;'><span style='user-select : none;color:#7f7f7f'>2</span><span>b\n</span></span></code></pre>",
+        "<div class=lntable><div class=lntd><pre><code><span class=lnt>1\n</span><span class=lnt>2\n</span></code></pre></div>\
+         <div class=lntd><pre><code>a\nb\n</code></pre></div></div>",
+        "<pre><span class=crayon-num>1</span>a\n<span class=linenr> 2</span>b</pre>",
+    ] {
+        check(&format!("<body>{html}"), "a\nb", "```\na\nb\n```");
+    }
+    for html in [
+        // SyntaxHighlighter
+        "<table><tr><td class=gutter><div class='line number1'>1</div><div class='line number2'>2</div>\
+         <td class=code><div class='line number1'><code>a</code></div><div class='line number2'><code>b</code></div></table>",
+        // Crayon
+        "<table><tr><td class=crayon-nums><div><div class=crayon-num>1</div><div class=crayon-num>2</div></div>\
+         <td><div><code>a</code></div><div><code>b</code></div></table>",
+        // gitweb
+        "<div class=pre><a id=l1 href='#l1' class=linenr>   1</a> <code>a</code></div>\
+         <div class=pre><a id=l2 href='#l2' class=linenr>   2</a> <code>b</code></div>",
+        // doxygen
+        "<div class=line><a name=l1></a><span class=lineno>    1</span> <code>a</code></div>\
+         <div class=line><a name=l2></a><span class=lineno>    2</span> <code>b</code></div>",
+    ] {
+        check(&format!("<body>{html}"), "a\n\nb", "`a`\n\n`b`");
+    }
+}
+
+#[test]
+fn numbers_that_are_no_lines_are_kept() {
+    for (html, text) in [
+        (
+            "<pre>a <a href='#2'>1</a> <b style='user-select:all'>2</b> <i class=lnx>3</i></pre>",
+            "a 1 2 3",
+        ),
+        ("<pre>a <span class=ln>x1</span></pre>", "a x1"),
+        ("<div data-nosnippet><pre>42</pre></div>", "42"),
+        (
+            "<p>Line <span class=line-number>42</span> and <span class=ln>7</span></p>",
+            "Line 42 and 7",
+        ),
+        ("<div class='gutter row'>150</div>", "150"),
+    ] {
+        assert_eq!(
+            selected(&format!("<body>{html}"), "body").text,
+            text,
+            "{html}"
+        );
+    }
+}
+
+#[test]
 fn marks_that_would_not_be_read_are_left_out() {
     check("<body><b>Note:</b>text", "Note:text", "Note:text");
     check(

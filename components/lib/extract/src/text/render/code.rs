@@ -11,7 +11,7 @@ const LEVELS: usize = 6;
 /// Longer names are no languages.
 const LANGUAGE_BYTES_MAX: usize = 24;
 /// What stands in the names of the column with the numbers of the lines.
-const GUTTERS: [&[u8]; 4] = [b"gutter", b"lineno", b"line-number", b"linenum"];
+const GUTTERS: [&[u8]; 5] = [b"gutter", b"lineno", b"linenr", b"line-number", b"linenum"];
 
 /// More nodes than the lines of any listing: a gutter may stand in a gutter, and each is looked through.
 const GUTTER_NODES_MAX: NodeId = 50_000;
@@ -128,7 +128,8 @@ impl Renderer<'_, '_> {
             let tag = document.tag(inner);
             let is_no_code = match tag {
                 Tag::Button | Tag::Svg | Tag::Style | Tag::Script | Tag::Summary => true,
-                Tag::A => self.is_ornament(inner, tag),
+                Tag::Text => false,
+                Tag::A if self.is_ornament(inner, tag) => true,
                 _ => is_gutter(document, inner),
             };
             if is_no_code {
@@ -199,14 +200,57 @@ fn names_gutter(class: &str) -> bool {
     let bytes = class.as_bytes();
     memchr::memchr2_iter(b'g', b'l', bytes)
         .any(|at| GUTTERS.iter().any(|name| bytes[at..].starts_with(name)))
+        || class
+            .split_ascii_whitespace()
+            // As Chroma and Crayon have it.
+            .any(|word| matches!(word, "ln" | "lnt") || word.starts_with("crayon-num"))
 }
 
-/// Whether an element holds the numbers of lines, by its name.
+/// Whether a style keeps an element out of what readers copy, as generators without classes do with their numbers.
+fn is_unselectable(style: &str) -> bool {
+    style.match_indices("user-select").any(|(at, name)| {
+        let value = style[at + name.len()..].trim_ascii_start();
+        value
+            .strip_prefix(':')
+            .is_some_and(|value| value.trim_ascii_start().starts_with("none"))
+    })
+}
+
+/// Whether a link that leads to a number of the page has that for its text.
+fn is_numbered_link(document: &Document<'_>, link: NodeId, target: &str) -> bool {
+    let number = target.strip_prefix('#').unwrap_or_default();
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && document.text_content_up_to(link, number.len()) == number
+}
+
+/// Whether an element of a piece of code holds the numbers of lines: by its name, or by what else keeps numbers apart.
 fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
-    document
-        .raw_attribute(node, "class")
-        .is_some_and(names_gutter)
-        && document.end(node) - node <= GUTTER_NODES_MAX
+    document.attributes(node).any(|(name, value)| {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        match name.len() {
+            4 => is("href") && is_numbered_link(document, node, value),
+            5 => is("class") && names_gutter(value) || is("style") && is_unselectable(value),
+            14 => is("data-nosnippet"),
+            _ => false,
+        }
+    }) && has_numbers_alone(document, node)
+}
+
+/// Whether an element outside of preformatted text holds the numbers of lines of a listing that is made of other elements.
+/// Many things there are called lines or gutters and have a number, so that only the names that highlighters use count.
+pub(super) fn is_listing_gutter(document: &Document<'_>, node: NodeId, tag: Tag) -> bool {
+    document.raw_attribute(node, "class").is_some_and(|class| {
+        class.split_ascii_whitespace().any(|word| {
+            matches!(word, "lineno" | "linenr")
+                || word.starts_with("crayon-num")
+                || word == "gutter" && tag == Tag::Td
+        })
+    }) && has_numbers_alone(document, node)
+}
+
+fn has_numbers_alone(document: &Document<'_>, node: NodeId) -> bool {
+    document.end(node) - node <= GUTTER_NODES_MAX
         && (node..document.end(node)).all(|inner| {
             document
                 .text(inner)
@@ -219,7 +263,12 @@ fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
 fn is_numbers(document: &Document<'_>, node: NodeId) -> bool {
     std::iter::once(node)
         .chain(document.ancestors(node).take(2))
-        .any(|above| is_gutter(document, above))
+        .any(|above| {
+            document
+                .raw_attribute(above, "class")
+                .is_some_and(names_gutter)
+                && has_numbers_alone(document, above)
+        })
 }
 
 /// The language that names around a block of code say it is in.
