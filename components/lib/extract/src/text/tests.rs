@@ -331,6 +331,23 @@ fn numbers_that_are_no_lines_are_kept() {
 }
 
 #[test]
+fn the_language_of_code_is_named_without_its_prefix() {
+    for (class, language) in [
+        ("hljs language-js", "js"),
+        ("hljs lang-js", "js"),
+        ("hljs js", "js"),
+        ("sourceCode language-r", "r"),
+        ("src src-sh", "sh"),
+        ("hljs language-plaintext", ""),
+        ("hljs", ""),
+    ] {
+        let html = format!("<body><pre><code class='{class}'>a\nb</code></pre>");
+        let markdown = format!("```{language}\na\nb\n```");
+        assert_eq!(selected(&html, "body").markdown, markdown, "{class}");
+    }
+}
+
+#[test]
 fn marks_that_would_not_be_read_are_left_out() {
     check("<body><b>Note:</b>text", "Note:text", "Note:text");
     check(

@@ -321,7 +321,11 @@ fn language_of<'d>(document: &Document<'d>, element: NodeId) -> Option<&'d str> 
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix));
         let found = match (after, name) {
-            (Some(""), _) | (None, "sourceCode" | "hljs" | "src") => names.next(),
+            // Such a name may stand before one with a prefix as well.
+            (Some(""), _) | (None, "sourceCode" | "hljs" | "src") => names.next().map(|next| {
+                let name = next.strip_prefix("language-");
+                name.or_else(|| next.strip_prefix("lang-")).unwrap_or(next)
+            }),
             (Some(after), _) => Some(after),
             // As Sphinx has it: `highlight-python notranslate`.
             (None, _) if class.contains("notranslate") => name.strip_prefix("highlight-"),
