@@ -250,8 +250,17 @@ impl<'a> Document<'a> {
     /// The same up to the first word that ends past so many bytes: for what is read once for each of many elements, which
     /// may stand in one another.
     pub fn text_content_up_to(&self, node: NodeId, bytes_max: usize) -> String {
+        self.text_content_of(node..self.end(node), bytes_max)
+    }
+
+    /// The same of nodes in their order.
+    pub(crate) fn text_content_of(
+        &self,
+        nodes: impl Iterator<Item = NodeId>,
+        bytes_max: usize,
+    ) -> String {
         let mut content = String::new();
-        'nodes: for inner in node..self.end(node) {
+        'nodes: for inner in nodes {
             let tag = self.tag(inner);
             if self.is_prose(inner) {
                 for (at, word) in self.text(inner).split(char::is_whitespace).enumerate() {

@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::dom::{Document, NodeId, Tag};
 pub(crate) use escape::escaped_paragraphs;
+pub(crate) use heading::is_control;
 pub(crate) use image::mark as mark_images;
 use inline::Inline;
 use lines::{Break, Lines};
@@ -187,7 +188,8 @@ impl Renderer<'_, '_> {
         self.heading.as_ref().is_some_and(|open| open.is_begun)
     }
 
-    /// The signs that link to the place where they stand, the second form of a formula, and the numbers of lines.
+    /// The signs that link to the place where they stand, the second form of a formula, the numbers of lines, and what can be
+    /// done with a heading.
     fn is_ornament(&self, node: NodeId, tag: Tag) -> bool {
         match tag {
             Tag::A => {
@@ -200,6 +202,9 @@ impl Renderer<'_, '_> {
                     || class.is_some() && code::is_listing_gutter(self.document, node, tag)
             }
             Tag::Div | Tag::Td => code::is_listing_gutter(self.document, node, tag),
+            Tag::Button => self
+                .heading_node()
+                .is_some_and(|heading| heading::is_control(self.document, node, heading)),
             _ => false,
         }
     }

@@ -348,6 +348,42 @@ fn the_language_of_code_is_named_without_its_prefix() {
 }
 
 #[test]
+fn what_can_be_done_with_a_heading_is_no_part_of_it() {
+    for (html, markdown) in [
+        (
+            "<h1>Title <b>here</b> <button>Copy path</button></h1>",
+            "# Title **here**",
+        ),
+        (
+            "<h2><button>Edit</button>Title<button>Copy</button></h2>",
+            "## Title",
+        ),
+        // What opens the text under it is the heading.
+        ("<h2><button>Question?</button></h2>", "## Question?"),
+        (
+            "<h2><svg><title>plus</title></svg><button>Question?</button> +</h2>",
+            "## Question? +",
+        ),
+        ("<h2>3. <button>Question?</button></h2>", "## 3. Question?"),
+        (
+            "<h2>FAQ <button aria-expanded=false>Question?</button></h2>",
+            "## FAQ Question?",
+        ),
+        (
+            "<h2><button>One</button> <button>Two</button></h2>",
+            "## One Two",
+        ),
+        ("<p>Press <button>Copy</button>", "Press\n\nCopy"),
+    ] {
+        assert_eq!(
+            selected(&format!("<body>{html}"), "body").markdown,
+            markdown,
+            "{html}"
+        );
+    }
+}
+
+#[test]
 fn marks_that_would_not_be_read_are_left_out() {
     check("<body><b>Note:</b>text", "Note:text", "Note:text");
     check(

@@ -3,8 +3,9 @@
 use url::Url;
 
 use super::super::masthead::{SEPARATORS, fold};
+use super::super::render::is_control;
 use super::{FIELD_BYTES_MAX, JsonLd, Scan, Sourced};
-use crate::dom::{Document, NodeId};
+use crate::dom::{Document, NodeId, Tag};
 
 /// The heading that readers see first, where the page's own title agrees with it; else that title, stripped.
 pub(super) fn find(
@@ -66,9 +67,21 @@ fn agrees(heading: &str, title: &str) -> bool {
 fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<String> {
     scan.headings
         .iter()
-        .map(|node| document.text_content_up_to(*node, FIELD_BYTES_MAX))
+        .map(|node| words_of(document, *node))
         .map(|text| text.trim_end_matches(['¶', '#', ' ']).replace('\u{ad}', ""))
         .find(|text| text.chars().any(char::is_alphabetic))
+}
+
+/// What a heading says, without what can be done with it.
+fn words_of(document: &Document<'_>, heading: NodeId) -> String {
+    let mut skipped = heading;
+    let nodes = (heading..document.end(heading)).filter(|node| {
+        if document.tag(*node) == Tag::Button && is_control(document, *node, heading) {
+            skipped = skipped.max(document.end(*node));
+        }
+        *node >= skipped
+    });
+    document.text_content_of(nodes, FIELD_BYTES_MAX)
 }
 
 /// Removes the site's name from the end or the start of a title.
@@ -143,6 +156,28 @@ mod tests {
         assert_eq!(title_of(&book).as_deref(), Some("Installation"));
         let article = page("Example - On Kestrels", "On Kestrels", "Flight");
         assert_eq!(title_of(&article).as_deref(), Some("On Kestrels"));
+    }
+
+    #[test]
+    fn buttons_beside_the_words_of_a_heading_are_not_the_title() {
+        let page = |heading: &str| {
+            format!("<title>Title here - Site</title><h1>{heading}</h1><p>Words of a page.</p>")
+        };
+        for (heading, title) in [
+            ("Title <b>here</b> <button>Copy path</button>", "Title here"),
+            (
+                "<button>Edit</button>Title here<button>Copy</button>",
+                "Title here",
+            ),
+            ("<button>Title here?</button>", "Title here?"),
+            ("1. <button>Title here?</button>", "1. Title here?"),
+        ] {
+            assert_eq!(
+                title_of(&page(heading)).as_deref(),
+                Some(title),
+                "{heading}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Links of headings to themselves, for readers who want the address of a part: in the text they lead nowhere.
+//! Links of headings to themselves, for readers who want the address of a part, and buttons beside their words: in the text
+//! they lead nowhere.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::dom::{Document, NodeId};
+use crate::dom::{Document, NodeId, Tag};
 
 /// Signs that stand for "a link to here", wherever they stand.
 const SIGNS: [&str; 6] = ["#", "¶", "§", "🔗", "⚓", "⚓︎"];
@@ -114,6 +115,32 @@ fn has_text_beside(document: &Document<'_>, heading: NodeId, link: NodeId) -> bo
     (heading..document.end(heading).min(heading + HEADING_NODES_MAX))
         .filter(|node| !document.contains(link, *node))
         .any(|node| document.text(node).contains(is_in_words))
+}
+
+/// Whether a button does something with its heading, such as to copy it: the heading has words that stand in no button. One
+/// that opens what stands under the heading is its text, whatever stands beside it.
+pub(crate) fn is_control(document: &Document<'_>, button: NodeId, heading: NodeId) -> bool {
+    let opens = ["aria-expanded", "aria-controls"]
+        .iter()
+        .any(|name| document.raw_attribute(button, name).is_some());
+    if opens {
+        return false;
+    }
+    let end = document.end(heading);
+    let mut node = heading;
+    while node < end.min(heading + HEADING_NODES_MAX) {
+        let tag = document.tag(node);
+        if tag == Tag::Button || tag.is_silent() {
+            node = document.end(node);
+            continue;
+        }
+        // A number alone is that of the part whose title the button is.
+        if document.is_prose(node) && document.text(node).contains(char::is_alphabetic) {
+            return true;
+        }
+        node += 1;
+    }
+    false
 }
 
 /// Whether a link may be a permalink.
