@@ -212,6 +212,19 @@ impl<'a> Document<'a> {
         })
     }
 
+    /// The element that has the page's title. The title of a picture, which often stands before it, says what the picture shows.
+    pub(crate) fn title(&self) -> Option<NodeId> {
+        let mut node = 0;
+        while node < self.len() {
+            node = match self.tag(node) {
+                Tag::Title => return Some(node),
+                Tag::Svg => self.end(node),
+                _ => node + 1,
+            };
+        }
+        None
+    }
+
     /// The elements of one kind in document order.
     pub fn elements(&self, tag: Tag) -> impl Iterator<Item = NodeId> + '_ {
         (0..self.len()).filter(move |node| self.tag(*node) == tag)

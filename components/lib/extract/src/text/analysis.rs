@@ -6,7 +6,7 @@ use super::features::Page;
 use super::layout::Layout;
 use super::masthead;
 use super::page::PageFacts;
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, NodeId};
 
 /// Blocks, what their elements pass on, where extractors point, and what the page is.
 pub(crate) struct Analysis {
@@ -46,10 +46,7 @@ impl Analysis {
 
 /// The words of the page's title.
 fn title_words(document: &Document<'_>) -> WordSet {
-    let title = document
-        .elements(Tag::Title)
-        .next()
-        .map(|node| document.text_content(node));
+    let title = document.title().map(|node| document.text_content(node));
     WordSet::of(&title.unwrap_or_default())
 }
 

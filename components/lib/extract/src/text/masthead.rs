@@ -18,8 +18,7 @@ const HEADING_BYTES_MAX: usize = 1_000;
 /// The first heading of level 1 when it names the site and not the page. The title of the page then ends with it; and it stands in
 /// a menu, or another heading holds what the title begins with.
 pub(super) fn find(document: &Document<'_>, layout: &Layout) -> Option<NodeId> {
-    let title = document.elements(Tag::Title).next()?;
-    let title = document.text_content(title);
+    let title = document.text_content(document.title()?);
     let (page, site) = SEPARATORS.iter().find_map(|s| title.rsplit_once(s))?;
     let (page, site) = (fold(page), fold(site));
     if page.is_empty() || site.is_empty() {

@@ -32,7 +32,10 @@ pub(crate) struct Scan<'a> {
 impl<'a> Scan<'a> {
     #[inline(never)]
     pub(crate) fn new(document: &Document<'a>, layout: &Layout) -> Scan<'a> {
-        let mut scan = Scan::default();
+        let mut scan = Scan {
+            title: document.title(),
+            ..Scan::default()
+        };
         for node in 1..document.len() {
             scan.read(document, layout, node);
         }
@@ -59,7 +62,6 @@ impl<'a> Scan<'a> {
                     self.canonical = document.attribute(node, "href");
                 }
             }
-            Tag::Title => self.title = self.title.or(Some(node)),
             Tag::H1 => keep(&mut self.headings),
             Tag::Time => keep(&mut self.times),
             Tag::Script => {

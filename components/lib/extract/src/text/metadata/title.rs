@@ -181,6 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn the_title_of_a_picture_is_not_that_of_the_page() {
+        let icon = "<svg><title>Menu icon</title><path/></svg>";
+        let text = "<p>Words of a page that goes on for a while.</p>";
+        let behind = format!("<body>{icon}<title>On Kestrels</title>{text}");
+        assert_eq!(title_of(&behind).as_deref(), Some("On Kestrels"));
+        assert_eq!(title_of(&format!("<body>{icon}{text}")), None);
+        let headed = format!("<body>{icon}<h1>On Kestrels</h1>{text}");
+        assert_eq!(title_of(&headed).as_deref(), Some("On Kestrels"));
+    }
+
+    #[test]
     fn the_site_is_stripped() {
         for (title, expected) in [
             ("A thing | Example", "A thing"),
