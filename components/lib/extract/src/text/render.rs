@@ -204,7 +204,7 @@ impl Renderer<'_, '_> {
             Tag::Div | Tag::Td => code::is_listing_gutter(self.document, node, tag),
             Tag::Button => self
                 .heading_node()
-                .is_some_and(|heading| heading::is_control(self.document, node, heading)),
+                .is_some_and(|heading| is_control(self.document, node, heading)),
             _ => false,
         }
     }
