@@ -132,6 +132,9 @@ fn guess(bytes: &[u8], tld: Option<&str>) -> (&'static Encoding, Decided) {
     };
     let start = first.saturating_sub(GUESS_BYTES / 64);
     let window = &bytes[start..bytes.len().min(start + GUESS_BYTES)];
+    if is_mostly_utf_8(window) {
+        return (UTF_8, Decided::Guess);
+    }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(window, start + window.len() == bytes.len());
     // The detector asserts what a label of a host name is.
@@ -143,6 +146,22 @@ fn guess(bytes: &[u8], tld: Option<&str>) -> (&'static Encoding, Decided) {
         detector.guess(tld.map(str::as_bytes), Utf8Detection::Allow),
         Decided::Guess,
     )
+}
+
+/// So many letters that UTF-8 writes in several bytes do not come about by chance.
+const UTF_8_LETTERS_MIN: usize = 16;
+/// With so many of them for each fault, the fault is that of a page in UTF-8: a text that was cut, or pasted in.
+const UTF_8_LETTERS_PER_FAULT: usize = 50;
+
+/// Whether bytes are UTF-8 but for a few faults. The detector takes none for UTF-8 that has a single one.
+fn is_mostly_utf_8(window: &[u8]) -> bool {
+    let (mut letters, mut faults) = (0, 0);
+    for chunk in window.utf8_chunks() {
+        let text = chunk.valid();
+        letters += text.chars().count() - text.bytes().filter(u8::is_ascii).count();
+        faults += usize::from(!chunk.invalid().is_empty());
+    }
+    letters >= UTF_8_LETTERS_MIN && letters >= faults * UTF_8_LETTERS_PER_FAULT
 }
 
 /// Whether `word` names a character encoding (WHATWG Encoding, 4.2).

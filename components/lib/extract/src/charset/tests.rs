@@ -413,6 +413,34 @@ fn a_guess_uses_the_bytes_and_the_country() {
 }
 
 #[test]
+fn a_fault_does_not_make_a_page_of_utf_8_another() {
+    let text = "Über Größe und Maß läßt sich schön streiten. ".repeat(40);
+    let ends = [&text.as_bytes()[..], b"\xC3"].concat();
+    let inside = [text.as_bytes(), b"gek\xC3rzt ", text.as_bytes()].concat();
+    let pasted = [text.as_bytes(), b"Stra\xDFe ", text.as_bytes()].concat();
+    for bytes in [&ends, &inside, &pasted] {
+        let decoded = decode(bytes, &hints(Form::Html));
+        assert_eq!(
+            (decoded.encoding, decoded.decided),
+            ("UTF-8", Decided::Guess)
+        );
+        assert!(decoded.had_errors);
+    }
+    // Too few to tell, or too many faults.
+    assert_eq!(named("Größe läßt Gr\u{f6}\u{df}e".as_bytes()), "UTF-8");
+    let few = [
+        &"Ein Café in Köln, ".repeat(5).into_bytes()[..],
+        b"Stra\xDFe",
+    ]
+    .concat();
+    assert_eq!(named(&few), "windows-1252");
+    let mixed = ["Größe, läßt. ".as_bytes(), b"Gr\xF6\xDFe, l\xE4\xDFt. "]
+        .concat()
+        .repeat(40);
+    assert_ne!(named(&mixed), "UTF-8");
+}
+
+#[test]
 fn the_tld_comes_from_names_alone() {
     for (url, wanted) in [
         ("https://www.example.co.jp/", Some("jp")),
