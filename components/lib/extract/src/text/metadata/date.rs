@@ -130,9 +130,19 @@ pub(super) fn day_of(text: &str) -> Option<String> {
     }
     let parts: Vec<Part> = parts(text);
     let (year, month, day) = numeric(&parts).or_else(|| worded(&parts))?;
-    let is_day =
-        (1990..=2100).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_day = (1990..=2100).contains(&year) && (1..=days_of(year, month)).contains(&day);
     is_day.then(|| format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// The days of a month; none of one that no year has.
+const fn days_of(year: u32, month: u32) -> u32 {
+    let is_leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    match month {
+        2 => 28 + is_leap as u32,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -257,6 +267,16 @@ mod tests {
             ("yesterday", None),
             ("2024", None),
             ("2024-13-01", None),
+            ("2024-00-01", None),
+            ("2024-01-00", None),
+            ("2024-02-30", None),
+            ("31.02.2024", None),
+            ("April 31, 2024", None),
+            ("2023-02-29", None),
+            ("2100-02-29", None),
+            ("2024-02-29", Some("2024-02-29")),
+            ("2000-02-29", Some("2000-02-29")),
+            ("31.12.2023", Some("2023-12-31")),
             ("1712345678", None),
         ] {
             assert_eq!(day_of(text).as_deref(), expected, "{text}");
