@@ -54,6 +54,7 @@ pub(super) fn of_page(html: &str, syntax: Syntax, hosts: &mut Hosts) {
         hosts,
         regions: Vec::new(),
         in_head: true,
+        apart: None,
         has_base: false,
         json_ld: false,
     };
@@ -71,6 +72,8 @@ struct Walk<'h> {
     hosts: &'h mut Hosts,
     regions: Vec<&'static str>,
     in_head: bool,
+    /// The open element of the head that may have any others in it.
+    apart: Option<Name>,
     has_base: bool,
     /// The script that was just opened holds JSON-LD.
     json_ld: bool,
@@ -109,6 +112,7 @@ const SINGLE: &[(&[u8], &str, &str)] = &[
     (b"ins", "cite", "cite"),
     (b"del", "cite", "cite"),
     (b"body", "background", "img"),
+    (b"a", "xlink:href", "a"), // of SVG
     (b"use", "href", "svg"),
     (b"use", "xlink:href", "svg"),
     (b"image", "href", "svg"),
@@ -143,13 +147,12 @@ impl Walk<'_> {
     #[inline(never)]
     fn start(&mut self, name: Name, tag: &Scanner<'_>) {
         let element = name.as_bytes();
-        if element == b"body" {
-            self.in_head = false;
+        if self.in_head {
+            self.stay_in_head(name);
         }
         if let Some(region) = region(element)
             && self.regions.len() < REGIONS_MAX
         {
-            self.in_head = false;
             self.regions.push(region);
         }
         if let Some(style) = tag.attribute("style") {
@@ -167,6 +170,19 @@ impl Walk<'_> {
             _ => {}
         }
         self.attributes(element, tag);
+    }
+
+    /// Whether an element stands in the head still, whose tags and those of the body may be left out.
+    #[inline(never)]
+    fn stay_in_head(&mut self, name: Name) {
+        match name.as_bytes() {
+            b"body" => self.in_head = false,
+            _ if self.apart.is_some() => {}
+            b"noscript" | b"template" => self.apart = Some(name),
+            b"html" | b"head" | b"title" | b"base" | b"link" | b"meta" | b"style" | b"script"
+            | b"noframes" => {}
+            _ => self.in_head = false,
+        }
     }
 
     fn attributes(&mut self, element: &[u8], tag: &Scanner<'_>) {
@@ -227,6 +243,7 @@ impl Walk<'_> {
         if element == b"head" {
             self.in_head = false;
         }
+        self.apart.take_if(|open| *open == name);
         // A region that was left open inside ends with its parent.
         if let Some(at) =
             region(element).and_then(|region| self.regions.iter().rposition(|&open| open == region))

@@ -28,6 +28,7 @@ fn sources(html: &str) -> Vec<String> {
 /// A page with one reference, and the domain and source that come of it.
 const PLACES: &[(&str, &str)] = &[
     ("<a href=https://e.org/>", "e.org a"),
+    ("<svg><a xlink:href=https://e.org/>", "e.org a"),
     ("<area href=//e.org>", "e.org area"),
     ("<link rel=canonical href=https://e.org/>", "e.org link"),
     (
@@ -281,6 +282,34 @@ fn regions_end_where_they_end() {
 }
 
 #[test]
+fn the_head_ends_where_what_it_may_have_does() {
+    let head = "<title>t</title><base target=x><link href=//l.org><meta name=x><style></style><script src=//s.org></script>\
+        <noscript><img src=//p.org></noscript><template><div></div></template><link href=//k.org>";
+    for (before, after) in [
+        ("<!doctype html><html><head>", "</head><body>"),
+        ("<head>", "<body>"),
+        ("<html>", ""),
+        ("", ""),
+    ] {
+        let html = format!("{before}{head}{after}<p><a href=//a.org>x</a><link href=//m.org>");
+        let result = find(&html);
+        for (name, region) in [
+            ("l.org", "head"),
+            ("s.org", "head"),
+            ("p.org", "head"),
+            ("k.org", "head"),
+            ("a.org", "body"),
+            ("m.org", "body"),
+        ] {
+            assert_eq!(domain(&result, name).regions, [region], "{html}: {name}");
+        }
+    }
+    // What was left open in the head does not keep the body out.
+    let open = find("<noscript><link href=//l.org><body><a href=//a.org>");
+    assert_eq!(domain(&open, "a.org").regions, ["body"]);
+}
+
+#[test]
 fn base_moves_relative_references_once() {
     let result = find(
         "<base href=https://cdn.org/x/><base href=https://no.org/><a href=y><img src=/z><a href='?q'>",
@@ -343,7 +372,7 @@ fn the_json_is_that_of_the_contract() {
             "url": "https://www.example.com/dir/page", "final_url": "https://www.example.com/dir/page", "domain": "example.com",
             "domains": [{
                 "domain": "e.org", "domain_unicode": "e.org", "relation": "external", "count": 1, "hosts": ["e.org"],
-                "sources": ["a"], "regions": ["head"], "rel": [], "sample_url": "https://e.org/",
+                "sources": ["a"], "regions": ["body"], "rel": [], "sample_url": "https://e.org/",
                 "registrable_icann": "e.org", "registrable_private": "e.org",
             }],
             "truncated": false,
