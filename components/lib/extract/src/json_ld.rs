@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::nul;
+
 /// What old pages wrap scripts in, to hide them from browsers that knew no scripts, or from XML parsers.
 const OPENINGS: [&str; 6] = ["\u{feff}", "<!--", "<![CDATA[", "//", "/*", "*/"];
 /// None of these ends a JSON text either.
@@ -16,13 +18,16 @@ pub(crate) fn is_type(value: &str) -> bool {
 /// Parses a script. Wrapping comments, line breaks within strings and commas at the end of a list are common mistakes.
 pub(crate) fn parse(source: &str) -> Option<Value> {
     let source = unwrapped(source);
-    serde_json::from_str(source).ok().or_else(|| {
+    let parsed = serde_json::from_str(source).ok().or_else(|| {
         // What stands behind the first value is dropped with its error.
         serde_json::Deserializer::from_str(&mended(source))
             .into_iter()
             .next()?
             .ok()
-    })
+    });
+    let mut value = parsed?;
+    nul::remove_from_json(source, &mut value);
+    Some(value)
 }
 
 fn unwrapped(source: &str) -> &str {
@@ -93,6 +98,10 @@ mod tests {
         assert_eq!(
             parse(r#"{"a":"\",]\\",}"#),
             Some(serde_json::json!({"a": "\",]\\"}))
+        );
+        assert_eq!(
+            parse(r#"{"a":["b\u0000c",{"d":"\u0000"}]}"#),
+            Some(serde_json::json!({"a": ["bc", {"d": ""}]}))
         );
         for broken in ["", "{broken", "//", "<!---->", ",", "[,", "\"a"] {
             assert_eq!(parse(broken), None, "{broken}");

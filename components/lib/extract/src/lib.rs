@@ -5,6 +5,7 @@ pub mod dom;
 pub mod domains;
 pub mod html;
 mod json_ld;
+pub mod nul;
 mod octets;
 pub mod refresh;
 pub mod text;

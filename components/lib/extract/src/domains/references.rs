@@ -1,5 +1,7 @@
 //! Which attributes, texts and header fields hold references.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use trawl_core::limits::domains::JSON_LD_BYTES_MAX;
@@ -9,6 +11,7 @@ use super::scanner::{Event, Name, Scanner};
 use super::urls;
 use crate::dom::{Syntax, entities};
 use crate::json_ld;
+use crate::nul;
 
 /// The URLs that redirected.
 pub(super) fn of_chain(chain: &[Url], hosts: &mut Hosts) {
@@ -58,7 +61,9 @@ pub(super) fn of_page(html: &str, syntax: Syntax, hosts: &mut Hosts) {
         has_base: false,
         json_ld: false,
     };
-    let mut scanner = Scanner::new(html, syntax);
+    // The words of a `rel` are shown as they are written.
+    let html = nul::without(Cow::Borrowed(html));
+    let mut scanner = Scanner::new(&html, syntax);
     while let Some(event) = scanner.next() {
         match event {
             Event::Start(name) => walk.start(name, &scanner),

@@ -310,6 +310,13 @@ fn the_head_ends_where_what_it_may_have_does() {
 }
 
 #[test]
+fn words_have_no_nul() {
+    let result = find("<a rel='no\0follow' href='https://a.e\0xample/'>");
+    let found = domain(&result, "a.example");
+    assert_eq!(found.rel, ["nofollow"]);
+}
+
+#[test]
 fn base_moves_relative_references_once() {
     let result = find(
         "<base href=https://cdn.org/x/><base href=https://no.org/><a href=y><img src=/z><a href='?q'>",

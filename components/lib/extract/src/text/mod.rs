@@ -18,6 +18,7 @@ mod topics;
 #[cfg(feature = "training")]
 pub mod training;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -25,6 +26,7 @@ use trawl_core::limits::text::TEXT_BYTES_MAX;
 use url::Url;
 
 use crate::dom::{Document, Limits, NodeId, Selector, SelectorError, Syntax, Tag};
+use crate::nul;
 use analysis::Analysis;
 pub use metadata::{ArticleData, Metadata, Sourced};
 use model::{Effort, Model};
@@ -112,7 +114,8 @@ fn extract_with(
     model: &Model<'_>,
 ) -> Result<TextResult, TextError> {
     let selector = options.selector.map(Selector::parse).transpose()?;
-    let document = Document::parse_as(html, options.syntax, &Limits::default());
+    let html = nul::without(Cow::Borrowed(html));
+    let document = Document::parse_as(&html, options.syntax, &Limits::default());
     let base = base(&document, options.url);
     let analysis = Analysis::new(&document, options.url);
     let chosen = match &selector {

@@ -526,6 +526,24 @@ fn what_nobody_reads_is_left_out() {
 }
 
 #[test]
+fn what_has_a_nul_in_it_is_read_without() {
+    let page = "<html lang=e\0n><title>On Kes\0trels</title><meta name=description content='Bi\0rds'>\
+        <script type=application/ld+json>{\"@type\":\"Article\",\"headline\":\"On\\u0000 Kestrels\"}</script>\
+        <body><h1>On Kes\0trels</h1><p>They ho\0ver in the <a href='/w\0ind'>wind</a>.</p><p>\0</p><pre>a\0b</pre>";
+    let clean = page.replace(['\0'], "").replace("\\u0000", "");
+    for selector in [None, Some("body")] {
+        let read = |html: &str| {
+            let options = TextOptions {
+                selector,
+                ..TextOptions::default()
+            };
+            serde_json::to_string(&extract_text(html, &options).unwrap()).unwrap()
+        };
+        assert_eq!(read(page), read(&clean));
+    }
+}
+
+#[test]
 fn a_selector_takes_what_it_matches() {
     let html = "<nav>menu</nav><main><p class=x>one<p>two<p class=x>three</main>";
     assert_eq!(selected(html, ".x").text, "one\n\nthree");

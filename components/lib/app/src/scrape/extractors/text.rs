@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use trawl_core::content_type::Form;
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::state::{JobError, Kind, Mode};
+use trawl_extract::nul;
 use trawl_extract::text::{self, Metadata, TextError, TextOptions, TextResult, extract_text};
 use trawl_store::Job;
 use trawl_wire::result::TextDocument;
@@ -54,11 +55,14 @@ impl Extractor for Text {
         let decoded = page.decode();
         let result = match page.form {
             // Plain text is its own main content.
-            Form::Text => TextResult {
-                markdown: decoded.text.to_string(),
-                text: decoded.text.into_owned(),
-                ..TextResult::default()
-            },
+            Form::Text => {
+                let text = nul::without(decoded.text).into_owned();
+                TextResult {
+                    markdown: text.clone(),
+                    text,
+                    ..TextResult::default()
+                }
+            }
             Form::Html | Form::Xhtml | Form::Xml | Form::Json => read(job, &page, &decoded.text)?,
         };
         let metadata = Extended {
