@@ -146,9 +146,34 @@ pub fn accept_header(kind: Kind, field: Option<&str>) -> Result<Option<Form>, Fe
 pub fn accept(kind: Kind, field: Option<&str>, body: &[u8]) -> Result<Form, FetchCode> {
     let form = match accept_header(kind, field)? {
         Some(form) => (!is_no_text(field, body)).then_some(form),
+        None if is_xml(field) => sniff_xml(body),
         None => sniff(body).filter(|&form| reads(kind, form)),
     };
     form.ok_or(FetchCode::UnsupportedContentType)
+}
+
+fn is_xml(field: Option<&str>) -> bool {
+    let form = field
+        .and_then(ContentType::parse)
+        .map(|content_type| content_type.form());
+    matches!(form, Some(Declared::Form(Form::Xml)))
+}
+
+/// The form of a body that is declared as XML, if it is a page: a feed or a picture, which need not say that they are XML, would
+/// be taken for plain text. What stands behind the comments at its start tells.
+fn sniff_xml(body: &[u8]) -> Option<Form> {
+    let mut rest = &body[..body.len().min(SNIFF_BYTES)];
+    rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
+    rest = rest.trim_ascii_start();
+    while rest.starts_with(b"<!--")
+        && let Some(length) = memchr::memmem::find(rest, b"-->")
+    {
+        rest = rest[length + 3..].trim_ascii_start();
+    }
+    sniff(body).and_then(|form| match form {
+        Form::Html => Some(sniff_text(rest)).filter(|&form| form == Form::Html),
+        form => Some(form).filter(|&form| form == Form::Xhtml),
+    })
 }
 
 /// How files begin that are no text (WHATWG MIME Sniffing, 6.1 and 6.4).
@@ -424,6 +449,53 @@ mod tests {
             Ok(Form::Xhtml)
         );
         assert_eq!(accept(Kind::Html, Some("text/xml"), body), Ok(Form::Xml));
+    }
+
+    #[test]
+    fn xml_need_not_say_that_it_is_xml() {
+        for (field, body) in [
+            ("application/rss+xml", &b"<rss version='2.0'><channel>"[..]),
+            (
+                "application/atom+xml",
+                b"\xEF\xBB\xBF<feed xmlns='http://www.w3.org/2005/Atom'>",
+            ),
+            (
+                "image/svg+xml",
+                b"<!-- drawn by hand --><svg xmlns='http://www.w3.org/2000/svg'>",
+            ),
+            ("text/xml", b"<!DOCTYPE rss><rss>"),
+            ("text/xml", b"\n<!-- a --> <!-- b -->\n<rss>"),
+            ("application/xml", b"{}"),
+            ("application/xml", b""),
+        ] {
+            assert_eq!(accept(Kind::Text, Some(field), body), REFUSED, "{field}");
+            assert_eq!(accept(Kind::Domains, Some(field), body), REFUSED, "{field}");
+            assert_eq!(accept(Kind::Html, Some(field), body), Ok(Form::Xml));
+        }
+        for (field, body, form) in [
+            (
+                "text/xml",
+                &b"<html xmlns='http://www.w3.org/1999/xhtml'>"[..],
+                Form::Html,
+            ),
+            (
+                "text/xml",
+                b" <!-- a --><!-- b -->\n<!DOCTYPE html><html>",
+                Form::Html,
+            ),
+            ("application/xml", b"<!-- never ended <p>", Form::Html),
+            ("application/xml", b"\xFF\xFE<\0h\0t\0m\0l\0>\0", Form::Html),
+            ("application/xhtml+xml", b"<html>", Form::Xhtml),
+            ("application/xhtml+xml", b"<!-- a --><html>", Form::Xhtml),
+            ("application/xhtml+xml", b"<!DOCTYPE html>", Form::Xhtml),
+        ] {
+            assert_eq!(accept(Kind::Text, Some(field), body), Ok(form), "{field}");
+            assert_eq!(
+                accept(Kind::Domains, Some(field), body),
+                Ok(form),
+                "{field}"
+            );
+        }
     }
 
     #[test]
