@@ -268,6 +268,9 @@ impl Own {
             hints: 0,
             shape: tag as u32,
         };
+        if tag == Tag::Dialog && document.raw_attribute(node, "open").is_none() {
+            own.above |= above::HIDDEN;
+        }
         if tag == Tag::Other {
             let name = document.name(node);
             own.hints |= hints::of_names(name);

@@ -717,7 +717,8 @@ fn a_plain_page_is_kept_whole() {
 fn what_a_page_hides_is_left_out() {
     let html = article().replace(
         "<p>Paragraph 3.",
-        "<p style='display: none'>Seen by nobody, whatever it says.</p><div hidden><p>Neither is this.</p></div><p>Paragraph 3.",
+        "<p style='display: none'>Seen by nobody, whatever it says.</p><div hidden><p>Neither is this.</p></div>\
+        <dialog><p>Nor is this, until it is opened.</p></dialog><dialog open><p>Shown at once.</p></dialog><p>Paragraph 3.",
     );
     let html = html.replace(
         "<p>Paragraph 4.",
@@ -727,7 +728,12 @@ fn what_a_page_hides_is_left_out() {
     for shown in ["Paragraph 3.", "Paragraph 4."] {
         assert!(text.contains(shown), "{shown}");
     }
-    for hidden in ["Seen by nobody", "Neither is this", "Expand description"] {
+    for hidden in [
+        "Seen by nobody",
+        "Neither is this",
+        "Nor is this",
+        "Expand description",
+    ] {
         assert!(!text.contains(hidden), "{hidden}");
     }
 }
