@@ -196,7 +196,24 @@ impl Parser<'_> {
             .start_tag(tag, range, name_at as u32, is_self_closing);
         if opened && tag.is_raw() {
             self.raw_text(tag);
+        } else if opened && tag == Tag::Template && self.is_shadow_root(first_attribute) {
+            self.tree.reveal_template();
         }
+    }
+
+    /// Whether the template that was just read is what its parent shows in its place.
+    fn is_shadow_root(&self, first_attribute: usize) -> bool {
+        let range = |at: u32, length: usize| &self.source[at as usize..at as usize + length];
+        self.attributes[first_attribute..].iter().any(|attribute| {
+            let name = range(attribute.name, usize::from(attribute.name_len));
+            let value = range(attribute.value, attribute.value_len as usize);
+            ["shadowrootmode", "shadowroot"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+                && ["open", "closed"]
+                    .iter()
+                    .any(|known| value.eq_ignore_ascii_case(known))
+        })
     }
 
     /// The content of an element that ends only at its own end tag. A `noscript` around it ends it too: browsers that run

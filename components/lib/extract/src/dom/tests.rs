@@ -100,6 +100,33 @@ fn trees_come_out_as_in_a_browser() {
 }
 
 #[test]
+fn the_template_of_a_shadow_root_is_what_its_parent_shows() {
+    let seen = |html: &str| {
+        let document = Document::parse(html, &Limits::default());
+        !(0..document.len()).any(|node| document.tag(node) == Tag::Template)
+    };
+    for attribute in [
+        "shadowrootmode=open",
+        "SHADOWROOTMODE=Closed",
+        "shadowroot=open",
+    ] {
+        let html = format!("<x-a><template {attribute}><p>a</template><p>b</p></x-a>c");
+        assert_eq!(outline(&html), r#"x-a(template(p("a")) p("b")) "c""#);
+        assert!(seen(&html), "{html}");
+    }
+    for attribute in [
+        "",
+        "shadowrootmode",
+        "shadowrootmode=none",
+        "data-shadowroot=open",
+    ] {
+        assert!(!seen(&format!(
+            "<x-a><template {attribute}>a</template></x-a>"
+        )));
+    }
+}
+
+#[test]
 fn stray_ends_part_what_stands_around_them() {
     for (html, expected) in [
         (

@@ -714,6 +714,20 @@ fn a_plain_page_is_kept_whole() {
 }
 
 #[test]
+fn a_page_made_of_shadow_roots_has_its_text() {
+    let html = article()
+        .replace("<main>", "<x-page><template shadowrootmode=open><main>")
+        .replace("</main>", "</main></template></x-page>");
+    let text = best(&html).text;
+    assert!(
+        text.starts_with("Paragraph 0.") && text.contains("Paragraph 7."),
+        "{text}"
+    );
+    let hidden = best(&html.replace("shadowrootmode=open", "")).text;
+    assert!(!hidden.contains("Paragraph 0."), "{hidden}");
+}
+
+#[test]
 fn what_a_page_hides_is_left_out() {
     let html = article().replace(
         "<p>Paragraph 3.",

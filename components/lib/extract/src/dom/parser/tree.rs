@@ -187,6 +187,15 @@ impl Tree {
         !is_closed
     }
 
+    /// Makes the template that was just opened an element without a meaning, whose content counts where it stands. Among the
+    /// open elements it stays one, as for its end tag.
+    #[cold]
+    pub(super) fn reveal_template(&mut self) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.tag = Tag::Other;
+        }
+    }
+
     fn push(&mut self, node: NodeId, tag: Tag) {
         let above = *self.top();
         let index = self.stack.len() as u16;
