@@ -415,7 +415,7 @@ fn a_guess_uses_the_bytes_and_the_country() {
 #[test]
 fn a_fault_does_not_make_a_page_of_utf_8_another() {
     let text = "Über Größe und Maß läßt sich schön streiten. ".repeat(40);
-    let ends = [&text.as_bytes()[..], b"\xC3"].concat();
+    let ends = [text.as_bytes(), b"\xC3"].concat();
     let inside = [text.as_bytes(), b"gek\xC3rzt ", text.as_bytes()].concat();
     let pasted = [text.as_bytes(), b"Stra\xDFe ", text.as_bytes()].concat();
     for bytes in [&ends, &inside, &pasted] {
