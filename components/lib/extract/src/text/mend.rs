@@ -56,6 +56,8 @@ pub(super) fn mend(
     // After the lists that they stand above.
     page.keep_headings(odds, kept);
     page.drop_hidden(kept);
+    page.drop_popups(kept);
+    page.drop_way(kept);
     let mut title = None;
     if is_article {
         title = page.drop_title(kept);
@@ -257,6 +259,55 @@ impl Page<'_> {
         }
     }
 
+    /// Whether a block stands in an element named so that has no part in another one.
+    fn is_beside(&self, at: usize, hint: Hint, other: NodeId) -> bool {
+        let level = self.distances()[at][hint as usize];
+        if level == FAR {
+            return false;
+        }
+        let container = self.list()[at].container;
+        std::iter::once(container)
+            .chain(self.document.ancestors(container))
+            .nth(usize::from(level))
+            .is_some_and(|named| !self.document.contains(named, other))
+    }
+
+    /// Leaves out popups that stand outside of the page's one main part, where that has text: a page of few words is not told
+    /// from them by their number.
+    fn drop_popups(&self, kept: &mut [bool]) {
+        let is_popup = |at: usize| self.distances()[at][Hint::Consent as usize] < FAR;
+        if !(0..kept.len()).any(|at| kept[at] && is_popup(at)) {
+            return;
+        }
+        let mut mains = self.document.elements(Tag::Main);
+        let (Some(main), None) = (mains.next(), mains.next()) else {
+            return;
+        };
+        let inside = self.analysis.layout.blocks_in(self.document, main);
+        if !kept[inside.clone()].contains(&true) {
+            return;
+        }
+        for (at, kept) in kept.iter_mut().enumerate() {
+            *kept &= inside.contains(&at) || !self.is_beside(at, Hint::Consent, main);
+        }
+    }
+
+    /// Leaves out the way from the front page to this one, which stands above its title.
+    fn drop_way(&self, kept: &mut [bool]) {
+        let Some(title) = self.analysis.candidates.title_block else {
+            return;
+        };
+        let heading = self.list()[title].container;
+        if self.document.tag(heading) != Tag::H1 {
+            return;
+        }
+        for (at, kept) in kept.iter_mut().enumerate().take(title) {
+            let counts = &self.list()[at].counts;
+            let is_link = counts.words > 0 && counts.link_words == counts.words;
+            *kept &= !(is_link && self.is_beside(at, Hint::Navigation, heading));
+        }
+    }
+
     /// Keeps the page's first heading where the text begins right under it.
     fn keep_title(&self, kept: &mut [bool]) {
         let first = kept.iter().position(|kept| *kept);
@@ -380,6 +431,54 @@ mod tests {
         ] {
             assert_eq!(mended(html, &["text"]), kept, "{html}");
         }
+    }
+
+    #[test]
+    fn popups_and_the_way_to_a_page_are_no_part_of_it() {
+        let kept = |html: &str| {
+            let document = Document::parse(html, &Limits::default());
+            let analysis = Analysis::new(&document, None);
+            let mut kept = vec![true; analysis.blocks.list.len()];
+            mend(
+                &document,
+                &analysis,
+                &vec![1.0; kept.len()],
+                false,
+                &mut kept,
+            );
+            let blocks = analysis
+                .blocks
+                .list
+                .iter()
+                .zip(kept)
+                .filter(|(_, kept)| *kept);
+            let texts = blocks.map(|(block, _)| document.text(block.first).to_owned());
+            texts.collect::<Vec<_>>()
+        };
+        let main = "<main><h1>title</h1><p>text</p><div class=notice>note</div></main>";
+        for (frame, others) in [
+            (
+                "<div id=help-popup><h2>keys</h2><p>press</p></div>",
+                &[][..],
+            ),
+            ("<div class=crumbs><a href=/>home</a></div>", &[]),
+            ("<div class=crumbs>you are here</div>", &["you are here"]),
+            ("<div class=lead><a href=/>home</a></div>", &["home"]),
+        ] {
+            let wanted = [others, &["title", "text", "note"]].concat();
+            assert_eq!(kept(&format!("<body>{frame}{main}")), wanted, "{frame}");
+            // A name of the whole page says nothing of its parts.
+            let whole = format!("<body class='modal-open has-menu'>{frame}{main}");
+            assert_eq!(kept(&whole), wanted, "{frame}");
+        }
+        let popup = "<div id=popup>words</div>";
+        assert_eq!(
+            kept(&format!("<body>{popup}<h1>title</h1>")),
+            ["words", "title"]
+        );
+        assert_eq!(kept(&format!("<body>{popup}<main></main>")), ["words"]);
+        let two = format!("<body>{popup}<main>a</main><main>b</main>");
+        assert_eq!(kept(&two), ["words", "a", "b"]);
     }
 
     #[test]
