@@ -162,18 +162,28 @@ fn is_xml(field: Option<&str>) -> bool {
 /// The form of a body that is declared as XML, if it is a page: a feed or a picture, which need not say that they are XML, would
 /// be taken for plain text. What stands behind the comments at its start tells.
 fn sniff_xml(body: &[u8]) -> Option<Form> {
-    let mut rest = &body[..body.len().min(SNIFF_BYTES)];
-    rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
-    rest = rest.trim_ascii_start();
+    let is_page = |rest: &[u8]| rest.is_empty() || sniff_text(rest) == Form::Html;
+    match sniff(body)? {
+        Form::Html if !past_comments(body).is_none_or(is_page) => None,
+        form @ (Form::Html | Form::Xhtml) => Some(form),
+        Form::Xml | Form::Json | Form::Text => None,
+    }
+}
+
+/// What of the first bytes stands behind comments, where a body begins with any.
+fn past_comments(body: &[u8]) -> Option<&[u8]> {
+    let head = &body[..body.len().min(SNIFF_BYTES)];
+    let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
+    let mut rest = head.trim_ascii_start();
+    if !rest.starts_with(b"<!--") {
+        return None;
+    }
     while rest.starts_with(b"<!--")
         && let Some(length) = memchr::memmem::find(rest, b"-->")
     {
         rest = rest[length + 3..].trim_ascii_start();
     }
-    sniff(body).and_then(|form| match form {
-        Form::Html => Some(sniff_text(rest)).filter(|&form| form == Form::Html),
-        form => Some(form).filter(|&form| form == Form::Xhtml),
-    })
+    Some(rest)
 }
 
 /// How files begin that are no text (WHATWG MIME Sniffing, 6.1 and 6.4).
@@ -453,6 +463,7 @@ mod tests {
 
     #[test]
     fn xml_need_not_say_that_it_is_xml() {
+        let long = [&b"<!--"[..], &[b' '; SNIFF_BYTES - 7], b"--><html>"].concat();
         for (field, body) in [
             ("application/rss+xml", &b"<rss version='2.0'><channel>"[..]),
             (
@@ -484,6 +495,7 @@ mod tests {
                 Form::Html,
             ),
             ("application/xml", b"<!-- never ended <p>", Form::Html),
+            ("application/xml", &long, Form::Html),
             ("application/xml", b"\xFF\xFE<\0h\0t\0m\0l\0>\0", Form::Html),
             ("application/xhtml+xml", b"<html>", Form::Xhtml),
             ("application/xhtml+xml", b"<!-- a --><html>", Form::Xhtml),
