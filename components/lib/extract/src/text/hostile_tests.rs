@@ -106,6 +106,31 @@ fn attributes_and_names() {
 }
 
 #[test]
+fn numbers_in_gutters_in_gutters() {
+    for (open, close) in [
+        ("<pre>", "</pre>"),
+        ("<pre><span style=user-select:none>", "</span></pre>"),
+        ("", ""),
+    ] {
+        let nested = |inner: &str| {
+            let (starts, ends) = ("<span class=lineno>".repeat(400), "</span>".repeat(400));
+            format!("{open}{starts}{inner}{ends}{close}")
+        };
+        bounded(&nested(&format!("{}x", "<b>1</b>".repeat(100_000))));
+        bounded(&nested(&format!("{}x", "1".repeat(4_000_000))));
+        bounded(&nested(&format!("{}x", "<b>1</b>".repeat(1_000))).repeat(50));
+    }
+    bounded(&format!(
+        "<div class=linenums>{}",
+        "<pre>1</pre>".repeat(50_000)
+    ));
+    bounded(&format!(
+        "<div class=linenums>{}x",
+        "<pre>1</pre>".repeat(50_000)
+    ));
+}
+
+#[test]
 fn many_nodes() {
     cut(&"<p>x".repeat(1_000_000), Some("nodes"));
     cut(&"<br>".repeat(1_000_000), Some("nodes"));

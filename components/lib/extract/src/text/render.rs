@@ -63,6 +63,7 @@ fn rendered(
         list_ended: None,
         heading: None,
         code_ended: None,
+        numbers: code::Numbers::default(),
         terms_ended: None,
     };
     renderer.walk(root, document.end(root));
@@ -105,6 +106,7 @@ struct Renderer<'a, 'd> {
     heading: Option<Heading>,
     /// The last code span.
     code_ended: Option<code::Span>,
+    numbers: code::Numbers,
     /// The length of the Markdown when the last term of a definition list ended.
     terms_ended: Option<usize>,
 }
@@ -194,14 +196,14 @@ impl Renderer<'_, '_> {
         match tag {
             Tag::A => {
                 heading::is_permalink(self.document, node, self.heading_node(), self.base())
-                    || code::is_listing_gutter(self.document, node, tag)
+                    || self.is_listing_gutter(node, tag)
             }
             Tag::Span => {
                 let class = self.document.raw_attribute(node, "class");
                 matches!(class, Some("katex-html" | "mw-editsection"))
-                    || class.is_some() && code::is_listing_gutter(self.document, node, tag)
+                    || class.is_some() && self.is_listing_gutter(node, tag)
             }
-            Tag::Div | Tag::Td => code::is_listing_gutter(self.document, node, tag),
+            Tag::Div | Tag::Td => self.is_listing_gutter(node, tag),
             Tag::Button => self
                 .heading_node()
                 .is_some_and(|heading| is_control(self.document, node, heading)),

@@ -1,5 +1,7 @@
 //! Code, in the line and in blocks.
 
+use std::cell::Cell;
+
 use super::Renderer;
 use super::escape;
 use super::fence::{Fence, longest_run};
@@ -12,9 +14,6 @@ const LEVELS: usize = 6;
 const LANGUAGE_BYTES_MAX: usize = 24;
 /// What stands in the names of the column with the numbers of the lines.
 const GUTTERS: [&[u8]; 5] = [b"gutter", b"lineno", b"linenr", b"line-number", b"linenum"];
-
-/// More nodes than the lines of any listing: a gutter may stand in a gutter, and each is looked through.
-const GUTTER_NODES_MAX: NodeId = 50_000;
 
 /// Where a code span stands in both forms.
 pub(super) struct Span {
@@ -130,7 +129,7 @@ impl Renderer<'_, '_> {
                 Tag::Button | Tag::Svg | Tag::Style | Tag::Script | Tag::Summary => true,
                 Tag::Text => false,
                 Tag::A if self.is_ornament(inner, tag) => true,
-                _ => is_gutter(document, inner),
+                _ => self.is_gutter(inner),
             };
             if is_no_code {
                 inner = document.end(inner);
@@ -162,7 +161,7 @@ impl Renderer<'_, '_> {
 
     /// Writes lines of code.
     pub(super) fn code_block(&mut self, node: NodeId) {
-        if is_numbers(self.document, node) {
+        if self.is_numbers(node) {
             return;
         }
         let text = self.code_text(node);
@@ -224,51 +223,80 @@ fn is_numbered_link(document: &Document<'_>, link: NodeId, target: &str) -> bool
         && document.text_content_up_to(link, number.len()) == number
 }
 
-/// Whether an element of a piece of code holds the numbers of lines: by its name, or by what else keeps numbers apart.
-fn is_gutter(document: &Document<'_>, node: NodeId) -> bool {
-    document.attributes(node).any(|(name, value)| {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        match name.len() {
-            4 => is("href") && is_numbered_link(document, node, value),
-            5 => is("class") && names_gutter(value) || is("style") && is_unselectable(value),
-            14 => is("data-nosnippet"),
-            _ => false,
+/// What was last found of numbers, so that elements in elements are not looked through again and again: a text that is none,
+/// and the nodes of an element that has nothing else.
+#[derive(Default)]
+pub(super) struct Numbers {
+    other: Cell<Option<NodeId>>,
+    alone: Cell<(NodeId, NodeId)>,
+}
+
+impl Numbers {
+    /// Whether an element has nothing but numbers.
+    fn are_alone_in(&self, document: &Document<'_>, node: NodeId) -> bool {
+        let end = document.end(node);
+        let (from, to) = self.alone.get();
+        if from <= node && end <= to {
+            return true;
         }
-    }) && has_numbers_alone(document, node)
+        if self.other.get().is_some_and(|at| (node..end).contains(&at)) {
+            return false;
+        }
+        let is_other = |node: &NodeId| {
+            let mut bytes = document.text(*node).bytes();
+            !bytes.all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace())
+        };
+        let found = (node..end).find(is_other);
+        match found {
+            Some(_) => self.other.set(found),
+            None => self.alone.set((node, end)),
+        }
+        found.is_none()
+    }
 }
 
-/// Whether an element outside of preformatted text holds the numbers of lines of a listing that is made of other elements.
-/// Many things there are called lines or gutters and have a number, so that only the names that highlighters use count.
-pub(super) fn is_listing_gutter(document: &Document<'_>, node: NodeId, tag: Tag) -> bool {
-    document.raw_attribute(node, "class").is_some_and(|class| {
-        class.split_ascii_whitespace().any(|word| {
-            matches!(word, "lineno" | "linenr")
-                || word.starts_with("crayon-num")
-                || word == "gutter" && tag == Tag::Td
-        })
-    }) && has_numbers_alone(document, node)
-}
+impl Renderer<'_, '_> {
+    /// Whether an element of a piece of code holds the numbers of lines: by its name, or by what else keeps numbers apart.
+    fn is_gutter(&self, node: NodeId) -> bool {
+        let document = self.document;
+        document.attributes(node).any(|(name, value)| {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            match name.len() {
+                4 => is("href") && is_numbered_link(document, node, value),
+                5 => is("class") && names_gutter(value) || is("style") && is_unselectable(value),
+                14 => is("data-nosnippet"),
+                _ => false,
+            }
+        }) && self.numbers.are_alone_in(document, node)
+    }
 
-fn has_numbers_alone(document: &Document<'_>, node: NodeId) -> bool {
-    document.end(node) - node <= GUTTER_NODES_MAX
-        && (node..document.end(node)).all(|inner| {
-            document
-                .text(inner)
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace())
-        })
-}
+    /// Whether an element outside of preformatted text holds the numbers of lines of a listing that is made of other elements.
+    /// Many things there are called lines or gutters and have a number, so that only the names that highlighters use count.
+    pub(super) fn is_listing_gutter(&self, node: NodeId, tag: Tag) -> bool {
+        let is_named = |class: &str| {
+            class.split_ascii_whitespace().any(|word| {
+                matches!(word, "lineno" | "linenr")
+                    || word.starts_with("crayon-num")
+                    || word == "gutter" && tag == Tag::Td
+            })
+        };
+        self.document
+            .raw_attribute(node, "class")
+            .is_some_and(is_named)
+            && self.numbers.are_alone_in(self.document, node)
+    }
 
-/// Whether a block of code is nothing but the numbers of another one's lines.
-fn is_numbers(document: &Document<'_>, node: NodeId) -> bool {
-    std::iter::once(node)
-        .chain(document.ancestors(node).take(2))
-        .any(|above| {
-            document
-                .raw_attribute(above, "class")
-                .is_some_and(names_gutter)
-                && has_numbers_alone(document, above)
-        })
+    /// Whether a block of code is nothing but the numbers of another one's lines.
+    fn is_numbers(&self, node: NodeId) -> bool {
+        std::iter::once(node)
+            .chain(self.document.ancestors(node).take(2))
+            .any(|above| {
+                self.document
+                    .raw_attribute(above, "class")
+                    .is_some_and(names_gutter)
+                    && self.numbers.are_alone_in(self.document, above)
+            })
+    }
 }
 
 /// The language that names around a block of code say it is in.
