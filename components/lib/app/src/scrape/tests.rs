@@ -103,6 +103,19 @@ fn what_stands_behind_an_element_that_ends_itself_is_found_in_xhtml() {
 }
 
 #[test]
+fn plain_text_is_kept_but_for_what_databases_refuse() {
+    let words = "Some words. ".repeat(1_000);
+    let reply = Reply::text(format!("{words}On kes\0trels."));
+    let world = World::without_robots(move |_| reply.clone());
+    let id = world.submit_url(Kind::Text, "https://a.example/x");
+    world.run(drain(&world.ports, &Text)).unwrap();
+    let body = world.result(id).body;
+    let parts: TextParts<'_> = serde_json::from_slice(&body).unwrap();
+    assert_eq!(parts.text, format!("{words}On kestrels."));
+    assert_eq!(parts.markdown, parts.text);
+}
+
+#[test]
 fn pages_are_decoded_and_their_head_is_kept() {
     let reply = Reply::status(200)
         .header("content-type", "text/html; charset=iso-8859-1")
