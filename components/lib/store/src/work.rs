@@ -317,7 +317,9 @@ impl<S: Sql> Store<'_, S> {
     }
 
     pub(crate) async fn due(&self) -> Result<Due, StoreError> {
-        let rows = self.run(include_str!("../sql/due.sql"), vec![]).await?;
+        let rows = self
+            .run(include_str!("../sql/due.sql"), vec![SWEEP_ROWS_MAX.into()])
+            .await?;
         let row = rows.one()?;
         Ok(Due {
             delayed: row.get(0)?,

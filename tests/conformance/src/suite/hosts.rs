@@ -98,6 +98,52 @@ pub(super) async fn gaps_are_kept<S: Subject>(sql: &S) {
     assert!(claim(store, 9).await.is_empty());
 }
 
+pub(super) async fn a_clock_set_back_skips_a_gap<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_gap_ms: 60_000,
+        ..LIMITS
+    };
+    store
+        .set_host_pace("operated", 7_200_000, 4, "operator")
+        .await
+        .unwrap();
+    for kind in Kind::ALL {
+        for n in 0..3 {
+            let mut message = request(1, &format!("h{}", kind.number()));
+            message.kind = kind;
+            message.request_url.push_str(&n.to_string());
+            accepted(store, &message, &limits).await;
+        }
+    }
+    accepted(store, &request(1, "operated"), &limits).await;
+    accepted(store, &request(1, "operated"), &limits).await;
+    let claim_all = async || {
+        let mut hosts = Vec::new();
+        for kind in Kind::ALL {
+            let jobs = store.claim(kind, 9, "w", 200).await.unwrap();
+            hosts.extend(jobs.into_iter().map(|job| job.host));
+        }
+        hosts.sort();
+        hosts
+    };
+    assert_eq!(claim_all().await, ["h1", "h2", "h3", "operated"]);
+    store.wake().await.unwrap();
+    assert!(claim_all().await.is_empty(), "each keeps its gap");
+    sql.pass(-3_600_000).await;
+    assert!(claim_all().await.is_empty());
+    store.wake().await.unwrap();
+    assert_eq!(
+        claim_all().await,
+        ["h1", "h2", "h3", "operated"],
+        "each gap is skipped once, and not kept for an hour more"
+    );
+    store.wake().await.unwrap();
+    assert!(claim_all().await.is_empty(), "the next gap is kept again");
+    sql.pass(61_000).await;
+    assert_eq!(claim_all().await, ["h1", "h2", "h3"]);
+}
+
 pub(super) async fn a_new_pace_takes_effect<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let limits = QueueLimits {
