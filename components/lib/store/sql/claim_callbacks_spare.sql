@@ -1,9 +1,11 @@
--- Takes the best callbacks of tenants that have hardly any in flight, as claim_spare.sql does: the first ?5 in order are looked at.
+-- Takes the best callbacks of tenants that have hardly any in flight, as claim_spare.sql does: the first ?5 in order are looked at,
+-- and of each tenant as many are taken as leave it with ?6 in flight.
 UPDATE callbacks
    SET state = 'processing', stage = NULL, lease = lease + 1, attempt = attempt + 1, worker = ?1,
        lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
- WHERE id IN (SELECT id FROM (SELECT id, tenant, key FROM callbacks WHERE stage = 1 ORDER BY key LIMIT (0 + ?5)) ready
-               WHERE (SELECT leased FROM flows f WHERE f.tenant = ready.tenant AND f.kind = 4 AND f.priority = 0) < ?6
+ WHERE id IN (SELECT id FROM (SELECT id, tenant, key, ROW_NUMBER() OVER (PARTITION BY tenant ORDER BY key, id) AS nth
+                                FROM (SELECT id, tenant, key FROM callbacks WHERE stage = 1 ORDER BY key LIMIT (0 + ?5))) ready
+               WHERE nth + (SELECT leased FROM flows f WHERE f.tenant = ready.tenant AND f.kind = 4 AND f.priority = 0) <= ?6
                ORDER BY key LIMIT (0 + ?3))
 RETURNING id, lease, attempt, webhook_id, tenant, endpoint, message_id, ok, error_code, error_detail, error_permanent,
           finished_ms, key,

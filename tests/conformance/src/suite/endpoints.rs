@@ -280,12 +280,21 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
     }
     assert_eq!(take(store, 6).await.len(), 6);
     done(sql, 2, 2).await;
+    for n in 0..7 {
+        let mut message = request(3, "a");
+        message.callback_url = Some(format!("https://late{n}.example/"));
+        let id = accepted(store, &message, &LIMITS).await;
+        let job = claimed(store).await;
+        store.finish(&[finished(id, job.lease)]).await.unwrap();
+    }
     let spare = store.claim_callbacks_spare(8, "w", 60).await.unwrap();
+    let count = |tenant| spare.iter().filter(|job| job.tenant.0 == tenant).count();
     assert_eq!(
-        spare.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
-        [2, 2],
-        "only who has hardly any in flight"
+        (count(1), count(2), count(3)),
+        (0, 2, 4),
+        "only who has hardly any in flight, and no more of each than that"
     );
+    assert!(!store.callbacks_waiting_spare().await.unwrap());
 }
 
 /// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.

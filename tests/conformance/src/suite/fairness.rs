@@ -133,9 +133,10 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
         .map(|index| request(1, &format!("h{index}")))
         .collect();
     store.submit_many(&noisy, &LIMITS).await.unwrap();
-    assert!(
-        claim_spare(store).await.len() == 8,
-        "while it has nothing in flight itself it may use them"
+    assert_eq!(
+        claim_spare(store).await.len(),
+        4,
+        "while it has hardly anything in flight itself it may use them, and not all at once"
     );
     assert!(claim_spare(store).await.is_empty(), "and then no more");
     assert!(!waiting_spare(store).await);
@@ -143,12 +144,16 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
     for _ in 0..3 {
         accepted(store, &request(2, "quiet.example"), &LIMITS).await;
     }
+    for _ in 0..9 {
+        accepted(store, &request(3, "late.example"), &LIMITS).await;
+    }
     assert!(waiting_spare(store).await);
     let spare = claim_spare(store).await;
+    let count = |tenant| spare.iter().filter(|job| job.tenant.0 == tenant).count();
     assert_eq!(
-        spare.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
-        [2, 2, 2],
-        "only who has hardly anything in flight"
+        (count(1), count(2), count(3)),
+        (0, 3, 4),
+        "only who has hardly anything in flight, and no more of each than that"
     );
     assert!(!waiting_spare(store).await);
     let stale = [finished(spare[0].id, spare[0].lease - 1)];
