@@ -67,6 +67,7 @@ enum Event {
     ClaimedSpare(Result<Vec<CallbackJob>, StoreError>),
     Sent {
         id: i64,
+        lease: i64,
         ended: Result<Ended, StoreError>,
     },
     /// Of so many deliveries the leases of so many held.
@@ -167,12 +168,10 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 self.claims.claimed_spare(jobs.as_ref().map_or(0, Vec::len));
                 self.start_attempts(jobs);
             }
-            Event::Sent { id, ended } => self.on_sent(id, ended),
+            Event::Sent { id, lease, ended } => self.on_sent(id, lease, ended),
             Event::Recorded { done, held } => {
                 self.delivered.flushed();
-                for one in &done {
-                    self.leases.remove(&one.id);
-                }
+                self.drop_held(&done);
                 if let Some(held) = self.unless_broken(held) {
                     self.count_delivered(done.len(), held);
                 }
@@ -200,7 +199,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         }
     }
 
-    fn on_sent(&mut self, id: i64, ended: Result<Ended, StoreError>) {
+    fn on_sent(&mut self, id: i64, lease: i64, ended: Result<Ended, StoreError>) {
         match self.unless_broken(ended) {
             // It is held until it is recorded.
             Some(Ended::Delivered(done)) => return self.delivered.add(done),
@@ -208,9 +207,22 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             Some(Ended::Stale) => self.done.stale += 1,
             None => {}
         }
-        self.leases.remove(&id);
+        self.let_go(id, lease);
         // Its endpoint has a free slot now.
         self.claims.ended();
+    }
+
+    /// Its callback may be held again under a newer lease, which goes on.
+    fn let_go(&mut self, id: i64, lease: i64) {
+        if self.leases.get(&id) == Some(&lease) {
+            self.leases.remove(&id);
+        }
+    }
+
+    fn drop_held(&mut self, done: &[Done]) {
+        for one in done {
+            self.let_go(one.id, one.lease);
+        }
     }
 
     fn count_delivered(&mut self, recorded: usize, held: usize) {
@@ -224,9 +236,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         let done = self.delivered.take();
         if let Ok(held) = self.sender.record_deliveries(&done).await {
             self.count_delivered(done.len(), held);
-            for one in &done {
-                self.leases.remove(&one.id);
-            }
+            self.drop_held(&done);
         }
     }
 
@@ -247,6 +257,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             self.start(async move {
                 Event::Sent {
                     id: job.id,
+                    lease: job.lease,
                     ended: sender.attempt(&job).await,
                 }
             });

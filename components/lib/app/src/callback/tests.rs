@@ -5,6 +5,7 @@ use std::time::Duration;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_core::webhook_signature::sign;
+use trawl_store::sql::Sql as _;
 use trawl_store::{Changed, Created, QueueLimits, Registration, Submitted};
 
 use super::{Delivered, deliver};
@@ -294,6 +295,26 @@ fn a_stop_gives_back_what_was_not_answered() {
     );
     world.ports.variables.set("stopping", "");
     assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
+}
+
+/// Its lease ran out, and the same worker has claimed it again.
+#[test]
+fn a_callback_held_again_outlasts_the_end_of_its_first_attempt() {
+    let posts = Rc::new(Cell::new(0));
+    let (world, ids) = finished(1, move |_| {
+        posts.set(posts.get() + 1);
+        Reply::status(204).after(Duration::from_secs(if posts.get() == 1 { 3 } else { 12 }))
+    });
+    let lose = async {
+        world.ports.clock.sleep(Duration::from_millis(500)).await;
+        let lost = "UPDATE callbacks SET lease_until = 1 WHERE state = 'processing'";
+        world.ports.sql.run(lost, Vec::new()).await.unwrap();
+        world.store().rescue_callbacks().await.unwrap();
+    };
+    let (delivered, ()) = world.run(async { futures::join!(deliver(&world.ports), lose) });
+    let delivered = delivered.unwrap();
+    assert_eq!((delivered.delivered, delivered.stale), (1, 1));
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Delivered);
 }
 
 #[test]

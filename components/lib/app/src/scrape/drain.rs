@@ -104,7 +104,11 @@ enum Event {
         jobs: Result<Vec<Job>, StoreError>,
     },
     ClaimedSpare(Result<Vec<Job>, StoreError>),
-    Attempted(MessageId, Result<Outcome, Aborted>),
+    Attempted {
+        id: MessageId,
+        lease: i64,
+        outcome: Result<Outcome, Aborted>,
+    },
     Finished(Result<Recorded, StoreError>),
     Failed(Result<Recorded, StoreError>),
     Looked {
@@ -142,8 +146,8 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     /// Jobs that were in flight when a worker died come first, one at a time with nothing beside them: if one of them is
     /// what kills workers, it kills nobody else's attempt.
     alone: bool,
-    /// The one of them that is in flight.
-    suspect: Option<MessageId>,
+    /// The one of them that is in flight, with its lease.
+    suspect: Option<(MessageId, i64)>,
     /// More of them wait by now. They have to run alone, and until they did they may keep all others of their hosts waiting, so
     /// this invocation comes to its end, and the next one begins with them.
     gives_way: bool,
@@ -236,7 +240,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.claims.hold(false);
                 match self.unless_broken(job).flatten() {
                     Some(job) => {
-                        self.suspect = Some(job.id);
+                        self.suspect = Some((job.id, job.lease));
                         self.start_attempt(job);
                     }
                     None => self.end_alone(),
@@ -253,7 +257,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.claims.claimed_spare(jobs.as_ref().map_or(0, Vec::len));
                 self.start_attempts(jobs);
             }
-            Event::Attempted(id, outcome) => self.on_attempted(id, outcome),
+            Event::Attempted { id, lease, outcome } => self.on_attempted(id, lease, outcome),
             Event::Finished(recorded) => {
                 self.results.flushed();
                 self.on_recorded(recorded);
@@ -306,11 +310,12 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         }
     }
 
-    fn on_attempted(&mut self, id: MessageId, outcome: Result<Outcome, Aborted>) {
-        self.suspect = self.suspect.filter(|suspect| *suspect != id);
-        // An aborted attempt has left the leases already, and its job may be held again under a newer one.
+    /// The job may be held again under a newer lease, when it was cancelled and asked for again meanwhile: that one goes on.
+    fn on_attempted(&mut self, id: MessageId, lease: i64, outcome: Result<Outcome, Aborted>) {
+        self.suspect = self.suspect.filter(|suspect| *suspect != (id, lease));
+        // An aborted attempt has left the leases already.
         let Ok(outcome) = outcome else { return };
-        self.leases.drop_held(id);
+        self.leases.drop_held(id, lease);
         match outcome {
             Outcome::Finished(finished) => self.results.add(finished),
             Outcome::Failed(failure) => self.start_fail(failure),
@@ -440,8 +445,15 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         let scraper = self.scraper;
         let (id, lease) = (job.id, job.lease);
         let (attempt, abort) = abortable(async move { scraper.attempt(&job).await });
-        self.leases.hold(id, lease, self.now_ms, abort);
-        self.start(async move { Event::Attempted(id, attempt.await) });
+        let had_an_older = self.leases.hold(id, lease, self.now_ms, abort);
+        self.drained.stale += u32::from(had_an_older);
+        self.start(async move {
+            Event::Attempted {
+                id,
+                lease,
+                outcome: attempt.await,
+            }
+        });
     }
 
     fn start_claim_alone(&mut self) {

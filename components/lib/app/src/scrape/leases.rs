@@ -15,19 +15,32 @@ struct Held {
 }
 
 impl Leases {
-    pub(super) fn hold(&mut self, id: MessageId, lease: i64, now_ms: u64, abort: AbortHandle) {
-        self.0.insert(
-            id,
-            Held {
-                lease,
-                renewed_ms: now_ms,
-                abort,
-            },
-        );
+    /// An attempt under an older lease of the same job is stopped: nobody wants its work any more. True when there was one.
+    pub(super) fn hold(
+        &mut self,
+        id: MessageId,
+        lease: i64,
+        now_ms: u64,
+        abort: AbortHandle,
+    ) -> bool {
+        let held = Held {
+            lease,
+            renewed_ms: now_ms,
+            abort,
+        };
+        let older = self.0.insert(id, held);
+        older.inspect(|older| older.abort.abort()).is_some()
     }
 
-    pub(super) fn drop_held(&mut self, id: MessageId) {
-        self.0.remove(&id);
+    /// The attempt under this lease has ended. One under a newer lease of the same job goes on.
+    pub(super) fn drop_held(&mut self, id: MessageId, lease: i64) {
+        if self.holds(id, lease) {
+            self.0.remove(&id);
+        }
+    }
+
+    fn holds(&self, id: MessageId, lease: i64) -> bool {
+        self.0.get(&id).is_some_and(|held| held.lease == lease)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,7 +74,7 @@ impl Leases {
         let mut lost = 0;
         for (id, lease) in asked.iter().filter(|(id, _)| !granted.contains(id)) {
             // The attempt may have ended since we asked.
-            if self.0.get(id).is_some_and(|held| held.lease == *lease)
+            if self.holds(*id, *lease)
                 && let Some(held) = self.0.remove(id)
             {
                 held.abort.abort();
@@ -80,5 +93,24 @@ impl Leases {
                 (id, held.lease)
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_attempt_leaves_a_newer_lease_alone() {
+        let (mut leases, id) = (Leases::default(), MessageId(1));
+        let (older, _) = AbortHandle::new_pair();
+        let (newer, _) = AbortHandle::new_pair();
+        assert!(!leases.hold(id, 1, 0, older.clone()));
+        assert!(leases.hold(id, 2, 0, newer.clone()));
+        assert!(older.is_aborted() && !newer.is_aborted());
+        leases.drop_held(id, 1);
+        assert_eq!(leases.len(), 1);
+        leases.drop_held(id, 2);
+        assert!(leases.is_empty() && !newer.is_aborted());
     }
 }

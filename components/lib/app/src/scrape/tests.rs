@@ -850,6 +850,42 @@ fn a_cancelled_job_is_thrown_away_and_tells_nobody() {
 }
 
 #[test]
+fn a_job_asked_for_again_is_held_although_its_first_attempt_ends_later() {
+    let asked = Rc::new(Cell::new(0));
+    let page = move |_: &Sent| {
+        asked.set(asked.get() + 1);
+        // The first page would be there in the middle of the second attempt.
+        Reply::html(PAGE).after(Duration::from_secs(if asked.get() == 1 { 3 } else { 14 }))
+    };
+    let world = World::without_robots(page);
+    world.ports.variables.set("lease_seconds", "6");
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    let beside = async {
+        world.ports.clock.sleep(Duration::from_millis(1_100)).await;
+        world.store().cancel(world.account, id).await.unwrap();
+        world.store().retry(world.account, id).await.unwrap();
+        for _ in 0..20 {
+            world.ports.clock.sleep(Duration::from_secs(1)).await;
+            world.store().rescue().await.unwrap();
+        }
+    };
+    let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), beside) });
+    assert_eq!(
+        drained.unwrap(),
+        Drained {
+            claimed: 2,
+            finished: 1,
+            stale: 1,
+            ..Drained::default()
+        }
+    );
+    assert_eq!(
+        (world.state(id).0, world.message(id).crash_count),
+        (State::Done, 0)
+    );
+}
+
+#[test]
 fn a_short_lease_is_renewed_while_the_page_is_slow() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(14)));
     world.ports.variables.set("lease_seconds", "3");
