@@ -11,7 +11,7 @@ use trawl_core::ids::AccountId;
 use trawl_core::limits::queue::REPLAY_ROWS_MAX;
 use trawl_store::{ReplayPoint, Store};
 
-const STATEMENTS: [(&str, &str); 27] = [
+const STATEMENTS: [(&str, &str); 28] = [
     (
         "claim",
         include_str!("../../../components/lib/store/sql/claim.sql"),
@@ -23,6 +23,10 @@ const STATEMENTS: [(&str, &str); 27] = [
     (
         "claim_spare",
         include_str!("../../../components/lib/store/sql/claim_spare.sql"),
+    ),
+    (
+        "held",
+        include_str!("../../../components/lib/store/sql/held.sql"),
     ),
     (
         "waiting_spare",

@@ -192,6 +192,15 @@ impl<S: Sql> Store<'_, S> {
         message_ids(&self.run(include_str!("../sql/extend.sql"), params).await?)
     }
 
+    /// Those of these leases that are still ours. A read; it extends none.
+    pub async fn held(&self, leases: &[(MessageId, i64)]) -> Result<Vec<MessageId>, StoreError> {
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let params = vec![lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)))];
+        message_ids(&self.run(include_str!("../sql/held.sql"), params).await?)
+    }
+
     /// Gives jobs back at a graceful stop; the attempt is not counted.
     pub async fn release(&self, leases: &[(MessageId, i64)]) -> Result<(), StoreError> {
         if !leases.is_empty() {

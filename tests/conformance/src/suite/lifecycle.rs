@@ -76,6 +76,9 @@ pub(super) async fn only_the_lease_holder_ends_a_job<S: Subject>(sql: &S) {
     );
     store.release(&[(id, old.lease)]).await.unwrap();
     assert_eq!(state(store, id).await, State::Processing);
+    let both = [(id, old.lease), (id, new.lease)];
+    assert!(store.held(&both[..1]).await.unwrap().is_empty());
+    assert_eq!(store.held(&both).await.unwrap(), [id]);
     assert_eq!(
         store.finish(&[finished(id, new.lease)]).await.unwrap(),
         [id]
@@ -278,7 +281,10 @@ pub(super) async fn cancel_at_any_moment<S: Subject>(sql: &S) {
         Changed::NoMessage,
         "another tenant's"
     );
+    let lease = [(running, job.lease)];
+    assert_eq!(store.held(&lease).await.unwrap(), [running]);
     assert_eq!(store.cancel(TENANT, running).await.unwrap(), Changed::Yes);
+    assert!(store.held(&lease).await.unwrap().is_empty());
     assert!(
         store
             .finish(&[finished(running, job.lease)])

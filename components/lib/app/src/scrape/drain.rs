@@ -120,6 +120,10 @@ enum Event {
         asked: Vec<(MessageId, i64)>,
         granted: Result<Vec<MessageId>, StoreError>,
     },
+    Checked {
+        asked: Vec<(MessageId, i64)>,
+        standing: Result<Vec<MessageId>, StoreError>,
+    },
     Released(u32),
     Gathered,
     Kept(Result<(), StoreError>),
@@ -165,6 +169,8 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     keeping: u32,
     ring_due: bool,
     ringing: bool,
+    /// A look whether the leases still stand is under way.
+    checking: bool,
 }
 
 impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
@@ -192,6 +198,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             keeping: 0,
             ring_due: false,
             ringing: false,
+            checking: false,
         }
     }
 
@@ -274,11 +281,10 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 let is_waiting = self.unless_broken(waiting).unwrap_or_default();
                 self.claims.watched(is_waiting);
             }
-            Event::Renewed { asked, granted } => {
-                // Without an answer the leases run on; they last three renewals.
-                if let Ok(granted) = granted {
-                    self.drained.stale += self.leases.abandon_lost(&asked, &granted);
-                }
+            Event::Renewed { asked, granted } => self.on_told(&asked, granted),
+            Event::Checked { asked, standing } => {
+                self.checking = false;
+                self.on_told(&asked, standing);
             }
             Event::Released(count) => {
                 self.giving_up -= 1;
@@ -346,6 +352,17 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             !self.alone && had_company_ms >= ALONE_MS_MAX && waiting.alone.contains(&own);
     }
 
+    /// Without an answer the leases run on; they last three renewals.
+    fn on_told(
+        &mut self,
+        asked: &[(MessageId, i64)],
+        standing: Result<Vec<MessageId>, StoreError>,
+    ) {
+        if let Ok(standing) = standing {
+            self.drained.stale += self.leases.abandon_lost(asked, &standing);
+        }
+    }
+
     fn on_beat(&mut self, stop: bool) {
         let now_ms = self.now_ms;
         self.scraper.limit.beat();
@@ -360,6 +377,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         let due = self.leases.due(now_ms, third_ms);
         if !due.is_empty() {
             self.start_renew(due);
+        }
+        if !self.leases.is_empty() && !self.checking {
+            self.start_check();
         }
         self.start_beat();
     }
@@ -559,6 +579,17 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
                 .extend(&asked, scraper.settings.lease_s)
                 .await;
             Event::Renewed { asked, granted }
+        });
+    }
+
+    /// Finds out what was cancelled. Its host's slot and its account's share were free at once, so an attempt that went on until
+    /// the next renewal would be one more than either may have.
+    fn start_check(&mut self) {
+        self.checking = true;
+        let (scraper, asked) = (self.scraper, self.leases.all());
+        self.start(async move {
+            let standing = scraper.store().held(&asked).await;
+            Event::Checked { asked, standing }
         });
     }
 

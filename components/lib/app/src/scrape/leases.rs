@@ -51,6 +51,11 @@ impl Leases {
         self.0.is_empty()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<(MessageId, i64)> {
+        self.0.iter().map(|(id, held)| (*id, held.lease)).collect()
+    }
+
     /// The leases older than `age_ms`, counted as renewed from now on.
     pub(super) fn due(&mut self, now_ms: u64, age_ms: u64) -> Vec<(MessageId, i64)> {
         let due = self
@@ -64,15 +69,15 @@ impl Leases {
         .collect()
     }
 
-    /// Stops the attempts whose lease was asked for and not granted: they belong to somebody else now, or were cancelled.
+    /// Stops the attempts whose lease was asked for and no longer stands: they belong to somebody else now, or were cancelled.
     /// Returns how many.
     pub(super) fn abandon_lost(
         &mut self,
         asked: &[(MessageId, i64)],
-        granted: &[MessageId],
+        standing: &[MessageId],
     ) -> u32 {
         let mut lost = 0;
-        for (id, lease) in asked.iter().filter(|(id, _)| !granted.contains(id)) {
+        for (id, lease) in asked.iter().filter(|(id, _)| !standing.contains(id)) {
             // The attempt may have ended since we asked.
             if self.holds(*id, *lease)
                 && let Some(held) = self.0.remove(id)

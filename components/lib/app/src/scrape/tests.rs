@@ -850,6 +850,35 @@ fn a_cancelled_job_is_thrown_away_and_tells_nobody() {
 }
 
 #[test]
+fn a_cancelled_job_gives_its_place_back_within_a_beat() {
+    let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(14)));
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    let kept = world.submit_url(Kind::Html, "https://b.example/");
+    let cancel = async {
+        world.ports.clock.sleep(Duration::from_millis(2_300)).await;
+        assert_eq!(world.ports.http.open(), 2);
+        world.store().cancel(world.account, id).await.unwrap();
+        world.ports.clock.sleep(Duration::from_millis(1_000)).await;
+        assert_eq!(world.ports.http.open(), 1, "the connection is free");
+    };
+    let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), cancel) });
+    let drained = drained.unwrap();
+    assert_eq!((drained.stale, drained.finished), (1, 1));
+    assert_eq!(world.state(kept).0, State::Done);
+    let statements = world.ports.sql.statements();
+    let looks = statements
+        .iter()
+        .filter(|statement| statement.contains("CROSS JOIN Messages"));
+    assert!((10..=16).contains(&looks.count()), "one a second");
+    assert!(
+        statements
+            .iter()
+            .all(|statement| !statement.contains("MIN(deadline_at")),
+        "renewals stay as seldom as they were"
+    );
+}
+
+#[test]
 fn a_job_asked_for_again_is_held_although_its_first_attempt_ends_later() {
     let asked = Rc::new(Cell::new(0));
     let page = move |_: &Sent| {

@@ -157,6 +157,12 @@ impl FakeHttp {
         self.sent.borrow().clone()
     }
 
+    /// The heads that are waited for.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.open.get()
+    }
+
     /// The most heads that were waited for at once.
     pub fn open_max(&self) -> usize {
         self.open_max.get()
