@@ -30,8 +30,6 @@ thread_local! {
     /// When this instance last did the chores of a tick. A host that starts an instance for each message loses this, and
     /// does them a little oftener.
     static CHORES_DONE_MS: Cell<Option<u64>> = const { Cell::new(None) };
-    /// The last purge left something behind: the next chores go on with it, so that more can go than comes.
-    static PURGE_GOES_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A message was received: something new waits, or a second has passed. Which of the two, the message does not say; a host
@@ -79,8 +77,10 @@ async fn do_chores<P: Ports>(ports: &P) -> Result<Dispatched, StoreError> {
         dispatched.rescued = unless_failed(&mut failed, store.rescue().await);
         dispatched.callbacks_rescued = unless_failed(&mut failed, store.rescue_callbacks().await);
     }
-    if PURGE_GOES_ON.replace(false) || falls_due(PURGE_EVERY_MS, &node, now_ms) {
-        dispatched.purged = unless_failed(&mut failed, purge(ports).await);
+    // The last purge left something behind: it goes on now, so that more can go than comes.
+    let goes_on = unless_failed(&mut failed, store.purge_goes_on().await);
+    if goes_on || falls_due(PURGE_EVERY_MS, &node, now_ms) {
+        dispatched.purged = unless_failed(&mut failed, purge(ports, goes_on).await);
     }
     if unless_failed(&mut failed, store.callbacks_waiting().await) {
         ports.bell().ring(CALLBACK_QUEUE).await;
@@ -96,21 +96,22 @@ fn unless_failed<T: Default>(failed: &mut Option<StoreError>, result: Result<T, 
     })
 }
 
-/// Removes what is old, in short statements, while there is more.
-async fn purge<P: Ports>(ports: &P) -> Result<u64, StoreError> {
+/// Removes what is old, in short statements, while there is more. `went_on`: the purge before left something behind.
+async fn purge<P: Ports>(ports: &P, went_on: bool) -> Result<u64, StoreError> {
     let store = Store::new(ports.sql());
     let keeping = KeepingSettings::read(ports.variables()).await;
-    let mut purged = 0;
-    for _ in 0..PURGES_MAX {
+    let (mut purged, mut is_full, mut rounds) = (0, true, 0);
+    while is_full && rounds < PURGES_MAX {
         let gone = store
             .purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX)
             .await?;
         purged += gone;
-        if gone < u64::from(PURGE_ROWS_MAX) {
-            return Ok(purged);
-        }
+        is_full = gone >= u64::from(PURGE_ROWS_MAX);
+        rounds += 1;
     }
-    PURGE_GOES_ON.set(true);
+    if is_full != went_on {
+        store.set_purge_goes_on(is_full).await?;
+    }
     Ok(purged)
 }
 
@@ -249,6 +250,10 @@ mod tests {
         for _ in 0..75 {
             world.elapse(Duration::from_secs(1));
             let gone = world.run(dispatch(&world.ports)).unwrap().purged;
+            // Hosts end an instance after its message: what it leaves is known to the next one by the database alone.
+            CHORES_DONE_MS.set(None);
+            let goes_on = world.run(world.store().purge_goes_on()).unwrap();
+            assert_eq!(goes_on, gone == 4_000);
             if gone > 0 || !purged.is_empty() {
                 purged.push(gone);
             }

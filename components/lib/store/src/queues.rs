@@ -138,6 +138,25 @@ impl<S: Sql> Store<'_, S> {
         Ok(gone)
     }
 
+    /// Whether the last purge left something behind. It stands in the database, since an instance may end with its round.
+    pub async fn purge_goes_on(&self) -> Result<bool, StoreError> {
+        self.run(include_str!("../sql/purge_goes_on.sql"), vec![])
+            .await?
+            .one()?
+            .get(0)
+    }
+
+    /// Remembers whether a purge left something behind.
+    pub async fn set_purge_goes_on(&self, goes_on: bool) -> Result<(), StoreError> {
+        let statement = if goes_on {
+            include_str!("../sql/purge_goes_on_begin.sql")
+        } else {
+            include_str!("../sql/purge_goes_on_end.sql")
+        };
+        self.run(statement, vec![]).await?;
+        Ok(())
+    }
+
     /// Looks at `limit` rows from where the last purge ended; the next one begins behind those that stay.
     async fn purge_by_marks(
         &self,

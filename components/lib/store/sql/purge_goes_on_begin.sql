@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO purge_marks (what) VALUES ('goes_on')

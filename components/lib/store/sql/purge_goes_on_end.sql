@@ -1,0 +1,1 @@
+DELETE FROM purge_marks WHERE what = 'goes_on'
