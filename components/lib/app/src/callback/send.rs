@@ -71,7 +71,10 @@ impl<'p, P: Ports> Sender<'p, P> {
     /// Sends `job` once and records a failure; deliveries are recorded together, by the caller.
     pub(super) async fn attempt(&self, job: &CallbackJob) -> Result<Ended, StoreError> {
         let clock = self.ports.clock();
-        let secrets = self.secrets(job).await?;
+        let secrets = self.secrets(job).await;
+        self.give_back_unrecorded(&secrets, [(job.id, job.lease)])
+            .await;
+        let secrets = secrets?;
         let started_ms = clock.monotonic_ms();
         let request = match build(&self.settings, &self.targets, job, &secrets, clock.now_ms()) {
             Ok(request) => request,
@@ -122,7 +125,11 @@ impl<'p, P: Ports> Sender<'p, P> {
         }
         let mut fresh = [0; SECRET_BYTES];
         self.ports.random().fill(&mut fresh);
-        self.store().webhook_secrets(job.tenant, &fresh).await
+        // A write: it waits for its turn as the records of attempts do.
+        patiently(self.ports.clock(), async || {
+            self.store().webhook_secrets(job.tenant, &fresh).await
+        })
+        .await
     }
 
     /// Posts, and reads the answer so that the connection can be used again, both within the limit that began at `started_ms`.
@@ -226,7 +233,7 @@ impl<'p, P: Ports> Sender<'p, P> {
         Ok(if held? { Ended::Failed } else { Ended::Stale })
     }
 
-    /// What the database had no room or no time for is sent again, but its worker lives. Left to run out, the lease would use an attempt
+    /// What the database had no room or no time for is sent again, or for the first time, but its worker lives. Left to run out, the lease would use an attempt
     /// of the schedule that no delivery tells about. What the database refuses for good is left to run out.
     async fn give_back_unrecorded<T>(
         &self,

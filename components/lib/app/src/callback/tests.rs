@@ -99,6 +99,33 @@ fn what_cannot_be_recorded_uses_no_attempt() {
     }
 }
 
+/// An account that never asked for its secret gets one with its first callback, which is a write.
+#[test]
+fn a_secret_that_cannot_be_made_uses_no_attempt() {
+    let (world, ids) = finished(1, |_| Reply::status(204));
+    world.ports.sql.refuse(Some("SET webhook_secret"));
+    for _ in 0..11 {
+        assert!(world.run(deliver(&world.ports)).is_err());
+        world.elapse(Duration::from_secs(70));
+        world.run(world.store().rescue_callbacks()).unwrap();
+        world.run(world.store().wake()).unwrap();
+    }
+    assert!(callbacks(&world).is_empty());
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Pending);
+    world.ports.sql.refuse(None);
+    let attempts = "SELECT attempt FROM callbacks";
+    assert_eq!(world.ports.sql.number(attempts), 0);
+    assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
+}
+
+#[test]
+fn a_database_that_is_busy_for_a_moment_makes_the_secret_later() {
+    let (world, ids) = finished(1, |_| Reply::status(204));
+    world.ports.sql.fail_when("SET webhook_secret", 3);
+    assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Delivered);
+}
+
 #[test]
 fn deliveries_share_statements() {
     let (world, ids) = finished(40, |sent| {

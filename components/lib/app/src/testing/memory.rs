@@ -14,6 +14,7 @@ pub(crate) struct Memory {
     clock: VirtualClock,
     statements: RefCell<Vec<&'static str>>,
     failures: Cell<u32>,
+    failing: Cell<&'static str>,
     refused: Cell<Option<&'static str>>,
 }
 
@@ -38,6 +39,7 @@ impl Memory {
             clock: clock.clone(),
             statements: RefCell::default(),
             failures: Cell::new(0),
+            failing: Cell::new(""),
             refused: Cell::new(None),
         }
     }
@@ -49,6 +51,12 @@ impl Memory {
 
     /// The next `count` statements find the database locked.
     pub(crate) fn fail_next(&self, count: u32) {
+        self.fail_when("", count);
+    }
+
+    /// The next `count` statements with this text in them find the database locked.
+    pub(crate) fn fail_when(&self, text: &'static str, count: u32) {
+        self.failing.set(text);
         self.failures.set(count);
     }
 
@@ -90,7 +98,9 @@ impl Sql for Memory {
         self.statements.borrow_mut().push(statement);
         // A real database answers later, and other tasks run meanwhile.
         self.clock.yield_now().await;
-        if let Some(left) = self.failures.get().checked_sub(1) {
+        if statement.contains(self.failing.get())
+            && let Some(left) = self.failures.get().checked_sub(1)
+        {
             self.failures.set(left);
             return Err(SqlError::Busy("database is locked".to_owned()));
         }
