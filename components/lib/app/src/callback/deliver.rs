@@ -103,6 +103,8 @@ struct Round<'s, 'p, P: Ports> {
     claims: Claims,
     /// Delivered, and to be recorded.
     delivered: Gathering<Done>,
+    /// Of these a record is under way.
+    recording: Vec<Done>,
 }
 
 impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
@@ -121,6 +123,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             stopping_since_ms: None,
             claims: Claims::new(SIZES, Rhythm::default()),
             delivered: Gathering::new(GATHERED_MAX),
+            recording: Vec::new(),
         }
     }
 
@@ -171,6 +174,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             Event::Sent { id, lease, ended } => self.on_sent(id, lease, ended),
             Event::Recorded { done, held } => {
                 self.delivered.flushed();
+                self.recording.clear();
                 self.drop_held(&done);
                 if let Some(held) = self.unless_broken(held) {
                     self.count_delivered(done.len(), held);
@@ -231,9 +235,11 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         self.done.stale += count(recorded.saturating_sub(held));
     }
 
-    /// At a stop: what the receivers have is not sent again.
+    /// At a stop: what the receivers have is not sent again. A record that was under way is made once more, since it may not have
+    /// begun; if it has, the leases make this harmless.
     async fn record_what_was_delivered(&mut self) {
-        let done = self.delivered.take();
+        let mut done = std::mem::take(&mut self.recording);
+        done.extend(self.delivered.take());
         if let Ok(held) = self.sender.record_deliveries(&done).await {
             self.count_delivered(done.len(), held);
             self.drop_held(&done);
@@ -286,6 +292,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
         match self.delivered.next(is_last) {
             Some(Flush::Now(done)) => {
                 let sender = self.sender;
+                self.recording.clone_from(&done);
                 self.start(async move {
                     let held = sender.record_deliveries(&done).await;
                     Event::Recorded { done, held }

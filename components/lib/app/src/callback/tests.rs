@@ -324,6 +324,27 @@ fn a_stop_gives_back_what_was_not_answered() {
     assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
 }
 
+/// The record has waited for a busy database since before the stop: it must not end with the tasks.
+#[test]
+fn a_stop_records_what_was_about_to_be_recorded() {
+    let (world, ids) = finished(1, |_| Reply::status(204).after(Duration::from_secs(4)));
+    let stop = async {
+        world.ports.clock.sleep(Duration::from_millis(300)).await;
+        world.ports.variables.set("stopping", "1");
+        // Busy from before the answer until shortly before the worker breaks off, after tries at 4.0, 4.1, 4.3, 4.7, 5.5 and 7.1 s.
+        world.ports.clock.sleep(Duration::from_millis(3_200)).await;
+        world.ports.sql.fail_next(u32::MAX);
+        world.ports.clock.sleep(Duration::from_millis(4_000)).await;
+        world.ports.sql.fail_next(0);
+    };
+    let (delivered, ()) = world.run(async { futures::join!(deliver(&world.ports), stop) });
+    assert_eq!(delivered.unwrap().delivered, 1);
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Delivered);
+    assert_eq!(callbacks(&world).len(), 1);
+    let ended_ms = world.ports.clock.elapsed_ms();
+    assert!(ended_ms < 9_500, "before the next try: {ended_ms} ms");
+}
+
 /// Its lease ran out, and the same worker has claimed it again.
 #[test]
 fn a_callback_held_again_outlasts_the_end_of_its_first_attempt() {
