@@ -317,6 +317,11 @@ pub(super) async fn hosts_and_endpoints_are_forgotten<S: Subject>(sql: &S) {
 pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
     const DAY_MS: i64 = 86_400_000;
     let store = Store::new(sql);
+    // Nodes may tell it side by side.
+    for goes_on in [false, true, true, false, false] {
+        store.set_purge_goes_on(goes_on).await.unwrap();
+        assert_eq!(store.purge_goes_on().await.unwrap(), goes_on);
+    }
     let ids = mixed(sql).await;
     assert_eq!(store.purge(30, 90, 500).await.unwrap(), 0);
     sql.pass(31 * DAY_MS).await;
