@@ -7,24 +7,16 @@
 
 mod support;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, future::BoxFuture, stream};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body_util::{BodyExt as _, StreamBody};
-use support::{eventually, plain, read_all};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
-};
+use support::{Door, eventually, plain};
+use tokio::net::TcpStream;
 use trawl_balance::{
-    BackendError, Balancer, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig,
-    ServerLimits, StrategyKind, serve,
+    BackendError, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind,
 };
 use trawl_core::limits::balance::{
     LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX, LARGE_ANSWERS_PER_CLIENT_MAX,
@@ -79,10 +71,8 @@ impl LocalBackend for Pages {
 }
 
 struct Front {
-    address: SocketAddr,
-    balancer: Arc<Balancer>,
+    door: Door,
     held: Arc<()>,
-    _stop: oneshot::Sender<()>,
 }
 
 impl Front {
@@ -91,50 +81,13 @@ impl Front {
         let held = Arc::clone(&pages.held);
         let replicas = vec![ReplicaConfig::new("pages", None)];
         let config = plain(StrategyKind::RoundRobin, replicas);
-        let balancer = Balancer::new(config, Arc::new(pages)).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let limits = ServerLimits::default();
-        tokio::spawn(serve(listener, Arc::clone(&balancer), limits, async {
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            balancer,
-            held,
-            _stop: stop,
-        }
-    }
-
-    /// Asks from `client`.
-    async fn ask(&self, client: Ipv4Addr, path: &str) -> TcpStream {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((client, 0).into()).unwrap();
-        let mut stream = socket.connect(self.address).await.unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: trawl.test\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
-    }
-
-    /// Asks from `client`, and reads no more than the status.
-    async fn begin(&self, client: Ipv4Addr, path: &str) -> TcpStream {
-        let mut stream = self.ask(client, path).await;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200");
-        stream
+        let door = Door::open(config, Arc::new(pages)).await;
+        Self { door, held }
     }
 
     async fn begin_many(&self, client: Ipv4Addr, path: &str, count: usize) -> Vec<TcpStream> {
-        let streams = (0..count).map(|_| self.begin(client, path));
+        let streams = (0..count).map(|_| self.door.begin(client, path));
         futures::future::join_all(streams).await
-    }
-
-    /// Asks from `client`, and reads all.
-    async fn whole(&self, client: Ipv4Addr, path: &str) -> String {
-        read_all(&mut self.ask(client, path).await).await
     }
 
     /// Waits until so many answers are being written.
@@ -164,18 +117,22 @@ async fn one_client_holds_few_large_answers_and_others_go_on() {
     let unread = front
         .begin_many(ONE, "/stated", LARGE_ANSWERS_PER_CLIENT_MAX)
         .await;
-    assert_refused(&front.whole(ONE, "/stated").await, 429);
+    assert_refused(&front.door.whole(ONE, "/stated").await, 429);
     front.held(LARGE_ANSWERS_PER_CLIENT_MAX).await;
-    assert_eq!(front.balancer.snapshot().refused_large, 1);
+    assert_eq!(front.door.balancer.snapshot().refused_large, 1);
     assert!(
-        front.whole(ONE, "/just").await.starts_with("HTTP/1.1 200 "),
+        front
+            .door
+            .whole(ONE, "/just")
+            .await
+            .starts_with("HTTP/1.1 200 "),
         "it is not large"
     );
-    let other = front.whole(OTHER, "/stated").await;
+    let other = front.door.whole(OTHER, "/stated").await;
     assert!(other.len() > PIECE * PIECES, "{} bytes", other.len());
     drop(unread);
     front.held(0).await;
-    drop(front.begin(ONE, "/stated").await);
+    drop(front.door.begin(ONE, "/stated").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +142,7 @@ async fn an_answer_that_ends_or_breaks_off_makes_room() {
         .begin_many(ONE, "/stated", LARGE_ANSWERS_PER_CLIENT_MAX - 1)
         .await;
     for path in ["/stated", "/broken", "/chunked"].repeat(3) {
-        let answer = front.whole(ONE, path).await;
+        let answer = front.door.whole(ONE, path).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path} {answer:.300}");
         assert!(
             answer.len() > PIECE * (PIECES - 1),
@@ -193,8 +150,8 @@ async fn an_answer_that_ends_or_breaks_off_makes_room() {
             answer.len()
         );
     }
-    unread.push(front.begin(ONE, "/stated").await);
-    assert_refused(&front.whole(ONE, "/stated").await, 429);
+    unread.push(front.door.begin(ONE, "/stated").await);
+    assert_refused(&front.door.whole(ONE, "/stated").await, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,13 +162,13 @@ async fn an_answer_of_unknown_length_counts_from_where_it_becomes_large() {
         .await;
     // Each is counted only once so much of it was written; nothing tells that from outside but a refusal.
     let refused = loop {
-        let answer = front.whole(ONE, "/stated").await;
+        let answer = front.door.whole(ONE, "/stated").await;
         if answer.starts_with("HTTP/1.1 429 ") {
             break answer;
         }
     };
     assert_refused(&refused, 429);
-    let cut = front.whole(ONE, "/chunked").await;
+    let cut = front.door.whole(ONE, "/chunked").await;
     assert!(cut.starts_with("HTTP/1.1 200 "), "{cut:.300}");
     assert!(cut.len() < 2 * PIECE * 16, "{} bytes", cut.len());
     assert!(
@@ -229,12 +186,13 @@ async fn all_together_hold_few_large_answers() {
         .begin_many(Ipv4Addr::LOCALHOST, "/stated", LARGE_ANSWERS_MAX)
         .await;
     for client in [Ipv4Addr::LOCALHOST, ONE] {
-        assert_refused(&front.whole(client, "/stated").await, 503);
+        assert_refused(&front.door.whole(client, "/stated").await, 503);
     }
     drop(unread);
     front.held(0).await;
     assert!(
         front
+            .door
             .whole(ONE, "/stated")
             .await
             .starts_with("HTTP/1.1 200 ")

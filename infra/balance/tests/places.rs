@@ -7,25 +7,18 @@
 
 mod support;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use support::{eventually, plain, read_all};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
-};
+use support::{Door, eventually, plain};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use trawl_balance::{
-    BackendError, BalanceConfig, Balancer, Body, BoxError, LocalBackend, LocalReplicas,
-    ReplicaConfig, ServerLimits, StrategyKind, Whole, serve,
+    BackendError, BalanceConfig, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig,
+    StrategyKind, Whole,
 };
 
 const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -60,69 +53,22 @@ impl LocalBackend for Answers {
     }
 }
 
-struct Front {
-    address: SocketAddr,
-    balancer: Arc<Balancer>,
-    _stop: oneshot::Sender<()>,
-}
-
-impl Front {
-    /// In front of one replica with one place.
-    async fn start(change: impl FnOnce(&mut BalanceConfig)) -> Self {
-        let mut replica = ReplicaConfig::new("only", None);
-        replica.concurrency_max = 1;
-        let mut config = plain(StrategyKind::RoundRobin, vec![replica]);
-        change(&mut config);
-        let balancer = Balancer::new(config, Arc::new(Answers)).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let limits = ServerLimits::default();
-        tokio::spawn(serve(listener, Arc::clone(&balancer), limits, async {
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            balancer,
-            _stop: stop,
-        }
-    }
-
-    async fn send(&self, client: Ipv4Addr, request: &str) -> TcpStream {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((client, 0).into()).unwrap();
-        let mut stream = socket.connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn ask(&self, client: Ipv4Addr, path: &str) -> TcpStream {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: trawl.test\r\nconnection: close\r\n\r\n");
-        self.send(client, &request).await
-    }
-
-    /// Asks for much, and reads no more than the status.
-    async fn leave_unread(&self, client: Ipv4Addr) -> TcpStream {
-        let mut stream = self.ask(client, "/long").await;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200");
-        stream
-    }
-
-    async fn answer(&self, client: Ipv4Addr) -> String {
-        read_all(&mut self.ask(client, "/").await).await
-    }
+/// In front of one replica with one place.
+async fn open(change: impl FnOnce(&mut BalanceConfig)) -> Door {
+    let mut replica = ReplicaConfig::new("only", None);
+    replica.concurrency_max = 1;
+    let mut config = plain(StrategyKind::RoundRobin, vec![replica]);
+    change(&mut config);
+    Door::open(config, Arc::new(Answers)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_place() {
-    let front = Front::start(|_| {}).await;
+    let door = open(|_| {}).await;
     let begun = "POST / HTTP/1.1\r\nhost: trawl.test\r\ncontent-length: 2\r\n\r\n1";
-    let mut slow = front.send(ONE, begun).await;
-    eventually("it has begun", || front.balancer.snapshot().requests == 1).await;
-    let answer = front.answer(OTHER).await;
+    let mut slow = door.send(ONE, begun).await;
+    eventually("it has begun", || door.balancer.snapshot().requests == 1).await;
+    let answer = door.whole(OTHER, "/").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     slow.write_all(b"2").await.unwrap();
     let mut status = [0; 12];
@@ -132,24 +78,27 @@ async fn a_body_that_does_not_come_takes_no_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_answer_that_nobody_reads_takes_no_place() {
-    let front = Front::start(|_| {}).await;
-    let _unread = front.leave_unread(ONE).await;
-    let answer = front.answer(OTHER).await;
+    let door = open(|_| {}).await;
+    let _unread = door.begin(ONE, "/long").await;
+    let answer = door.whole(OTHER, "/").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_count_for_their_client() {
-    let front = Front::start(|config| config.client_in_flight_max = 2).await;
-    let unread = [front.leave_unread(ONE).await, front.leave_unread(ONE).await];
-    let refused = front.answer(ONE).await;
+    let door = open(|config| config.client_in_flight_max = 2).await;
+    let unread = [
+        door.begin(ONE, "/long").await,
+        door.begin(ONE, "/long").await,
+    ];
+    let refused = door.whole(ONE, "/").await;
     assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
-    let other = front.answer(OTHER).await;
+    let other = door.whole(OTHER, "/").await;
     assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
     drop(unread);
     // The other end hears of it in its own time.
     loop {
-        let answer = front.answer(ONE).await;
+        let answer = door.whole(ONE, "/").await;
         if answer.starts_with("HTTP/1.1 200 ") {
             break;
         }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed},
@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::{JoinHandle, JoinSet},
 };
@@ -236,6 +236,60 @@ impl Front {
             .find(|replica| replica.id == id)
             .unwrap()
             .state
+    }
+}
+
+/// A front door with local replicas, and what clients of other addresses ask it.
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) balancer: Arc<Balancer>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Door {
+    pub(crate) async fn open(config: BalanceConfig, locals: Arc<dyn LocalReplicas>) -> Self {
+        let balancer = Balancer::new(config, locals).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let limits = ServerLimits::default();
+        tokio::spawn(serve(listener, Arc::clone(&balancer), limits, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            balancer,
+            _stop: stop,
+        }
+    }
+
+    /// Sends from `client`.
+    pub(crate) async fn send(&self, client: Ipv4Addr, request: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((client, 0).into()).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn ask(&self, client: Ipv4Addr, path: &str) -> TcpStream {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: trawl.test\r\nconnection: close\r\n\r\n");
+        self.send(client, &request).await
+    }
+
+    /// Asks from `client`, and reads no more than the status.
+    pub(crate) async fn begin(&self, client: Ipv4Addr, path: &str) -> TcpStream {
+        let mut stream = self.ask(client, path).await;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        stream
+    }
+
+    /// Asks from `client`, and reads all.
+    pub(crate) async fn whole(&self, client: Ipv4Addr, path: &str) -> String {
+        read_all(&mut self.ask(client, path).await).await
     }
 }
 
