@@ -7,14 +7,14 @@
 
 mod support;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use support::{Door, eventually, plain};
+use support::{Door, PATIENCE, eventually, plain};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use trawl_balance::{
     BackendError, BalanceConfig, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig,
@@ -97,7 +97,9 @@ async fn answers_that_nobody_reads_count_for_their_client() {
     assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
     drop(unread);
     // The other end hears of it in its own time.
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "never: the client is let in");
         let answer = door.whole(ONE, "/").await;
         if answer.starts_with("HTTP/1.1 200 ") {
             break;
