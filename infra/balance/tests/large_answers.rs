@@ -144,11 +144,8 @@ async fn an_answer_that_ends_or_breaks_off_makes_room() {
     for path in ["/stated", "/broken", "/chunked"].repeat(3) {
         let answer = front.door.whole(ONE, path).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path} {answer:.300}");
-        assert!(
-            answer.len() > PIECE * (PIECES - 1),
-            "{path} {}",
-            answer.len()
-        );
+        // What breaks off may lose what was under way.
+        assert!(answer.len() > PIECE * PIECES / 2, "{path} {}", answer.len());
     }
     unread.push(front.door.begin(ONE, "/stated").await);
     assert_refused(&front.door.whole(ONE, "/stated").await, 429);
