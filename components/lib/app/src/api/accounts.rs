@@ -18,7 +18,7 @@ use trawl_wire::object::FieldError;
 use super::answer::{json, no_content, unavailable};
 use super::body::bad_field;
 use super::caller::{KEY_PREFIX, digest};
-use super::route::Route;
+use super::route::{Route, number};
 use super::{Answer, Exchange, Handled, login, nothing_here};
 use crate::ports::{Ports, Random as _};
 
@@ -172,7 +172,7 @@ fn key_view(key: &ApiKey) -> KeyView<'_> {
 async fn delete_key<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
     let missing = || Problem::new(Code::NotFound, "This account has no such key.");
-    let id = id.parse().map_err(|_| missing())?;
+    let id = number(id).ok_or_else(missing)?;
     if exchange
         .store()
         .delete_key(account, id)

@@ -12,15 +12,7 @@ impl<P: Ports> Exchange<'_, P> {
     /// The body as a JSON object. No content type is taken as JSON; any other one is refused, since a form that a browser
     /// sends across sites must not pass for a request.
     pub(super) fn object(&self) -> Result<Object<'_>, Problem> {
-        if let Some(encoding) = self.request.headers().get(CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-        {
-            return Err(Problem::new(
-                Code::UnsupportedMediaType,
-                "Send the body as it is, without `Content-Encoding`.",
-            ));
-        }
-        let media_type = media_type(self.request.headers());
+        let media_type = media_type(self.request.headers())?;
         if !media_type.is_empty()
             && media_type != "application/json"
             && !media_type.ends_with("+json")
@@ -39,18 +31,22 @@ impl<P: Ports> Exchange<'_, P> {
     }
 }
 
-/// The essence of the content type, in lower case; empty when there is none.
-pub(super) fn media_type(headers: &HeaderMap) -> String {
+/// The essence of the content type, in lower case; empty when there is none. A body that is packed is refused.
+pub(super) fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "Send the body as it is, without `Content-Encoding`.",
+        ));
+    }
     let value = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    let essence = value.split(';').next().unwrap_or_default();
+    Ok(essence.trim().to_ascii_lowercase())
 }
 
 pub(super) fn not_an_object(error: &ObjectError) -> Problem {

@@ -118,7 +118,7 @@ pub(super) fn unless_waiting(what: &str, wait_s: Option<u64>) -> Result<(), Prob
 }
 
 fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<'a>, Problem> {
-    let media_type = media_type(exchange.request.headers());
+    let media_type = media_type(exchange.request.headers())?;
     if media_type != FORM {
         return Err(Problem::new(
             Code::UnsupportedMediaType,

@@ -13,7 +13,7 @@ use trawl_wire::object::FieldError;
 use super::answer::{json, no_content, unavailable};
 use super::body::bad_field;
 use super::receive::full;
-use super::route::Route;
+use super::route::{Route, number};
 use super::{Exchange, Handled, deliveries, no_message, nothing_here, receive, result, service};
 use crate::channels::MESSAGE_QUEUE;
 use crate::ports::Ports;
@@ -174,9 +174,7 @@ fn event_view(event: &Event) -> EventView<'_> {
 
 /// A message's number from a path. What is no number is a message that nobody has.
 pub(super) fn message_id(text: &str) -> Result<MessageId, Problem> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    let id = text.parse().ok().filter(|_| is_number);
-    id.ok_or_else(no_message)
+    number(text).ok_or_else(no_message)
 }
 
 fn not_finished(state: State) -> Problem {

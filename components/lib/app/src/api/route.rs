@@ -1,5 +1,7 @@
 //! Which path means what. The table is also what the OpenAPI document is held against.
 
+use std::str::FromStr;
+
 use http::Method;
 
 /// Which role serves a route.
@@ -53,6 +55,12 @@ impl Route<'_> {
             _ => Section::Messages,
         }
     }
+}
+
+/// A number from a path: plain digits, as our links write it; `None` for anything else.
+pub(super) fn number<N: FromStr>(text: &str) -> Option<N> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
 }
 
 /// Every path with the methods it knows, as OpenAPI writes them.
@@ -182,6 +190,14 @@ fn of_segments<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_in_a_path_is_plain_digits() {
+        assert_eq!(number::<i64>("12"), Some(12));
+        for text in ["", "+1", "-1", " 1", "1x", "9223372036854775808"] {
+            assert_eq!(number::<i64>(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn every_path_of_the_table_is_found_by_each_of_its_methods() {

@@ -35,6 +35,26 @@ fn wrong_registrations() {
 }
 
 #[test]
+fn a_packed_body_is_refused_wherever_one_is_read() {
+    let server = Server::new();
+    let token = server.token(server.world.account.0);
+    for (path, content_type) in [
+        ("/users", "application/json"),
+        ("/token", super::FORM),
+        ("/receive_data", "application/json"),
+    ] {
+        let request = Request::post(format!("http://trawl.test{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", content_type)
+            .header("content-encoding", "gzip");
+        let seen = server.send(request, "packed");
+        let problem = seen.assert_problem(415, "unsupported_media_type");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("Content-Encoding"), "{path}: {detail}");
+    }
+}
+
+#[test]
 #[expect(
     clippy::too_many_lines,
     reason = "a table of wrong input reads best in one piece"
