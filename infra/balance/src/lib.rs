@@ -34,6 +34,6 @@ pub use config::{BalanceConfig, ConfigError, Origin, ReplicaConfig, StrategyKind
 pub use exposition::Exposition;
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};
-pub use problem::Problem;
+pub use problem::{FAILED, Problem};
 pub use proxy::{ClientAddress, Whole};
 pub use server::{ConnectionCounts, Handler, ServerLimits, serve};

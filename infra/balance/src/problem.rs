@@ -16,6 +16,13 @@ pub(crate) const SLOW_BODY: Problem = Problem::new(
     "The body of the request did not arrive in time.",
 );
 
+/// The answer when whoever was to answer failed.
+pub const FAILED: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "internal",
+    "The service failed on this request. It is logged; sent again it may fare better.",
+);
+
 /// An answer that the front door gives itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {

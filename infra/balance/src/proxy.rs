@@ -25,7 +25,7 @@ use crate::{
     body::{Body, Polled, Seen, Watch},
     fleet::{Choice, Fleet, Tried},
     headers,
-    problem::{Problem, SLOW_BODY},
+    problem::{FAILED, Problem, SLOW_BODY},
     replica::{Backend, Lease},
     retry::{Upload, is_repeatable, is_worth_another},
     strategy::key_of,
@@ -40,11 +40,6 @@ const TIMED_OUT: Problem = Problem::new(
     StatusCode::GATEWAY_TIMEOUT,
     "gateway_timeout",
     "No replica answered in time. What was asked may have been done: look before you send it again.",
-);
-const TRAPPED: Problem = Problem::new(
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "internal",
-    "The service failed on this request. It is logged; sent again it may fare better.",
 );
 const OUT: Problem = Problem::new(
     StatusCode::SERVICE_UNAVAILABLE,
@@ -313,7 +308,7 @@ impl Journey<'_> {
         }
         let problem = match error.kind {
             FailureKind::TimedOut => TIMED_OUT,
-            FailureKind::Trapped => TRAPPED,
+            FailureKind::Trapped => FAILED,
             FailureKind::ClientBody => BAD_BODY,
             FailureKind::ClientSlow => SLOW_BODY,
             FailureKind::Overloaded => {

@@ -1,11 +1,12 @@
 //! The command line. Every flag can be given in the environment too.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use trawl_core::address::parse_network;
 use trawl_core::limits::{host as limits, inbound};
 
 use crate::engine::Profile;
@@ -329,9 +330,8 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 /// A network, or one address.
 fn network(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "write a network such as 192.168.0.0/16, or an address".to_owned())
+    parse_network(text)
+        .ok_or_else(|| "write a network such as 192.168.0.0/16, or an address".to_owned())
 }
 
 /// The lengths are those of RFC 6052, section 2.2: the address that is embedded stands behind the prefix.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use ipnet::IpNet;
-use trawl_core::address::AddressPolicy;
+use trawl_core::address::{AddressPolicy, parse_network};
 
 use crate::cli::Networks;
 use crate::variables::in_environment;
@@ -90,8 +90,7 @@ fn read(name: &str, text: &str) -> anyhow::Result<Vec<IpNet>> {
         .filter(|word| !word.is_empty() && *word != NONE);
     words
         .map(|word| {
-            word.parse::<IpNet>()
-                .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
+            parse_network(word)
                 .with_context(|| format!("{name}: {word:?} is not a network such as 10.0.0.0/8"))
         })
         .collect()

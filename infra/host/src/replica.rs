@@ -10,7 +10,9 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
-use trawl_balance::{BackendError, Body, ClientAddress, FailureKind, LocalBackend, Problem, Whole};
+use trawl_balance::{
+    BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, Problem, Whole,
+};
 use wasmtime::Engine;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
@@ -26,11 +28,6 @@ const NOT_FOUND: Problem = Problem::new(
     StatusCode::NOT_FOUND,
     "not_found",
     "There is nothing at this address.",
-);
-const FAILED: Problem = Problem::new(
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "internal",
-    "The service failed on this request. It is logged; sent again it may fare better.",
 );
 
 /// Who asks, as components read it.

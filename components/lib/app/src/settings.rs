@@ -1,6 +1,7 @@
 //! What the operator set, read from the variables once per invocation.
 
 use ipnet::IpNet;
+use trawl_core::address::parse_network;
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
 use trawl_core::url_guard::{Ports as OpenPorts, UrlPolicy};
 
@@ -193,12 +194,9 @@ async fn urls(variables: &impl Variables, opened: Option<String>) -> UrlPolicy {
 
 /// Networks in CIDR notation or single addresses, parted by commas or blanks. One that can't be read opens nothing.
 fn networks(text: Option<&str>) -> Vec<IpNet> {
-    let parse = |word: &str| {
-        word.parse::<IpNet>()
-            .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
-            .ok()
-    };
-    words(text.unwrap_or_default()).filter_map(parse).collect()
+    words(text.unwrap_or_default())
+        .filter_map(parse_network)
+        .collect()
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

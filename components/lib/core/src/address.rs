@@ -87,6 +87,13 @@ pub struct AddressPolicy {
     pub nat64_prefix: Option<IpNet>,
 }
 
+/// A network in CIDR notation, or a single address as the network of it alone; `None` when the text is neither.
+#[must_use]
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).ok()
+}
+
 impl AddressPolicy {
     /// Whether this address and port may be dialled.
     #[must_use]

@@ -1,11 +1,11 @@
 //! Values of the balance file that check themselves while they are read, so that an error names its line.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use serde::Deserialize;
+use trawl_core::address::parse_network;
 use trawl_core::limits::balance as limits;
 use trawl_core::limits::host::INSTANCE_MEMORY_MB;
 
@@ -84,11 +84,9 @@ impl TryFrom<String> for Network {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        text.parse()
-            .or_else(|_| address())
+        parse_network(&text)
             .map(Self)
-            .map_err(|_| format!("{text:?} is not a network such as 10.0.0.0/8"))
+            .ok_or_else(|| format!("{text:?} is not a network such as 10.0.0.0/8"))
     }
 }
 
