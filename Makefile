@@ -29,8 +29,10 @@ setup:
 components: setup ## build the seven WASM components (release)
 	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES)
 
+# `--bin` and not `-p`: then the packages of the whole project decide about features, as they do when tests are built, and nothing that
+# both need is built twice.
 host: setup
-	cargo build --locked --profile $(PROFILE) -p trawl
+	cargo build --locked --profile $(PROFILE) --bin trawl
 
 build: components host ## build host and components in release
 
@@ -46,7 +48,10 @@ setup-tests: setup
 	.ci/install ip iproute2
 
 test: build setup-tests ## set up everything and pass every test
-	@cargo test --locked --release --no-fail-fast
+	@failed=0
+	cargo test --locked --release --no-fail-fast --lib --bins --tests || failed=1
+	cargo test --locked --release --no-fail-fast --doc || failed=1
+	[ "$$failed" = 0 ] || exit 1
 	if [ -z "$${SPIN:-}" ]; then echo "SKIPPED under_spin: set SPIN to a spin 4.1 binary to run the end-to-end suite under it"; exit 0; fi
 	cargo test --locked --release -p trawl-e2e --test flow -- --ignored under_spin
 	TRAWL_TESTS_UNDER_SPIN=1 cargo test --locked --release -p trawl-e2e --test pages --test wrong_input
@@ -59,14 +64,14 @@ setup-check: setup
 lint: setup-check
 	cargo fmt --all --check
 	cargo clippy --locked --release --all-targets -- -D warnings
-	cargo clippy --locked --release --target $(WASM_TARGET) -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-spin $(ROLE_PACKAGES) -p trawl-bench-hello -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-balance -p trawl-sqlite -p trawl-outbound
+	$(WASM_CARGO) clippy --locked --release --target $(WASM_TARGET) -p trawl-core -p trawl-extract -p trawl-wire -p trawl-store -p trawl-app -p trawl-spin $(ROLE_PACKAGES) -p trawl-bench-hello -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --lib
 
 licences: setup-check
 	.ci/licences
 
 check: lint licences ## formats, lints, licences, dependency rules
-	cargo test --locked --release -p trawl-architecture --test dependencies --test unused
+	cargo test --locked --release --test dependencies --test unused
 
 faults: build ## 200 kills and power loss under load, with a table
 	cargo run --locked --release -p trawl-faults -- faults $(RUN_ARGS)
@@ -74,13 +79,12 @@ faults: build ## 200 kills and power loss under load, with a table
 soak: build ## the same for as long as DURATION (default 1h)
 	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
 
-# It runs the host that lies beside it. Built with the features of the whole workspace, as tests are: a choice of packages has
-# others, for which cargo would build what they share, and the host, once more.
+# It runs the host that lies beside it.
 BENCH = target/$(PROFILE)/trawl-bench
 
 bench-build: host setup-tests
 	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) $(ROLE_PACKAGES) -p trawl-bench-hello
-	cargo build --locked --profile $(PROFILE) --workspace --bin trawl-bench
+	cargo build --locked --profile $(PROFILE) --bin trawl-bench
 
 bench: PROFILE = dist
 bench: quality-build bench-build ## figures against baselines in the same run (SCENARIO=… for one), of what `make dist` builds
@@ -96,7 +100,7 @@ profile: bench-build ## a flame graph of the host (SCENARIO=hello, accept, job-1
 	$(BENCH) profile $(if $(SCENARIO),--scenario $(SCENARIO)) $(RUN_ARGS)
 
 quality-build: setup
-	cargo build --locked --release --workspace --bin quality
+	cargo build --locked --release --bin quality
 	$(WASM_CARGO) build --locked --release --target $(WASM_TARGET) -p trawl-quality
 
 quality: setup ## scores and speed of the extraction over PAGES=dir, native and in WASM

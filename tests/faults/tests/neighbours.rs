@@ -68,29 +68,32 @@ async fn sample(stage: &Stage, node: &Node) -> (Vec<f64>, Vec<f64>) {
     waits_ms(stage, &ids)
 }
 
-/// Posts `BURST` pages at once, some rounds of it.
+/// Posts `BURST` pages at once, and waits until all are finished.
+async fn burst(stage: &Stage, node: &Node) -> Vec<i64> {
+    let posts: Vec<_> = (0..BURST)
+        .map(|n| {
+            let url = stage
+                .origin
+                .url_on(&format!("127.9.0.{}", 1 + n % 20), "/odd/slow");
+            let node = node.clone();
+            tokio::spawn(async move { node.submit(&json!({"request_url": url, "type": 1})).await })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for post in posts {
+        ids.push(post.await.unwrap());
+    }
+    for id in &ids {
+        node.wait_finished(*id, DEADLINE).await;
+    }
+    ids
+}
+
+/// Some rounds of such a burst.
 async fn bursts(stage: &Stage, node: &Node) -> (Vec<f64>, Vec<f64>) {
     let mut ids = Vec::new();
     for _ in 0..ROUNDS {
-        let posts: Vec<_> = (0..BURST)
-            .map(|n| {
-                let url = stage
-                    .origin
-                    .url_on(&format!("127.9.0.{}", 1 + n % 20), "/odd/slow");
-                let node = node.clone();
-                tokio::spawn(
-                    async move { node.submit(&json!({"request_url": url, "type": 1})).await },
-                )
-            })
-            .collect();
-        let mut posted = Vec::new();
-        for post in posts {
-            posted.push(post.await.unwrap());
-        }
-        for id in &posted {
-            node.wait_finished(*id, DEADLINE).await;
-        }
-        ids.extend(posted);
+        ids.extend(burst(stage, node).await);
     }
     waits_ms(stage, &ids)
 }
@@ -102,7 +105,7 @@ async fn a_noisy_account_at_most_doubles_the_wait_of_a_quiet_one() {
     let stage = Stage::set(HostOptions::default()).await;
     let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
     // Once unmeasured: the quiet account's hosts have told their robots.txt then.
-    sample(&stage, &quiet).await;
+    burst(&stage, &quiet).await;
     let (claims_alone, ends_alone) = sample(&stage, &quiet).await;
     let (burst_claims_alone, burst_ends_alone) = bursts(&stage, &quiet).await;
     let noisy = Arc::new(stage.node.clone());

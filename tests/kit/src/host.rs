@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use crate::{built_beside, spin, workspace_root};
@@ -98,11 +99,13 @@ impl Host {
     ///
     /// # Panics
     /// With the host's output when it does not come up within 3 minutes (a first start compiles the components).
-    pub async fn start_with(options: HostOptions) -> Self {
+    pub fn start_with(options: HostOptions) -> BoxFuture<'static, Self> {
         static WARM: OnceCell<()> = OnceCell::const_new();
-        WARM.get_or_init(|| warm_code_cache(options.is_under_spin()))
-            .await;
-        Self::start_now(options).await
+        Box::pin(async move {
+            WARM.get_or_init(|| warm_code_cache(options.is_under_spin()))
+                .await;
+            Self::start_now(options).await
+        })
     }
 
     async fn start_now(options: HostOptions) -> Self {

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -23,7 +24,11 @@ const BOMB_MIB: usize = 64;
 
 impl Hostile {
     /// Starts on a free port of 127.0.0.1.
-    pub async fn start() -> Self {
+    pub fn start() -> BoxFuture<'static, Self> {
+        Box::pin(Self::start_now())
+    }
+
+    async fn start_now() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener
             .local_addr()

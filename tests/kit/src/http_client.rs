@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -70,9 +71,10 @@ impl Default for HttpClient {
 }
 
 impl HttpClient {
-    /// Sends a request and reads the answer, within 30 s.
-    pub async fn send(&self, request: http::Request<Bytes>) -> anyhow::Result<Answer> {
-        let whole = async {
+    /// Sends a request and reads the answer, within 30 s. (Boxed, as all of this crate that is large: an `async fn` would be compiled
+    /// with each program that awaits it, once more with hyper in it.)
+    pub fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, anyhow::Result<Answer>> {
+        let whole = async move {
             let response = self.0.request(request.map(Full::new)).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
@@ -82,8 +84,10 @@ impl HttpClient {
                 body,
             })
         };
-        tokio::time::timeout(Duration::from_secs(30), whole)
-            .await
-            .context("no answer within 30 s")?
+        Box::pin(async move {
+            tokio::time::timeout(Duration::from_secs(30), whole)
+                .await
+                .context("no answer within 30 s")?
+        })
     }
 }

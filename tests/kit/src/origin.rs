@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
@@ -34,7 +35,11 @@ impl Origin {
     }
 
     /// Starts on an address; `0.0.0.0` makes every loopback address (127.0.0.2, …) a host of its own.
-    pub async fn start_on(address: SocketAddr) -> Self {
+    pub fn start_on(address: SocketAddr) -> BoxFuture<'static, Self> {
+        Box::pin(Self::start_now(address))
+    }
+
+    async fn start_now(address: SocketAddr) -> Self {
         let hits: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let counted = Arc::clone(&hits);
         let docs = Arc::new((rust_docs(), Kept::default()));

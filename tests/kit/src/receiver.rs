@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -74,7 +75,11 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts on a free port of 127.0.0.1.
-    pub async fn start() -> Self {
+    pub fn start() -> BoxFuture<'static, Self> {
+        Box::pin(Self::start_now())
+    }
+
+    async fn start_now() -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         let shared = Arc::clone(&inner);
         let (address, task) = serve(([127, 0, 0, 1], 0).into(), move |request| {

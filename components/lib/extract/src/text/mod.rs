@@ -15,7 +15,6 @@ mod model;
 mod page;
 mod render;
 mod topics;
-#[cfg(feature = "training")]
 pub mod training;
 
 use std::borrow::Cow;
