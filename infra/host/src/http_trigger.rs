@@ -18,6 +18,7 @@ use wasmtime_wasi_http::handler::{
 use crate::failure;
 use crate::part::{Part, Rights};
 use crate::state::Guest;
+use crate::streamed::{GivenTo, Writing};
 
 /// How instances are used.
 #[derive(Debug, Clone)]
@@ -56,12 +57,14 @@ impl HandlerState for Instances {
         };
         let mut store = Guest::store(&self.engine, &self.rights);
         let proxy = Proxy::P3(component.instantiate_async(&mut store).await?);
+        let writing = Arc::new(Writing::default());
         Ok(Instance {
             store,
             proxy,
             view: Guest::http,
             expiration: Life {
                 idle: self.reuse.idle,
+                writing: Arc::clone(&writing),
                 sleep: Box::pin(tokio::time::sleep(self.reuse.idle)),
                 busy: Busy {
                     part: Arc::clone(&self.part),
@@ -71,6 +74,7 @@ impl HandlerState for Instances {
             state: Work {
                 part: Arc::clone(&self.part),
                 reuse: self.reuse.clone(),
+                writing,
             },
         })
     }
@@ -79,6 +83,7 @@ impl HandlerState for Instances {
 /// Decides when an instance ends.
 pub(crate) struct Life {
     idle: Duration,
+    writing: Arc<Writing>,
     sleep: Pin<Box<Sleep>>,
     busy: Busy,
 }
@@ -117,17 +122,18 @@ impl WorkerExpiration for Life {
         start: Instant,
     ) -> Poll<()> {
         self.busy.set(status != WorkerStatus::Idle);
-        let time = match status {
-            WorkerStatus::Idle => self.idle,
-            // Requests have their own deadline; this is the second line, for a guest that does not even yield to it.
-            WorkerStatus::Requests | WorkerStatus::PostReturn => {
-                Duration::from_millis(limits::REQUEST_MS_MAX) * 2
-            }
+        // Requests have their own deadline; this is the second line, for a guest that does not even yield to it.
+        let second_line = Duration::from_millis(limits::REQUEST_MS_MAX) * 2;
+        let ends = match status {
+            WorkerStatus::Idle => start + self.idle,
+            WorkerStatus::Requests => start + second_line,
+            // A client may take its time with a large result; the front door ends those that take nothing.
+            WorkerStatus::PostReturn => start.max(self.writing.taken()) + second_line,
         };
         // Every request makes an instance busy and idle again. Setting the timer anew each time would cost more than letting it
         // ring for nothing once in a while: it never stands later than an idle time from when it was set, and the deadlines
         // of both states come after that.
-        let deadline = tokio::time::Instant::from_std(start + time);
+        let deadline = tokio::time::Instant::from_std(ends);
         while self.sleep.as_mut().poll(context).is_ready() {
             let now = tokio::time::Instant::now();
             if deadline <= now {
@@ -144,16 +150,19 @@ impl WorkerExpiration for Life {
 pub(crate) struct Work {
     part: Arc<Part>,
     reuse: Reuse,
+    writing: Arc<Writing>,
 }
 
 impl WorkerState for Work {
     type StoreData = Guest;
-    type RequestData = ();
+    type RequestData = Arc<GivenTo>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         if total >= self.reuse.requests_max {
             ShouldAccept::Never
-        } else if concurrent >= self.reuse.concurrent_max {
+        } else if concurrent >= self.reuse.concurrent_max
+            || self.writing.answers() >= limits::INSTANCE_ANSWERS_MAX
+        {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes
@@ -163,9 +172,10 @@ impl WorkerState for Work {
     fn on_request_start(
         &self,
         _: StoreContextMut<'_, Guest>,
-        (): (),
+        given: Arc<GivenTo>,
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        given.tell(&self.writing);
         Box::pin(tokio::time::sleep(Duration::from_millis(
             limits::REQUEST_MS_MAX,
         )))

@@ -30,6 +30,7 @@ mod startup;
 mod state;
 mod state_use;
 mod stop;
+mod streamed;
 mod up;
 mod values;
 mod variables;

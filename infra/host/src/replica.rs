@@ -23,6 +23,7 @@ use crate::gather::gathered;
 use crate::http_trigger::Instances;
 use crate::part::Rights;
 use crate::routes::Routes;
+use crate::streamed::GivenTo;
 
 const NOT_FOUND: Problem = Problem::new(
     StatusCode::NOT_FOUND,
@@ -91,8 +92,12 @@ impl Replica {
         let part = &handler.state().part;
         part.figures.requests.fetch_add(1, Relaxed);
         let costly = part.costly.as_ref();
+        let given = Arc::new(GivenTo::default());
         let outcome = match costly.filter(|costly| costly.is_meant(&route.raw)) {
-            None => handler.handle((), request.map(into_wasi_body)).await,
+            None => {
+                let request = request.map(into_wasi_body);
+                handler.handle(Arc::clone(&given), request).await
+            }
             Some(costly) => {
                 let (head, body) = request.into_parts();
                 let body = into_wasi_body(read_whole(body).await);
@@ -100,7 +105,8 @@ impl Replica {
                     part.figures.refused.fetch_add(1, Relaxed);
                     return Ok(TOO_MANY.response());
                 };
-                whole(handler.clone(), Request::from_parts(head, body), place).await
+                let request = Request::from_parts(head, body);
+                whole(handler.clone(), Arc::clone(&given), request, place).await
             }
         };
         match outcome {
@@ -109,12 +115,14 @@ impl Replica {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 match gathered(body).await {
-                    Ok((body, is_whole)) => {
+                    Ok((body, true)) => {
                         let mut answer = Response::from_parts(head, from_wasi_body(body));
-                        if is_whole {
-                            answer.extensions_mut().insert(Whole);
-                        }
+                        answer.extensions_mut().insert(Whole);
                         Ok(answer)
+                    }
+                    Ok((body, false)) => {
+                        let body = given.counted(body);
+                        Ok(Response::from_parts(head, from_wasi_body(body)))
                     }
                     Err(error) => {
                         tracing::warn!("a component's answer broke off: {error}");
@@ -131,11 +139,12 @@ impl Replica {
 /// somebody else meanwhile.
 async fn whole(
     handler: ProxyHandler<Instances>,
+    given: Arc<GivenTo>,
     request: Request<WasiBody>,
     place: Place,
 ) -> wasmtime::Result<Response<WasiBody>> {
     let working = tokio::spawn(async move {
-        let outcome = handler.handle((), request).await;
+        let outcome = handler.handle(given, request).await;
         drop(place);
         outcome
     });
@@ -194,7 +203,7 @@ fn failed(
     if error.is::<ExpirationError>() {
         return Err(BackendError::new(FailureKind::TimedOut, error.to_string()));
     }
-    match error.downcast::<InstantiationError<()>>() {
+    match error.downcast::<InstantiationError<Arc<GivenTo>>>() {
         Ok(full) => {
             tracing::warn!("no instance can be made: {:#}", full.error);
             let error = BackendError::new(FailureKind::Overloaded, full.to_string());

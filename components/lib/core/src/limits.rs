@@ -558,6 +558,9 @@ pub mod host {
     pub const INSTANCES_MAX: u32 = 512;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
+    /// Answers that one instance still writes when it is given no further request: results are up to 20 MiB, and 60 where no byte was
+    /// text, and a client may leave them unread for 30 s.
+    pub const INSTANCE_ANSWERS_MAX: usize = 4;
     /// What an operator may set it to, in MiB: an instance does not start in less, and memories of 32 bits end there.
     pub const INSTANCE_MEMORY_MB: std::ops::RangeInclusive<usize> = 16..=4_096;
     /// Time after which a busy guest lets others have its thread.
