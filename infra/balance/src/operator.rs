@@ -173,7 +173,10 @@ impl Operator {
             let offered = headers
                 .get(AUTHORIZATION)
                 .and_then(|value| value.to_str().ok())
-                .and_then(|value| value.strip_prefix("Bearer "));
+                .and_then(|value| value.split_once(' '))
+                // A scheme's name has no case (RFC 9110, 11.1).
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim_start());
             return match offered {
                 Some(offered) if is_equal(token.as_bytes(), offered.as_bytes()) => Ok(()),
                 _ => Err(ONLY_WITH_TOKEN),

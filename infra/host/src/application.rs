@@ -26,7 +26,7 @@ use crate::startup::without_password;
 use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
-use crate::{networks, private, secret, values};
+use crate::{networks, private, secret, values, variables};
 
 /// The database's file in the state directory.
 const DATABASE: &str = "trawl.db";
@@ -84,9 +84,10 @@ impl Application {
         let manifest = Manifest::read(&options.from)?;
         make_private_directory(&options.state_dir)?;
         let variables = variables(options, &manifest)?;
+        // Before the components, which may have to be compiled: what is wrong with it is told at once.
+        let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
         let engine = engine(&engine_options(options, &manifest))?;
         let parts = parts(options, &manifest, &engine)?;
-        let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
         let file = options.state_dir.join(DATABASE);
         let database =
             Database::open(&file, trawl_sqlite::Options::default()).with_context(|| {
@@ -155,6 +156,13 @@ fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
     let environment = |name: &str| std::env::var(name).ok();
     networks::add_to_variables(&options.networks, &mut given, environment);
     secret::provide(manifest, &mut given, &options.state_dir)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for unknown in variables::unknown(&manifest.variables, names) {
+        // Another application's may stand in the same environment; but a name that is misspelt leaves a limit at its default.
+        tracing::warn!(
+            "{unknown} is set, but the manifest has no such variable: it changes nothing"
+        );
+    }
     let variables = Variables::resolve(&manifest.variables, &given, environment)?;
     secret::check(&variables)?;
     values::check(&variables)?;

@@ -84,7 +84,7 @@ pub(crate) struct Up {
         long,
         env = "TRAWL_BALANCE_FILE",
         value_name = "FILE",
-        conflicts_with = "replicas"
+        conflicts_with_all = ["replicas", "balance"]
     )]
     pub(crate) balance_file: Option<PathBuf>,
     #[command(flatten)]

@@ -211,7 +211,7 @@ pub(crate) struct CostlyRequests {
 
 /// A number of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "workers must be a number or \"cores\"")]
 pub(crate) enum Workers {
     /// That many.
     Count(usize),
@@ -324,7 +324,13 @@ impl Manifest {
                 )));
             }
         }
+        self.check_routes_differ().map_err(wrong)?;
         for (id, component) in &self.component {
+            if component.local.workers == Workers::Count(0) {
+                return Err(wrong(format!(
+                    "component.{id}.tool.trawl: workers must be at least 1, or \"cores\""
+                )));
+            }
             if let Some(mib) = component.local.memory_mb_max
                 && !INSTANCE_MEMORY_MB.contains(&mib)
             {
@@ -345,6 +351,22 @@ impl Manifest {
                 return Err(wrong(format!(
                     "component.{id}: there is no database {name:?} here, only \"default\""
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of two triggers on one route the second would never be asked.
+    fn check_routes_differ(&self) -> Result<(), String> {
+        let mut seen = BTreeMap::new();
+        for trigger in &self.trigger.http {
+            // With a slash at its end and without, a route is the same.
+            let route = trigger.route.trim_end_matches('/');
+            if let Some(first) = seen.insert(route, &trigger.component) {
+                return Err(format!(
+                    "two triggers have the route {:?}, of {first} and of {}: the second would never be asked",
+                    trigger.route, trigger.component
+                ));
             }
         }
         Ok(())

@@ -149,5 +149,19 @@ fn what_does_not_fit_together_is_refused() {
             &["component.one.tool.trawl", "memory_mb_max", "16 to 4096"],
         );
     }
+    for (workers, named) in [("0", "at least 1"), ("\"many\"", "a number or \"cores\"")] {
+        refused(
+            "workers = 3",
+            &format!("workers = {workers}"),
+            &["component.one.tool.trawl", named],
+        );
+    }
+    for route in ["/...", "/.../"] {
+        refused(
+            "[component.one]",
+            &format!("[[trigger.http]]\nroute = \"{route}\"\ncomponent = \"one\"\n[component.one]"),
+            &["route"],
+        );
+    }
     refused("[application]", "[application", &["spin.toml:3"]);
 }

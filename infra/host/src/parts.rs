@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -31,7 +32,15 @@ pub(crate) fn parts(
     let codes = locate(&cache, manifest, engine)?;
     if codes.values().any(|code| !code.is_kept()) {
         match cache.try_keeping() {
-            Ok(()) => compile_apart(options),
+            Ok(()) => {
+                if !options.quiet {
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "trawl: compiling the components, once; this takes some seconds"
+                    );
+                }
+                compile_apart(options);
+            }
             // What another process compiled would be lost with it.
             Err(error) => cache.tell(&error),
         }

@@ -89,7 +89,7 @@ pub(crate) fn without_password(address: &str) -> String {
         |_| "Redis".to_owned(),
         |mut url| {
             if url.password().is_some() {
-                let _ = url.set_password(Some("…"));
+                let _ = url.set_password(Some("***"));
             }
             url.to_string()
         },

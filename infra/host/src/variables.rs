@@ -28,6 +28,17 @@ pub(crate) fn in_environment(name: &str) -> String {
     format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase())
 }
 
+/// Which of these names in the environment are of variables that the manifest does not have.
+pub(crate) fn unknown(
+    declared: &BTreeMap<String, Variable>,
+    names: impl Iterator<Item = String>,
+) -> Vec<String> {
+    let known: Vec<String> = declared.keys().map(|name| in_environment(name)).collect();
+    names
+        .filter(|name| name.starts_with("SPIN_VARIABLE_") && !known.contains(name))
+        .collect()
+}
+
 /// The variables of the application with their values.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
@@ -127,6 +138,15 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn names_in_the_environment_that_no_variable_has_are_found() {
+        let names = ["SPIN_VARIABLE_A", "SPIN_VARIABLE_AA", "PATH"].map(str::to_owned);
+        assert_eq!(
+            unknown(&declared(), names.into_iter()),
+            ["SPIN_VARIABLE_AA"]
+        );
     }
 
     #[test]
