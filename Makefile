@@ -15,7 +15,7 @@ PROFILE = release
 TRAWL = target/$(PROFILE)/trawl
 RUN_ARGS ?=
 
-.PHONY: help setup setup-tests setup-check build components host dist up test check lint licences bench bench-build bench-check bench-record profile faults soak quality quality-build fuzz experiments clean
+.PHONY: help setup setup-tests setup-check build components host dist package up test check lint licences bench bench-build bench-check bench-record profile faults soak quality quality-build fuzz experiments clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -38,6 +38,14 @@ build: components host ## build host and components in release
 
 dist: PROFILE = dist
 dist: build ## the same with a host that needs an eighth less processor time (target/dist/trawl); takes many minutes and 3 GB to link
+
+# A folder that needs nothing else of this checkout: the manifest names the components as they lie beside it.
+package: PROFILE = dist
+package: dist ## what make dist builds, in one folder: target/package
+	rm -rf target/package && mkdir -p target/package
+	cp $(TRAWL) LICENSE-* README.md target/package/
+	cp $(addprefix target/$(WASM_TARGET)/release/,$(addsuffix .wasm,$(subst -,_,$(ROLES)))) target/package/
+	sed 's|target/$(WASM_TARGET)/release/||' spin.toml > target/package/spin.toml
 
 up: build ## build all that is needed and serve on 127.0.0.1:3000
 	exec $(TRAWL) up $(RUN_ARGS)
