@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use spin_sdk::redis::{Connection, RedisParameter, RedisResult};
+use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use trawl_app::ports::{Batch, ProducerList};
 use trawl_core::limits::producers::{ORPHANED_AFTER_S, SCRIPT_MS_MAX};
 
@@ -105,6 +105,7 @@ impl SpinProducerList {
                 let opened = Rc::new(
                     Connection::open(&self.address)
                         .await
+                        .map_err(told)
                         .context("Redis can't be reached")?,
                 );
                 self.connection.borrow_mut().replace(Rc::clone(&opened));
@@ -120,7 +121,16 @@ impl SpinProducerList {
         connection
             .execute("EVAL", parameters)
             .await
+            .map_err(told)
             .context("the list of producers can't be read")
+    }
+}
+
+/// As it reads; the SDK writes the variant around it.
+fn told(error: Error) -> anyhow::Error {
+    match error {
+        Error::Other(why) => anyhow::Error::msg(why),
+        named => named.into(),
     }
 }
 
