@@ -2,6 +2,8 @@
 -- and of each tenant as many are taken as leave it with ?6 in flight.
 UPDATE callbacks
    SET state = 'processing', stage = NULL, lease = lease + 1, attempt = attempt + 1, worker = ?1,
+       -- It was not the next in order, and virtual time (callbacks_claimed) must not run past those that are.
+       key = MIN(key, COALESCE((SELECT r.key FROM callbacks r WHERE r.stage = 1 ORDER BY r.key LIMIT 1), key)),
        lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2
  WHERE id IN (SELECT id FROM (SELECT id, tenant, key, ROW_NUMBER() OVER (PARTITION BY tenant ORDER BY key, id) AS nth
                                 FROM (SELECT id, tenant, key FROM callbacks WHERE stage = 1 ORDER BY key LIMIT (0 + ?5))) ready

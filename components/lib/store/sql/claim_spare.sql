@@ -6,6 +6,9 @@
 -- with nothing in flight must not get all of them at once.
 UPDATE Messages
    SET state = 'processing', stage = NULL, run_at = NULL, lease = lease + 1, attempt = attempt + 1, worker = ?2,
+       -- It was not the next in order, and virtual time (messages_claimed) must not run past those that are.
+       key = MIN(key, COALESCE((SELECT r.key FROM Messages r WHERE r.stage = 1 AND r.type = ?1 AND (r.crash_count > 0) = 0
+                                 ORDER BY r.key LIMIT 1), key)),
        lease_until = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?3,
        deadline_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?4
  WHERE Id IN (

@@ -227,3 +227,40 @@ pub(super) async fn late_rows_take_turns<S: Subject>(sql: &S) {
     }
     assert!(quiet >= 9, "{quiet} of ten among the next 22");
 }
+
+/// Claims one job and finishes it.
+async fn served<S: Subject>(store: Store<'_, S>) -> Job {
+    let job = claimed(store).await;
+    store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+    job
+}
+
+/// How many are served before one of `tenant`, at most `most`.
+async fn before<S: Subject>(store: Store<'_, S>, tenant: i64, most: usize) -> usize {
+    let mut count = 0;
+    while count < most && served(store).await.tenant.0 != tenant {
+        count += 1;
+    }
+    count
+}
+
+/// A claim out of turn moves nobody's turn.
+pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let noisy: Vec<_> = (0..100)
+        .map(|index| request(1, &format!("n{index}.example")))
+        .collect();
+    store.submit_many(&noisy, &LIMITS).await.unwrap();
+    accepted(store, &request(2, "first.example"), &LIMITS).await;
+    claim_in_order(store, 8).await;
+    // It has had very much of late, and nothing of it is in flight by now.
+    let far = "UPDATE flows SET finish = 1000 WHERE tenant = 2";
+    sql.run(far, vec![]).await.unwrap();
+    accepted(store, &request(2, "far.example"), &LIMITS).await;
+    let spare = claim_spare(store).await;
+    assert_eq!(spare.len(), 1);
+    assert_eq!(spare[0].tenant.0, 2);
+    accepted(store, &request(3, "quiet.example"), &LIMITS).await;
+    let waited = before(store, 3, 50).await;
+    assert!(waited <= 2, "{waited} of the noisy one's came before it");
+}
