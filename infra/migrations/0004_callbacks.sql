@@ -1,4 +1,4 @@
--- The outbox, the attempts, and the state of endpoints.
+-- The outbox, the attempts, and the state of endpoints. (0012 replaces callbacks_added.)
 
 CREATE TABLE IF NOT EXISTS callbacks (
   id              INTEGER PRIMARY KEY,

@@ -108,6 +108,8 @@ fn callbacks_of_version_7_are_counted_anew() {
     for statement in [
         "UPDATE queues SET leased = leased + 1, waiting = 7 WHERE kind = 4",
         "UPDATE flows SET delayed = delayed + 1, dead = 9 WHERE kind = 4",
+        "UPDATE queues SET waiting = waiting + 1 WHERE kind < 4",
+        "UPDATE flows SET waiting = waiting + 1 WHERE kind < 4",
     ] {
         memory.execute(statement, vec![]).unwrap();
     }

@@ -127,6 +127,10 @@ const REPLAY_FIND: &str = include_str!("../../../components/lib/store/sql/replay
 
 /// The statement inside `host_fill_run`, with the trigger's row as a parameter.
 const PROMOTE: &str = "SELECT Id FROM Messages WHERE host = ?1 AND stage = 0 ORDER BY key LIMIT 1";
+/// Those inside `messages_lined_up` and `messages_refill`.
+const FIRST: &str =
+    "SELECT key FROM Messages WHERE host = ?1 AND stage = 0 AND Id <> ?2 ORDER BY key LIMIT 1";
+const LAST: &str = "SELECT key FROM Messages WHERE host = ?1 AND tenant = ?2 AND priority = ?3 AND stage = 0 AND Id <> ?4 ORDER BY key DESC LIMIT 1";
 const COUNT_SLOTS: &str = "SELECT COUNT(*) FROM Messages WHERE host = ?1 AND slot = 1";
 
 fn plan(memory: &Memory, statement: &str) -> Vec<String> {
@@ -183,6 +187,15 @@ fn every_statement_of_the_queue_searches_an_index() {
         promote,
         ["SEARCH Messages USING COVERING INDEX messages_backlog (host=?)"],
         "no sort over a busy host's rows"
+    );
+    let first = plan(&memory, FIRST);
+    assert_eq!(first, promote);
+    let last = plan(&memory, LAST);
+    assert_eq!(
+        last,
+        [
+            "SEARCH Messages USING COVERING INDEX messages_backlog_of (host=? AND tenant=? AND priority=?)"
+        ]
     );
     let count = plan(&memory, COUNT_SLOTS);
     assert_eq!(

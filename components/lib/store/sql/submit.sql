@@ -3,6 +3,7 @@
 -- virtual finish of the tenant's rows of the same or a higher priority, so a later row of higher priority passes the lower
 -- ones, a lower one ages because virtual time moves on, and a quiet tenant's row starts now. Ties go to the priority.
 -- The limit of 1 keeps p a thing of its own: merged into the rest, its counts would be made once per mention.
+-- A row that has to wait gets the place in its host's backlog from a trigger (messages_lined_up), and this one when it leaves it.
 -- slot and stage: the row takes a slot of its host when one is free; a free slot means an empty backlog.
 INSERT INTO Messages (user_Id, request_url, type, callback_url, tenant, host, priority, mode, selector, max_age_s,
                       idem_key, body_digest, replica, url_hash, added_ms, key, slot, stage, run_at)

@@ -323,3 +323,35 @@ pub(super) async fn late_ones_take_turns<S: Subject>(sql: &S) {
     let quiet = next.iter().filter(|job| job.tenant.0 == 2).count();
     assert!(quiet >= 3, "{quiet} of four among the next ten");
 }
+
+/// Callbacks that are kept for an endpoint that asked for a pause are paid for when they are sent: the account's others are not
+/// behind them.
+pub(super) async fn a_pause_holds_up_no_other_endpoint<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done(sql, 1, 1).await;
+    let first = take(store, 1).await.remove(0);
+    let retry = Next::Retry { in_ms: 5_000 };
+    let pause = Some(3_600_000);
+    assert!(
+        store
+            .callback_failed(first.id, first.lease, &attempt(503), retry, pause)
+            .await
+            .unwrap()
+    );
+    done(sql, 1, 100).await;
+    for tenant in 2..22 {
+        done(sql, tenant, 1).await;
+    }
+    let mut other = request(1, "a");
+    other.callback_url = Some("https://healthy.example/".into());
+    let id = accepted(store, &other, &LIMITS).await;
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    // As much as the others ask for, for as long as it takes.
+    let mut count = 0;
+    while take(store, 1).await.remove(0).message_id != id {
+        count += 1;
+        done(sql, 30, 1).await;
+        assert!(count < 60, "behind what is kept");
+    }
+}

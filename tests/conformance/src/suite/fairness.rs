@@ -1,7 +1,8 @@
 //! Fair shares between tenants, order and ageing within one.
 
+use trawl_core::ids::AccountId;
 use trawl_core::state::Kind;
-use trawl_store::{Job, NewMessage, QueueLimits, Store};
+use trawl_store::{Filter, Job, NewMessage, QueueLimits, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -228,6 +229,12 @@ pub(super) async fn late_rows_take_turns<S: Subject>(sql: &S) {
     assert!(quiet >= 9, "{quiet} of ten among the next 22");
 }
 
+/// Four slots for each host, as by default.
+const FOUR_SLOTS: QueueLimits = QueueLimits {
+    host_in_flight_max: 4,
+    ..LIMITS
+};
+
 /// Claims one job and finishes it.
 async fn served<S: Subject>(store: Store<'_, S>) -> Job {
     let job = claimed(store).await;
@@ -242,6 +249,156 @@ async fn before<S: Subject>(store: Store<'_, S>, tenant: i64, most: usize) -> us
         count += 1;
     }
     count
+}
+
+/// Whoever asks later for a page of a host that others wait for takes turns with them, however far the other hosts have come.
+pub(super) async fn backlogs_take_turns<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let many: Vec<_> = (0..100).map(|_| request(1, "busy.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    let mut held = claim_in_order(store, 4).await;
+    for index in 0..300 {
+        let host = format!("h{index}.example");
+        accepted(store, &request(3, &host), &FOUR_SLOTS).await;
+        served(store).await;
+    }
+    for _ in 0..3 {
+        accepted(store, &request(2, "busy.example"), &FOUR_SLOTS).await;
+    }
+    let mut order = Vec::new();
+    while order.len() < 8 {
+        let job = held.remove(0);
+        store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        let next = claimed(store).await;
+        order.push(next.tenant.0);
+        held.push(next);
+    }
+    assert_eq!(order, [1, 1, 2, 1, 2, 1, 2, 1]);
+}
+
+/// Accounts that ask for one page of a busy host after the other get as much of it as one that asked for many, and not more.
+pub(super) async fn one_after_the_other_starves_nobody<S: Subject>(sql: &S) {
+    for priority in [5, 9] {
+        let store = Store::new(sql);
+        let host = format!("busy{priority}.example");
+        let many: Vec<_> = (0..60).map(|_| request(1, &host)).collect();
+        store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+        let again = |tenant| NewMessage {
+            priority,
+            ..request(tenant, &host)
+        };
+        for tenant in 2..12 {
+            accepted(store, &again(tenant), &FOUR_SLOTS).await;
+        }
+        let mut of_many = 0;
+        for _ in 0..110 {
+            let tenant = served(store).await.tenant.0;
+            if tenant == 1 {
+                of_many += 1;
+            } else {
+                accepted(store, &again(tenant), &FOUR_SLOTS).await;
+            }
+        }
+        assert!(
+            (8..25).contains(&of_many),
+            "{of_many} of 110 among eleven accounts"
+        );
+        // The next round begins with an empty queue.
+        while let Some(job) = claim_in_order(store, 1).await.pop() {
+            store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        }
+    }
+}
+
+/// An account whose pages all fail comes back again and again, and keeps nobody from the host.
+pub(super) async fn failures_take_turns<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let many: Vec<_> = (0..40).map(|_| request(1, "busy.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    for _ in 0..4 {
+        accepted(store, &request(2, "busy.example"), &FOUR_SLOTS).await;
+    }
+    let mut others = 0;
+    for _ in 0..30 {
+        let job = claimed(store).await;
+        if job.tenant.0 == 2 {
+            others += 1;
+            store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        } else {
+            let again = failure(job.id, job.lease, Some(1));
+            store.fail(&again).await.unwrap();
+        }
+        sql.pass(10).await;
+        store.wake().await.unwrap();
+    }
+    assert_eq!(others, 4, "although each failure came back at once");
+}
+
+pub(super) async fn priorities_order_a_backlog<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_in_flight_max: 1,
+        ..LIMITS
+    };
+    for priority in [1, 9, 4, 9, 1, 4, 9, 1, 4, 0, 9, 4, 1] {
+        for _ in 0..3 {
+            accepted(store, &with_priority(priority), &limits).await;
+        }
+    }
+    accepted(store, &request(2, "a"), &limits).await;
+    let mut order = Vec::new();
+    for place in 0..40 {
+        let job = served(store).await;
+        if job.tenant.0 == 2 {
+            assert!(place <= 5, "the tenant's own order moves nobody else");
+            continue;
+        }
+        let message = store.message(job.tenant, job.id).await.unwrap().unwrap();
+        order.push(message.priority);
+    }
+    assert_eq!(order.remove(0), 1, "it had the host's slot already");
+    assert!(
+        order.is_sorted_by(|a, b| a >= b),
+        "higher ones first: {order:?}"
+    );
+}
+
+/// What waits for a slow host is paid for when it may start: the account's page of another host is not behind all of it.
+pub(super) async fn a_backlog_costs_nothing_yet<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let many: Vec<_> = (0..100).map(|_| request(1, "slow.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    let held = claim_in_order(store, 4).await;
+    assert_eq!(held.len(), 4);
+    for index in 0..50 {
+        let host = format!("h{index}.example");
+        accepted(store, &request(2, &host), &FOUR_SLOTS).await;
+    }
+    accepted(store, &request(1, "free.example"), &FOUR_SLOTS).await;
+    let waited = before(store, 1, 50).await;
+    assert!(waited <= 5, "{waited} of the other's came before it");
+}
+
+/// Nor does what was asked for again and waits.
+pub(super) async fn what_is_asked_for_again_costs_nothing_yet<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let many: Vec<_> = (0..60).map(|_| request(1, "slow.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    let mut jobs = Vec::new();
+    for _ in 0..60 {
+        jobs.push(served(store).await);
+    }
+    for job in jobs {
+        store.retry(job.tenant, job.id).await.unwrap();
+    }
+    assert_eq!(claim_in_order(store, 4).await.len(), 4);
+    for index in 0..30 {
+        let host = format!("h{index}.example");
+        accepted(store, &request(2, &host), &FOUR_SLOTS).await;
+    }
+    accepted(store, &request(1, "free.example"), &FOUR_SLOTS).await;
+    let waited = before(store, 1, 30).await;
+    assert!(waited <= 6, "{waited} of the other's came before it");
 }
 
 /// A claim out of turn moves nobody's turn.
@@ -263,4 +420,32 @@ pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
     accepted(store, &request(3, "quiet.example"), &LIMITS).await;
     let waited = before(store, 3, 50).await;
     assert!(waited <= 2, "{waited} of the noisy one's came before it");
+}
+
+/// What is cancelled before it started costs nothing, whether it could have started or waited for its host.
+pub(super) async fn cancelled_rows_cost_nothing<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for index in 0..60 {
+        for host in ["slow.example".to_owned(), format!("a{index}.example")] {
+            accepted(store, &request(1, &host), &FOUR_SLOTS).await;
+        }
+    }
+    let all = Filter {
+        limit: 200,
+        ..Filter::default()
+    };
+    let tenant = AccountId(1);
+    let mut rows = store.messages(tenant, &all).await.unwrap();
+    rows.sort_by_key(|row| row.id);
+    assert_eq!(rows.len(), 120);
+    for row in rows {
+        store.cancel(tenant, row.id).await.unwrap();
+    }
+    for index in 0..30 {
+        let host = format!("b{index}.example");
+        accepted(store, &request(2, &host), &FOUR_SLOTS).await;
+    }
+    accepted(store, &request(1, "one.example"), &FOUR_SLOTS).await;
+    let waited = before(store, 1, 30).await;
+    assert!(waited <= 3, "{waited} of the other's came before it");
 }
