@@ -1,6 +1,6 @@
 //! The gate of robots.txt: asked on every hop, answered from memory, else from the database, else from the host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -49,6 +49,8 @@ struct Answer {
     /// The error of a job while the rules are not known: the host's own failure where its pages could not be had either, with the
     /// time at which it is asked again.
     unreachable: FetchError,
+    /// Whether the queue was told of the pace that the rules ask for.
+    is_paced: Cell<bool>,
 }
 
 impl<'a, P: Ports> RobotsGate<'a, P> {
@@ -129,6 +131,9 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             Some(answer) => answer,
             None => self.ask_once(&authority, url, pace_key).await?,
         };
+        if let Some(host) = pace_key {
+            self.keep_pace(host, &answer).await?;
+        }
         match answer.state.verdict(url) {
             RobotsVerdict::Allowed => Ok(()),
             RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
@@ -205,11 +210,13 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     found: Some(found),
                     ..Known::default()
                 };
-                self.keep(key, &known, &body, found.ttl_ms());
+                // First the pace: once the text is kept, nobody asks for a day.
                 self.set_pace(pace_key, &state, cached.is_some()).await?;
+                self.keep(key, &known, &body, found.ttl_ms());
                 Ok(Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),
+                    is_paced: Cell::new(pace_key.is_some()),
                 })
             }
             // The page can't be had either, and no later answer of robots.txt will change that.
@@ -244,6 +251,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 retry_after_ms,
                 ..FetchError::from(known.cause)
             },
+            is_paced: Cell::new(false),
         }
     }
 
@@ -276,6 +284,17 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             // A new host has no pace of ours, and for each a statement would be spent on nothing.
             None => Ok(()),
         }
+    }
+
+    /// The same for rules that were not asked for by a job of their host: a redirect met them first, or they were kept and the pace
+    /// was forgotten. Only a host whose rules ask for pauses costs a statement, and that once in an invocation.
+    async fn keep_pace(&self, host: &str, answer: &Answer) -> Result<(), StoreError> {
+        if answer.state.crawl_delay_ms().is_none() || answer.is_paced.replace(true) {
+            return Ok(());
+        }
+        let set = self.set_pace(Some(host), &answer.state, false).await;
+        answer.is_paced.set(set.is_ok());
+        set
     }
 
     /// Asks the host. Redirects may lead to other hosts; what is found there holds for the authority that was asked.

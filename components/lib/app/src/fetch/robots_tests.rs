@@ -77,6 +77,56 @@ fn a_pace_stays_while_it_is_asked_for_or_nobody_answers() {
     }
 }
 
+/// A redirect of another host's page brings the rules, for which the queue has no name there. The host's own jobs set the pace,
+/// whether they find the rules in the database or in memory.
+#[test]
+fn a_host_that_a_redirect_met_first_is_paced_by_its_own_jobs() {
+    let world = World::new(|sent| match (sent.url.as_str(), sent.path()) {
+        ("https://a.example/robots.txt", _) => Reply::text("User-agent: *\nCrawl-delay: 7\n"),
+        (_, "/robots.txt") => Reply::status(404),
+        ("https://before.example/", _) => Reply::redirect(302, "https://a.example/x"),
+        _ => Reply::html("<p>x"),
+    });
+    scrape(&world, "https://before.example/");
+    assert_eq!(paced(&world, "gap_ms IS NOT NULL"), 0);
+    let id = scrape(&world, "https://a.example/");
+    assert_eq!(world.state(id).0, State::Done);
+    assert_eq!(paced(&world, "gap_ms = 7000 AND in_flight_max = 1"), 1);
+    let asked = world.ports.http.urls();
+    let asked = asked
+        .iter()
+        .filter(|url| *url == "https://a.example/robots.txt");
+    assert_eq!(asked.count(), 1);
+}
+
+#[test]
+fn rules_in_memory_set_the_pace_once() {
+    let world = world(|_, _| Reply::text("User-agent: *\nCrawl-delay: 7\n"));
+    let url = Url::parse("https://a.example/").unwrap();
+    world.run(async {
+        let settings = ScraperSettings::read(&world.ports).await;
+        let gate = RobotsGate::new(&world.ports, &settings);
+        gate.check(&url, None).await.unwrap();
+        for _ in 0..3 {
+            gate.check(&url, Some("a.example")).await.unwrap();
+        }
+    });
+    assert_eq!(paced(&world, "gap_ms = 7000 AND in_flight_max = 1"), 1);
+    let statements = world.ports.sql.statements();
+    let about_pace = statements.iter().filter(|one| one.contains("INTO hosts"));
+    assert_eq!(about_pace.count(), 1);
+}
+
+/// A pace that could not be set is set by the next job: its rules were not kept before it.
+#[test]
+fn rules_are_kept_after_the_pace() {
+    let world = world(|_, _| Reply::text("User-agent: *\nCrawl-delay: 7\n"));
+    world.ports.sql.fail_when("INTO hosts (host, gap_ms", 1);
+    let id = scrape(&world, "https://a.example/");
+    assert_ne!(world.state(id).0, State::Done);
+    assert_eq!(world.ports.sql.number("SELECT COUNT(*) FROM robots"), 0);
+}
+
 #[test]
 fn a_new_host_without_a_wish_costs_no_statement_about_its_pace() {
     let world = world(|_, _| Reply::status(404));
