@@ -179,6 +179,33 @@ pub(super) async fn a_new_pace_takes_effect<S: Subject>(sql: &S) {
     );
 }
 
+/// What robots.txt asks for is known when a page of the host is about to be fetched: the next start keeps the gap from it.
+pub(super) async fn a_gap_that_robots_asks_for_begins_at_once<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for _ in 0..4 {
+        accepted(store, &request(1, "a"), &LIMITS).await;
+    }
+    let first = claim(store, 1).await;
+    store.set_host_pace("a", 10_000, 1, "robots").await.unwrap();
+    let end = async |job: &Job| {
+        let done = store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        assert_eq!(done, [job.id]);
+    };
+    end(&first[0]).await;
+    assert!(claim(store, 9).await.is_empty(), "no start at once");
+    sql.pass(10_000).await;
+    let second = claim(store, 9).await;
+    assert_eq!(second.len(), 1);
+    end(&second[0]).await;
+    sql.pass(4_000).await;
+    store.set_host_pace("a", 20_000, 1, "robots").await.unwrap();
+    store.set_host_pace("a", 20_000, 1, "robots").await.unwrap();
+    sql.pass(16_000).await;
+    assert!(claim(store, 9).await.is_empty(), "a longer one counts anew");
+    sql.pass(4_000).await;
+    assert_eq!(claim(store, 9).await.len(), 1);
+}
+
 pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     store.set_host_pace("a", 0, 3, "operator").await.unwrap();
@@ -191,6 +218,7 @@ pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
     for _ in 0..5 {
         accepted(store, &request(1, "b"), &LIMITS).await;
     }
+    sql.pass(10_000).await;
     assert_eq!(claim(store, 50).await.len(), 1);
     store.clear_host_pace("a").await.unwrap();
     assert!(
