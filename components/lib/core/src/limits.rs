@@ -681,6 +681,9 @@ pub mod account {
     pub const KEY_NAME_CHARS_MAX: usize = 100;
     /// API keys of one account: a page of them.
     pub const KEYS_MAX: usize = 100;
+    /// How long a request waits until the use of its key is written down, once an hour: a flush on a slow disk, far less than a lock
+    /// may take.
+    pub const KEY_USED_MS_MAX: u64 = 100;
 }
 
 /// The routes.

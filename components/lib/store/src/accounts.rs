@@ -74,6 +74,15 @@ pub struct ApiKey {
     pub last_used: Option<i64>,
 }
 
+/// Whom an API key speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyOwner {
+    /// The account.
+    pub account: AccountId,
+    /// Its last use was long enough ago to be worth a write ([`Store::key_used`]).
+    pub is_use_due: bool,
+}
+
 /// The webhook secrets to sign with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
@@ -233,19 +242,27 @@ impl<S: Sql> Store<'_, S> {
     pub async fn account_by_key_digest(
         &self,
         digest: &[u8; 32],
-    ) -> Result<Option<AccountId>, StoreError> {
-        let params = || -> Vec<Value> { vec![digest.as_slice().into(), KEY_USED_EVERY_MS.into()] };
+    ) -> Result<Option<KeyOwner>, StoreError> {
         let rows = self
-            .run(include_str!("../sql/account_by_key_digest.sql"), params())
+            .run(
+                include_str!("../sql/account_by_key_digest.sql"),
+                key_params(digest),
+            )
             .await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        if row.get(1)? {
-            self.run(include_str!("../sql/key_used.sql"), params())
-                .await?;
-        }
-        Ok(Some(AccountId(row.get(0)?)))
+        Ok(Some(KeyOwner {
+            account: AccountId(row.get(0)?),
+            is_use_due: row.get(1)?,
+        }))
+    }
+
+    /// Writes down that a key is used. A note: what asked may go on without it.
+    pub async fn key_used(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
+        self.run(include_str!("../sql/key_used.sql"), key_params(digest))
+            .await?;
+        Ok(())
     }
 
     /// The secrets of an account; stores `fresh` when it has none.
@@ -298,6 +315,10 @@ impl<S: Sql> Store<'_, S> {
             previous: row.get(1)?,
         }))
     }
+}
+
+fn key_params(digest: &[u8; 32]) -> Vec<Value> {
+    vec![digest.as_slice().into(), KEY_USED_EVERY_MS.into()]
 }
 
 fn failures(row: Row<'_>) -> Result<Failures, StoreError> {

@@ -2,7 +2,7 @@
 
 use trawl_core::ids::AccountId;
 use trawl_core::limits::login::REGISTRATIONS_MAX;
-use trawl_store::{Created, Registration, Store};
+use trawl_store::{Created, KeyOwner, Registration, Store};
 
 use crate::Subject;
 
@@ -114,10 +114,17 @@ pub(super) async fn keys<S: Subject>(sql: &S) {
             .collect::<Vec<_>>(),
         [None, None]
     );
-    assert_eq!(
-        store.account_by_key_digest(&[1; 32]).await.unwrap(),
-        Some(account)
-    );
+    let owner = |is_use_due| {
+        Some(KeyOwner {
+            account,
+            is_use_due,
+        })
+    };
+    let found = store.account_by_key_digest(&[1; 32]).await.unwrap();
+    assert_eq!(found, owner(true));
+    store.key_used(&[1; 32]).await.unwrap();
+    let found = store.account_by_key_digest(&[1; 32]).await.unwrap();
+    assert_eq!(found, owner(false), "written down a moment ago");
     assert_eq!(store.account_by_key_digest(&[3; 32]).await.unwrap(), None);
     let listed = store.keys(account).await.unwrap();
     assert_eq!(

@@ -1,15 +1,18 @@
 //! Who asks: the account of a Bearer token or an API key. The tenant comes from here and from nowhere else.
 
+use std::time::Duration;
+
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use trawl_core::ids::AccountId;
-use trawl_core::limits::account::TOKEN_BYTES_MAX;
+use trawl_core::limits::account::{KEY_USED_MS_MAX, TOKEN_BYTES_MAX};
 use trawl_core::problem::{Code, Problem};
 use trawl_store::Store;
 
 use super::Exchange;
 use super::answer::unavailable;
 use super::settings::{Keys, NoKeys};
+use crate::patience::within;
 use crate::ports::{Clock as _, Ports};
 
 /// What an API key begins with, so that leaked ones are found by scanners.
@@ -35,18 +38,29 @@ impl<P: Ports> Exchange<'_, P> {
     pub(super) async fn caller(&self) -> Result<AccountId, Problem> {
         let credential = self.credential()?;
         if credential.starts_with(KEY_PREFIX) {
-            let found = self
-                .store()
-                .account_by_key_digest(&digest(credential))
-                .await
-                .map_err(unavailable)?;
-            return found.ok_or_else(refused);
+            return self.key_owner(&digest(credential)).await;
         }
         let now_s = self.ports.clock().now_ms().div_euclid(1000);
         self.keys()?
             .verify(credential, now_s)
             .map(AccountId)
             .map_err(|_| refused())
+    }
+
+    async fn key_owner(&self, digest: &[u8; 32]) -> Result<AccountId, Problem> {
+        let store = self.store();
+        let found = store
+            .account_by_key_digest(digest)
+            .await
+            .map_err(unavailable)?;
+        let owner = found.ok_or_else(refused)?;
+        if owner.is_use_due {
+            // Only a note: whoever reads does not depend on a database that can be written, nor wait for it. The next request tries
+            // again.
+            let limit = Duration::from_millis(KEY_USED_MS_MAX);
+            let _ = within(self.ports.clock(), limit, store.key_used(digest)).await;
+        }
+        Ok(owner.account)
     }
 
     fn credential(&self) -> Result<&str, Problem> {

@@ -1,8 +1,10 @@
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value as Stored, ValueRef};
+use trawl_core::limits::sqlite::BUSY_MS_MAX;
 use trawl_store::sql::{Rows, Sql, SqlError, Value};
 
 use super::VirtualClock;
@@ -16,6 +18,7 @@ pub(crate) struct Memory {
     failures: Cell<u32>,
     failing: Cell<&'static str>,
     refused: Cell<Option<&'static str>>,
+    locked: Cell<Option<&'static str>>,
 }
 
 impl Memory {
@@ -41,6 +44,7 @@ impl Memory {
             failures: Cell::new(0),
             failing: Cell::new(""),
             refused: Cell::new(None),
+            locked: Cell::new(None),
         }
     }
 
@@ -63,6 +67,11 @@ impl Memory {
     /// From now on there is no room for what statements with this text in them would write; `None` ends it.
     pub(crate) fn refuse(&self, text: Option<&'static str>) {
         self.refused.set(text);
+    }
+
+    /// From now on statements with this text in them wait for a lock as long as they may, and don't get it; `None` ends it.
+    pub(crate) fn lock(&self, text: Option<&'static str>) {
+        self.locked.set(text);
     }
 
     /// One number out of the database.
@@ -102,6 +111,15 @@ impl Sql for Memory {
             && let Some(left) = self.failures.get().checked_sub(1)
         {
             self.failures.set(left);
+            return Err(SqlError::Busy("database is locked".to_owned()));
+        }
+        if self
+            .locked
+            .get()
+            .is_some_and(|text| statement.contains(text))
+        {
+            let waits = Duration::from_millis(BUSY_MS_MAX);
+            self.clock.sleep(waits).await;
             return Err(SqlError::Busy("database is locked".to_owned()));
         }
         if self

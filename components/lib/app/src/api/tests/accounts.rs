@@ -318,6 +318,27 @@ fn api_keys_live_until_they_are_deleted() {
         .assert_problem(422, "invalid_field");
 }
 
+/// Its use is a note. Whoever reads with it needs no database that can be written, and does not wait for one that is locked.
+#[test]
+fn an_api_key_reads_while_nothing_can_be_written() {
+    let server = Server::new();
+    let made = server.post("/keys", &json!({"name": "robot"}));
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let sql = &server.world.ports.sql;
+    sql.refuse(Some("UPDATE api_keys"));
+    assert_eq!(server.call_as(&key, "GET", "/messages", "").status, 200);
+    sql.refuse(None);
+    sql.lock(Some("UPDATE api_keys"));
+    let before_ms = server.world.ports.clock.elapsed_ms();
+    assert_eq!(server.call_as(&key, "GET", "/messages", "").status, 200);
+    assert!(server.world.ports.clock.elapsed_ms() - before_ms <= 100);
+    let last_used = || server.get("/keys").json()["data"][0]["last_used"].clone();
+    assert!(last_used().is_null());
+    sql.lock(None);
+    assert_eq!(server.call_as(&key, "GET", "/messages", "").status, 200);
+    assert!(last_used().is_string());
+}
+
 #[test]
 fn webhook_secrets_stay_until_they_are_rotated() {
     let server = Server::new();
