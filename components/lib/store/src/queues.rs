@@ -33,6 +33,20 @@ pub struct QueueFigures {
     pub oldest_age_s: u64,
 }
 
+/// A purge that goes on where the one before ended.
+struct Purge {
+    statement: &'static str,
+    params: Vec<Value>,
+    /// Takes the mark behind so many rows.
+    mark: &'static str,
+    /// Its other parameters.
+    mark_params: Vec<Value>,
+    /// Rows that may go at once.
+    most: u32,
+    /// Rows that are looked at.
+    looks: u32,
+}
+
 impl<S: Sql> Store<'_, S> {
     /// The one clock: the database's, milliseconds since the epoch.
     pub async fn now_ms(&self) -> Result<i64, StoreError> {
@@ -90,15 +104,26 @@ impl<S: Sql> Store<'_, S> {
         let by_age =
             |days: u32| -> Vec<Value> { vec![days_ms(days).into(), limit.into(), looks.into()] };
         let mut gone = self
-            .count(
-                include_str!("../sql/purge_results.sql"),
-                by_age(result_days),
-            )
+            .purge_by_marks(Purge {
+                statement: include_str!("../sql/purge_results.sql"),
+                params: by_age(result_days),
+                mark: include_str!("../sql/purge_results_mark.sql"),
+                mark_params: vec![days_ms(result_days).into()],
+                most: limit,
+                looks,
+            })
             .await?;
         let mut messages = by_age(message_days);
         messages.push(KEPT_MS.into());
         gone += self
-            .count(include_str!("../sql/purge_messages.sql"), messages)
+            .purge_by_marks(Purge {
+                statement: include_str!("../sql/purge_messages.sql"),
+                params: messages,
+                mark: include_str!("../sql/purge_messages_mark.sql"),
+                mark_params: vec![days_ms(message_days).into()],
+                most: limit,
+                looks,
+            })
             .await?;
         for (statement, age_ms) in [
             (
@@ -116,24 +141,28 @@ impl<S: Sql> Store<'_, S> {
                 .await?;
         }
         gone += self
-            .purge_by_marks(
-                include_str!("../sql/purge_hosts.sql"),
-                vec![HOST_FORGOTTEN_MS.into(), limit.into()],
-                include_str!("../sql/purge_hosts_mark.sql"),
-                limit,
-            )
+            .purge_by_marks(Purge {
+                statement: include_str!("../sql/purge_hosts.sql"),
+                params: vec![HOST_FORGOTTEN_MS.into(), limit.into()],
+                mark: include_str!("../sql/purge_hosts_mark.sql"),
+                mark_params: vec![],
+                most: limit,
+                looks: limit,
+            })
             .await?;
         gone += self
-            .purge_by_marks(
-                include_str!("../sql/purge_endpoints.sql"),
-                vec![
+            .purge_by_marks(Purge {
+                statement: include_str!("../sql/purge_endpoints.sql"),
+                params: vec![
                     ENDPOINT_FORGOTTEN_MS.into(),
                     limit.into(),
                     days_ms(message_days).into(),
                 ],
-                include_str!("../sql/purge_endpoints_mark.sql"),
-                limit,
-            )
+                mark: include_str!("../sql/purge_endpoints_mark.sql"),
+                mark_params: vec![],
+                most: limit,
+                looks: limit,
+            })
             .await?;
         Ok(gone)
     }
@@ -157,18 +186,13 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Looks at `limit` rows from where the last purge ended; the next one begins behind those that stay.
-    async fn purge_by_marks(
-        &self,
-        purge: &'static str,
-        params: Vec<Value>,
-        mark: &'static str,
-        limit: u32,
-    ) -> Result<u64, StoreError> {
-        let gone = self.count(purge, params).await?;
-        let left = u64::from(limit).saturating_sub(gone);
-        if left > 0 {
-            self.run(mark, vec![left.into()]).await?;
+    /// Looks at rows from where the last purge ended; the next one begins behind those that stay, unless some could still go.
+    async fn purge_by_marks(&self, purge: Purge) -> Result<u64, StoreError> {
+        let gone = self.count(purge.statement, purge.params).await?;
+        if gone < u64::from(purge.most) {
+            let mut params = vec![u64::from(purge.looks).saturating_sub(gone).into()];
+            params.extend(purge.mark_params);
+            self.run(purge.mark, params).await?;
         }
         Ok(gone)
     }

@@ -41,6 +41,6 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         callbacks::{delivered, stale_leases, schedule_and_exhaustion, deliveries_together, deliveries_of_one_message, many_deliveries_are_told_from_their_end, replays, replays_of_what_runs_again, rescue_and_release, secrets},
         endpoints::{in_flight, spare_slots, late_ones_take_turns, throttled, many_pauses_end_in_parts, gone, disabled_after_days, one_dead_endpoint_slows_nobody, a_pause_holds_up_no_other_endpoint},
         accounts::{registration, throttle, registrations_of_a_network, keys},
-        views::{lists_and_filters, pages_of_a_list, results, last_result, queues_tell_the_truth, robots_and_dead_requests, purge_and_ids, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
+        views::{lists_and_filters, pages_of_a_list, results, last_result, queues_tell_the_truth, robots_and_dead_requests, purge_and_ids, old_rows_that_stay_hold_up_no_purge, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
     }
 }

@@ -3,7 +3,7 @@
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Value;
-use trawl_store::{Filter, FoundRobots, ResultLookup, Store};
+use trawl_store::{Changed, Filter, FoundRobots, ResultLookup, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -358,6 +358,52 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
     assert_eq!(orphans.rows[0][0], Value::Integer(0));
     let next = accepted(store, &request(1, "a"), &LIMITS).await;
     assert!(next > *ids.last().unwrap(), "ids are not used twice");
+}
+
+pub(super) async fn old_rows_that_stay_hold_up_no_purge<S: Subject>(sql: &S) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = Store::new(sql);
+    let finish_all = async || {
+        let jobs = store.claim(Kind::Text, 20, "w", 60).await.unwrap();
+        for job in &jobs {
+            store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        }
+        jobs.len()
+    };
+    let mut ids = Vec::new();
+    for n in 0..9 {
+        ids.push(accepted(store, &request(1, &format!("h{n}")), &LIMITS).await);
+    }
+    assert_eq!(finish_all().await, 9);
+    // The newest message stays in any case.
+    accepted(store, &request(1, "newest"), &LIMITS).await;
+    sql.pass(100 * DAY_MS).await;
+    for id in &ids[..6] {
+        assert_eq!(store.retry(TENANT, *id).await.unwrap(), Changed::Yes);
+    }
+    // The six, and the newest.
+    assert_eq!(finish_all().await, 7);
+    let left = async |statement| {
+        let rows = sql.run(statement, vec![]).await.unwrap();
+        rows.rows[0][0].clone()
+    };
+    // Four rows at a time, of which one may go: six that stay stand before the three.
+    for _ in 0..12 {
+        store.purge(30, 90, 1).await.unwrap();
+    }
+    let (results, messages) = (
+        "SELECT COUNT(*) FROM results",
+        "SELECT COUNT(*) FROM Messages",
+    );
+    assert_eq!(left(results).await, Value::Integer(7));
+    assert_eq!(left(messages).await, Value::Integer(7));
+    // And once around, when those are old again.
+    sql.pass(100 * DAY_MS).await;
+    for _ in 0..24 {
+        store.purge(30, 90, 1).await.unwrap();
+    }
+    assert_eq!(left(results).await, Value::Integer(0));
+    assert_eq!(left(messages).await, Value::Integer(1));
 }
 
 pub(super) async fn callbacks_outlast_a_purge<S: Subject>(sql: &S) {
