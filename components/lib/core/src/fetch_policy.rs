@@ -40,7 +40,7 @@ codes! {
     Protocol = "protocol", transient, "the answer is not HTTP";
     TimeoutConnect = "timeout_connect", transient, "connecting took longer than 5 s";
     TimeoutFirstByte = "timeout_first_byte", transient, "the answer did not begin within 15 s";
-    TimeoutBetweenBytes = "timeout_between_bytes", transient, "the answer paused for longer than 10 s";
+    TimeoutBetweenBytes = "timeout_between_bytes", transient, "the answer paused for longer than 10 s, or a large one came too slowly";
     TimeoutTotal = "timeout_total", transient, "the whole fetch took longer than 45 s";
     HeadersTooLarge = "headers_too_large", permanent, "the answer's headers are larger than 64 KiB or more than 100";
     TooLarge = "too_large", permanent, "the body is larger than 10 MiB, or than 20 MiB once decoded";

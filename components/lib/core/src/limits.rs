@@ -247,6 +247,11 @@ pub mod scrape {
     pub const BODY_BYTES_FREE: usize = 512 * 1024;
     /// Bodies larger than that which one invocation reads at once, so that huge pages do not add up: 6 × 10 MiB.
     pub const LARGE_BODIES_MAX: usize = 6;
+    /// What such a body has to bring in each `LARGE_BODY_EVERY_MS`: six that drip would keep all other large pages out for whole attempts.
+    /// At this rate `BODY_BYTES_FREE` alone would take nearly an attempt (`ATTEMPT_MS_MAX`), so hardly any that could end is cut off.
+    pub const LARGE_BODY_BYTES_MIN: usize = 64 * 1024;
+    /// Long enough for a few lost packets and for what else an instance computes meanwhile, short beside an attempt.
+    pub const LARGE_BODY_EVERY_MS: u64 = 5_000;
     /// A lease outlasts the longest attempt (`ATTEMPT_MS_MAX`) and the parse after it.
     pub const LEASE_S: u32 = 60;
     /// The shortest lease that can be configured: renewed at a third of its age, on a beat of one second.

@@ -253,7 +253,8 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             .and_then(|value| value.to_str().ok());
         content_type::accept_header(kind, content_type)?;
         let encodings = encodings(&parts.headers)?;
-        let packed = read_body(&parts.headers, body, &self.large_bodies).await?;
+        let packed =
+            read_body(self.ports.clock(), &parts.headers, body, &self.large_bodies).await?;
         let Unpacked { body, gzip } = unpack(self.ports.clock(), &encodings, packed).await?;
         let form = content_type::accept(kind, content_type, &body)?;
         Ok(Page {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::scrape::{BODY_BYTES_FREE, LARGE_BODIES_MAX, LARGE_BODY_BYTES_MIN};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Sql as _;
 use trawl_store::{QueueLimits, Submitted};
@@ -678,6 +679,39 @@ fn handing_a_result_on_does_not_make_it_young_again() {
         2,
         "after 80 s the page is asked for again, though a copy was made of it after 40 s"
     );
+}
+
+/// A place among the large bodies is for those that come: the ones that drip lose it, and the page that waits for it is read.
+#[test]
+fn large_bodies_that_drip_keep_nobody_out() {
+    let world = World::without_robots(|sent| {
+        let beginning = || vec![b'x'; BODY_BYTES_FREE + 1];
+        if sent.url.contains("good") {
+            (0..3).fold(
+                Reply::html(beginning()).after(Duration::from_secs(1)),
+                |reply, _| {
+                    reply.body_after(Duration::from_secs(5), vec![b'x'; LARGE_BODY_BYTES_MIN])
+                },
+            )
+        } else {
+            (0..12).fold(Reply::html(beginning()), |reply, _| {
+                reply.body_after(Duration::from_secs(4), "x")
+            })
+        }
+    });
+    let drips: Vec<_> = (0..LARGE_BODIES_MAX)
+        .map(|n| world.submit_url(Kind::Html, &format!("https://drip{n}.example/")))
+        .collect();
+    let good = world.submit_url(Kind::Html, "https://good.example/");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let message = world.message(good);
+    assert_eq!(message.state, State::Done);
+    let took_ms = message.date_process_complete.unwrap() - message.date_added;
+    assert!((15_000..25_000).contains(&took_ms), "{took_ms}");
+    for drip in drips {
+        let error = world.state(drip).1;
+        assert_eq!(error.as_deref(), Some("timeout_between_bytes"));
+    }
 }
 
 #[test]
