@@ -149,7 +149,8 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             .map_err(|error| FetchError::from(FetchCode::from(error)))?;
         let previous = self.previous(job).await?;
         if let (Some(previous), Some(max_age_s)) = (&previous, job.max_age_s)
-            && previous.age_s <= max_age_s
+            // One from the future is left from before the clock was set back: nobody knows how old it is.
+            && (0..=max_age_s).contains(&previous.age_s)
         {
             return Ok(repeated(job, previous, true));
         }

@@ -714,6 +714,26 @@ fn large_bodies_that_drip_keep_nobody_out() {
     }
 }
 
+/// A clock that was ahead and is set back leaves results of times to come.
+#[test]
+fn a_result_from_the_future_is_no_young_one() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    let mut request = world.request(Kind::Html, "https://a.example/");
+    request.max_age_s = Some(60);
+    let scrape = || {
+        let id = world.submit(&request);
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id), (State::Done, None));
+    };
+    scrape();
+    let ahead = "UPDATE results SET stored_ms = stored_ms + 3600000";
+    world.run(world.ports.sql.run(ahead, vec![])).unwrap();
+    scrape();
+    let pages = world.ports.http.urls();
+    let pages = pages.iter().filter(|url| !url.ends_with("robots.txt"));
+    assert_eq!(pages.count(), 2);
+}
+
 #[test]
 fn a_result_made_with_other_options_does_not_serve() {
     let world =
