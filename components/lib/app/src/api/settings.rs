@@ -112,7 +112,9 @@ async fn limits(variables: &impl Variables) -> QueueLimits {
         host_in_flight_max: u32::try_from(
             number("host_in_flight", u64::from(queue::HOST_IN_FLIGHT_MAX)).await,
         )
-        .unwrap_or(u32::MAX),
+        .unwrap_or(u32::MAX)
+        // With none nothing would ever start.
+        .max(1),
         host_gap_ms: number("host_gap_ms", queue::HOST_GAP_MS).await,
     }
 }

@@ -103,7 +103,7 @@ fn a_message_as_the_contract_writes_it() {
     let message = server.get(&format!("/messages/{id}")).json();
     let expected = json!({"id": id, "user_Id": "node 1", "request_url": "https://example.org/a", "type": 1, "priority": 5, "status": "queued",
         "is_processed": false, "is_processing": false, "date_added": "2026-11-23T00:00:00.000Z", "date_process_complete": null, "attempts": 0,
-        "next_try_at": null, "error": null, "callback_url": "https://node.example/hook", "callback_status": "none",
+        "next_try_at": null, "error": null, "callback_url": "https://node.example/hook", "callback_status": "pending",
         "links": {"self": format!("/messages/{id}"), "result": format!("/messages/{id}/result"), "deliveries": format!("/messages/{id}/deliveries"),
             "events": format!("/messages/{id}/events")}});
     assert_eq!(message, expected);
@@ -363,4 +363,14 @@ fn callbacks_are_sent_again() {
     server
         .post("/endpoints/enable", &json!({"url": "ftp://node.example/"}))
         .assert_problem(422, "invalid_callback_url");
+}
+
+/// Nothing would ever start.
+#[test]
+fn a_host_has_a_slot_whatever_is_configured() {
+    let server = Server::new();
+    server.set("host_in_flight", "0");
+    server.submit(&json!({"request_url": "example.org", "type": 1}));
+    let defaults = "SELECT host_in_flight_max FROM settings";
+    assert_eq!(server.world.ports.sql.number(defaults), 1);
 }
