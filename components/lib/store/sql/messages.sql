@@ -2,7 +2,7 @@
 -- is walked. A branch whose filter does not apply is not entered. ?2 state, ?3 type, ?4 limit, ?5 before this id.
 SELECT m.Id, m.user_Id, m.request_url, m.type, m.priority, m.state, m.attempt, m.added_ms, m.finished_ms,
        m.error_code, m.error_detail, m.error_permanent, m.callback_url,
-       CASE WHEN m.callback_url IS NULL OR m.finished_ms IS NULL THEN 'none' ELSE COALESCE(
+       CASE WHEN m.callback_url IS NULL THEN 'none' WHEN m.finished_ms IS NULL THEN 'pending' ELSE COALESCE(
          (SELECT CASE WHEN c.state IN ('delivered', 'failed') THEN c.state
                       WHEN e.disabled_ms IS NOT NULL THEN 'disabled'
                       ELSE 'pending' END

@@ -5,7 +5,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, State};
-use trawl_store::{Attempt, CallbackJob, Changed, Done, Next, Replay, ReplayPoint, Store};
+use trawl_store::{Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -49,7 +49,7 @@ async fn status<S: Subject>(store: Store<'_, S>, id: MessageId) -> CallbackStatu
 pub(super) async fn delivered<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
-    assert_eq!(status(store, id).await, CallbackStatus::None);
+    assert_eq!(status(store, id).await, CallbackStatus::Pending);
     let job = claimed(store).await;
     store.fail(&failure(id, job.lease, None)).await.unwrap();
     assert_eq!(status(store, id).await, CallbackStatus::Pending);
@@ -108,6 +108,20 @@ pub(super) async fn delivered<S: Subject>(sql: &S) {
     store.finish(&[finished(id, job.lease)]).await.unwrap();
     assert!(!store.callbacks_waiting().await.unwrap());
     assert_eq!(status(store, id).await, CallbackStatus::None);
+}
+
+pub(super) async fn pending_before_the_end<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let listed = Filter {
+        limit: 1,
+        ..Filter::default()
+    };
+    let listed = store.messages(TENANT, &listed).await.unwrap();
+    assert_eq!(listed[0].callback_status, CallbackStatus::Pending);
+    assert_eq!(status(store, id).await, CallbackStatus::Pending);
+    store.cancel(TENANT, id).await.unwrap();
+    assert_eq!(status(store, id).await, CallbackStatus::None, "withdrawn");
 }
 
 pub(super) async fn stale_leases<S: Subject>(sql: &S) {
