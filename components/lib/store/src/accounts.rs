@@ -120,6 +120,14 @@ impl<S: Sql> Store<'_, S> {
         })
     }
 
+    /// Whether anybody has an account.
+    pub async fn has_accounts(&self) -> Result<bool, StoreError> {
+        self.run(include_str!("../sql/has_accounts.sql"), vec![])
+            .await?
+            .one()?
+            .get(0)
+    }
+
     /// The account with this normalised address.
     pub async fn account_by_email_key(
         &self,

@@ -15,9 +15,11 @@ pub(super) async fn registration<S: Subject>(sql: &S) {
             .unwrap()
     };
     assert_eq!(create("a@x.y", Registration::Closed).await, Created::Closed);
+    assert!(!store.has_accounts().await.unwrap());
     let Created::Account(first) = create("a@x.y", Registration::First).await else {
         panic!("the first may")
     };
+    assert!(store.has_accounts().await.unwrap());
     assert_eq!(create("a@x.y", Registration::First).await, Created::Taken);
     assert_eq!(create("b@x.y", Registration::First).await, Created::Closed);
     assert!(matches!(

@@ -45,8 +45,14 @@ async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         .map_err(|error| Problem::new(Code::InvalidEmail, format!("{error}.")).at("email"))?;
     password_policy::check(password, &email.key)
         .map_err(|error| Problem::new(Code::WeakPassword, format!("{error}.")).at("password"))?;
-    // Told before the costly hash; the insert decides again, so two at once can't both pass.
-    if exchange.settings.registration == Registration::Closed {
+    // Told before the costly hash, and before the address is looked up: where nobody may register, nobody learns who has an account.
+    // The insert decides again, so two at once can't both pass.
+    let is_closed = match exchange.settings.registration {
+        Registration::Open => false,
+        Registration::First => exchange.store().has_accounts().await.map_err(unavailable)?,
+        Registration::Closed => true,
+    };
+    if is_closed {
         return Err(closed());
     }
     // Before the address is looked up, so that what is counted tells nobody whether it has an account.
@@ -80,8 +86,8 @@ async fn register<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
                 message: "User created successfully",
             },
         )),
-        Created::Taken => Err(taken()),
-        Created::Closed => Err(closed()),
+        Created::Taken if exchange.settings.registration == Registration::Open => Err(taken()),
+        Created::Taken | Created::Closed => Err(closed()),
     }
 }
 

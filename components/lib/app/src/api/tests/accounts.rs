@@ -233,6 +233,15 @@ fn registration_can_be_closed() {
     server
         .register("ann@example.org")
         .assert_problem(403, "registration_closed");
+    let _ = server.world.ports.sql.statements();
+    server
+        .register("a@example.org")
+        .assert_problem(403, "registration_closed");
+    let asked = server.world.ports.sql.statements();
+    assert!(
+        asked.iter().all(|one| !one.contains("email_key")),
+        "who has an account is nobody's business, not even by the time it takes"
+    );
     server.set("registration", "opne");
     server
         .register("ann@example.org")
