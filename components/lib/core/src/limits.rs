@@ -685,7 +685,7 @@ pub mod account {
     /// Characters of an API key's name.
     pub const KEY_NAME_CHARS_MAX: usize = 100;
     /// API keys of one account: a page of them.
-    pub const KEYS_MAX: usize = 100;
+    pub const KEYS_MAX: u32 = 100;
     /// How long a request waits until the use of its key is written down, once an hour: a flush on a slow disk, far less than a lock
     /// may take.
     pub const KEY_USED_MS_MAX: u64 = 100;

@@ -1,6 +1,7 @@
 //! Accounts, the login throttle, API keys and webhook secrets.
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::limits::queue::{KEY_USED_EVERY_MS, SECRET_OVERLAP_MS};
 use trawl_core::throttle::{self, Failures};
 
@@ -205,18 +206,23 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Records an API key by its SHA-256 digest; returns its id.
+    /// Records an API key by its SHA-256 digest; returns its id, or `None` when the account has [`KEYS_MAX`] already.
     pub async fn create_key(
         &self,
         account: AccountId,
         name: &str,
         digest: &[u8; 32],
-    ) -> Result<i64, StoreError> {
-        let params = vec![account.0.into(), name.into(), digest.as_slice().into()];
-        self.run(include_str!("../sql/create_key.sql"), params)
-            .await?
-            .one()?
-            .get(0)
+    ) -> Result<Option<i64>, StoreError> {
+        let params = vec![
+            account.0.into(),
+            name.into(),
+            digest.as_slice().into(),
+            KEYS_MAX.into(),
+        ];
+        let rows = self
+            .run(include_str!("../sql/create_key.sql"), params)
+            .await?;
+        rows.first().map(|row| row.get(0)).transpose()
     }
 
     /// The keys of an account, oldest first.

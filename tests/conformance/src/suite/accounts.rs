@@ -104,8 +104,12 @@ pub(super) async fn keys<S: Subject>(sql: &S) {
     else {
         panic!("not created")
     };
-    let id = store.create_key(account, "ci", &[1; 32]).await.unwrap();
-    let other = store.create_key(account, "cron", &[2; 32]).await.unwrap();
+    let create = async |name, digest: [u8; 32]| {
+        let created = store.create_key(account, name, &digest).await;
+        created.unwrap().expect("there are few")
+    };
+    let id = create("ci", [1; 32]).await;
+    let other = create("cron", [2; 32]).await;
     assert_eq!(
         store
             .keys(account)

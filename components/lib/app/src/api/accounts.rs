@@ -130,19 +130,14 @@ async fn make_key<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         )));
     }
     let store = exchange.store();
-    if store.keys(account).await.map_err(unavailable)?.len() >= KEYS_MAX {
-        return Err(Problem::new(
-            Code::KeyLimit,
-            format!("An account has at most {KEYS_MAX} keys; delete one first."),
-        ));
-    }
     let mut bytes = [0_u8; 32];
     exchange.ports.random().fill(&mut bytes);
     let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
     let id = store
         .create_key(account, name, &digest(&key))
         .await
-        .map_err(unavailable)?;
+        .map_err(unavailable)?
+        .ok_or_else(too_many_keys)?;
     let answer = json(
         StatusCode::CREATED,
         &NewKey {
@@ -152,6 +147,13 @@ async fn make_key<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         },
     );
     Ok(answer.private().with("location", &format!("/keys/{id}")))
+}
+
+fn too_many_keys() -> Problem {
+    Problem::new(
+        Code::KeyLimit,
+        format!("An account has at most {KEYS_MAX} keys; delete one first."),
+    )
 }
 
 async fn list_keys<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {

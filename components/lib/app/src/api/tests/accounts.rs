@@ -1,7 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::join_all;
 use http::Request;
 use serde_json::json;
+use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::webhook_signature::SECRET_BYTES;
 
 use super::{FORM, PASSWORD, Server};
@@ -325,6 +327,33 @@ fn api_keys_live_until_they_are_deleted() {
     server
         .post("/keys", &json!({"name": 7}))
         .assert_problem(422, "invalid_field");
+}
+
+#[test]
+fn an_account_has_no_more_keys_than_it_may_however_they_are_made() {
+    let server = Server::new();
+    for n in 1..KEYS_MAX {
+        let made = server.post("/keys", &json!({"name": format!("robot {n}")}));
+        assert_eq!(made.status, 201);
+    }
+    let token = server.token(server.world.account.0);
+    let made = server.world.run(join_all((0..5).map(|_| {
+        let request = Request::post("http://trawl.test/keys")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(r#"{"name":"one more"}"#.into())
+            .unwrap();
+        server.api.everything(&server.world.ports, request)
+    })));
+    let statuses: Vec<_> = made
+        .iter()
+        .map(|answer| answer.response.status().as_u16())
+        .collect();
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!(count(201), 1, "{statuses:?}");
+    server
+        .post("/keys", &json!({"name": "one more"}))
+        .assert_problem(409, "key_limit");
 }
 
 /// Its use is a note. Whoever reads with it needs no database that can be written, and does not wait for one that is locked.
