@@ -28,10 +28,11 @@ pub fn name_key(name: &str) -> String {
     format!("name:{name}")
 }
 
-/// The key of failed log-ins from the network of this address.
+/// The key of failed log-ins from the network of this address; `None` when they come from this machine, and are counted by name only:
+/// behind a proxy here everybody's do.
 #[must_use]
-pub fn address_key(address: IpAddr) -> String {
-    format!("{ADDRESS}{}", client::network(address))
+pub fn address_key(address: IpAddr) -> Option<String> {
+    Some(format!("{ADDRESS}{}", client::counted(address)?))
 }
 
 /// The key of registrations from the network of this address; `None` when they come from this machine, and are not counted.
@@ -151,10 +152,12 @@ mod tests {
         assert_eq!(registration_key(one), registration_key(same));
         assert_ne!(registration_key(one), registration_key(other));
         assert_eq!(
-            address_key("::ffff:192.0.2.1".parse().unwrap()),
-            "ip:192.0.2.1"
+            address_key("::ffff:192.0.2.1".parse().unwrap()).as_deref(),
+            Some("ip:192.0.2.1")
         );
-        assert_eq!(registration_key("::1".parse().unwrap()), None);
-        assert_eq!(address_key("::1".parse().unwrap()), "ip:::");
+        for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let here = here.parse().unwrap();
+            assert_eq!((address_key(here), registration_key(here)), (None, None));
+        }
     }
 }

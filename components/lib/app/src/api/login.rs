@@ -31,7 +31,7 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let credentials = read_form(exchange)?;
     let name = normalised(&credentials.name);
     let name_key = throttle::name_key(&name);
-    let address_key = client_address(exchange).map(throttle::address_key);
+    let address_key = client_address(exchange).and_then(throttle::address_key);
     hold_back(exchange, &name_key, address_key.as_deref()).await?;
 
     let store = exchange.store();

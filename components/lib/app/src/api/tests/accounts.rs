@@ -123,6 +123,26 @@ fn addresses_are_throttled_over_names() {
     spoofed.assert_problem(429, "too_many_attempts");
 }
 
+/// Behind a proxy on this machine everybody comes from here. The names are counted all the same.
+#[test]
+fn this_machine_is_no_network_that_is_throttled() {
+    for here in ["127.0.0.1:1", "[::1]:1"] {
+        let server = Server::new();
+        server.register("ann@example.org");
+        for number in 0..12 {
+            server
+                .log_in_from(here, &format!("n{number}@example.org"), "wrong horse")
+                .assert_problem(401, "invalid_credentials");
+        }
+        let log_in = |password| server.log_in_from(here, "ann@example.org", password);
+        assert_eq!(log_in(PASSWORD).status, 200);
+        for _ in 0..5 {
+            log_in("wrong horse").assert_problem(401, "invalid_credentials");
+        }
+        log_in(PASSWORD).assert_problem(429, "too_many_attempts");
+    }
+}
+
 #[test]
 fn addresses_of_one_network_share_their_failures() {
     let server = Server::new();
