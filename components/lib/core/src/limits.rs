@@ -548,6 +548,9 @@ pub mod login {
     /// Registrations of one network in a window, whatever comes of them: each account has a fair share of the queue, so whoever
     /// makes many takes the others'. A class or an office still gets in.
     pub const REGISTRATIONS_MAX: u64 = 20;
+    /// How often a try asks again because another of the same name or network was counted meanwhile: past this more of them come at once
+    /// than either may have failures.
+    pub const COUNTED_AT_ONCE_MAX: u64 = 2 * ADDRESS_FAILURES_MAX;
     /// The window of registrations.
     pub const REGISTRATION_WINDOW_MS: i64 = 3_600_000;
 

@@ -2,10 +2,11 @@
 
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::KEYS_MAX;
+use trawl_core::limits::login::COUNTED_AT_ONCE_MAX;
 use trawl_core::limits::queue::{KEY_USED_EVERY_MS, SECRET_OVERLAP_MS};
 use trawl_core::throttle::{self, Failures};
 
-use crate::sql::{Row, Rows, Sql, Value};
+use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
 
 /// Who may make an account.
@@ -164,18 +165,55 @@ impl<S: Sql> Store<'_, S> {
 
     /// Seconds to wait before another try with `key`, of [`trawl_core::throttle`], is allowed; `None` is "go on".
     pub async fn login_gate(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.failures_of(key).await?.1)
+    }
+
+    /// The failures of `key`, where there are any, and what [`login_gate`](Self::login_gate) says of them.
+    async fn failures_of(&self, key: &str) -> Result<(Option<Failures>, Option<u64>), StoreError> {
         let rows = self
             .run(include_str!("../sql/login_failures.sql"), vec![key.into()])
             .await?;
-        match rows.first() {
-            Some(row) => Ok(throttle::retry_after_s(key, failures(row)?, row.get(3)?)),
-            None => Ok(None),
-        }
+        let Some(row) = rows.first() else {
+            return Ok((None, None));
+        };
+        let known = failures(row)?;
+        let wait_s = throttle::retry_after_s(key, known, row.get(3)?);
+        Ok((Some(known), wait_s))
     }
 
-    /// Counts a failed login.
-    pub async fn login_failed(&self, key: &str) -> Result<(), StoreError> {
-        self.count_for(key).await?;
+    /// Asks as [`login_gate`](Self::login_gate) does, and counts this try as a failure when it may go on: of many at once no more go
+    /// on than may. [`login_taken_back`](Self::login_taken_back) undoes it.
+    pub async fn login_tried(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
+        for _ in 0..COUNTED_AT_ONCE_MAX {
+            let (known, wait_s) = self.failures_of(key).await?;
+            if wait_s.is_some() {
+                return Ok(wait_s);
+            }
+            let params = vec![
+                key.into(),
+                window_ms.into(),
+                forgiven_ms.into(),
+                known.map(|known| known.count).into(),
+                known.map(|known| known.last_ms).into(),
+            ];
+            let counted = self
+                .run(include_str!("../sql/login_tried.sql"), params)
+                .await?;
+            if counted.first().is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(1))
+    }
+
+    /// Takes back what [`login_tried`](Self::login_tried) counted.
+    pub async fn login_taken_back(&self, key: &str) -> Result<(), StoreError> {
+        self.run(
+            include_str!("../sql/login_taken_back.sql"),
+            vec![key.into()],
+        )
+        .await?;
         Ok(())
     }
 
@@ -185,18 +223,15 @@ impl<S: Sql> Store<'_, S> {
         if let Some(wait_s) = self.login_gate(key).await? {
             return Ok(Some(wait_s));
         }
-        let counted = self.count_for(key).await?;
+        let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
+        let params = vec![key.into(), window_ms.into(), forgiven_ms.into()];
+        let counted = self
+            .run(include_str!("../sql/registration_tried.sql"), params)
+            .await?;
         let row = counted.one()?;
         let mut before = failures(row)?;
         before.count = before.count.saturating_sub(1);
         Ok(throttle::retry_after_s(key, before, row.get(3)?))
-    }
-
-    async fn count_for(&self, key: &str) -> Result<Rows, StoreError> {
-        let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
-        let params = vec![key.into(), window_ms.into(), forgiven_ms.into()];
-        self.run(include_str!("../sql/login_failed.sql"), params)
-            .await
     }
 
     /// Forgets the failures of `key`.

@@ -1,7 +1,8 @@
 //! Accounts, the login throttle, API keys.
 
+use futures::future::join_all;
 use trawl_core::ids::AccountId;
-use trawl_core::limits::login::REGISTRATIONS_MAX;
+use trawl_core::limits::login::{ADDRESS_FAILURES_MAX, NAME_FREE, REGISTRATIONS_MAX};
 use trawl_store::{Created, KeyOwner, Registration, Store};
 
 use crate::Subject;
@@ -39,19 +40,18 @@ pub(super) async fn registration<S: Subject>(sql: &S) {
 pub(super) async fn throttle<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     for _ in 0..5 {
-        assert_eq!(store.login_gate("name:a").await.unwrap(), None);
-        store.login_failed("name:a").await.unwrap();
+        assert_eq!(store.login_tried("name:a").await.unwrap(), None);
     }
     assert_eq!(store.login_gate("name:a").await.unwrap(), Some(1));
     assert_eq!(store.login_gate("name:b").await.unwrap(), None);
     sql.pass(1_100).await;
     assert_eq!(store.login_gate("name:a").await.unwrap(), None);
-    store.login_failed("name:a").await.unwrap();
-    assert_eq!(store.login_gate("name:a").await.unwrap(), Some(2));
+    assert_eq!(store.login_tried("name:a").await.unwrap(), None);
+    assert_eq!(store.login_tried("name:a").await.unwrap(), Some(2));
     store.login_succeeded("name:a").await.unwrap();
     assert_eq!(store.login_gate("name:a").await.unwrap(), None);
     for _ in 0..10 {
-        store.login_failed("ip:1.2.3.4").await.unwrap();
+        assert_eq!(store.login_tried("ip:1.2.3.4").await.unwrap(), None);
     }
     assert!(
         store
@@ -62,7 +62,7 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
     );
     sql.pass(61_000).await;
     assert_eq!(store.login_gate("ip:1.2.3.4").await.unwrap(), None);
-    store.login_failed("ip:1.2.3.4").await.unwrap();
+    assert_eq!(store.login_tried("ip:1.2.3.4").await.unwrap(), None);
     assert_eq!(
         store.login_gate("ip:1.2.3.4").await.unwrap(),
         None,
@@ -70,10 +70,36 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
     );
 }
 
+/// Of many tries at once no more go on than may fail, and what is taken back may be tried again.
+pub(super) async fn tries_at_once<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for (key, free) in [
+        ("name:a", NAME_FREE),
+        ("ip:192.0.2.1", ADDRESS_FAILURES_MAX),
+    ] {
+        let tries = async || {
+            let waits = join_all((0..15).map(|_| store.login_tried(key))).await;
+            let through = waits
+                .iter()
+                .filter(|wait_s| wait_s.as_ref().unwrap().is_none());
+            through.count() as u64
+        };
+        assert_eq!(tries().await, free, "{key}");
+        assert_eq!(tries().await, 0, "{key}");
+        store.login_taken_back(key).await.unwrap();
+        assert_eq!(tries().await, 1, "{key}");
+    }
+    // Once its wait is over, one more may be tried, not as many as come.
+    sql.pass(1_100).await;
+    let waits = join_all((0..5).map(|_| store.login_tried("name:a"))).await;
+    let through = waits.iter().filter(|wait_s| matches!(wait_s, Ok(None)));
+    assert_eq!(through.count(), 1);
+}
+
 pub(super) async fn registrations_of_a_network<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let asked = (0..REGISTRATIONS_MAX + 10).map(|_| store.registration_gate("reg:192.0.2.1"));
-    let waits = futures::future::join_all(asked).await;
+    let waits = join_all(asked).await;
     let through = waits
         .iter()
         .filter(|wait_s| wait_s.as_ref().unwrap().is_none());

@@ -40,7 +40,7 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         hosts::{slots_are_never_exceeded, gaps_are_kept, a_clock_set_back_skips_a_gap, a_new_pace_takes_effect, a_gap_that_robots_asks_for_begins_at_once, operator_wins_over_robots, kinds_share_a_host},
         callbacks::{delivered, pending_before_the_end, stale_leases, schedule_and_exhaustion, deliveries_together, deliveries_of_one_message, many_deliveries_are_told_from_their_end, replays, replays_of_what_runs_again, rescue_and_release, secrets},
         endpoints::{in_flight, spare_slots, late_ones_take_turns, throttled, many_pauses_end_in_parts, gone, disabled_after_days, one_dead_endpoint_slows_nobody, a_pause_holds_up_no_other_endpoint},
-        accounts::{registration, throttle, registrations_of_a_network, keys},
+        accounts::{registration, throttle, tries_at_once, registrations_of_a_network, keys},
         views::{lists_and_filters, pages_of_a_list, results, last_result, queues_tell_the_truth, robots_and_dead_requests, purge_and_ids, old_rows_that_stay_hold_up_no_purge, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
     }
 }

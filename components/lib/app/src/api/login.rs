@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use futures::future::join;
 use http::StatusCode;
 use trawl_core::email::Email;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{PASSWORD_BYTES_MAX, TOKEN_LIFE_S};
 use trawl_core::problem::{Code, Problem};
 use trawl_core::throttle;
+use trawl_store::StoreError;
 use trawl_wire::account::TokenAnswer;
 
 use super::answer::{json, unavailable};
@@ -35,26 +35,18 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     hold_back(exchange, &name_key, address_key.as_deref()).await?;
 
     let store = exchange.store();
-    let account = store
-        .account_by_email_key(&name)
-        .await
-        .map_err(unavailable)?;
-    let stored = account
-        .as_ref()
-        .map(|account| account.password_hash.as_str());
-    let verified = exchange
-        .hashes
-        .verify(exchange.ports.clock(), &credentials.password, stored)
-        .await?;
-    let (Some(account), Some(is_outdated)) = (account, verified) else {
-        let counted = join(store.login_failed(&name_key), async {
-            match &address_key {
-                Some(key) => store.login_failed(key).await,
-                None => Ok(()),
-            }
-        })
-        .await;
-        counted.0.and(counted.1).map_err(unavailable)?;
+    let tried = verify(exchange, &name, &credentials.password).await;
+    if tried.is_err() {
+        // No password was looked at.
+        let _ = store.login_taken_back(&name_key).await;
+    }
+    if !matches!(tried, Ok(None))
+        && let Some(key) = &address_key
+    {
+        // Left counted where it can't be taken back, it is one of ten for a minute.
+        let _ = store.login_taken_back(key).await;
+    }
+    let Some((account, is_outdated)) = tried? else {
         return Err(Problem::new(
             Code::InvalidCredentials,
             "Check the e-mail and the password; POST /users/ makes an account.",
@@ -65,18 +57,35 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         .await
         .map_err(unavailable)?;
     if is_outdated {
-        rehash(exchange, account.id, &credentials.password).await;
+        rehash(exchange, account, &credentials.password).await;
     }
-    let token = keys.signing.issue(
-        account.id.0,
-        exchange.ports.clock().now_ms().div_euclid(1000),
-    );
+    let token = keys
+        .signing
+        .issue(account.0, exchange.ports.clock().now_ms().div_euclid(1000));
     let answer = TokenAnswer {
         access_token: &token,
         token_type: "bearer",
         expires_in: i64::from(TOKEN_LIFE_S),
     };
     Ok(json(StatusCode::OK, &answer).private())
+}
+
+/// The account that these open, and whether its hash is outdated; the same work whether or not there is one.
+async fn verify<P: Ports>(
+    exchange: &Exchange<'_, P>,
+    name: &str,
+    password: &str,
+) -> Result<Option<(AccountId, bool)>, Problem> {
+    let account = exchange.store().account_by_email_key(name).await;
+    let account = account.map_err(unavailable)?;
+    let stored = account
+        .as_ref()
+        .map(|account| account.password_hash.as_str());
+    let verified = exchange
+        .hashes
+        .verify(exchange.ports.clock(), password, stored)
+        .await?;
+    Ok(account.map(|account| account.id).zip(verified))
 }
 
 /// Brings an old hash to today's parameters. The login stands whether or not it works; the next one tries again.
@@ -89,24 +98,30 @@ async fn rehash<P: Ports>(exchange: &Exchange<'_, P>, account: AccountId, passwo
     }
 }
 
-/// Keyed on the name as sent, whether or not it exists, and on the network: neither tells who has an account.
+/// Keyed on the name as sent, whether or not it exists, and on the network: neither tells who has an account. A try that may go on
+/// counts as a failure before its password is looked at: of many at once, all would pass a count of what has failed so far. Whoever has
+/// to wait writes nothing.
 async fn hold_back<P: Ports>(
     exchange: &Exchange<'_, P>,
     name_key: &str,
     address_key: Option<&str>,
 ) -> Result<(), Problem> {
     let store = exchange.store();
-    let (by_name, by_address) = join(store.login_gate(name_key), async {
-        match address_key {
-            Some(key) => store.login_gate(key).await,
-            None => Ok(None),
+    let waiting = |wait_s: Result<Option<u64>, StoreError>| {
+        unless_waiting("wrong passwords", wait_s.map_err(unavailable)?)
+    };
+    if let Some(key) = address_key {
+        waiting(store.login_gate(key).await)?;
+    }
+    waiting(store.login_tried(name_key).await)?;
+    if let Some(key) = address_key {
+        let counted = waiting(store.login_tried(key).await);
+        if counted.is_err() {
+            let _ = store.login_taken_back(name_key).await;
         }
-    })
-    .await;
-    let wait_s = by_name
-        .map_err(unavailable)?
-        .max(by_address.map_err(unavailable)?);
-    unless_waiting("wrong passwords", wait_s)
+        counted?;
+    }
+    Ok(())
 }
 
 /// Refuses whoever still waits for the throttle, with what there was too much of.

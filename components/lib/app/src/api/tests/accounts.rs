@@ -123,6 +123,44 @@ fn addresses_are_throttled_over_names() {
     spoofed.assert_problem(429, "too_many_attempts");
 }
 
+/// Many at once don't pass before the first of them has failed.
+#[test]
+fn log_ins_at_once_are_throttled_as_those_one_by_one() {
+    let server = Server::new();
+    let answers = server.world.run(join_all((0..8).map(|_| {
+        let request = Request::post("http://trawl.test/token")
+            .header("content-type", FORM)
+            .header("spin-client-addr", "192.0.2.7:1")
+            .body("username=nobody%40example.org&password=wrong+horse+battery".into())
+            .unwrap();
+        server.api.everything(&server.world.ports, request)
+    })));
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.response.status().as_u16())
+        .collect();
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!((count(401), count(429)), (5, 3), "{statuses:?}");
+}
+
+/// What was no failure does not count, whoever's name and network it was.
+#[test]
+fn log_ins_that_succeed_or_are_not_tried_leave_no_count() {
+    let server = Server::new();
+    server.register("ann@example.org");
+    for _ in 0..12 {
+        assert_eq!(server.log_in("ann@example.org", PASSWORD).status, 200);
+    }
+    let sql = &server.world.ports.sql;
+    for _ in 0..12 {
+        sql.fail_when("FROM accounts", 1);
+        server
+            .log_in("ann@example.org", PASSWORD)
+            .assert_problem(503, "database_unavailable");
+    }
+    assert_eq!(server.log_in("ann@example.org", PASSWORD).status, 200);
+}
+
 /// Behind a proxy on this machine everybody comes from here. The names are counted all the same.
 #[test]
 fn this_machine_is_no_network_that_is_throttled() {
