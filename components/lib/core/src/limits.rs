@@ -475,7 +475,7 @@ pub mod queue {
     pub const PURGE_LOOKS: u32 = 4;
     /// Rows in one answer of a list, and of what happened to one message: its owner can make more happen without end.
     pub const LIST_MAX: u32 = 1_000;
-    /// A host that nothing was started on for this long is forgotten, unless it has a pace of its own: longer than any gap.
+    /// A host that nothing was started on for this long is forgotten, unless an operator set its pace: longer than any gap.
     pub const HOST_FORGOTTEN_MS: i64 = 7 * 86_400_000;
     /// An endpoint that last failed so long ago is forgotten: longer than the schedule of a callback, and than what disables.
     pub const ENDPOINT_FORGOTTEN_MS: i64 = 30 * 86_400_000;

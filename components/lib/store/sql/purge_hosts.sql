@@ -1,5 +1,7 @@
--- Hosts without a pace of their own that were not started on for a while: what their row says is what no row says.
+-- Hosts that were not started on for a while and have no pace by an operator: what their row says is what no row says, or what their
+-- robots.txt says again when they are next started on.
 DELETE FROM hosts
  WHERE host IN (SELECT host FROM hosts WHERE host > (SELECT at FROM purge_marks WHERE what = 'hosts') ORDER BY host LIMIT (0 + ?2))
-   AND gap_ms IS NULL AND in_flight_max IS NULL AND next_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
+   AND (source = 'robots' OR (gap_ms IS NULL AND in_flight_max IS NULL))
+   AND next_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
 RETURNING 1
