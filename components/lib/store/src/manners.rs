@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::state::Kind;
+use trawl_core::state::{Kind, Mode};
 
 use crate::rows::url_hash;
 use crate::sql::{Row, Sql, Value};
@@ -36,7 +36,7 @@ pub struct FoundRobots {
     pub ttl_s: u32,
 }
 
-/// The last result of the same tenant, kind and URL.
+/// The last result of the same request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Previous {
     /// The message it belongs to.
@@ -136,18 +136,22 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// The newest result of the same tenant, kind and URL.
+    /// The newest result of the same tenant, kind, URL and options. Only a text has options that make a difference.
     pub async fn last_result(
         &self,
         account: AccountId,
         kind: Kind,
         request_url: &str,
+        mode: Mode,
+        selector: Option<&str>,
     ) -> Result<Option<Previous>, StoreError> {
         let params = vec![
-            url_hash(account, kind, request_url).into(),
+            url_hash(account, kind, request_url, mode, selector).into(),
             account.0.into(),
             kind.number().into(),
             request_url.into(),
+            mode.as_str().into(),
+            selector.into(),
         ];
         let rows = self
             .run(include_str!("../sql/last_result.sql"), params)

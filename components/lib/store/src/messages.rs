@@ -379,7 +379,14 @@ fn submit_params(message: &NewMessage, limits: &QueueLimits) -> Vec<Value> {
         message.max_age_s.into(),
         message.idem_key.as_deref().into(),
         message.body_digest.as_slice().into(),
-        url_hash(message.tenant, message.kind, &message.request_url).into(),
+        url_hash(
+            message.tenant,
+            message.kind,
+            &message.request_url,
+            message.mode,
+            message.selector.as_deref(),
+        )
+        .into(),
         limits.tenant_max.into(),
         limits.total_max.into(),
         limits.host_in_flight_max.max(1).into(),

@@ -1,7 +1,7 @@
 //! Reading what several statements return alike.
 
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::state::{JobError, Kind, State};
+use trawl_core::state::{JobError, Kind, Mode, State};
 
 use crate::StoreError;
 use crate::sql::{Row, Rows, Value};
@@ -39,15 +39,31 @@ pub(crate) fn lease_list(leases: impl Iterator<Item = (i64, i64)>) -> Value {
     Value::Text(serde_json::json!(pairs).to_string())
 }
 
-/// FNV-1a, 64 bits (Fowler, Noll, Vo): stable for ever, and only a way to find rows that are then compared in full.
-pub(crate) fn url_hash(tenant: AccountId, kind: Kind, url: &str) -> i64 {
+/// FNV-1a, 64 bits (Fowler, Noll, Vo): stable for ever, and only a way to find rows that are then compared in full. The options of a text
+/// make another result of the same page, so each of them finds its own; the usual ones add nothing.
+pub(crate) fn url_hash(
+    tenant: AccountId,
+    kind: Kind,
+    url: &str,
+    mode: Mode,
+    selector: Option<&str>,
+) -> i64 {
     let prefix = tenant
         .0
         .to_le_bytes()
         .into_iter()
         .chain(kind.number().to_le_bytes());
+    let is_text = kind == Kind::Text;
+    let mode = (is_text && mode != Mode::Best).then(|| mode.as_str());
+    let selector = selector.filter(|_| is_text);
+    // No URL, and no name of a mode, has these bytes.
+    let options = [(0_u8, mode), (1, selector)]
+        .into_iter()
+        .filter_map(|(mark, option)| Some((mark, option?)))
+        .flat_map(|(mark, option)| std::iter::once(mark).chain(option.bytes()));
     let hash = prefix
         .chain(url.bytes())
+        .chain(options)
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });

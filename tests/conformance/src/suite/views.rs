@@ -1,7 +1,7 @@
 //! What is read: lists, results, figures; and the purge.
 
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::state::{Kind, State};
+use trawl_core::state::{Kind, Mode, State};
 use trawl_store::sql::Value;
 use trawl_store::{Changed, Filter, FoundRobots, ResultLookup, Store};
 
@@ -155,7 +155,7 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
     let look = async |tenant: i64, kind| {
         let tenant = AccountId(tenant);
         store
-            .last_result(tenant, kind, "https://a/page")
+            .last_result(tenant, kind, "https://a/page", Mode::Best, None)
             .await
             .unwrap()
     };
@@ -170,6 +170,18 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
         look(2, Kind::Text).await.is_none(),
         "never another tenant's"
     );
+    for (mode, selector) in [(Mode::Fast, None), (Mode::Best, Some("main"))] {
+        let looked = async |kind| {
+            let looked = store.last_result(TENANT, kind, "https://a/page", mode, selector);
+            looked.await.unwrap().map(|found| found.message_id)
+        };
+        assert_eq!(looked(Kind::Text).await, None, "a text with other options");
+        assert_eq!(
+            looked(Kind::Html).await,
+            Some(ids[7]),
+            "a page has no options"
+        );
+    }
     sql.pass(5_000).await;
     assert!((5..9).contains(&look(1, Kind::Text).await.unwrap().age_s));
 }

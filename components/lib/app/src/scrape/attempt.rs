@@ -174,9 +174,15 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         }
         let previous = self
             .store()
-            .last_result(job.tenant, job.kind, &job.request_url)
+            .last_result(
+                job.tenant,
+                job.kind,
+                &job.request_url,
+                job.mode,
+                job.selector.as_deref(),
+            )
             .await?;
-        // Other options make another result of the same page.
+        // An extractor may have learnt to make another one since.
         Ok(previous.filter(|previous| self.extractor.is_same_request(job, &previous.meta)))
     }
 

@@ -738,7 +738,7 @@ fn a_result_from_the_future_is_no_young_one() {
 fn a_result_made_with_other_options_does_not_serve() {
     let world =
         World::without_robots(|_| Reply::html("<p id=a>one one one</p><p id=b>two two two</p>"));
-    let texts = ["#a", "#b", "#b"].map(|selector| {
+    let texts = ["#a", "#b", "#b", "#a"].map(|selector| {
         let mut request = world.request(Kind::Text, "https://a.example/");
         (request.max_age_s, request.selector) = (Some(1_000), Some(selector.to_owned()));
         let id = world.submit(&request);
@@ -750,7 +750,8 @@ fn a_result_made_with_other_options_does_not_serve() {
             .trim()
             .to_owned()
     });
-    assert_eq!(texts, ["one one one", "two two two", "two two two"]);
+    let (one, two) = ("one one one", "two two two");
+    assert_eq!(texts, [one, two, two, one]);
     assert_eq!(
         world
             .ports
@@ -759,7 +760,8 @@ fn a_result_made_with_other_options_does_not_serve() {
             .iter()
             .filter(|url| !url.ends_with("robots.txt"))
             .count(),
-        2
+        2,
+        "those who ask with the same options share, whoever asked with others meanwhile"
     );
 }
 
