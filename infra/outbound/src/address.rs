@@ -49,11 +49,13 @@ pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + 
 
 /// Turns a host name into addresses. Tests put their own here; the default asks the operating system.
 pub trait Resolve: Send + Sync + 'static {
-    /// Resolves `host`; every address carries `port`.
+    /// Resolves `host`; every address carries `port`. The client polls it to its end, also after nobody waits for it any more.
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 }
 
-/// The operating system's resolver (`getaddrinfo` on the blocking pool).
+/// The operating system's resolver: `getaddrinfo`, which alone reads `/etc/hosts`, search domains and the options of
+/// `resolv.conf` as everything else on the machine does. It holds one of tokio's blocking threads until the system gives up, also
+/// when nobody waits any more, so the client runs only so many at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 

@@ -65,10 +65,7 @@ impl Client {
     ) -> Result<Self, OptionsError> {
         let check: Arc<dyn AddressCheck> = Arc::new(check);
         let dialler = Dialler {
-            names: Names::new(
-                Arc::new(resolver),
-                Duration::from_millis(options.dns_ttl_ms),
-            ),
+            names: Names::new(Arc::new(resolver), &options),
             check: Arc::clone(&check),
             tls: crate::tls::connector(&options)?,
             prohibited: AtomicU64::new(0),
@@ -131,7 +128,7 @@ impl Client {
             connections_open: shared.pool.open_count(),
             connections_idle: shared.pool.idle_count(),
             retries: shared.retries.load(Ordering::Relaxed),
-            lookups: shared.dialler.names.lookups.load(Ordering::Relaxed),
+            lookups: shared.dialler.names.lookups(),
             prohibited: shared.dialler.prohibited.load(Ordering::Relaxed),
         }
     }
@@ -170,9 +167,14 @@ impl Shared {
 
     async fn open(&self, attempt: &Attempt<'_>) -> Result<Held, OutboundError> {
         let Key { class, origin } = &*attempt.key;
+        // Before a place for a connection is taken: names that nobody answers must not hold those of the ones that are dialled.
+        let resolving = self.dialler.resolve(class, origin);
+        let addresses = tokio::time::timeout_at(attempt.deadline.into(), resolving)
+            .await
+            .map_err(|_| OutboundError::ConnectionTimeout)??;
         let open = self.pool.opening(attempt.deadline).await?;
         let opening = async {
-            let dialled = self.dialler.dial(class, origin).await?;
+            let dialled = self.dialler.dial(origin, addresses).await?;
             if dialled.http2 {
                 let http2 = Http2::open(dialled, open).await?;
                 return Ok(Held::Http2(self.pool.put_http2(&attempt.key, http2)));

@@ -34,13 +34,16 @@ pub(crate) struct Dialled {
     pub(crate) http2: bool,
 }
 
+/// Addresses that a class may dial.
+pub(crate) struct Checked(Arc<[SocketAddr]>);
+
 impl Dialler {
-    /// Every address is checked, then one of exactly these is dialled: nothing is resolved in between.
-    pub(crate) async fn dial(
+    /// The addresses of an origin, each of them checked: exactly these are dialled, and nothing is resolved in between.
+    pub(crate) async fn resolve(
         &self,
         class: &Class,
         origin: &Origin,
-    ) -> Result<Dialled, OutboundError> {
+    ) -> Result<Checked, OutboundError> {
         let addresses = self.names.addresses(origin).await?;
         if !addresses
             .iter()
@@ -49,6 +52,15 @@ impl Dialler {
             self.prohibited.fetch_add(1, Ordering::Relaxed);
             return Err(OutboundError::DestinationIpProhibited);
         }
+        Ok(Checked(addresses))
+    }
+
+    /// Dials one of these.
+    pub(crate) async fn dial(
+        &self,
+        origin: &Origin,
+        Checked(addresses): Checked,
+    ) -> Result<Dialled, OutboundError> {
         let (tcp, peer) = first_to_answer(&addresses).await?;
         // Without it a small request waits for the peer's delayed acknowledgement. A socket that refuses still works.
         let _ = tcp.set_nodelay(true);

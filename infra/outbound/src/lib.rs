@@ -14,6 +14,7 @@ mod dial;
 mod error;
 mod names;
 mod options;
+mod places;
 mod pool;
 mod request;
 mod shared_use;

@@ -40,6 +40,10 @@ pub struct Options {
     pub connections_max: usize,
     /// How long a resolved name is remembered; 0 asks each time.
     pub dns_ttl_ms: u64,
+    /// A look-up that takes longer counts as unanswered, whoever waits for it.
+    pub lookup_ms_max: u64,
+    /// A name whose look-up was not answered is refused for so long after the look-up's end.
+    pub unanswered_ms: u64,
     /// Offer HTTP/2 in the TLS handshake.
     pub http2: bool,
 }
@@ -53,6 +57,8 @@ impl Default for Options {
             requests_per_host_max: outbound::REQUESTS_PER_HOST_MAX,
             connections_max: outbound::CONNECTIONS_MAX,
             dns_ttl_ms: outbound::DNS_TTL_MS,
+            lookup_ms_max: outbound::LOOKUP_MS_MAX,
+            unanswered_ms: outbound::UNANSWERED_MS,
             http2: true,
         }
     }

@@ -153,6 +153,31 @@ pub mod outbound {
     pub const DNS_TTL_MS: u64 = 30_000;
     /// Names remembered at once.
     pub const DNS_NAMES_MAX: usize = 1_024;
+    /// A look-up that takes longer counts as unanswered: whoever waited for it has given up by then.
+    pub const LOOKUP_MS_MAX: u64 = CONNECT_MS_MAX;
+    /// A name whose look-up was not answered is asked again after this: long enough that its retries do not fill the places, short
+    /// enough that a name server which was restarted is noticed at the next try of a job.
+    pub const UNANSWERED_MS: u64 = 10_000;
+    /// Look-ups in all, those included for which nobody waits any more: the system ends one that is not answered after 20 s and
+    /// more. Half of tokio's blocking threads, on which they run; the others are for who reads files.
+    pub const LOOKUPS_MAX: usize = 256;
+    /// Look-ups under way above which only names are asked that were answered before: what is known to work has places that
+    /// names without a name server can't take, however many domains they are spread over.
+    pub const LOOKUPS_OF_NEW_NAMES_MAX: usize = 192;
+    /// Look-ups under way above which no name is asked of a domain whose last one was not answered.
+    pub const LOOKUPS_OF_SILENT_DOMAINS_MAX: usize = 64;
+    /// Look-ups of one registrable domain at once. One takes some 50 ms, so this is 80 names of a domain a second; and a domain that
+    /// answers nothing takes no more.
+    pub const LOOKUPS_PER_DOMAIN_MAX: usize = 4;
+    /// The same for a domain whose last look-up was not answered: one finds out when it is back.
+    pub const LOOKUPS_PER_SILENT_DOMAIN_MAX: usize = 1;
+    /// A domain that has not answered is taken for silent for so long, or until it answers: longer than a job waits between its
+    /// first tries.
+    pub const DOMAIN_SILENT_MS: u64 = 600_000;
+    /// A name that was answered is known to work for so long: the next run of a job that comes by the hour finds it so.
+    pub const NAME_ANSWERED_MS: u64 = 6 * 3_600_000;
+    /// Names, and domains, of which is remembered whether they answered: some 2 MB.
+    pub const DNS_STANDINGS_MAX: usize = 16_384;
     /// Addresses of one name that are dialled before giving up; a longer answer is a hostile or broken zone.
     pub const ADDRESSES_MAX: usize = 16;
     /// The next address is tried when the one before has not answered for this long (RFC 8305, section 5).
@@ -164,6 +189,12 @@ pub mod outbound {
     /// Bytes of a body that its reader gave up on which are still read, so that the connection can be kept.
     pub const DRAIN_BYTES_MAX: usize = 64 * 1_024;
 }
+
+const _: () = assert!(
+    outbound::LOOKUPS_OF_SILENT_DOMAINS_MAX < outbound::LOOKUPS_OF_NEW_NAMES_MAX
+        && outbound::LOOKUPS_OF_NEW_NAMES_MAX < outbound::LOOKUPS_MAX,
+    "the better known a name is, the more places there are for it"
+);
 
 /// The local host's database: one writer that commits many statements together, several readers.
 pub mod sqlite {
@@ -599,9 +630,11 @@ pub mod host {
     pub const PAYLOADS_WAITING_MAX: usize = 65_536;
     /// Bytes of those payloads.
     pub const PAYLOAD_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
-    /// Files that are open beside the clients' connections: those to replicas and to the web, the database, Redis.
-    pub const OPEN_FILES_BESIDE_CONNECTIONS: usize =
-        super::outbound::CONNECTIONS_MAX + 4 * super::balance::REMOTE_CONCURRENCY_MAX + 256;
+    /// Files that are open beside the clients' connections: those to replicas, to the web and to name servers, the database, Redis.
+    pub const OPEN_FILES_BESIDE_CONNECTIONS: usize = super::outbound::CONNECTIONS_MAX
+        + super::outbound::LOOKUPS_MAX
+        + 4 * super::balance::REMOTE_CONCURRENCY_MAX
+        + 256;
     /// When memory is given back once more after a busy time, which ended a look before that was noticed: the connections
     /// that it left behind are closed by then (looked for every quarter of [`super::outbound::IDLE_MS_MAX`]), and were 15 MB.
     pub const QUIET_AGAIN_MS: u64 = super::outbound::IDLE_MS_MAX * 5 / 4 - QUIET_LOOK_MS;
