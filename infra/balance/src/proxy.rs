@@ -445,7 +445,12 @@ impl Watch for Leased {
             Poll::Ready(Some(Err(error))) => {
                 // The head went out long ago; all that can be done is to remember it.
                 if let Some(mut lease) = self.0.take() {
-                    lease.failed(FailureKind::Broken, &Causes(error.as_ref()));
+                    let kind = match lease.replica.backend {
+                        // The request killed the instance that was answering it, as it could have done before the head.
+                        Backend::Local(_) => FailureKind::Trapped,
+                        Backend::Remote(_) => FailureKind::Broken,
+                    };
+                    lease.failed(kind, &Causes(error.as_ref()));
                 }
             }
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}

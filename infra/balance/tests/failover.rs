@@ -8,13 +8,21 @@
 
 mod support;
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use http::StatusCode;
-use support::{Client, Front, Load, PATIENCE, Replica, eventually, plain};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use support::{Client, Door, Front, Load, PATIENCE, Replica, eventually, plain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trawl_balance::{
-    BalanceConfig, Balancer, FailureKind, ReplicaConfig, ServerLimits, StrategyKind,
+    BackendError, BalanceConfig, Balancer, Body, BoxError, FailureKind, LocalBackend,
+    LocalReplicas, ReplicaConfig, ServerLimits, StrategyKind,
 };
 
 async fn three() -> [Replica; 3] {
@@ -303,12 +311,12 @@ async fn checks_take_no_local_replicas_out_because_all_are_busy_or_trap() {
         failing: std::sync::Mutex::new(failing.to_vec()),
         ..support::Scripted::default()
     };
-    let asked = std::sync::Arc::clone(&locals.asked);
+    let asked = Arc::clone(&locals.asked);
     let replicas = ["a", "b"].map(|id| ReplicaConfig::new(id, None));
     let mut config = BalanceConfig::new(StrategyKind::RoundRobin, replicas.to_vec());
     config.check.interval = Duration::from_millis(10);
-    let balancer = Balancer::new(config, std::sync::Arc::new(locals)).unwrap();
-    tokio::spawn(std::sync::Arc::clone(&balancer).run(None, std::future::pending()));
+    let balancer = Balancer::new(config, Arc::new(locals)).unwrap();
+    tokio::spawn(Arc::clone(&balancer).run(None, std::future::pending()));
     eventually("they were asked again and again", || {
         asked.lock().unwrap().len() > 20
     })
@@ -316,6 +324,39 @@ async fn checks_take_no_local_replicas_out_because_all_are_busy_or_trap() {
     let snapshot = balancer.snapshot();
     let states = snapshot.replicas.iter().map(|replica| replica.state);
     assert_eq!(states.collect::<Vec<_>>(), ["up", "up"]);
+}
+
+/// Local replicas whose instances die while their answers stream.
+struct Breaking;
+
+impl LocalReplicas for Breaking {
+    fn open(&self, _: &ReplicaConfig) -> Result<Arc<dyn LocalBackend>, BoxError> {
+        Ok(Arc::new(Breaking))
+    }
+}
+
+impl LocalBackend for Breaking {
+    fn call(&self, _: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+        let pieces = [Ok(Frame::data(Bytes::from("begun"))), Err("a trap".into())];
+        let body = StreamBody::new(futures::stream::iter(pieces)).boxed_unsync();
+        Box::pin(async { Ok(Response::new(body)) })
+    }
+}
+
+#[tokio::test]
+async fn a_local_instance_that_dies_while_it_answers_is_a_trap() {
+    let replicas = ["a", "b"].map(|id| ReplicaConfig::new(id, None));
+    let config = plain(StrategyKind::RoundRobin, replicas.to_vec());
+    let door = Door::open(config, Arc::new(Breaking)).await;
+    for _ in 0..6 {
+        door.whole([127, 0, 0, 1].into(), "/").await;
+    }
+    let snapshot = door.balancer.snapshot();
+    assert_eq!(snapshot.usable, 2, "{snapshot:?}");
+    for replica in &snapshot.replicas {
+        let counts = (replica.served, replica.trapped, replica.failed);
+        assert_eq!(counts, (3, 3, 0), "{snapshot:?}");
+    }
 }
 
 #[tokio::test]
