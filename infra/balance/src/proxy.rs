@@ -144,7 +144,7 @@ impl Balancer {
         let (parts, body) = request.into_parts();
         let repeatable = fleet.slots.len() > 1
             && fleet.config.tries_max > 1
-            && is_repeatable(&parts.method, &parts.headers);
+            && is_repeatable(&parts.method, parts.uri.path(), &parts.headers);
         // Read before a place is taken, whether or not it may be sent again.
         let upload = match Upload::keep(body).await {
             Ok(upload) => upload,

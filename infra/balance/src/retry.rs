@@ -16,13 +16,18 @@ use trawl_core::limits::balance::REPEATABLE_BODY_BYTES_MAX;
 
 use crate::body::{Body, BoxError, Polled, Seen, Watch, empty, full};
 
+/// The one route that reads an `Idempotency-Key`. To all others it says nothing: whoever adds one to what they send would have it
+/// done twice.
+const KEYED: &str = "/receive_data";
+
 /// May the request be repeated although it was sent? By its method (RFC 9110, 9.2.2), or because the client's
 /// `Idempotency-Key` makes the replicas take both for one.
-pub(crate) fn is_repeatable(method: &Method, headers: &HeaderMap) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    ) || headers.contains_key("idempotency-key")
+pub(crate) fn is_repeatable(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE => true,
+        Method::POST => path == KEYED && headers.contains_key("idempotency-key"),
+        _ => false,
+    }
 }
 
 /// Is the answer one that another replica might do better? A 502 or 504 speaks of something broken behind the replica, a
@@ -152,10 +157,18 @@ mod tests {
             (Method::POST, false),
             (Method::PATCH, false),
         ] {
-            assert_eq!(is_repeatable(&method, &headers), expected, "{method}");
+            assert_eq!(
+                is_repeatable(&method, KEYED, &headers),
+                expected,
+                "{method}"
+            );
         }
         headers.insert("idempotency-key", http::HeaderValue::from_static("k"));
-        assert!(is_repeatable(&Method::POST, &headers));
+        assert!(is_repeatable(&Method::POST, KEYED, &headers));
+        assert!(!is_repeatable(&Method::PATCH, KEYED, &headers));
+        for other in ["/", "/auth/register", "/receive_data/", "/receive_data/x"] {
+            assert!(!is_repeatable(&Method::POST, other, &headers), "{other}");
+        }
     }
 
     #[tokio::test]

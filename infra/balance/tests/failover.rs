@@ -384,7 +384,8 @@ async fn a_post_is_sent_once_unless_it_carries_a_key() {
     }
     let before = arrived();
     for _ in 0..3 {
-        let (status, body) = client.post("/echo", vec![b'x'; 60_000], Some("k")).await;
+        let page = vec![b'x'; 60_000];
+        let (status, body) = client.post("/receive_data", page, Some("k")).await;
         assert_eq!(
             (status, body.len()),
             (StatusCode::OK, 60_000),
@@ -392,6 +393,17 @@ async fn a_post_is_sent_once_unless_it_carries_a_key() {
         );
     }
     assert_eq!(arrived() - before, 4, "one of three was repeated");
+    // A key says nothing to a route that does not read it.
+    for path in ["/auth/register", "/receive_data/x"] {
+        let before = arrived();
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(client.post(path, "x", Some("k")).await.0.as_u16());
+        }
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 502], "{path}");
+        assert_eq!(arrived() - before, 3, "{path}");
+    }
 }
 
 #[tokio::test]

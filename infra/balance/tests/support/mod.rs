@@ -152,7 +152,7 @@ async fn answer(
         return Ok(status(behaviour.ready_status.load(Relaxed), ""));
     }
     behaviour.arrived.fetch_add(1, Relaxed);
-    let echo = request.uri().path() == "/echo";
+    let echo = matches!(request.uri().path(), "/echo" | "/receive_data");
     let body = request
         .into_body()
         .collect()
