@@ -29,6 +29,8 @@ pub(crate) struct Slot {
 pub(crate) struct Fleet {
     pub(crate) config: BalanceConfig,
     pub(crate) slots: Vec<Slot>,
+    /// Slots that are not drained.
+    active: usize,
     chooser: Mutex<Chooser>,
     clock: Clock,
 }
@@ -104,7 +106,7 @@ const ROUNDS: [Round; 4] = [
 
 impl Fleet {
     pub(crate) fn new(config: BalanceConfig, replicas: Vec<Arc<Replica>>, clock: Clock) -> Self {
-        let slots = config
+        let slots: Vec<Slot> = config
             .replicas
             .iter()
             .zip(replicas)
@@ -121,6 +123,7 @@ impl Fleet {
             probed_ms: 0,
         };
         Self {
+            active: slots.iter().filter(|slot| !slot.config.drain).count(),
             slots,
             config,
             chooser: Mutex::new(chooser),
@@ -229,6 +232,11 @@ impl Fleet {
         }
     }
 
+    /// Is there only one that may get requests? Drained ones do not count.
+    pub(crate) const fn has_single(&self) -> bool {
+        self.active == 1
+    }
+
     /// A single replica is never out: there is nothing better to do than to ask it.
     pub(crate) fn ramp(
         &self,
@@ -236,7 +244,7 @@ impl Fleet {
         health: &crate::health::Health,
         now_ms: u64,
     ) -> Option<u32> {
-        if self.slots.len() == 1 {
+        if self.has_single() && !slot.config.drain {
             Some(RAMP_FULL)
         } else {
             health.ramp(now_ms, &slot.rules.health)

@@ -28,7 +28,7 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
             continue;
         }
         // A single replica is never out, so nobody would use the answer.
-        if fleet.slots.len() == 1 {
+        if fleet.has_single() {
             continue;
         }
         let said = join_all(
@@ -41,7 +41,12 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
         // What all of them share is out, such as their database: it refuses, or it is locked, and then their answers come
         // after the check's patience. To take them all out would win nothing, and lose the answers that they can still give.
         // Those that can't be reached give none; with all of them out, one request a second finds who is back.
-        let none_is_ready = !said.contains(&Said::Ready);
+        // A drained one that is ready helps nobody.
+        let none_is_ready = !fleet
+            .slots
+            .iter()
+            .zip(&said)
+            .any(|(slot, said)| !slot.config.drain && *said == Said::Ready);
         for (slot, said) in fleet.slots.iter().zip(said) {
             if said == Said::NotReady && none_is_ready {
                 continue;

@@ -360,6 +360,48 @@ async fn a_local_instance_that_dies_while_it_answers_is_a_trap() {
 }
 
 #[tokio::test]
+async fn the_last_replica_that_is_not_drained_is_never_out() {
+    let replicas = three().await;
+    replicas[0].behaviour.cuts.store(true, Relaxed);
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    for replica in &mut config.replicas[1..] {
+        replica.drain = true;
+    }
+    let front = Front::start(config).await;
+    let mut client = Client::new(front.address);
+    for _ in 0..5 {
+        assert_eq!(client.get().await.0, StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(replicas[0].behaviour.arrived.load(Relaxed), 5);
+    assert_eq!(front.balancer.snapshot().usable, 1);
+    replicas[0].behaviour.cuts.store(false, Relaxed);
+    assert_eq!(client.get().await.0, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_only_a_drained_replica_passes_take_nobody_out() {
+    let replicas = three().await;
+    let mut config = BalanceConfig::new(StrategyKind::RoundRobin, configs(&replicas));
+    config.check.interval = Duration::from_millis(20);
+    config.replicas[2].drain = true;
+    for replica in &replicas[..2] {
+        replica.behaviour.ready_status.store(503, Relaxed);
+    }
+    let front = Front::start(config).await;
+    let checks = |index: usize| replicas[index].behaviour.checks.load(Relaxed);
+    eventually("they were asked again and again", || {
+        (0..2).all(|index| checks(index) > 10)
+    })
+    .await;
+    assert_eq!([front.state("a"), front.state("b")], ["up", "up"]);
+    let mut client = Client::new(front.address);
+    for _ in 0..10 {
+        assert_eq!(client.get().await.0, StatusCode::OK);
+    }
+    assert_eq!(replicas[2].served(), 0);
+}
+
+#[tokio::test]
 async fn a_post_is_sent_once_unless_it_carries_a_key() {
     let replicas = three().await;
     for replica in &replicas {
