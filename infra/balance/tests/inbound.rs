@@ -269,6 +269,20 @@ async fn requests_that_could_smuggle_another_are_refused_and_the_connection_clos
     let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     is_problem(&raw(door.address, old.as_bytes()).await, 400, "bad_framing");
     assert_eq!(door.handler.begun.load(Relaxed), 0);
+    // Lines of a body that end with a bare LF, where hyper goes on reading: what comes after is refused, and not taken for a body.
+    for end in [
+        "0\r\nX: a\n\nGET /x HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n",
+        "0\r\n\nGET /x HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n",
+    ] {
+        let next = "POST /smuggled HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = raw(door.address, format!("{head}{end}{next}").as_bytes()).await;
+        assert!(!answer.contains("smuggled"), "{end:?}: {answer}");
+        assert!(
+            answer.contains("\"code\":\"bad_framing\""),
+            "{end:?}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]

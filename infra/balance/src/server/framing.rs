@@ -176,7 +176,14 @@ impl Framing {
 
     fn line(&mut self, line: &[u8]) {
         let size = line.len() + 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let stripped = line.strip_suffix(b"\r");
+        if stripped.is_none() && matches!(self.phase, Phase::ChunkSize | Phase::Trailer) {
+            // In a head a bare LF ends a line for hyper too. Here it does not: in a trailer hyper reads on, and would see requests
+            // where a body is taken to be.
+            self.break_chunks();
+            return;
+        }
+        let line = stripped.unwrap_or(line);
         match (self.phase, line.is_empty()) {
             (Phase::Start, false) if line == grammar::PREFACE => self.phase = Phase::Http2,
             (Phase::Start, false) if !grammar::is_request_line(line, true) => {
@@ -268,11 +275,16 @@ impl Framing {
                 chunked: true,
             },
             None => {
-                // hyper ends the body with an error here, and no request after it can be trusted.
-                self.refused = Some(self.heads + 1);
+                self.break_chunks();
                 Phase::Lost
             }
         }
+    }
+
+    /// The chunks of a body are none: hyper ends it with an error or somewhere else, and no request after it can be trusted.
+    fn break_chunks(&mut self) {
+        self.refused = Some(self.heads + 1);
+        self.phase = Phase::Lost;
     }
 }
 
@@ -409,6 +421,15 @@ mod tests {
             refused("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
             Some(2)
         );
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for body in [
+            "0\r\nX: a\n\nGET /x HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n",
+            "0\r\n\n",
+            "0\n\r\n",
+            "3\nabc\r\n0\r\n\r\n",
+        ] {
+            assert_eq!(refused(&format!("{head}{body}")), Some(2), "{body:?}");
+        }
     }
 
     #[test]
@@ -431,7 +452,7 @@ mod tests {
         fn how_the_bytes_are_cut_does_not_matter(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\n", "Host: a\r\n", "Content-Length: 3\r\n", "abc", "\r\n", "\n",
-                "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n", "0\r\n\r\n", " x\r\n", "Content-Length: 9999999999999999999999\r\n",
+                "Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n", "0\r\n\r\n", "0\r\n", "0\n", "X: a\n", " x\r\n", "Content-Length: 9999999999999999999999\r\n",
             ]), 0..30),
             cuts in prop::collection::vec(1_usize..9, 1..9),
         ) {
