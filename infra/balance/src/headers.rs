@@ -77,16 +77,23 @@ pub(crate) fn prepare<B>(
     headers.remove(EXPECT);
     let peer = peer.ip().to_canonical();
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
-    let client = if is_trusted(peer) {
-        claimed_client(headers, is_trusted).unwrap_or(peer)
+    let (client, host) = if is_trusted(peer) {
+        let client = claimed_client(headers, is_trusted).unwrap_or(peer);
+        (client, claimed_host(headers).unwrap_or(host))
     } else {
         for claim in &CLAIMS {
             headers.remove(claim);
         }
-        peer
+        (peer, host)
     };
     headers.insert(HOST, host);
     Ok(client)
+}
+
+/// Did the client ask over TLS? A trusted proxy says so: what strangers claim is gone once a request is [`prepare`]d.
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
+    claimed(headers, &X_FORWARDED_PROTO, "proto")
+        .is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
 }
 
 /// Removes what speaks of the connection to the replica only.
@@ -126,6 +133,11 @@ fn host<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
         }
         (None, None) => return Err(BAD_HOST),
     };
+    checked_host(value)
+}
+
+/// The value, if it is a host's.
+fn checked_host(value: HeaderValue) -> Result<HeaderValue, Problem> {
     let is_host_byte =
         |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]~%!$&'()*+,;=".contains(byte);
     if value.is_empty() || value.len() > 255 || !value.as_bytes().iter().all(is_host_byte) {
@@ -152,7 +164,7 @@ fn claimed_client(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> O
         list(headers, &X_FORWARDED_FOR).collect()
     } else {
         list(headers, &FORWARDED)
-            .filter_map(forwarded_for)
+            .filter_map(|element| parameter(element, "for"))
             .collect()
     };
     for text in listed.into_iter().rev() {
@@ -175,12 +187,29 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
         .map(|element| std::str::from_utf8(element).unwrap_or_default().trim())
 }
 
-/// The `for` parameter of one element of `Forwarded`.
-fn forwarded_for(element: &str) -> Option<&str> {
+/// The host that a trusted proxy was asked for. One that is no host says nothing.
+fn claimed_host(headers: &HeaderMap) -> Option<HeaderValue> {
+    let host = claimed(headers, &X_FORWARDED_HOST, "host")?;
+    checked_host(HeaderValue::from_str(host).ok()?).ok()
+}
+
+/// What the nearest proxy says: it wrote the last value, and those before could be made up. The field with a name of its own goes
+/// before the parameter of `Forwarded`, as with addresses.
+fn claimed<'a>(headers: &'a HeaderMap, field: &HeaderName, name: &str) -> Option<&'a str> {
+    if headers.contains_key(field) {
+        list(headers, field).last()
+    } else {
+        parameter(list(headers, &FORWARDED).last()?, name)
+    }
+}
+
+/// A parameter of one element of `Forwarded`.
+fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("for")
+        let (found, value) = pair.split_once('=')?;
+        found
+            .trim()
+            .eq_ignore_ascii_case(name)
             .then(|| value.trim().trim_matches('"'))
     })
 }
@@ -202,6 +231,8 @@ fn address(text: &str) -> Option<IpAddr> {
 /// this one first, and would take the proxy for everybody.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, peer: IpAddr) {
     let peer = peer.to_canonical();
+    // Looked at before our own element stands behind the proxy's.
+    let proto = if is_https(headers) { "https" } else { "http" };
     let host = headers
         .get(HOST)
         .cloned()
@@ -228,7 +259,7 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: IpAddr, peer: IpAdd
     headers.entry(X_FORWARDED_HOST).or_insert(host);
     headers
         .entry(X_FORWARDED_PROTO)
-        .or_insert(HeaderValue::from_static("http"));
+        .or_insert(HeaderValue::from_static(proto));
 }
 
 fn push_for(text: &mut String, address: IpAddr) {
@@ -398,6 +429,66 @@ mod tests {
             assert_eq!(headers["forwarded"], forwarded);
             assert_eq!(client_at_the_next_host(&headers).to_string(), client);
         }
+    }
+
+    #[test]
+    fn scheme_and_host_are_those_that_the_nearest_trusted_proxy_names() {
+        for (fields, https, host) in [
+            (&[][..], false, "a"),
+            (&[("x-forwarded-proto", "https")], true, "a"),
+            (&[("x-forwarded-proto", "HTTPS")], true, "a"),
+            (&[("x-forwarded-proto", "https, http")], false, "a"),
+            (&[("x-forwarded-proto", "http,https")], true, "a"),
+            (&[("x-forwarded-proto", "gopher")], false, "a"),
+            (&[("forwarded", "for=192.0.2.1;proto=https")], true, "a"),
+            (
+                &[("forwarded", "for=192.0.2.1;host=\"b:8443\";proto=https")],
+                true,
+                "b:8443",
+            ),
+            (
+                &[("forwarded", "proto=https;host=b, for=192.0.2.1")],
+                false,
+                "a",
+            ),
+            (
+                &[
+                    ("forwarded", "proto=https;host=b"),
+                    ("x-forwarded-proto", "http"),
+                    ("x-forwarded-host", "c"),
+                ],
+                false,
+                "c",
+            ),
+            (
+                &[("x-forwarded-host", "forged, b.example")],
+                false,
+                "b.example",
+            ),
+            (&[("x-forwarded-host", "b/c")], false, "a"),
+            (&[("x-forwarded-host", "")], false, "a"),
+        ] {
+            let ask = |peer: &str| {
+                let mut request = Request::new(());
+                let headers = request.headers_mut();
+                headers.insert(HOST, HeaderValue::from_static("a"));
+                for (name, value) in fields {
+                    headers.append(*name, HeaderValue::from_static(value));
+                }
+                let trusted = ["10.0.0.0/8".parse().unwrap()];
+                prepare(&mut request, peer.parse().unwrap(), &trusted).unwrap();
+                let headers = request.headers();
+                (
+                    is_https(headers),
+                    headers[HOST].to_str().unwrap().to_owned(),
+                )
+            };
+            assert_eq!(ask(PROXY), (https, host.to_owned()), "{fields:?}");
+            assert_eq!(ask(STRANGER), (false, "a".to_owned()), "{fields:?}");
+        }
+        let forwarded = ("forwarded", "for=203.0.113.9;proto=https");
+        let (_, headers) = check(PROXY, &[("host", "a"), forwarded]);
+        assert_eq!(headers["x-forwarded-proto"], "https", "the next host knows");
     }
 
     #[test]

@@ -35,5 +35,5 @@ pub use exposition::Exposition;
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};
 pub use problem::{FAILED, Problem};
-pub use proxy::{ClientAddress, Whole};
+pub use proxy::{ClientAddress, OverTls, Whole};
 pub use server::{ConnectionCounts, Handler, ServerLimits, serve};

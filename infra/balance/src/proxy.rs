@@ -68,6 +68,10 @@ const BAD_BODY: Problem = Problem::new(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// In the extensions of a request that its client sent over TLS, as a trusted proxy says: local replicas take it for an https one.
+#[derive(Clone, Copy, Debug)]
+pub struct OverTls;
+
 /// Marks a request whose `Forwarded` fields are written.
 #[derive(Clone, Copy)]
 struct Travelled;
@@ -112,6 +116,9 @@ impl Balancer {
             Err(problem) => return problem.response(),
         };
         request.extensions_mut().insert(ClientAddress(client));
+        if headers::is_https(request.headers()) {
+            request.extensions_mut().insert(OverTls);
+        }
         let network = Self::counted(&fleet, client);
         let ticket = match self.admit_client(&fleet, network) {
             Ok(ticket) => ticket,

@@ -11,7 +11,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use trawl_balance::{
-    BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, Problem, Whole,
+    BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls, Problem, Whole,
 };
 use wasmtime::Engine;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
@@ -169,8 +169,14 @@ fn describe(request: &mut Request<Body>, client: Option<IpAddr>) -> Option<()> {
         None => Authority::from_static("localhost"),
     };
     let path = request.uri().path_and_query().cloned();
+    // The front door speaks no TLS; a proxy before it may, and guests write addresses of their own into answers.
+    let is_https = request.extensions().get::<OverTls>().is_some();
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(if is_https {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    });
     parts.authority = Some(authority);
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
