@@ -432,7 +432,7 @@ impl Renderer<'_, '_> {
             return self.lines.want(Break::Space);
         }
         if wanted != Break::Hard {
-            self.inline.close_all(&mut self.lines.out.markdown);
+            self.inline.close_all(&mut self.lines);
         }
         self.lines.want(wanted);
     }
@@ -508,7 +508,7 @@ impl Renderer<'_, '_> {
     fn begin(&mut self, next: char) {
         let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
         self.inline
-            .settle(follows.then_some(next), &mut self.lines.out.markdown);
+            .settle(follows.then_some(next), &mut self.lines);
         self.lines.flush();
         if let Some(heading) = &mut self.heading
             && !std::mem::replace(&mut heading.is_begun, true)

@@ -15,7 +15,8 @@ const LANGUAGE_BYTES_MAX: usize = 24;
 /// What stands in the names of the column with the numbers of the lines.
 const GUTTERS: [&[u8]; 5] = [b"gutter", b"lineno", b"linenr", b"line-number", b"linenum"];
 
-/// Where a code span stands in both forms.
+/// Where a code span stands in both forms. It ends at a place of [`super::lines::Lines::place`], since signs before it may be
+/// taken back.
 pub(super) struct Span {
     from: usize,
     end: usize,
@@ -69,13 +70,13 @@ impl Renderer<'_, '_> {
         let last = self
             .code_ended
             .take()
-            .filter(|last| goes_on && last.end == self.lines.out.markdown.len());
+            .filter(|last| goes_on && last.end == self.lines.place());
         // Two spans side by side would be read as one with a longer fence, so they become one.
         let mut span = match last {
             Some(span) => self.extended(span, code),
             None => self.begun(code),
         };
-        span.end = self.lines.out.markdown.len();
+        span.end = self.lines.place();
         self.code_ended = Some(span);
     }
 
@@ -98,7 +99,7 @@ impl Renderer<'_, '_> {
 
     fn extended(&mut self, mut span: Span, more: &str) -> Span {
         let out = &mut self.lines.out;
-        let code_end = span.end - span.fence.end_bytes();
+        let code_end = out.markdown.len() - span.fence.end_bytes();
         out.text.push_str(more);
         if span.fence.extend(more) {
             out.markdown.truncate(span.from);

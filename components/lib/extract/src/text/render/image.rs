@@ -99,7 +99,7 @@ impl Renderer<'_, '_> {
         };
         let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
         self.inline
-            .settle(follows.then_some('!'), &mut self.lines.out.markdown);
+            .settle(follows.then_some('!'), &mut self.lines);
         self.lines.flush_markdown();
         self.inline.open_all('!', &mut self.lines.out.markdown);
         let markdown = &mut self.lines.out.markdown;

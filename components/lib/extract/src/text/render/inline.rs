@@ -5,6 +5,7 @@
 
 use url::Url;
 
+use super::lines::Lines;
 use super::{escape, target};
 use crate::dom::{Document, NodeId, Tag};
 
@@ -38,6 +39,14 @@ struct Mark {
     opened: Option<usize>,
     /// It would not be read as a mark here.
     is_off: bool,
+}
+
+impl Mark {
+    /// Whether a mark in this one starts with another sign, which Markdown reads as any other sign.
+    fn is_parted_from(&self, inner: &Mark) -> bool {
+        let first = |kind: Kind| kind.sign().as_bytes()[0];
+        inner.opened.is_none() && !inner.is_off && first(inner.kind) != first(self.kind)
+    }
 }
 
 /// The open inline elements.
@@ -108,7 +117,7 @@ impl<'a, 'd> Inline<'a, 'd> {
     }
 
     /// Closes what has ended, knowing the character that follows, or that a break does.
-    pub(super) fn settle(&mut self, next: Option<char>, markdown: &mut String) {
+    pub(super) fn settle(&mut self, next: Option<char>, lines: &mut Lines) {
         if let ([ended], Some(_)) = (self.closing.as_slice(), next)
             && let Some(mark) = self.marks.iter_mut().find(|mark| mark.opened.is_none())
             && mark.kind == ended.kind
@@ -125,21 +134,22 @@ impl<'a, 'd> Inline<'a, 'd> {
                 .iter()
                 .any(|mark| mark.kind == Kind::Link);
             let next = if is_in_link { None } else { next };
-            self.close(self.closing[at], next, markdown);
+            self.close(self.closing[at], next, lines);
         }
         self.closing.clear();
     }
 
     /// Writes a mark's end, or takes the mark back. `next` is the letter or digit that follows at once, if one does.
-    fn close(&self, mark: Mark, next: Option<char>, markdown: &mut String) {
+    fn close(&self, mark: Mark, next: Option<char>, lines: &mut Lines) {
         let Some(opened) = mark.opened else { return };
+        let markdown = &mut lines.out.markdown;
         if mark.kind == Kind::Link {
             let href = self.document.attribute(mark.node, "href");
             markdown.push_str("](");
             target::push(&href.unwrap_or_default(), self.base, markdown);
             markdown.push(')');
         } else if next.is_some() && !markdown.ends_with(char::is_alphanumeric) {
-            markdown.replace_range(opened..opened + mark.kind.sign().len(), "");
+            lines.take_back(opened, mark.kind.sign());
         } else {
             markdown.push_str(mark.kind.sign());
         }
@@ -160,7 +170,10 @@ impl<'a, 'd> Inline<'a, 'd> {
             .any(|mark| mark.kind == Kind::Link && mark.opened.is_none());
         let is_punctuation = has_link || !next.is_alphanumeric();
         let opens_badly = before.is_alphanumeric() && is_punctuation || follows_sign;
-        for mark in &mut self.marks {
+        for at in 0..self.marks.len() {
+            let [mark, inner @ ..] = &mut self.marks[at..] else {
+                break;
+            };
             if mark.opened.is_some() || mark.is_off {
                 continue;
             }
@@ -170,7 +183,9 @@ impl<'a, 'd> Inline<'a, 'd> {
                     markdown.truncate(markdown.len() - 1);
                     markdown.push_str("\\!");
                 }
-            } else if opens_badly {
+            } else if opens_badly
+                || before.is_alphanumeric() && inner.iter().any(|inner| mark.is_parted_from(inner))
+            {
                 mark.is_off = true;
                 continue;
             }
@@ -180,10 +195,10 @@ impl<'a, 'd> Inline<'a, 'd> {
     }
 
     /// Closes all at the end of a block; what is still open opens again at the next text in it.
-    pub(super) fn close_all(&mut self, markdown: &mut String) {
-        self.settle(None, markdown);
+    pub(super) fn close_all(&mut self, lines: &mut Lines) {
+        self.settle(None, lines);
         for at in (0..self.marks.len()).rev() {
-            self.close(self.marks[at], None, markdown);
+            self.close(self.marks[at], None, lines);
             self.marks[at].opened = None;
             self.marks[at].is_off = false;
         }

@@ -1,6 +1,7 @@
 //! Lines of both forms: what stands between two texts, and what each line of a quote or an item starts with.
 
 use super::Rendered;
+use super::escape::ends_with_sign;
 
 /// What has to stand before the next text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +51,8 @@ pub(super) struct Lines {
     written: usize,
     /// Where the text of the current Markdown line starts.
     line_at: usize,
+    /// Bytes of signs that were taken back.
+    taken_back: usize,
 }
 
 impl Lines {
@@ -171,9 +174,33 @@ impl Lines {
 
     /// Whether nothing but opened marks stands on the current Markdown line.
     pub(super) fn is_at_start(&self) -> bool {
-        self.out.markdown[self.line_at.min(self.out.markdown.len())..]
-            .bytes()
+        let markdown = self.out.markdown.as_bytes();
+        markdown[self.line_at.min(markdown.len())..]
+            .iter()
             .all(|byte| matches!(byte, b'*' | b'~' | b'['))
+    }
+
+    /// Takes a sign out of the Markdown that was written at `opened`, with which the line moves that began behind it.
+    pub(super) fn take_back(&mut self, opened: usize, sign: &str) {
+        let markdown = &mut self.out.markdown;
+        let end = opened + sign.len();
+        let mut removed = sign.len();
+        if ends_with_sign(&markdown[..opened], '!') && markdown[end..].starts_with('[') {
+            // Together they would make an image.
+            markdown.replace_range(opened - 1..end, "\\!");
+            removed -= 1;
+        } else {
+            markdown.replace_range(opened..end, "");
+        }
+        if opened < self.line_at {
+            self.line_at -= removed;
+        }
+        self.taken_back += removed;
+    }
+
+    /// How much Markdown was ever written, with what was taken back: a place that nothing later can have.
+    pub(super) fn place(&self) -> usize {
+        self.out.markdown.len() + self.taken_back
     }
 
     /// Writes the breaks before a text.

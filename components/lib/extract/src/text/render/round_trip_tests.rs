@@ -179,6 +179,26 @@ fn soup() -> impl Strategy<Value = String> {
     })
 }
 
+/// What stands in and beside marks where no space parts words, and where a sentence ends with a sign of more than one byte.
+const WIDE: [&str; 14] = [
+    "标题", "中文内容。", "。", "」", "「", "東京", "Ж", "слово!", "é", "…", "a", "b. ", "（一）", "“",
+];
+const MARKS: [&str; 7] = ["b", "i", "em", "del", "code", "span", "a href=/x"];
+
+/// Lines of marked text in scripts of the world.
+fn wide_lines() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        3 => (0..WIDE.len()).prop_map(|at| WIDE[at].to_owned()),
+        1 => Just("<br>".to_owned()),
+    ];
+    leaf.prop_recursive(3, 24, 5, |inner| {
+        (0..MARKS.len(), proptest::collection::vec(inner, 1..6)).prop_map(|(mark, parts)| {
+            let name = MARKS[mark].split(' ').next().unwrap();
+            format!("<{}>{}</{name}>", MARKS[mark], parts.concat())
+        })
+    })
+}
+
 proptest! {
     // The seed is fixed, so that a change elsewhere never meets a new failure here.
     #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
@@ -186,6 +206,11 @@ proptest! {
     #[test]
     fn the_markdown_reads_as_the_text(parts in proptest::collection::vec(soup(), 1..6)) {
         agrees(&format!("<body>{}", parts.concat()))?;
+    }
+
+    #[test]
+    fn marks_around_lines_read_as_the_text(parts in proptest::collection::vec(wide_lines(), 1..8)) {
+        agrees(&format!("<body><p>{}", parts.concat()))?;
     }
 }
 
@@ -206,6 +231,12 @@ fn hard_cases_agree() {
         "<p>1. a<br>2. b<br>- c<br># d<br>=== <br>---",
         "!<a href=x>y</a>",
         "<del>\\!</del><a href=x>y</a>",
+        // Signs that are taken back once lines and code stand behind them.
+        "<p><b>标题<br>中文内容。</b>正文在这里",
+        "<p><b>a<br>b.</b>1. c",
+        "<p>a!<i><a href=/x>b</a>.</i>c",
+        "<p>a<b><del>b</del>c</b>",
+        "<p><b><code>a</code>.</b>b<code>c</code>",
     ] {
         agrees(&format!("<body>{html}")).unwrap();
     }
