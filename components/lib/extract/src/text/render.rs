@@ -507,8 +507,7 @@ impl Renderer<'_, '_> {
     /// Writes all that stands before a text that begins with `next`.
     fn begin(&mut self, next: char) {
         let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
-        self.inline
-            .settle(follows.then_some(next), &mut self.lines);
+        self.inline.settle(follows.then_some(next), &mut self.lines);
         self.lines.flush();
         if let Some(heading) = &mut self.heading
             && !std::mem::replace(&mut heading.is_begun, true)

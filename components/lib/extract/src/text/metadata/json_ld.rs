@@ -3,13 +3,16 @@
 use serde_json::Value;
 use trawl_core::limits::text::JSON_LD_BYTES_MAX;
 
-use super::ArticleData;
 use super::scan::Scan;
+use super::{ArticleData, title};
 use crate::dom::Document;
 use crate::json_ld;
 
 /// Things that are looked at.
 const THINGS_MAX: usize = 2_000;
+
+/// Articles that are compared with the page; more make a list.
+const ARTICLES_MAX: usize = 64;
 
 const ARTICLES: [&str; 16] = [
     "Article",
@@ -34,6 +37,8 @@ const ARTICLES: [&str; 16] = [
 #[derive(Default)]
 pub(crate) struct JsonLd {
     things: Vec<Value>,
+    /// The article, by its place among them.
+    article: Option<usize>,
 }
 
 impl JsonLd {
@@ -53,6 +58,8 @@ impl JsonLd {
                 json.flatten(value);
             }
         }
+        let title = scan.title.map(|title| document.text_content(title));
+        json.article = json.first_article(&title.unwrap_or_default());
         json
     }
 
@@ -76,26 +83,38 @@ impl JsonLd {
         }
     }
 
+    /// The article that the page is about: one that is called as the page is before the others, which may be what the page
+    /// links to, and one of which more is said. Of equal ones the first.
+    fn first_article(&self, title: &str) -> Option<usize> {
+        let is_article = |thing: &Value| kinds_of(thing).any(|kind| ARTICLES.contains(&kind));
+        let articles: Vec<(usize, &Value)> = (self.things.iter().enumerate())
+            .filter(|(_, thing)| is_article(thing))
+            .take(ARTICLES_MAX)
+            .collect();
+        let is_one_of_many = articles.len() > 1;
+        let best = articles.into_iter().rev().max_by_key(|(_, thing)| {
+            let has = |key: &str| thing.get(key).is_some();
+            let is_named = is_one_of_many
+                && headline_of(thing).is_some_and(|headline| title::agrees(&headline, title));
+            let said = (has("datePublished"), has("author"), has("headline"));
+            (is_named, said)
+        });
+        best.map(|(at, _)| at)
+    }
+
     fn of_kind<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = &'a Value> {
         self.things
             .iter()
             .filter(move |thing| kinds_of(thing).any(|kind| kinds.contains(&kind)))
     }
 
-    /// The first article, else the first question or page that has a headline.
+    /// The article, else the first question or other thing that has a headline.
     pub(crate) fn main(&self) -> Option<&Value> {
-        self.of_kind(&ARTICLES)
-            .max_by_key(|thing| {
-                (
-                    thing.get("datePublished").is_some(),
-                    thing.get("author").is_some(),
-                    thing.get("headline").is_some(),
-                )
-            })
-            .or_else(|| {
-                self.of_kind(&["Question", "Course", "VideoObject", "PodcastEpisode"])
-                    .next()
-            })
+        let article = self.article.and_then(|at| self.things.get(at));
+        article.or_else(|| {
+            self.of_kind(&["Question", "Course", "VideoObject", "PodcastEpisode"])
+                .next()
+        })
     }
 
     pub(crate) fn article(&self) -> Option<ArticleData> {
@@ -157,10 +176,7 @@ impl JsonLd {
 
     /// The headline of the article.
     pub(crate) fn headline(&self) -> Option<String> {
-        let main = self.main()?;
-        main.get("headline")
-            .or_else(|| main.get("name"))
-            .and_then(text_of)
+        headline_of(self.main()?)
     }
 
     /// The name of the first product.
@@ -206,6 +222,13 @@ impl JsonLd {
             .get("name")
             .and_then(text_of)
     }
+}
+
+fn headline_of(thing: &Value) -> Option<String> {
+    thing
+        .get("headline")
+        .or_else(|| thing.get("name"))
+        .and_then(text_of)
 }
 
 fn kinds_of(thing: &Value) -> impl Iterator<Item = &str> {
@@ -258,4 +281,35 @@ fn image_of(value: &Value) -> Option<String> {
         .as_str()
         .or_else(|| first.get("url")?.as_str())
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::text::{TextOptions, extract_text};
+
+    #[test]
+    fn of_several_articles_the_pages_own_is_read() {
+        let article = |headline: &str, day: &str, more: &str| {
+            format!(
+                r#"{{"@type":"NewsArticle","headline":"{headline}","datePublished":"{day}"{more}}}"#
+            )
+        };
+        let own = article("Trams are coming", "2024-05-02", "");
+        let like = article("Trams are coming late", "2023-01-01", "");
+        let other = article("Buses", "2019-01-01", r#","author":{"name":"John Roe"}"#);
+        for (things, expected) in [
+            ([&own, &like], "2024-05-02"),
+            ([&like, &own], "2023-01-01"),
+            ([&own, &other], "2024-05-02"),
+            ([&other, &own], "2024-05-02"),
+        ] {
+            let [one, two] = things;
+            let html = format!(
+                r#"<title>Trams are coming | Example</title><script type="application/ld+json">[{one},{two}]</script><p>text"#
+            );
+            let result = extract_text(&html, &TextOptions::default()).unwrap();
+            let article = result.metadata.article.unwrap();
+            assert_eq!(article.date_published.as_deref(), Some(expected), "{html}");
+        }
+    }
 }

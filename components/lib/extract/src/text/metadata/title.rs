@@ -51,7 +51,7 @@ pub(super) fn find(
 }
 
 /// Whether a heading and a title have enough words in common to speak of the same.
-fn agrees(heading: &str, title: &str) -> bool {
+pub(super) fn agrees(heading: &str, title: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
         text.split_whitespace()
             .map(fold)

@@ -98,8 +98,7 @@ impl Renderer<'_, '_> {
             return;
         };
         let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
-        self.inline
-            .settle(follows.then_some('!'), &mut self.lines);
+        self.inline.settle(follows.then_some('!'), &mut self.lines);
         self.lines.flush_markdown();
         self.inline.open_all('!', &mut self.lines.out.markdown);
         let markdown = &mut self.lines.out.markdown;

@@ -181,7 +181,20 @@ fn soup() -> impl Strategy<Value = String> {
 
 /// What stands in and beside marks where no space parts words, and where a sentence ends with a sign of more than one byte.
 const WIDE: [&str; 14] = [
-    "标题", "中文内容。", "。", "」", "「", "東京", "Ж", "слово!", "é", "…", "a", "b. ", "（一）", "“",
+    "标题",
+    "中文内容。",
+    "。",
+    "」",
+    "「",
+    "東京",
+    "Ж",
+    "слово!",
+    "é",
+    "…",
+    "a",
+    "b. ",
+    "（一）",
+    "“",
 ];
 const MARKS: [&str; 7] = ["b", "i", "em", "del", "code", "span", "a href=/x"];
 
