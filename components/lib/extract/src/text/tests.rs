@@ -273,6 +273,27 @@ fn code_keeps_its_lines_and_its_language() {
 }
 
 #[test]
+fn pieces_of_code_side_by_side_have_lines_of_their_own() {
+    for (pieces, text) in [
+        (
+            "<code class='language-js mjs'>import a;</code><code class='language-js cjs'>const b;</code>",
+            "import a;\nconst b;",
+        ),
+        (
+            "<code>a\n</code><code>b\n</code><code>\n</code><code>c</code>",
+            "a\nb\n\nc",
+        ),
+        ("<code>a</code>\n<code>b</code>", "a\nb"),
+        ("<code>a</code> <code>b</code>", "a b"),
+        ("see <code>a</code><code>b</code>", "see ab"),
+        ("<code><code>a</code><code>b</code></code>", "ab"),
+    ] {
+        let found = selected(&format!("<body><pre>{pieces}</pre>"), "body");
+        assert_eq!(found.text, text, "{pieces}");
+    }
+}
+
+#[test]
 fn the_numbers_of_lines_are_no_code() {
     for html in [
         // rustdoc

@@ -120,6 +120,12 @@ impl Renderer<'_, '_> {
         let mut inner = node + 1;
         let mut line_due = false;
         let mut line_ends: Vec<NodeId> = Vec::new();
+        // Pieces of code that stand one behind another and in no other text have lines of their own.
+        let has_pieces = document.tag(node) == Tag::Pre
+            && document
+                .children(node)
+                .all(|child| document.tag(child) != Tag::Text || document.is_space(child));
+        let mut piece_end = None;
         while inner < document.end(node) {
             while line_ends.last().is_some_and(|end| *end <= inner) {
                 line_ends.pop();
@@ -141,6 +147,9 @@ impl Renderer<'_, '_> {
             } else if tag.is_block() && tag != Tag::Td {
                 line_due = true;
                 line_ends.push(document.end(inner));
+            } else if tag == Tag::Code && has_pieces && document.parent(inner) == node {
+                line_due |= piece_end == Some(inner);
+                piece_end = Some(document.end(inner));
             } else if tag == Tag::Text {
                 let text = document.text(inner);
                 if std::mem::take(&mut line_due)
