@@ -687,6 +687,31 @@ fn each_field_carries_its_source() {
 }
 
 #[test]
+fn papers_name_all_their_authors_and_their_own_day() {
+    let metas: String = [
+        ("citation_author", "Vaswani, Ashish"),
+        ("citation_author", "Shazeer, Noam"),
+        ("citation_author", "Vaswani, Ashish"),
+        ("citation_author", "Niki Parmar"),
+        ("citation_online_date", "2023/08/02"),
+        ("citation_date", "2017/06/12"),
+    ]
+    .iter()
+    .map(|(name, value)| format!("<meta name={name} content='{value}'>"))
+    .collect();
+    let metadata = best(
+        &article()
+            .replace("application/ld+json", "text/plain")
+            .replace("<head>", &format!("<head>{metas}")),
+    )
+    .metadata;
+    let author = metadata.author.unwrap();
+    assert_eq!(author.value, "Ashish Vaswani, Noam Shazeer, Niki Parmar");
+    assert_eq!(author.source, "meta");
+    assert_eq!(metadata.date.unwrap().value, "2017-06-12");
+}
+
+#[test]
 fn a_page_built_by_script_falls_back_to_what_it_says_of_itself() {
     let html = "<title>T</title><meta property=og:description content='A summary of *some* words'><body><div id=app></div>";
     let result = extract_text(html, &TextOptions::default()).unwrap();

@@ -11,9 +11,13 @@ const NAMED: [&str; 9] = [
     "sailthru.author",
     "dc.creator",
     "dcterms.creator",
-    "citation_author",
+    CITED,
     "byl",
 ];
+/// The name of the elements that have the family name first.
+const CITED: &str = "citation_author";
+/// Some papers have thousands of authors.
+const AUTHORS_MAX: usize = 20;
 /// A name has at most so many words and bytes.
 const NAME_WORDS_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 90;
@@ -31,20 +35,21 @@ pub(super) fn find(
         .filter_map(|name| clean(name, site))
         .collect();
     if !named.is_empty() {
-        let mut unique: Vec<String> = Vec::new();
-        for name in named {
-            if !unique.contains(&name) {
-                unique.push(name);
-            }
-        }
-        return Sourced::new(unique.join(", "), "json-ld");
+        return Sourced::new(joined(named), "json-ld");
     }
     if !may_have {
         return None;
     }
     for name in NAMED {
-        if let Some(found) = scan.meta(name).and_then(|value| clean(value, site)) {
-            return Sourced::new(found, "meta");
+        // Papers have an element for each author.
+        let all = (scan.metas.iter()).filter(|(found, _)| found == name);
+        let named: Vec<String> = all
+            .filter_map(|(_, value)| clean(value, site))
+            .map(|found| if name == CITED { turned(found) } else { found })
+            .take(AUTHORS_MAX)
+            .collect();
+        if !named.is_empty() {
+            return Sourced::new(joined(named), "meta");
         }
     }
     for (list, source) in scan.authors.iter().zip(["microdata", "link", "byline"]) {
@@ -56,6 +61,27 @@ pub(super) fn find(
         }
     }
     Sourced::new(byline(document, *scan.headings.first()?, site)?, "byline")
+}
+
+/// Names, each once.
+fn joined(names: Vec<String>) -> String {
+    let mut unique: Vec<String> = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique.join(", ")
+}
+
+/// A name with the family name last, so that the comma in it is not read as one between two names.
+fn turned(name: String) -> String {
+    match name.split_once(',') {
+        Some((family, given)) if !given.contains(',') => {
+            format!("{} {}", given.trim(), family.trim())
+        }
+        _ => name,
+    }
 }
 
 /// Nodes of an element about an author that are looked at; such elements may stand in one another.

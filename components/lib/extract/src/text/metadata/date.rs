@@ -5,7 +5,7 @@ use super::{JsonLd, Scan, Sourced};
 use crate::dom::{Document, NodeId};
 
 /// Meta elements that give the time of publication, in order of trust.
-const PUBLISHED: [&str; 22] = [
+const PUBLISHED: [&str; 23] = [
     "article:published_time",
     "og:article:published_time",
     "article:published",
@@ -25,6 +25,7 @@ const PUBLISHED: [&str; 22] = [
     "dcterms.created",
     "dc.date.created",
     "citation_publication_date",
+    "citation_date",
     "citation_online_date",
     "article.published",
     "article.created",
