@@ -520,6 +520,22 @@ fn images_lazy_and_in_pictures() {
 }
 
 #[test]
+fn a_formula_stands_there_once() {
+    let math = "<math alttext='m=\\rho V'><mi>m</mi></math>";
+    let image = "<img src=m.svg alt='m=\\rho V'";
+    for formula in [
+        format!("<span>{math}</span>{image} class='mwe-math-fallback-image-inline mw-invert'>"),
+        format!("{math}{image} aria-hidden=true>"),
+    ] {
+        let found = selected(&format!("<body><p>The mass is {formula} here."), "body");
+        assert!(!found.markdown.contains("!["), "{}", found.markdown);
+        assert!(found.markdown.contains("rho V"), "{}", found.markdown);
+    }
+    let beside = selected(&format!("<body><p>The mass is {math}{image}>"), "body");
+    assert!(beside.markdown.contains("!["), "{}", beside.markdown);
+}
+
+#[test]
 fn a_base_moves_links() {
     check(
         "<base href='/docs/'><body><a href=x>a</a>",

@@ -93,7 +93,7 @@ impl Renderer<'_, '_> {
                 .any(|above| document.tag(above) == Tag::Figure);
         let Some(source) = self
             .source(node)
-            .filter(|_| !is_decoration && !is_tiny(document, node))
+            .filter(|_| !is_decoration && !is_tiny(document, node) && !is_formula(document, node))
         else {
             return;
         };
@@ -165,6 +165,23 @@ fn largest(set: &str) -> Option<&str> {
         rest = next.trim_start();
     }
     best.1
+}
+
+/// Siblings of a picture among which the formula is looked for that it shows.
+const FORMULA_SIBLINGS_MAX: usize = 8;
+
+/// Whether an image is the picture of a formula that stands beside it, for browsers that draw none.
+fn is_formula(document: &Document<'_>, image: NodeId) -> bool {
+    let class = document.raw_attribute(image, "class").unwrap_or_default();
+    let is_named =
+        (class.split_ascii_whitespace()).any(|name| name.starts_with("mwe-math-fallback"));
+    let is_unread = || document.raw_attribute(image, "aria-hidden") == Some("true");
+    is_named
+        || is_unread()
+            && (document
+                .children(document.parent(image))
+                .take(FORMULA_SIBLINGS_MAX))
+            .any(|sibling| document.tag(sibling) == Tag::Math)
 }
 
 fn is_tiny(document: &Document<'_>, node: NodeId) -> bool {
