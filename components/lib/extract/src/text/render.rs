@@ -181,8 +181,12 @@ impl Renderer<'_, '_> {
             list.next = list.next.map(|next| next.saturating_add(1));
         }
         let is_break = tag.is_block() && !self.is_in_heading_line();
-        self.lines
-            .want(if is_break { Break::Blank } else { Break::Space });
+        if is_break {
+            // A mark cannot go on behind an empty line.
+            self.end_block(Break::Blank);
+        } else {
+            self.lines.want(Break::Space);
+        }
     }
 
     /// Whether the line of a heading is begun, which is the only one it has.

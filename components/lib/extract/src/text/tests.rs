@@ -420,6 +420,15 @@ fn marks_that_would_not_be_read_are_left_out() {
 }
 
 #[test]
+fn marks_end_before_a_block_that_is_left_out() {
+    check(
+        "<body><p><a href=/x>one <select><option>no</select> two</a> <b>a<select></select>b</b>",
+        "one\n\ntwo a\n\nb",
+        "[one](https://example.org/x)\n\n[two](https://example.org/x) **a**\n\n**b**",
+    );
+}
+
+#[test]
 fn what_reads_as_markdown_is_escaped() {
     for (html, markdown) in [
         ("# a", "\\# a"),
