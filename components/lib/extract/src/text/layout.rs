@@ -352,7 +352,7 @@ fn of_role(name: &str, value: &str) -> u32 {
 }
 
 /// Whether a style attribute hides its element. Of several declarations of one property the last counts.
-fn hides(style: &str) -> bool {
+pub(crate) fn hides(style: &str) -> bool {
     let (mut is_gone, mut is_unseen) = (false, false);
     for declaration in style.split(';') {
         let Some((name, value)) = declaration.split_once(':') else {

@@ -529,6 +529,37 @@ fn images_lazy_and_in_pictures() {
 }
 
 #[test]
+fn the_image_that_is_shown_later_comes_before_the_one_shown_first() {
+    for (attributes, expected) in [
+        (
+            "src=/wait.gif data-srcset='/s.jpg 800w, /l.jpg 1600w'",
+            "/l.jpg",
+        ),
+        (
+            "src=/wait.gif data-lazy-srcset='/s.jpg 1x, /l.jpg 2x'",
+            "/l.jpg",
+        ),
+        ("src=/wait.gif data-cfsrc=/real.png?w=3", "/real.png?w=3"),
+        ("src=/a.jpg data-has-src=yes", "/a.jpg"),
+        ("src=/a.jpg data-link=/b.jpg", "/a.jpg"),
+        (
+            "src=/wait.gif data-srcset='/l.jpg 2x' data-src=/real.jpg",
+            "/real.jpg",
+        ),
+        ("src=/a.jpg srcset='/l.jpg 2x'", "/a.jpg"),
+    ] {
+        let found = selected(&format!("<body><p>a <img {attributes} alt=b>"), "body");
+        assert_eq!(
+            found.markdown,
+            format!("a ![b](https://example.org{expected})"),
+            "{attributes}"
+        );
+    }
+    let hidden = "<body><p>a <img src=/a.jpg alt=b style='display: none'>";
+    assert_eq!(selected(hidden, "body").markdown, "a");
+}
+
+#[test]
 fn a_formula_stands_there_once() {
     let math = "<math alttext='m=\\rho V'><mi>m</mi></math>";
     let image = "<img src=m.svg alt='m=\\rho V'";

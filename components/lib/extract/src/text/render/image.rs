@@ -3,16 +3,20 @@
 use super::lines::Break;
 use super::{Renderer, escape, target};
 use crate::dom::{Document, NodeId, Tag};
+use crate::text::layout::hides;
 
-/// Attributes that lazy pages keep the address in, before the one that may hold a placeholder.
-const SOURCES: [&str; 6] = [
+/// Attributes that lazy pages keep the address in.
+const LAZY: [&str; 5] = [
     "data-src",
     "data-original",
     "data-lazy-src",
     "data-full-src",
     "data-hi-res-src",
-    "src",
 ];
+/// Those that they keep addresses of several sizes in.
+const LAZY_SETS: [&str; 2] = ["data-srcset", "data-lazy-srcset"];
+/// How the names of images end.
+const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "gif", "webp", "avif", "svg"];
 /// Addresses longer than this are data, not addresses.
 const SOURCE_BYTES_MAX: usize = 2_000;
 /// An image this small on one side is a spacer, a counter or a sign.
@@ -91,10 +95,12 @@ impl Renderer<'_, '_> {
                 .ancestors(node)
                 .take(4)
                 .any(|above| document.tag(above) == Tag::Figure);
-        let Some(source) = self
-            .source(node)
-            .filter(|_| !is_decoration && !is_tiny(document, node) && !is_formula(document, node))
-        else {
+        let Some(source) = self.source(node).filter(|_| {
+            !is_decoration
+                && !(is_tiny(document, node)
+                    || is_hidden(document, node)
+                    || is_formula(document, node))
+        }) else {
             return;
         };
         let follows = self.lines.pending() == Break::None && !self.lines.out.markdown.is_empty();
@@ -126,25 +132,49 @@ impl Renderer<'_, '_> {
                     .any(|scheme| source.starts_with(scheme))
                 && !source.contains(['{', '\n'])
         };
-        let named = SOURCES.iter().find_map(|name| {
+        let named = |name: &str| {
             let source = document.attribute(node, name)?;
             is_address(&source).then(|| source.into_owned())
-        });
-        let of_set = |element: NodeId| {
-            ["srcset", "data-srcset", "data-lazy-srcset"]
-                .iter()
-                .find_map(|name| {
-                    let set = document.attribute(element, name)?;
-                    let largest = largest(&set)?.to_owned();
-                    is_address(&largest).then_some(largest)
-                })
         };
+        // Each script has a name of its own for it.
+        let other = || {
+            let mut attributes = document.attributes(node);
+            attributes.find_map(|(name, _)| {
+                let is_source = name.starts_with("data-") && name.ends_with("src");
+                let source = is_source.then(|| named(name))?;
+                source.filter(|source| names_image(source))
+            })
+        };
+        let in_sets = |element: NodeId, names: &[&str]| {
+            names.iter().find_map(|name| {
+                let set = document.attribute(element, name)?;
+                let largest = largest(&set)?.to_owned();
+                is_address(&largest).then_some(largest)
+            })
+        };
+        let of_set = |element: NodeId| {
+            in_sets(element, &["srcset"]).or_else(|| in_sets(element, &LAZY_SETS))
+        };
+        let lazy = LAZY.iter().find_map(|name| named(name));
+        let lazy = lazy.or_else(other).or_else(|| in_sets(node, &LAZY_SETS));
+        let named = lazy.or_else(|| named("src"));
         named.or_else(|| of_set(node)).or_else(|| {
             let parent = document.parent(node);
             (document.tag(parent) == Tag::Picture)
                 .then(|| document.children(parent).find_map(of_set))?
         })
     }
+}
+
+/// Whether an address ends as those of images do.
+fn names_image(address: &str) -> bool {
+    let path = address.trim().split(['?', '#']).next().unwrap_or_default();
+    path.rsplit_once('.')
+        .is_some_and(|(_, end)| ENDINGS.iter().any(|name| end.eq_ignore_ascii_case(name)))
+}
+
+fn is_hidden(document: &Document<'_>, image: NodeId) -> bool {
+    document.raw_attribute(image, "style").is_some_and(hides)
 }
 
 /// The address in a source set with the greatest width or density.
