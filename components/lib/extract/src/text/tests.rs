@@ -254,6 +254,35 @@ fn tables_with_spans_heads_and_code() {
 }
 
 #[test]
+fn a_table_may_have_a_line_of_code_in_its_cells() {
+    let table = |class: &str, code: &str| {
+        format!(
+            "<body><table><tr><th>Option<th>Example<tr><td class={class}>--foo<td><pre>{code}</pre></table>"
+        )
+    };
+    for code in [
+        "cmd --foo",
+        "\ncmd <b>--foo</b>\n\n",
+        "<div>cmd --foo</div><br>",
+    ] {
+        check(
+            &table("a", code),
+            "Option | Example\n--foo | cmd --foo",
+            "| Option | Example |\n| --- | --- |\n| --foo | `cmd --foo` |",
+        );
+    }
+    for (class, code) in [
+        ("a", "one\ntwo"),
+        ("a", "one<br>two"),
+        ("a", "<div>one</div><div>two</div>"),
+        ("linenos", "one"),
+    ] {
+        let found = selected(&table(class, code), "body");
+        assert!(found.markdown.contains("```"), "{}", found.markdown);
+    }
+}
+
+#[test]
 fn code_keeps_its_lines_and_its_language() {
     check(
         "<body><div class='highlight-python notranslate'><div class=highlight><table><tr><td class=linenos><pre>1\n2</pre><td class=code><pre>\na\n  b</pre></table></div></div>",

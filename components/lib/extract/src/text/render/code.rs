@@ -205,7 +205,7 @@ impl Renderer<'_, '_> {
     }
 }
 
-fn names_gutter(class: &str) -> bool {
+pub(super) fn names_gutter(class: &str) -> bool {
     let bytes = class.as_bytes();
     memchr::memchr2_iter(b'g', b'l', bytes)
         .any(|at| GUTTERS.iter().any(|name| bytes[at..].starts_with(name)))

@@ -1,5 +1,6 @@
 //! Tables of data; tables for layout are walked like any other block.
 
+use super::code::names_gutter;
 use super::lines::Break;
 use super::{Rendered, Renderer, rendered};
 use crate::dom::{Document, NodeId, Tag};
@@ -11,12 +12,15 @@ const COLUMNS_MAX: usize = 100;
 /// Rows that one cell spans; pages that ask for more do so by mistake.
 const ROW_SPAN_MAX: usize = 1_000;
 
-/// Whether the table holds data: at least two rows and two columns, no table or code in it, and short cells.
+/// Whether the table holds data: at least two rows and two columns, no table or lines of code in it, and short cells.
 pub(super) fn is_data(document: &Document<'_>, table: NodeId) -> bool {
     let (mut cells, mut rows, mut blocks) = (0usize, 0usize, 0usize);
+    let mut has_code = false;
     for node in table + 1..document.end(table) {
         match document.tag(node) {
-            Tag::Table | Tag::Pre => return false,
+            Tag::Table => return false,
+            Tag::Pre if has_lines(document, node) => return false,
+            Tag::Pre => has_code = true,
             Tag::Tr => rows += 1,
             Tag::Td | Tag::Th => cells += 1,
             Tag::Div | Tag::P | Tag::Ul | Tag::Ol | Tag::Blockquote | Tag::H2 | Tag::H3 => {
@@ -25,7 +29,38 @@ pub(super) fn is_data(document: &Document<'_>, table: NodeId) -> bool {
             _ => {}
         }
     }
-    rows >= 2 && cells >= rows + 2 && blocks <= cells * CELL_BLOCKS_MAX
+    rows >= 2
+        && cells >= rows + 2
+        && blocks <= cells * CELL_BLOCKS_MAX
+        && !(has_code && has_gutter(document, table))
+}
+
+/// Whether a piece of code has more than one line that is not empty.
+fn has_lines(document: &Document<'_>, code: NodeId) -> bool {
+    let (mut lines, mut is_begun) = (0, false);
+    for node in code + 1..document.end(code) {
+        let tag = document.tag(node);
+        if tag == Tag::Br || tag.is_block() {
+            is_begun = false;
+        }
+        for line in document.text(node).split_inclusive('\n') {
+            lines += usize::from(!is_begun && !line.trim_ascii().is_empty());
+            is_begun = !line.ends_with('\n') && (is_begun || !line.trim_ascii().is_empty());
+            if lines > 1 {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Whether a table is a listing, with the numbers of its lines beside them.
+fn has_gutter(document: &Document<'_>, table: NodeId) -> bool {
+    (table..document.end(table)).any(|node| {
+        document
+            .raw_attribute(node, "class")
+            .is_some_and(names_gutter)
+    })
 }
 
 /// One row: its cells by column, none where a cell spans several.
