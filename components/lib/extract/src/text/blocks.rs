@@ -253,17 +253,25 @@ impl WordSet {
     }
 }
 
-/// The hashes of a text's words in lower case.
+/// The hashes of a text's words in lower case, parted as [`Counter`] parts them.
 pub(crate) fn word_hashes(text: &str) -> Vec<u64> {
-    let words = text
-        .split(|character| !is_word_char(character))
-        .filter(|word| !word.is_empty());
-    words
-        .map(|word| {
-            let small = word.chars().flat_map(char::to_lowercase);
-            small.fold(WordHash::START, WordHash::push).finish()
-        })
-        .collect()
+    let mut hashes = Vec::new();
+    let (mut hash, mut chars) = (WordHash::START, 0);
+    for character in text.chars() {
+        let is_word = is_word_char(character);
+        if chars > 0 && (!is_word || chars >= unspaced_word(character)) {
+            hashes.push(hash.finish());
+            (hash, chars) = (WordHash::START, 0);
+        }
+        if is_word {
+            hash = character.to_lowercase().fold(hash, WordHash::push);
+            chars += 1;
+        }
+    }
+    if chars > 0 {
+        hashes.push(hash.finish());
+    }
+    hashes
 }
 
 /// What an ASCII character is to the counter, as bits.
@@ -538,6 +546,23 @@ mod tests {
         }
         let characters: Vec<&str> = text.split_inclusive(|_| true).collect();
         assert_eq!(counts(&characters), whole);
+    }
+
+    #[test]
+    fn the_words_of_a_title_are_parted_as_those_of_a_text() {
+        for text in [
+            "国家统计局公布2024年第三季度数据",
+            "東京都、来年度 iPhone15を",
+            "ภาษาไทย ok",
+            "A title_x",
+        ] {
+            let title = WordSet::of(text);
+            let mut counter = Counter::new(&title);
+            counter.text(text, false, false);
+            let (counts, _) = counter.finish();
+            assert_eq!(counts.title_words, counts.words, "{text}");
+            assert_eq!(word_hashes(text).len(), counts.words as usize, "{text}");
+        }
     }
 
     #[test]

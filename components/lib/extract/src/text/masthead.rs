@@ -1,5 +1,6 @@
 //! The heading of the site above the page's own, as on every page of a book: it is no part of the text.
 
+use super::blocks::unspaced_word;
 use super::hints::Hint;
 use super::layout::{Layout, above};
 use crate::dom::{Document, NodeId, Tag};
@@ -8,6 +9,22 @@ use crate::dom::{Document, NodeId, Tag};
 pub(super) const SEPARATORS: [&str; 10] = [
     " | ", " - ", " – ", " — ", " » ", " :: ", " · ", " • ", " / ", " ‹ ",
 ];
+/// The same where no space is put between words.
+const UNSPACED: [char; 8] = ['｜', '|', '_', '-', '–', '—', '：', '・'];
+
+/// Where a title is parted by a sign without spaces: what stands before each such sign, and behind it.
+pub(super) fn unspaced_parts(title: &str) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+    let is_unspaced = |character: Option<char>| {
+        character.is_some_and(|character| unspaced_word(character) < u32::MAX)
+    };
+    title
+        .match_indices(UNSPACED)
+        .map(move |(at, sign)| (&title[..at], &title[at + sign.len()..]))
+        .filter(move |(head, tail)| {
+            is_unspaced(head.chars().next_back()) || is_unspaced(tail.chars().next())
+        })
+}
+
 /// An element named after menus so near above a heading makes it one of the menu.
 const MENU_DISTANCE_MAX: u8 = 1;
 
@@ -19,7 +36,8 @@ const HEADING_BYTES_MAX: usize = 1_000;
 /// a menu, or another heading holds what the title begins with.
 pub(super) fn find(document: &Document<'_>, layout: &Layout) -> Option<NodeId> {
     let title = document.text_content(document.title()?);
-    let (page, site) = SEPARATORS.iter().find_map(|s| title.rsplit_once(s))?;
+    let spaced = SEPARATORS.iter().find_map(|s| title.rsplit_once(s));
+    let (page, site) = spaced.or_else(|| unspaced_parts(&title).next_back())?;
     let (page, site) = (fold(page), fold(site));
     if page.is_empty() || site.is_empty() {
         return None;

@@ -745,6 +745,27 @@ fn an_articles_text_is_what_stands_under_its_title() {
 }
 
 #[test]
+fn an_articles_text_does_not_repeat_its_title_where_no_space_parts_words() {
+    let text =
+        "国家统计局今天公布的数据显示，前三季度国内生产总值同比增长，生产需求平稳增长。".repeat(4);
+    let page = article()
+        .replace("<h1>A fine title", "<h1>国家统计局公布第三季度经济数据")
+        .replace(
+            "A fine title | Example News",
+            "国家统计局公布第三季度经济数据_新华网财经",
+        )
+        .replace("Paragraph", &text);
+    let result = best(&page);
+    assert!(!result.text.contains("第三季度经济数据"), "{}", result.text);
+    assert!(
+        result
+            .markdown
+            .starts_with("# 国家统计局公布第三季度经济数据\n\n国家")
+    );
+    assert_eq!(result.metadata.title.unwrap().source, "h1");
+}
+
+#[test]
 fn each_field_carries_its_source() {
     let options = TextOptions {
         url: Some("https://news.example.org/2024/a-fine-title"),

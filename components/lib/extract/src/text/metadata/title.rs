@@ -1,8 +1,11 @@
 //! The title, without the name of the site.
 
+use std::collections::HashSet;
+
 use url::Url;
 
-use super::super::masthead::{SEPARATORS, fold};
+use super::super::blocks::unspaced_word;
+use super::super::masthead::{SEPARATORS, fold, unspaced_parts};
 use super::super::render::is_control;
 use super::{FIELD_BYTES_MAX, JsonLd, Scan, Sourced};
 use crate::dom::{Document, NodeId, Tag};
@@ -52,15 +55,38 @@ pub(super) fn find(
 
 /// Whether a heading and a title have enough words in common to speak of the same.
 pub(super) fn agrees(heading: &str, title: &str) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        text.split_whitespace()
-            .map(fold)
-            .filter(|word| !word.is_empty())
-            .collect()
-    };
+    if heading.len() > FIELD_BYTES_MAX || title.len() > FIELD_BYTES_MAX {
+        return false;
+    }
     let (heading, title) = (words(heading), words(title));
+    let title: HashSet<&String> = title.iter().collect();
     let shared = heading.iter().filter(|word| title.contains(word)).count();
     shared > 0 && shared * 2 >= heading.len()
+}
+
+/// The words of a text; where no space is put between words, each two letters that stand side by side.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in text.split_whitespace().map(fold) {
+        if word.is_ascii() {
+            words.push(word);
+            continue;
+        }
+        let letters: Vec<char> = word.chars().collect();
+        for part in letters.chunk_by(|one, other| is_unspaced(*one) == is_unspaced(*other)) {
+            if is_unspaced(part[0]) && part.len() > 1 {
+                words.extend(part.windows(2).map(|pair| pair.iter().collect::<String>()));
+            } else {
+                words.push(part.iter().collect());
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn is_unspaced(character: char) -> bool {
+    unspaced_word(character) < u32::MAX
 }
 
 /// The first heading that says something.
@@ -104,6 +130,18 @@ fn strip(title: &str, site: Option<&str>, host: &str) -> String {
         {
             kept = tail.trim_start();
         }
+    }
+    if let Some((head, tail)) = unspaced_parts(kept).next_back()
+        && is_site(tail)
+        && !head.trim().is_empty()
+    {
+        kept = head.trim_end();
+    }
+    if let Some((head, tail)) = unspaced_parts(kept).next()
+        && is_site(head)
+        && !tail.trim().is_empty()
+    {
+        kept = tail.trim_start();
     }
     // What stands behind one of these is the site or an advertisement for it.
     for separator in [" | ", " » ", " :: ", " • ", " · ", " — "] {
@@ -181,6 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn headings_agree_with_titles_where_no_space_parts_words() {
+        let text = "<p>前三季度国内生产总值同比增长，分产业看，第一产业增加值同比增长。</p>";
+        for title in [
+            "公布第三季度经济数据_新华网财经",
+            "新华网：公布第三季度经济数据",
+            "公布第三季度经济数据｜新华网",
+        ] {
+            let page = format!("<title>{title}</title><h1>公布第三季度经济数据</h1>{text}");
+            assert_eq!(title_of(&page).as_deref(), Some("公布第三季度经济数据"));
+        }
+        let other = format!("<title>公布第三季度经济数据</title><h1>新闻中心</h1>{text}");
+        assert_eq!(title_of(&other).as_deref(), Some("公布第三季度经济数据"));
+    }
+
+    #[test]
     fn the_title_of_a_picture_is_not_that_of_the_page() {
         let icon = "<svg><title>Menu icon</title><path/></svg>";
         let text = "<p>Words of a page that goes on for a while.</p>";
@@ -199,6 +252,10 @@ mod tests {
             ("A thing - part two", "A thing - part two"),
             ("A thing – example.org", "A thing"),
             ("Example", "Example"),
+            ("新しい図書館の建設_Example News", "新しい図書館の建設"),
+            ("Example News：新しい図書館", "新しい図書館"),
+            ("東京-大阪", "東京-大阪"),
+            ("sub-example", "sub-example"),
         ] {
             assert_eq!(
                 strip(title, Some("Example News"), "www.example.org"),
