@@ -116,7 +116,7 @@ pub struct ArticleData {
     pub image: Option<String>,
 }
 
-/// Reads the metadata. `types` says which kind of page it is, and with it whether it may have a date and an author;
+/// Reads the metadata, and which heading the title is, if it is one. `types` says which kind of page it is, and with it whether it may have a date and an author;
 /// `masthead` is the heading of the site.
 pub(crate) fn read(
     document: &Document<'_>,
@@ -125,28 +125,29 @@ pub(crate) fn read(
     base: Option<&Url>,
     types: &TypeOdds,
     masthead: Option<NodeId>,
-) -> Metadata {
+) -> (Metadata, Option<NodeId>) {
     let page_type = types.likeliest();
     let may_be_signed = matches!(
         page_type,
         PageType::Article | PageType::Forum | PageType::Documentation
     );
     let site_name = site_name(scan, json);
-    let title = title::find(
+    let (title, heading) = title::find(
         document,
         scan,
         json,
         site_name.as_ref().map(|name| name.value.as_str()),
         base,
         masthead,
-    );
+    )
+    .map_or((None, None), |(title, heading)| (Some(title), heading));
     let canonical = scan.canonical.as_deref().map(|href| {
         match base.and_then(|base| base.join(href.trim()).ok()) {
             Some(url) => url.to_string(),
             None => href.to_owned(),
         }
     });
-    Metadata {
+    let metadata = Metadata {
         author: author::find(
             document,
             scan,
@@ -171,7 +172,8 @@ pub(crate) fn read(
         article: json.article(),
         title,
         site_name,
-    }
+    };
+    (metadata, heading)
 }
 
 fn site_name(scan: &Scan<'_>, json: &JsonLd) -> Option<Sourced> {

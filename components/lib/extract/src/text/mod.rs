@@ -133,7 +133,7 @@ fn extract_with(
     }
     let scan = metadata::Scan::new(&document, &analysis.layout);
     let json = metadata::JsonLd::new(&document, &scan);
-    let mut metadata = metadata::read(
+    let (mut metadata, heading) = metadata::read(
         &document,
         &scan,
         &json,
@@ -144,6 +144,15 @@ fn extract_with(
     if is_empty {
         // Nothing was judged.
         metadata.page_type = None;
+    }
+    // A selector takes what it matches, and no more.
+    let is_left_out = |heading: &NodeId| !chosen.kept[*heading as usize] && selector.is_none();
+    if chosen.title.is_none()
+        && let Some(heading) = heading.filter(is_left_out)
+        && let Some(title) = &metadata.title
+        && !begins_with(&rendered.text, &title.value)
+    {
+        put_title(&document, heading, base.as_ref(), &mut rendered);
     }
     if chosen.is_doubtful {
         stand_in(&mut rendered, &metadata, &json);
@@ -175,26 +184,48 @@ struct Chosen {
 /// Both forms of what was chosen. The Markdown is a document that is handed out alone, so that it begins with the title; the
 /// text is what stands under it.
 fn rendered(document: &Document<'_>, chosen: &Chosen, base: Option<&Url>) -> render::Rendered {
-    let render = |root: NodeId, kept: &[bool]| {
-        let selection = render::Selection {
-            kept,
-            base,
-            text_bytes_max: TEXT_BYTES_MAX,
-        };
-        render::render(document, root, &selection)
-    };
-    let mut rendered = render(0, &chosen.kept);
+    let mut rendered = render_nodes(document, 0, &chosen.kept, base);
     if let Some(title) = chosen.title {
-        let mut heading = vec![false; document.len() as usize];
-        heading[title as usize..document.end(title) as usize].fill(true);
-        let mut markdown = render(title, &heading).markdown;
-        if !markdown.is_empty() && !rendered.markdown.is_empty() {
-            markdown.push_str("\n\n");
-            markdown.push_str(&rendered.markdown);
-            rendered.markdown = markdown;
-        }
+        put_title(document, title, base, &mut rendered);
     }
     rendered
+}
+
+fn render_nodes(
+    document: &Document<'_>,
+    root: NodeId,
+    kept: &[bool],
+    base: Option<&Url>,
+) -> render::Rendered {
+    let selection = render::Selection {
+        kept,
+        base,
+        text_bytes_max: TEXT_BYTES_MAX,
+    };
+    render::render(document, root, &selection)
+}
+
+/// Puts a heading above the Markdown.
+fn put_title(
+    document: &Document<'_>,
+    title: NodeId,
+    base: Option<&Url>,
+    rendered: &mut render::Rendered,
+) {
+    let mut heading = vec![false; document.len() as usize];
+    heading[title as usize..document.end(title) as usize].fill(true);
+    let mut markdown = render_nodes(document, title, &heading, base).markdown;
+    if !markdown.is_empty() && !rendered.markdown.is_empty() {
+        markdown.push_str("\n\n");
+        markdown.push_str(&rendered.markdown);
+        rendered.markdown = markdown;
+    }
+}
+
+/// Whether the first line of a text is this title.
+fn begins_with(text: &str, title: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    first.len() <= title.len() * 2 && masthead::fold(first) == masthead::fold(title)
 }
 
 /// The text that a set of frames has for those who see none. What stands in it is a page of its own; a set of frames in that

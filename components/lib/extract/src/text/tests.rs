@@ -766,6 +766,33 @@ fn an_articles_text_does_not_repeat_its_title_where_no_space_parts_words() {
 }
 
 #[test]
+fn markdown_begins_with_the_title_however_far_above_the_text_it_stands() {
+    let metas = "<div class=meta>2 May 2024</div>".repeat(9);
+    let page = article().replace("</h1>", &format!("</h1>{metas}"));
+    let result = best(&page);
+    assert_eq!(result.metadata.title.unwrap().source, "h1");
+    assert_eq!(result.markdown.matches("A fine title").count(), 1);
+    assert!(
+        result.markdown.starts_with("# A fine title\n\n"),
+        "{}",
+        result.markdown
+    );
+    assert!(!result.text.contains("A fine title"), "{}", result.text);
+    // What a selector takes is what was asked for.
+    let taken = selected(&page, "div.content").markdown;
+    assert!(taken.starts_with("Paragraph 0"), "{taken}");
+    // One that the text has already, by another heading.
+    let twice = page
+        .replace("<h1", "<header class=page-header><h1")
+        .replace(
+            "<div class=content>",
+            "</header><div class=content><h2>A fine title</h2>",
+        );
+    let twice = best(&twice).markdown;
+    assert_eq!(twice.matches("A fine title").count(), 1, "{twice}");
+}
+
+#[test]
 fn each_field_carries_its_source() {
     let options = TextOptions {
         url: Some("https://news.example.org/2024/a-fine-title"),

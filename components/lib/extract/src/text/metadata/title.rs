@@ -10,7 +10,8 @@ use super::super::render::is_control;
 use super::{FIELD_BYTES_MAX, JsonLd, Scan, Sourced};
 use crate::dom::{Document, NodeId, Tag};
 
-/// The heading that readers see first, where the page's own title agrees with it; else that title, stripped.
+/// The heading that readers see first, where the page's own title agrees with it; else that title, stripped. A heading comes
+/// with its node.
 pub(super) fn find(
     document: &Document<'_>,
     scan: &Scan<'_>,
@@ -18,7 +19,7 @@ pub(super) fn find(
     site: Option<&str>,
     base: Option<&Url>,
     masthead: Option<NodeId>,
-) -> Option<Sourced> {
+) -> Option<(Sourced, Option<NodeId>)> {
     let host = base.and_then(Url::host_str).unwrap_or_default();
     let tag = scan
         .title
@@ -32,25 +33,31 @@ pub(super) fn find(
         (tag, "title"),
         (meta("twitter:title"), "twitter"),
     ];
-    let heading = heading(document, scan)
-        .filter(|heading| !is_site(heading, &site.map(fold).unwrap_or_default(), &fold(host)));
-    if let Some(heading) = &heading
+    let site_name = site.map(fold).unwrap_or_default();
+    let heading =
+        heading(document, scan).filter(|(_, heading)| !is_site(heading, &site_name, &fold(host)));
+    if let Some((node, heading)) = &heading
         && declared
             .iter()
             .any(|(value, _)| value.as_deref().is_some_and(|value| agrees(heading, value)))
     {
-        return Sourced::new(heading, "h1");
+        return Some((Sourced::new(heading, "h1")?, Some(*node)));
     }
     let first = declared
         .into_iter()
         .find_map(|(value, source)| Some((strip(&value?, site, host), source)));
-    let first = first.or_else(|| heading.map(|value| (value, "h1")));
+    if first.is_none()
+        && let Some((node, heading)) = heading
+    {
+        return Some((Sourced::new(heading, "h1")?, Some(node)));
+    }
     let named = first.or_else(|| {
         json.headline()
             .or_else(|| json.product_name())
             .map(|value| (value, "json-ld"))
     });
-    named.and_then(|(value, source)| Sourced::new(value, source))
+    let (value, source) = named?;
+    Some((Sourced::new(value, source)?, None))
 }
 
 /// Whether a heading and a title have enough words in common to speak of the same.
@@ -90,12 +97,15 @@ fn is_unspaced(character: char) -> bool {
 }
 
 /// The first heading that says something.
-fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<String> {
+fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<(NodeId, String)> {
     scan.headings
         .iter()
-        .map(|node| words_of(document, *node))
-        .map(|text| text.trim_end_matches(['¶', '#', ' ']).replace('\u{ad}', ""))
-        .find(|text| text.chars().any(char::is_alphabetic))
+        .map(|node| (*node, words_of(document, *node)))
+        .map(|(node, text)| {
+            let text = text.trim_end_matches(['¶', '#', ' ']);
+            (node, text.replace('\u{ad}', ""))
+        })
+        .find(|(_, text)| text.chars().any(char::is_alphabetic))
 }
 
 /// What a heading says, without what can be done with it.
