@@ -288,7 +288,13 @@ fn chosen(document: &Document<'_>, analysis: &Analysis, model: &Model<'_>) -> Ch
     }
     words[next..].fill(sums);
     mark_ancestors(document, &mut kept);
-    render::mark_images(document, &words, &mut kept);
+    // It stands above the text, whether it is a part of that or not.
+    let title_block = analysis.candidates.title_block;
+    let title = title_block
+        .map(|at| analysis.blocks.list[at].container)
+        .filter(|title| document.tag(*title) == Tag::H1 && analysis.masthead != Some(*title));
+    let title = choice.title.or(title);
+    render::mark_images(document, &analysis.layout, &words, title, &mut kept);
     Chosen {
         kept,
         types: choice.types,

@@ -793,6 +793,25 @@ fn markdown_begins_with_the_title_however_far_above_the_text_it_stands() {
 }
 
 #[test]
+fn images_right_above_and_below_the_text_are_of_the_article() {
+    let page = article()
+        .replace("</h1>", "</h1><figure><img src=/lead.jpg alt=lead></figure>\
+            <div class=author><img src=/jane.jpg alt=jane>Jane Doe</div><p><img src=/dot.png alt=dot width=40></p>")
+        .replace("</div></article>", "<figure><img src=/last.jpg alt=last><figcaption>The last one</figcaption></figure>\
+            <a href=/9><img src=/next.jpg alt=next>The next story</a></div><p><img src=/out.jpg alt=out></p></article>");
+    let markdown = best(&page).markdown;
+    let at = |name: &str| markdown.find(&format!("![{name}]"));
+    assert!(
+        at("lead") < at("last") && at("lead").is_some(),
+        "{markdown}"
+    );
+    assert!(at("lead") < markdown.find("Paragraph 0"), "{markdown}");
+    for name in ["jane", "dot", "next", "out"] {
+        assert_eq!(at(name), None, "{name}: {markdown}");
+    }
+}
+
+#[test]
 fn each_field_carries_its_source() {
     let options = TextOptions {
         url: Some("https://news.example.org/2024/a-fine-title"),

@@ -3,7 +3,8 @@
 use super::lines::Break;
 use super::{Renderer, escape, target};
 use crate::dom::{Document, NodeId, Tag};
-use crate::text::layout::hides;
+use crate::text::hints::Hint;
+use crate::text::layout::{Layout, hides};
 
 /// Attributes that lazy pages keep the address in.
 const LAZY: [&str; 5] = [
@@ -26,19 +27,59 @@ const WRAPPERS_MAX: usize = 12;
 /// Words beside an image that make a caption and not a text of its own.
 const CAPTION_WORDS_MAX: u32 = 40;
 
-/// Marks the images that stand among kept text, each with the elements around it that hold nothing else. `words` has, for
-/// each node, the words before it: all of them and the kept ones.
-pub(crate) fn mark(document: &Document<'_>, words: &[(u32, u32)], kept: &mut [bool]) {
+/// On a smaller one above or below the text a person is shown, or the sign of a site.
+const LONE_SIDE_MIN: u32 = 100;
+/// What is not of the article although it stands right above or below its text.
+const OTHERS: [Hint; 8] = [
+    Hint::Byline,
+    Hint::User,
+    Hint::Share,
+    Hint::Advert,
+    Hint::Related,
+    Hint::Comment,
+    Hint::Signup,
+    Hint::Navigation,
+];
+
+/// Marks the images that stand among kept text, between the title above it and the end of the element that holds all of it,
+/// each with the elements around it that hold nothing else. `words` has, for each node, the words before it: all of them and
+/// the kept ones.
+pub(crate) fn mark(
+    document: &Document<'_>,
+    layout: &Layout,
+    words: &[(u32, u32)],
+    title: Option<NodeId>,
+    kept: &mut [bool],
+) {
     let is_text = |(node, kept): (usize, &bool)| *kept && document.tag(node as NodeId) == Tag::Text;
     let Some(first) = kept.iter().enumerate().position(is_text) else {
         return;
     };
     let last = kept.iter().rposition(|kept| *kept).unwrap_or(first);
-    for node in first as NodeId..last as NodeId {
-        if document.tag(node) == Tag::Img
-            && !kept[node as usize]
-            && is_among(document, words, kept, node)
-        {
+    let (first, last) = (first as NodeId, last as NodeId);
+    let from = title.filter(|title| *title < first).unwrap_or(first);
+    let mut around = document.ancestors(first);
+    let holds_all = around.find(|above| document.end(*above) > last);
+    let to = holds_all.map_or(last, |above| document.end(above));
+    for node in from..to {
+        if document.tag(node) != Tag::Img || kept[node as usize] {
+            continue;
+        }
+        let is_among = if (first..last).contains(&node) {
+            is_among(document, words, kept, node, CAPTION_WORDS_MAX, |_| false)
+        } else {
+            // Below the text a picture with words of its own leads elsewhere, but in a figure.
+            let has_caption = node < first
+                || document
+                    .ancestors(node)
+                    .take(4)
+                    .any(|above| document.tag(above) == Tag::Figure);
+            let most = if has_caption { CAPTION_WORDS_MAX } else { 0 };
+            let is_other = |inner: NodeId| OTHERS.iter().any(|hint| layout.hints_at(inner, *hint));
+            !is_smaller(document, node, LONE_SIDE_MIN)
+                && is_among(document, words, kept, node, most, is_other)
+        };
+        if is_among {
             let mut at = node;
             while !kept[at as usize] {
                 kept[at as usize] = true;
@@ -48,9 +89,16 @@ pub(crate) fn mark(document: &Document<'_>, words: &[(u32, u32)], kept: &mut [bo
     }
 }
 
-/// Whether an image stands among kept text: what holds it and no kept text has a caption at most, and around that more is
-/// kept than not.
-fn is_among(document: &Document<'_>, words: &[(u32, u32)], kept: &[bool], image: NodeId) -> bool {
+/// Whether an image stands among kept text: what holds it and no kept text is nothing else and has a caption at most, of so
+/// many words, and around that more is kept than not.
+fn is_among(
+    document: &Document<'_>,
+    words: &[(u32, u32)],
+    kept: &[bool],
+    image: NodeId,
+    words_max: u32,
+    is_other: impl Fn(NodeId) -> bool,
+) -> bool {
     let in_subtree = |node: NodeId| {
         let (from, to) = (words[node as usize], words[document.end(node) as usize]);
         (to.0 - from.0, to.1 - from.1)
@@ -67,7 +115,7 @@ fn is_among(document: &Document<'_>, words: &[(u32, u32)], kept: &[bool], image:
                 | Tag::Button
                 | Tag::Form
         );
-        if is_apart || in_subtree(inner).0 > CAPTION_WORDS_MAX {
+        if is_apart || in_subtree(inner).0 > words_max || is_other(inner) {
             return false;
         }
         let parent = document.parent(inner);
@@ -97,7 +145,7 @@ impl Renderer<'_, '_> {
                 .any(|above| document.tag(above) == Tag::Figure);
         let Some(source) = self.source(node).filter(|_| {
             !is_decoration
-                && !(is_tiny(document, node)
+                && !(is_smaller(document, node, SIDE_MIN)
                     || is_hidden(document, node)
                     || is_formula(document, node))
         }) else {
@@ -214,10 +262,11 @@ fn is_formula(document: &Document<'_>, image: NodeId) -> bool {
             .any(|sibling| document.tag(sibling) == Tag::Math)
 }
 
-fn is_tiny(document: &Document<'_>, node: NodeId) -> bool {
+/// Whether an image says that one of its sides is smaller than this.
+fn is_smaller(document: &Document<'_>, node: NodeId, least: u32) -> bool {
     ["width", "height"].iter().any(|name| {
         let side = document.raw_attribute(node, name);
         side.and_then(|side| side.trim().trim_end_matches("px").parse::<u32>().ok())
-            .is_some_and(|side| side < SIDE_MIN)
+            .is_some_and(|side| side < least)
     })
 }
