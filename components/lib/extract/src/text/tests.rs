@@ -812,6 +812,29 @@ fn images_right_above_and_below_the_text_are_of_the_article() {
 }
 
 #[test]
+fn dates_in_numbers_are_read_where_they_are_shown_alone() {
+    for (shown, expected) in [
+        ("<span>2024-10-18 10:00</span>", Some("2024-10-18")),
+        ("<div> <!-- a --> 2024年10月18日 </div>", Some("2024-10-18")),
+        ("<div>18.10.2024</div>", Some("2024-10-18")),
+        ("<div>5.3.2024</div>", Some("2024-03-05")),
+        ("<div>10/18/2024</div>", Some("2024-10-18")),
+        ("<div>18/10/2024 10:00</div>", Some("2024-10-18")),
+        ("<div>18 октября 2024</div>", Some("2024-10-18")),
+        ("<div>10/11/2024</div>", None),
+        ("<div>2024-10-18 <b>id</b></div>", None),
+        ("<div>1.2.3</div>", None),
+    ] {
+        let page = article()
+            .replace("application/ld+json", "text/plain")
+            .replace("</h1>", &format!("</h1>{shown}"));
+        let date = best(&page).metadata.date;
+        let day = date.as_ref().map(|date| date.value.as_str());
+        assert_eq!(day, expected, "{shown}");
+    }
+}
+
+#[test]
 fn each_field_carries_its_source() {
     let options = TextOptions {
         url: Some("https://news.example.org/2024/a-fine-title"),

@@ -42,6 +42,130 @@ const VAGUE: [&str; 5] = [
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
+/// The months of other languages in lower case, as far as they do not begin as the English ones do: German, Dutch and the
+/// Nordic ones, French, Spanish, Portuguese, Italian, Polish, Czech, Turkish and Russian.
+const FOREIGN_MONTHS: [&[&str]; 12] = [
+    &[
+        "janvier",
+        "enero",
+        "ene",
+        "gennaio",
+        "janeiro",
+        "stycznia",
+        "ledna",
+        "ocak",
+        "января",
+        "янв",
+    ],
+    &[
+        "février",
+        "févr",
+        "fevrier",
+        "fevereiro",
+        "lutego",
+        "února",
+        "şubat",
+        "февраля",
+        "фев",
+    ],
+    &["märz", "maerz", "mrz", "maart", "března", "марта", "мар"],
+    &[
+        "avril",
+        "avr",
+        "abril",
+        "abr",
+        "kwietnia",
+        "dubna",
+        "nisan",
+        "апреля",
+        "апр",
+    ],
+    &[
+        "mai", "mei", "maj", "mayo", "maggio", "maio", "maja", "května", "mayıs", "мая",
+    ],
+    &[
+        "juin", "giugno", "czerwca", "června", "haziran", "июня", "июн",
+    ],
+    &[
+        "juillet",
+        "juil",
+        "luglio",
+        "lipca",
+        "července",
+        "temmuz",
+        "июля",
+        "июл",
+    ],
+    &[
+        "août",
+        "aout",
+        "agosto",
+        "ago",
+        "sierpnia",
+        "srpna",
+        "ağustos",
+        "августа",
+        "авг",
+    ],
+    &[
+        "settembre",
+        "wrzesień",
+        "września",
+        "září",
+        "eylül",
+        "сентября",
+        "сен",
+        "setembro",
+    ],
+    &[
+        "oktober",
+        "okt",
+        "ottobre",
+        "outubro",
+        "października",
+        "října",
+        "ekim",
+        "октября",
+        "окт",
+    ],
+    &["listopada", "listopadu", "kasım", "ноября", "ноя"],
+    &[
+        "dezember",
+        "dez",
+        "décembre",
+        "déc",
+        "diciembre",
+        "dic",
+        "dicembre",
+        "dezembro",
+        "grudnia",
+        "prosince",
+        "aralık",
+        "декабря",
+        "дек",
+    ],
+];
+
+/// The month that a word names.
+fn month_of(word: &str) -> Option<u32> {
+    let at = match word.get(..3) {
+        Some(head) if word.is_ascii() => MONTHS
+            .iter()
+            .position(|month| head.eq_ignore_ascii_case(month)),
+        _ => None,
+    };
+    let is_short = word.len() <= MONTH_BYTES_MAX;
+    let foreign = || {
+        let word = word.to_lowercase();
+        let mut months = FOREIGN_MONTHS.iter();
+        months.position(|names| names.contains(&word.as_str()))
+    };
+    let at = at.or_else(|| if is_short { foreign() } else { None })?;
+    Some(at as u32 + 1)
+}
+
+/// The longest name of a month.
+const MONTH_BYTES_MAX: usize = 16;
 
 pub(super) fn find(
     document: &Document<'_>,
@@ -107,20 +231,80 @@ const NODES_AFTER: NodeId = 250;
 /// Longer texts with a date in them are sentences.
 const SHOWN_BYTES_MAX: usize = 60;
 
-/// The first short text about the heading that has a day, a month's name and a year.
+/// The first short text about the heading that has a day, a month's name and a year; or that is a date in numbers, and nothing
+/// else stands in its element.
 fn shown(document: &Document<'_>, heading: NodeId) -> Option<String> {
     let end = document.end(heading);
     let after = end..document.len().min(end + NODES_AFTER);
     let before = heading.saturating_sub(NODES_BEFORE).max(1)..heading;
     after.chain(before).find_map(|node| {
         let text = document.text(node).trim();
-        let has_month = document.is_prose(node)
+        let is_dated = document.is_prose(node)
             && text.len() <= SHOWN_BYTES_MAX
-            && parts(text)
+            // Most short texts are not worth more of a look.
+            && text.bytes().filter(u8::is_ascii_digit).nth(4).is_some()
+            && (parts(text)
                 .iter()
-                .any(|part| matches!(part, Part::Month(_)));
-        if has_month { day_of(text) } else { None }
+                .any(|part| matches!(part, Part::Month(_)))
+                || is_in_numbers(text) && is_alone(document, node));
+        if is_dated { day_of(text) } else { None }
     })
+}
+
+/// Whether a text is a date in numbers, and a time perhaps, that can be read in one way only.
+fn is_in_numbers(text: &str) -> bool {
+    let is_number = |character: char| character.is_ascii_digit();
+    let is_sign = |character: char| {
+        matches!(character, '-' | '/' | '.' | ':' | ' ' | ',' | 'T') || is_counter(character)
+    };
+    if !(text.starts_with(is_number) && text.chars().all(|c| is_number(c) || is_sign(c))) {
+        return false;
+    }
+    match parts(text).as_slice() {
+        [
+            Part::Number { digits: 4, .. },
+            Part::Number { digits: 1 | 2, .. },
+            Part::Number { digits: 1 | 2, .. },
+            ..,
+        ] => true,
+        [
+            Part::Number {
+                value: one,
+                digits: 1 | 2,
+            },
+            Part::Number {
+                value: two,
+                digits: 1 | 2,
+            },
+            Part::Number { digits: 4, .. },
+            ..,
+        ] => is_dotted(text) || *one > 12 || *two > 12,
+        _ => false,
+    }
+}
+
+/// Whether a text is all that its element has.
+fn is_alone(document: &Document<'_>, text: NodeId) -> bool {
+    let parent = document.parent(text);
+    let before = parent + 1..text;
+    let after = document.end(text)..document.end(parent);
+    // Few elements have but spaces beside their only text; of more nodes one is no date.
+    before.len() + after.len() <= BESIDE_MAX
+        && before.chain(after).all(|node| document.is_space(node))
+}
+
+/// Nodes beside a date that are looked at.
+const BESIDE_MAX: usize = 8;
+
+/// Whether a dot stands behind the first number, as where the day comes before the month.
+fn is_dotted(text: &str) -> bool {
+    text.trim_start_matches(|character: char| character.is_ascii_digit())
+        .starts_with('.')
+}
+
+/// What stands behind the numbers of a date in Chinese, Japanese and Korean.
+const fn is_counter(character: char) -> bool {
+    matches!(character, '年' | '月' | '日' | '년' | '월' | '일')
 }
 
 /// The day in a date as people and programs write it, as `YYYY-MM-DD`.
@@ -130,7 +314,7 @@ pub(super) fn day_of(text: &str) -> Option<String> {
         return None;
     }
     let parts: Vec<Part> = parts(text);
-    let (year, month, day) = numeric(&parts).or_else(|| worded(&parts))?;
+    let (year, month, day) = numeric(&parts, is_dotted(text)).or_else(|| worded(&parts))?;
     let is_day = (1990..=2100).contains(&year) && (1..=days_of(year, month)).contains(&day);
     is_day.then(|| format!("{year:04}-{month:02}-{day:02}"))
 }
@@ -156,7 +340,7 @@ enum Part {
 fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     for run in text
-        .split(|character: char| !character.is_ascii_alphanumeric())
+        .split(|character: char| !character.is_alphanumeric() || is_counter(character))
         .filter(|run| !run.is_empty())
     {
         let digits = run.bytes().take_while(u8::is_ascii_digit).count();
@@ -182,19 +366,15 @@ fn parts(text: &str) -> Vec<Part> {
                     digits,
                 });
             }
-        } else if run.len() >= 3
-            && let Some(month) = MONTHS
-                .iter()
-                .position(|month| run[..3].eq_ignore_ascii_case(month))
-        {
-            parts.push(Part::Month(month as u32 + 1));
+        } else if let Some(month) = month_of(run) {
+            parts.push(Part::Month(month));
         }
     }
     parts
 }
 
-/// `2024-01-31…`, `2024/1/31`, or `31.1.2024` where only one order is possible.
-fn numeric(parts: &[Part]) -> Option<(u32, u32, u32)> {
+/// `2024-01-31…`, `2024/1/31`, `31.1.2024`, or `1/31/2024`.
+fn numeric(parts: &[Part], is_dotted: bool) -> Option<(u32, u32, u32)> {
     let (
         Some(Part::Number {
             value: one,
@@ -215,10 +395,10 @@ fn numeric(parts: &[Part]) -> Option<(u32, u32, u32)> {
     if *digits != 4 {
         return None;
     }
-    // Day before month, but where that cannot be.
+    // Month before day, but where that cannot be.
     if *two > 12 {
         Some((*three, *one, *two))
-    } else if *one > 12 {
+    } else if *one > 12 || is_dotted {
         Some((*three, *two, *one))
     } else {
         Some((*three, *one, *two))
@@ -252,7 +432,22 @@ fn worded(parts: &[Part]) -> Option<(u32, u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::day_of;
+    use super::{day_of, is_in_numbers};
+
+    #[test]
+    fn numbers_that_may_be_read_in_two_ways_are_no_date() {
+        for text in [
+            "10/11/2024",
+            "1.2",
+            "2024",
+            "2024 10",
+            "v2024.10.18",
+            "2024-10-18 by Jane",
+            "-2024-10-18",
+        ] {
+            assert!(!is_in_numbers(text), "{text}");
+        }
+    }
 
     #[test]
     fn days_are_read_in_many_forms() {
@@ -265,6 +460,22 @@ mod tests {
             ("Wed, 31 Jan 2024 10:00:00 GMT", Some("2024-01-31")),
             ("31.12.2024", Some("2024-12-31")),
             ("12/31/2024", Some("2024-12-31")),
+            ("5.3.2024", Some("2024-03-05")),
+            ("5/3/2024", Some("2024-05-03")),
+            ("2024年10月8日", Some("2024-10-08")),
+            ("2024년 10월 18일", Some("2024-10-18")),
+            ("18. Oktober 2024", Some("2024-10-18")),
+            ("3. März 2024, 10:00", Some("2024-03-03")),
+            ("le 1er août 2024", Some("2024-08-01")),
+            ("18 de diciembre de 2024", Some("2024-12-18")),
+            ("18 de fevereiro de 2024", Some("2024-02-18")),
+            ("18 maggio 2024", Some("2024-05-18")),
+            ("18 mei 2024", Some("2024-05-18")),
+            ("18 października 2024", Some("2024-10-18")),
+            ("18. července 2024", Some("2024-07-18")),
+            ("18 Ağustos 2024", Some("2024-08-18")),
+            ("18 ОКТЯБРЯ 2024 г.", Some("2024-10-18")),
+            ("18 марок 2024", None),
             ("yesterday", None),
             ("2024", None),
             ("2024-13-01", None),
