@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde_json::Value;
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::state::Kind;
 use trawl_extract::charset::{self, Hints};
 use trawl_extract::domains::related_domains;
 use trawl_extract::html;
-use trawl_extract::text::{Mode, TextOptions, TextResult, extract_text};
+use trawl_extract::text::{Metadata, Mode, TextOptions, TextResult, extract_text};
 use trawl_wire::result::{DomainsDocument, HtmlDocument, TextDocument};
 
 use super::Page;
@@ -44,6 +45,15 @@ pub(super) fn extract(page: &Page<'_>) -> anyhow::Result<Value> {
     })
 }
 
+/// The page's own metadata with what our limits add to it, as the component gives it.
+#[derive(Serialize)]
+struct Extended<'a> {
+    #[serde(flatten)]
+    metadata: &'a Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<&'static str>,
+}
+
 fn text(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
     let decoded = charset::decode(&page.bytes, hints);
     let url = page.url.as_str();
@@ -72,7 +82,10 @@ fn text(page: &Page<'_>, hints: &Hints<'_>) -> anyhow::Result<Value> {
         title: result.title.as_deref(),
         text: &result.text,
         markdown: &result.markdown,
-        metadata: &result.metadata,
+        metadata: Extended {
+            metadata: &result.metadata,
+            truncated: result.truncated,
+        },
     })?)
 }
 
@@ -118,6 +131,14 @@ mod tests {
             bytes: html.as_bytes().to_vec(),
         };
         extract(&page).unwrap()
+    }
+
+    #[test]
+    fn a_page_that_a_limit_cut_says_so() {
+        let text = extracted(1, &"<p>Some words.".repeat(10_001));
+        assert_eq!(text["metadata"]["truncated"], "blocks");
+        let whole = extracted(1, "<p>Some words.");
+        assert!(whole["metadata"].get("truncated").is_none(), "{whole}");
     }
 
     #[test]
