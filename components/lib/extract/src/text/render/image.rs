@@ -144,10 +144,10 @@ impl Renderer<'_, '_> {
                 .take(4)
                 .any(|above| document.tag(above) == Tag::Figure);
         let Some(source) = self.source(node).filter(|_| {
-            !is_decoration
-                && !(is_smaller(document, node, SIDE_MIN)
-                    || is_hidden(document, node)
-                    || is_formula(document, node))
+            !(is_decoration
+                || is_smaller(document, node, SIDE_MIN)
+                || is_hidden(document, node)
+                || is_formula(document, node))
         }) else {
             return;
         };
