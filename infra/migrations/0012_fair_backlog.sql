@@ -52,11 +52,6 @@ END;
 -- ;;
 DROP TRIGGER IF EXISTS callbacks_added;
 -- ;;
-UPDATE queues
-   SET waiting = CASE kind WHEN 4 THEN (SELECT COUNT(*) FROM callbacks WHERE ended_ms IS NULL AND (stage = 0 OR stage = 1))
-                           ELSE (SELECT COUNT(*) FROM Messages
-                                  WHERE finished_ms IS NULL AND type = queues.kind AND (stage = 0 OR stage = 1 OR stage = 3)) END;
--- ;;
 UPDATE flows SET waiting = counted.waiting
   FROM (SELECT f.tenant, f.kind, f.priority, COALESCE(c.waiting, 0) AS waiting
           FROM flows f
@@ -68,6 +63,8 @@ UPDATE flows SET waiting = counted.waiting
             ON c.tenant = f.tenant AND c.kind = f.kind AND c.priority = f.priority) counted
  WHERE flows.tenant = counted.tenant AND flows.kind = counted.kind AND flows.priority = counted.priority
    AND flows.waiting <> counted.waiting;
+-- ;;
+UPDATE queues SET waiting = (SELECT COALESCE(SUM(waiting), 0) FROM flows WHERE flows.kind = queues.kind);
 -- ;;
 -- What is cancelled before it started gets its price back, but not so much that the account would stand before the present. (On the
 -- column that a claim does not set.)
@@ -89,10 +86,12 @@ END;
 -- The greatest place of an account, of one priority, that waits for a host.
 CREATE INDEX IF NOT EXISTS messages_backlog_of ON Messages(host, tenant, priority, key) WHERE stage = 0;
 -- ;;
--- A procedure: the account's rows that wait for the host yield to the one named, as in messages_outrank.
-CREATE VIEW IF NOT EXISTS backlog_outrank (Id, tenant, type, host, priority, added_ms, key) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+-- A procedure: the account's rows of lower priority yield to the one named, as in 0005: those that wait for the same host to one that
+-- waits, those that may start to one that may.
+CREATE VIEW IF NOT EXISTS outrank (Id, tenant, type, stage, host, priority, added_ms, key) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 -- ;;
-CREATE TRIGGER IF NOT EXISTS backlog_outrank_run INSTEAD OF INSERT ON backlog_outrank
+CREATE TRIGGER IF NOT EXISTS outrank_run INSTEAD OF INSERT ON outrank
 BEGIN
   UPDATE Messages SET key = moved.place
     FROM (SELECT Id, LEAD(key, 1, NEW.key) OVER (ORDER BY key, Id) AS place
@@ -102,7 +101,7 @@ BEGIN
                          MIN(priority) OVER (ORDER BY key, Id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
                     FROM (SELECT Id, key, priority, stage, host, added_ms FROM Messages
                            WHERE finished_ms IS NULL AND tenant = NEW.tenant AND type = NEW.type ORDER BY Id LIMIT 64)
-                   WHERE stage = 0 AND host = NEW.host AND priority < NEW.priority AND key < NEW.key
+                   WHERE stage = NEW.stage AND (stage = 1 OR host = NEW.host) AND priority < NEW.priority AND key < NEW.key
                      AND NEW.added_ms - added_ms < 60000 * (NEW.priority - priority))
            WHERE lowest IS NULL OR priority < lowest) moved
    WHERE Messages.Id = moved.Id;
@@ -126,8 +125,8 @@ BEGIN
              + (9 - NEW.priority) * 0.01 + (NEW.Id % 1000000) * 1e-9,
            NEW.key)
    WHERE Id = NEW.Id;
-  INSERT INTO backlog_outrank
-  SELECT Id, tenant, type, host, priority, added_ms, key FROM Messages
+  INSERT INTO outrank
+  SELECT Id, tenant, type, stage, host, priority, added_ms, key FROM Messages
    WHERE Id = NEW.Id
      AND EXISTS (SELECT 1 FROM flows WHERE tenant = NEW.tenant AND kind = NEW.type AND priority < NEW.priority AND waiting > 0);
 END;
@@ -137,18 +136,7 @@ CREATE TRIGGER IF NOT EXISTS messages_outrank_ready AFTER INSERT ON Messages
 WHEN NEW.slot = 1
  AND EXISTS (SELECT 1 FROM flows WHERE tenant = NEW.tenant AND kind = NEW.type AND priority < NEW.priority AND waiting > 0)
 BEGIN
-  UPDATE Messages SET key = moved.place
-    FROM (SELECT Id, LEAD(key, 1, NEW.key) OVER (ORDER BY key, Id) AS place
-            FROM (SELECT NEW.Id AS Id, -1.0 AS key, NEW.priority AS priority, 10 AS lowest
-                  UNION ALL
-                  SELECT Id, key, priority,
-                         MIN(priority) OVER (ORDER BY key, Id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-                    FROM (SELECT Id, key, priority, stage, added_ms FROM Messages
-                           WHERE finished_ms IS NULL AND tenant = NEW.tenant AND type = NEW.type ORDER BY Id LIMIT 64)
-                   WHERE stage = 1 AND priority < NEW.priority AND key < NEW.key
-                     AND NEW.added_ms - added_ms < 60000 * (NEW.priority - priority))
-           WHERE lowest IS NULL OR priority < lowest) moved
-   WHERE Messages.Id = moved.Id;
+  INSERT INTO outrank VALUES (NEW.Id, NEW.tenant, NEW.type, 1, NEW.host, NEW.priority, NEW.added_ms, NEW.key);
 END;
 -- ;;
 DROP TRIGGER IF EXISTS messages_outrank;

@@ -29,22 +29,23 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// What a body gives when it is asked for its next frame.
-pub(crate) type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+pub type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 /// Whoever wants to know what passes of a body.
-pub(crate) trait Watch: Unpin {
+pub trait Watch: Unpin {
     /// Called each time that `body` was asked; what it returns is handed on.
     fn seen(&mut self, polled: Polled, body: &Body) -> Polled;
 }
 
 /// A body of which somebody sees what passes.
-pub(crate) struct Seen<W> {
+pub struct Seen<W> {
     body: Body,
     watch: W,
 }
 
 impl<W: Watch> Seen<W> {
-    pub(crate) const fn new(body: Body, watch: W) -> Self {
+    /// `body`, with `watch` beside it.
+    pub const fn new(body: Body, watch: W) -> Self {
         Self { body, watch }
     }
 }

@@ -121,8 +121,8 @@ impl Replica {
                         Ok(answer)
                     }
                     Ok((body, false)) => {
-                        let body = given.counted(body);
-                        Ok(Response::from_parts(head, from_wasi_body(body)))
+                        let body = given.counted(from_wasi_body(body));
+                        Ok(Response::from_parts(head, body))
                     }
                     Err(error) => {
                         tracing::warn!("a component's answer broke off: {error}");

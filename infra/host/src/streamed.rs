@@ -2,18 +2,13 @@
 //! results would be given the next one, until its memory is full; and it ends an instance some time after the last head, also in the
 //! middle of a result that a slow client reads.
 
-use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use wasmtime_wasi_http::{Error, WasiBody};
+use trawl_balance::body::{Body, Polled, Seen, Watch};
 
 /// What one instance still writes.
 #[derive(Debug)]
@@ -63,63 +58,41 @@ impl GivenTo {
     }
 
     /// The rest of its answer, counted for the instance until it ends or is dropped.
-    pub(crate) fn counted(&self, body: WasiBody) -> WasiBody {
+    pub(crate) fn counted(&self, body: Body) -> Body {
         match self.0.get() {
             None => body,
             Some(instance) => {
                 instance.answers.fetch_add(1, Relaxed);
                 instance.take();
-                let instance = Arc::clone(instance);
-                Counted { instance, body }.boxed_unsync()
+                Seen::new(body, Counted(Arc::clone(instance))).boxed_unsync()
             }
         }
     }
 }
 
-struct Counted {
-    instance: Arc<Writing>,
-    body: WasiBody,
-}
+struct Counted(Arc<Writing>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.instance.answers.fetch_sub(1, Relaxed);
+        self.0.answers.fetch_sub(1, Relaxed);
     }
 }
 
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+impl Watch for Counted {
+    fn seen(&mut self, polled: Polled, _: &Body) -> Polled {
         if polled.is_ready() {
-            self.instance.take();
+            self.0.take();
         }
         polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::Full;
 
-    fn body() -> WasiBody {
-        Full::new(Bytes::from_static(b"a long result"))
-            .map_err(|never| match never {})
-            .boxed_unsync()
+    fn body() -> Body {
+        trawl_balance::body::full("a long result")
     }
 
     #[tokio::test]

@@ -3,10 +3,10 @@
 SELECT version,
        (SELECT COUNT(*) FROM sqlite_master
          WHERE type = 'trigger' AND name IN (
-             'backlog_outrank_run', 'callbacks_armed', 'callbacks_claimed', 'callbacks_counted', 'callbacks_ended',
+             'callbacks_armed', 'callbacks_claimed', 'callbacks_counted', 'callbacks_ended',
              'callbacks_fill', 'callbacks_moved', 'callbacks_purged', 'deliveries_failed', 'deliveries_record',
              'endpoint_fill_run', 'endpoints_held', 'host_fill_run', 'hosts_fill', 'hosts_fill_new', 'messages_armed',
              'messages_asked_again', 'messages_cancelled', 'messages_claimed', 'messages_counted', 'messages_ended',
              'messages_event', 'messages_lined_up', 'messages_moved', 'messages_outbox', 'messages_outrank_ready',
-             'messages_pace', 'messages_purged', 'messages_purged_callbacks', 'messages_refill', 'results_finish')) = 31
+             'messages_pace', 'messages_purged', 'messages_purged_callbacks', 'messages_refill', 'outrank_run', 'results_finish')) = 31
   FROM schema_version
