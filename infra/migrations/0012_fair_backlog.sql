@@ -107,24 +107,33 @@ BEGIN
    WHERE Messages.Id = moved.Id;
 END;
 -- ;;
--- A new row that has to wait is placed a charge behind the account's last one there of the same or a higher priority; when there is
--- none, a charge behind the first of all. (Not beside the first: accounts that ask for one page after the other would stand before
--- whoever asked for many, for ever, since each of them is new there every time.) The first row that waits for a host may stand anywhere.
+-- A procedure: gives a row its place among those that wait for its host. A new one is placed a charge behind the account's last one there
+-- of the same or a higher priority; when there is none, and any other one, a charge behind the first of all. (Not beside the first:
+-- accounts that ask for one page after the other would stand before whoever asked for many, for ever, since each of them is new there
+-- every time.) The first row that waits for a host may stand anywhere.
 -- The last term keeps places apart that are counted from the same row: one that yields must have another place to go to.
-CREATE TRIGGER IF NOT EXISTS messages_lined_up AFTER INSERT ON Messages
-WHEN NEW.stage = 0
+CREATE VIEW IF NOT EXISTS line_up (Id, tenant, type, host, priority, is_new) AS SELECT NULL, NULL, NULL, NULL, NULL, NULL;
+-- ;;
+CREATE TRIGGER IF NOT EXISTS line_up_run INSTEAD OF INSERT ON line_up
 BEGIN
   UPDATE Messages
      SET key = COALESCE(
-           COALESCE((SELECT MAX((SELECT w.key FROM Messages w
+           COALESCE(CASE WHEN NEW.is_new THEN
+                   (SELECT MAX((SELECT w.key FROM Messages w
                                      WHERE w.host = NEW.host AND w.tenant = NEW.tenant AND w.priority = f.priority AND w.stage = 0
                                        AND w.Id <> NEW.Id ORDER BY w.key DESC LIMIT 1))
-                          FROM flows f WHERE f.tenant = NEW.tenant AND f.kind < 4 AND f.priority >= NEW.priority AND f.waiting > 0),
+                          FROM flows f WHERE f.tenant = NEW.tenant AND f.kind < 4 AND f.priority >= NEW.priority AND f.waiting > 0) END,
                     (SELECT w.key FROM Messages w WHERE w.host = NEW.host AND w.stage = 0 AND w.Id <> NEW.Id ORDER BY w.key LIMIT 1))
              + COALESCE((SELECT charge FROM flows WHERE tenant = NEW.tenant AND kind = NEW.type AND priority = NEW.priority), 1)
              + (9 - NEW.priority) * 0.01 + (NEW.Id % 1000000) * 1e-9,
-           NEW.key)
-   WHERE Id = NEW.Id;
+           key)
+   WHERE Id = NEW.Id AND stage = 0;
+END;
+-- ;;
+CREATE TRIGGER IF NOT EXISTS messages_lined_up AFTER INSERT ON Messages
+WHEN NEW.stage = 0
+BEGIN
+  INSERT INTO line_up VALUES (NEW.Id, NEW.tenant, NEW.type, NEW.host, NEW.priority, 1);
   INSERT INTO outrank
   SELECT Id, tenant, type, stage, host, priority, added_ms, key FROM Messages
    WHERE Id = NEW.Id
@@ -147,18 +156,9 @@ DROP TRIGGER IF EXISTS messages_outrank;
 CREATE TRIGGER IF NOT EXISTS messages_refill AFTER UPDATE OF stage, slot ON Messages
 WHEN (OLD.slot = 1 AND NEW.slot = 0) OR (NEW.stage IS 0 AND OLD.stage IS NOT 0)
 BEGIN
-  UPDATE Messages
-     SET key = COALESCE(
-           COALESCE(CASE WHEN OLD.finished_ms IS NOT NULL THEN
-                   (SELECT MAX((SELECT w.key FROM Messages w
-                                     WHERE w.host = NEW.host AND w.tenant = NEW.tenant AND w.priority = f.priority AND w.stage = 0
-                                       AND w.Id <> NEW.Id ORDER BY w.key DESC LIMIT 1))
-                          FROM flows f WHERE f.tenant = NEW.tenant AND f.kind < 4 AND f.priority >= NEW.priority AND f.waiting > 0) END,
-                    (SELECT w.key FROM Messages w WHERE w.host = NEW.host AND w.stage = 0 AND w.Id <> NEW.Id ORDER BY w.key LIMIT 1))
-             + COALESCE((SELECT charge FROM flows WHERE tenant = NEW.tenant AND kind = NEW.type AND priority = NEW.priority), 1)
-             + (9 - NEW.priority) * 0.01 + (NEW.Id % 1000000) * 1e-9,
-           NEW.key)
-   WHERE NEW.stage IS 0 AND OLD.stage IS NOT 0 AND Id = NEW.Id AND stage = 0;
+  INSERT INTO line_up
+  SELECT NEW.Id, NEW.tenant, NEW.type, NEW.host, NEW.priority, OLD.finished_ms IS NOT NULL
+   WHERE NEW.stage IS 0 AND OLD.stage IS NOT 0;
   INSERT INTO host_fill SELECT NEW.host WHERE EXISTS (SELECT 1 FROM Messages WHERE host = NEW.host AND stage = 0);
 END;
 -- ;;
