@@ -57,7 +57,7 @@ setup-tests: setup
 
 test: build setup-tests ## set up everything and pass every test
 	@failed=0
-	cargo test --locked --release --no-fail-fast --lib --bins --tests || failed=1
+	cargo test --locked --release --no-fail-fast --tests || failed=1
 	cargo test --locked --release --no-fail-fast --doc || failed=1
 	[ "$$failed" = 0 ] || exit 1
 	if [ -z "$${SPIN:-}" ]; then echo "SKIPPED under_spin: set SPIN to a spin 4.1 binary to run the end-to-end suite under it"; exit 0; fi
