@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::time::Sleep;
 use trawl_core::limits::host as limits;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Engine, Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+    HandlerState, Instance, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration, WorkerState,
+    WorkerStatus,
 };
 
 use crate::failure;
@@ -31,7 +33,42 @@ pub(crate) struct Reuse {
     pub(crate) idle: Duration,
 }
 
+/// Hands the requests for one component to its instances in one replica.
+pub(crate) struct Handler {
+    instances: Instances,
+    current: ArcSwap<ProxyHandler<Instances>>,
+}
+
+impl Handler {
+    /// No instance is made before there is a request.
+    pub(crate) fn new(instances: Instances) -> Self {
+        let current = ProxyHandler::new(instances.clone());
+        Self {
+            instances,
+            current: ArcSwap::from_pointee(current),
+        }
+    }
+
+    /// The component.
+    pub(crate) fn part(&self) -> &Arc<Part> {
+        &self.instances.part
+    }
+
+    /// What takes requests now.
+    pub(crate) fn current(&self) -> Arc<ProxyHandler<Instances>> {
+        self.current.load_full()
+    }
+
+    /// From now on requests get instances of their own, unless that is so since `used`, which had one that should be given no more.
+    /// Its instances end what they have begun.
+    pub(crate) fn renew(&self, used: &Arc<ProxyHandler<Instances>>) {
+        let new = Arc::new(ProxyHandler::new(self.instances.clone()));
+        self.current.compare_and_swap(used, new);
+    }
+}
+
 /// Makes the instances of one component in one replica.
+#[derive(Clone)]
 pub(crate) struct Instances {
     /// The component.
     pub(crate) part: Arc<Part>,
@@ -158,11 +195,12 @@ impl WorkerState for Work {
     type RequestData = Arc<GivenTo>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        // Only what changes when a request is taken may decide. An instance that waits for requests, and then refuses for another
+        // reason, still stands first in the queue of those that wait: it is told of the next request, and does not pass that on
+        // to one that would take it. For other reasons there is `Handler::renew`.
         if total >= self.reuse.requests_max {
             ShouldAccept::Never
-        } else if concurrent >= self.reuse.concurrent_max
-            || self.writing.answers() >= limits::INSTANCE_ANSWERS_MAX
-        {
+        } else if concurrent >= self.reuse.concurrent_max {
             ShouldAccept::No
         } else {
             ShouldAccept::Yes

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures::future::BoxFuture;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use trawl_balance::{
     BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls, Problem, Whole,
 };
+use trawl_core::limits::scrape::DECODED_BYTES_MAX;
 use wasmtime::Engine;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
@@ -20,7 +21,7 @@ use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 use crate::costly::{Place, TOO_MANY, read_whole};
 use crate::failure;
 use crate::gather::gathered;
-use crate::http_trigger::Instances;
+use crate::http_trigger::{Handler, Instances};
 use crate::part::Rights;
 use crate::routes::Routes;
 use crate::streamed::GivenTo;
@@ -38,7 +39,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 pub(crate) struct Replica {
     engine: Engine,
     routes: Arc<Routes>,
-    handlers: HashMap<String, ProxyHandler<Instances>>,
+    handlers: HashMap<String, Handler>,
     rights: HashMap<String, Arc<Rights>>,
 }
 
@@ -51,7 +52,7 @@ impl Replica {
             .collect();
         let handlers = instances.into_iter().filter(|one| one.part.http.is_some());
         let handlers = handlers
-            .map(|one| (one.part.id.to_string(), ProxyHandler::new(one)))
+            .map(|one| (one.part.id.to_string(), Handler::new(one)))
             .collect();
         Arc::new(Self {
             engine,
@@ -89,14 +90,15 @@ impl Replica {
         if describe(&mut request, client).is_none() {
             return Ok(NOT_FOUND.response());
         }
-        let part = &handler.state().part;
+        let part = handler.part();
         part.figures.requests.fetch_add(1, Relaxed);
         let costly = part.costly.as_ref();
         let given = Arc::new(GivenTo::default());
+        let current = handler.current();
         let outcome = match costly.filter(|costly| costly.is_meant(&route.raw)) {
             None => {
                 let request = request.map(into_wasi_body);
-                handler.handle(Arc::clone(&given), request).await
+                current.handle(Arc::clone(&given), request).await
             }
             Some(costly) => {
                 let (head, body) = request.into_parts();
@@ -106,7 +108,7 @@ impl Replica {
                     return Ok(TOO_MANY.response());
                 };
                 let request = Request::from_parts(head, body);
-                whole(handler.clone(), Arc::clone(&given), request, place).await
+                whole(Arc::clone(&current), Arc::clone(&given), request, place).await
             }
         };
         match outcome {
@@ -121,7 +123,10 @@ impl Replica {
                         Ok(answer)
                     }
                     Ok((body, false)) => {
-                        let body = given.counted(from_wasi_body(body));
+                        let body = given.counted(from_wasi_body(body), length(&head.headers));
+                        if given.is_full() {
+                            handler.renew(&current);
+                        }
                         Ok(Response::from_parts(head, body))
                     }
                     Err(error) => {
@@ -130,7 +135,12 @@ impl Replica {
                     }
                 }
             }
-            Err(error) => failed(error, original, host),
+            Err(error) => {
+                if error.is::<ExpirationError>() {
+                    handler.renew(&current);
+                }
+                failed(error, original, host)
+            }
         }
     }
 }
@@ -138,7 +148,7 @@ impl Replica {
 /// Sees a costly request to its end, also when the client goes away: the guest works on, and its place must not be given to
 /// somebody else meanwhile.
 async fn whole(
-    handler: ProxyHandler<Instances>,
+    handler: Arc<ProxyHandler<Instances>>,
     given: Arc<GivenTo>,
     request: Request<WasiBody>,
     place: Place,
@@ -195,6 +205,14 @@ fn describe(request: &mut Request<Body>, client: Option<IpAddr>) -> Option<()> {
         headers.insert(CLIENT_ADDRESS, HeaderValue::try_from(address).ok()?);
     }
     Some(())
+}
+
+/// The bytes that an answer has, or may have where it does not say so.
+fn length(headers: &HeaderMap) -> u64 {
+    let stated = headers.get(CONTENT_LENGTH);
+    stated
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .unwrap_or(DECODED_BYTES_MAX as u64)
 }
 
 /// What the balancer makes of a failure. A guest that answers with an error is not a broken replica.

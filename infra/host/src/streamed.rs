@@ -2,19 +2,21 @@
 //! results would be given the next one, until its memory is full; and it ends an instance some time after the last head, also in the
 //! middle of a result that a slow client reads.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use trawl_balance::body::{Body, Polled, Seen, Watch};
+use trawl_core::limits::host as limits;
 
 /// What one instance still writes.
 #[derive(Debug)]
 pub(crate) struct Writing {
     born: Instant,
-    answers: AtomicUsize,
+    /// As long as the answers are whose head is out and whose end is not.
+    bytes: AtomicU64,
     /// Milliseconds from `born` to when a piece was taken last.
     taken_ms: AtomicU64,
 }
@@ -23,18 +25,13 @@ impl Default for Writing {
     fn default() -> Self {
         Self {
             born: Instant::now(),
-            answers: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
             taken_ms: AtomicU64::new(0),
         }
     }
 }
 
 impl Writing {
-    /// Answers whose head is out and whose end is not.
-    pub(crate) fn answers(&self) -> usize {
-        self.answers.load(Relaxed)
-    }
-
     /// When a piece of any of them was taken last.
     pub(crate) fn taken(&self) -> Instant {
         self.born + Duration::from_millis(self.taken_ms.load(Relaxed))
@@ -57,31 +54,42 @@ impl GivenTo {
         let _ = self.0.set(Arc::clone(instance));
     }
 
-    /// The rest of its answer, counted for the instance until it ends or is dropped.
-    pub(crate) fn counted(&self, body: Body) -> Body {
+    /// The rest of its answer of so many bytes, counted for the instance until it ends or is dropped.
+    pub(crate) fn counted(&self, body: Body, bytes: u64) -> Body {
         match self.0.get() {
             None => body,
             Some(instance) => {
-                instance.answers.fetch_add(1, Relaxed);
+                instance.bytes.fetch_add(bytes, Relaxed);
                 instance.take();
-                Seen::new(body, Counted(Arc::clone(instance))).boxed_unsync()
+                let instance = Arc::clone(instance);
+                Seen::new(body, Counted { instance, bytes }).boxed_unsync()
             }
         }
     }
+
+    /// Does its instance write so much that it should be given no more?
+    pub(crate) fn is_full(&self) -> bool {
+        self.0
+            .get()
+            .is_some_and(|instance| instance.bytes.load(Relaxed) >= limits::INSTANCE_WRITES_BYTES)
+    }
 }
 
-struct Counted(Arc<Writing>);
+struct Counted {
+    instance: Arc<Writing>,
+    bytes: u64,
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.answers.fetch_sub(1, Relaxed);
+        self.instance.bytes.fetch_sub(self.bytes, Relaxed);
     }
 }
 
 impl Watch for Counted {
     fn seen(&mut self, polled: Polled, _: &Body) -> Polled {
         if polled.is_ready() {
-            self.0.take();
+            self.instance.take();
         }
         polled
     }
@@ -100,9 +108,10 @@ mod tests {
         let instance = Arc::new(Writing::default());
         let given = GivenTo::default();
         given.tell(&instance);
-        let mut read = given.counted(body());
-        let unread = given.counted(body());
-        assert_eq!(instance.answers(), 2);
+        let mut read = given.counted(body(), 1);
+        assert!(!given.is_full());
+        let unread = given.counted(body(), limits::INSTANCE_WRITES_BYTES - 1);
+        assert!(given.is_full());
         let before = instance.taken();
         while Instant::now() < before + Duration::from_millis(2) {
             std::hint::spin_loop();
@@ -110,13 +119,17 @@ mod tests {
         let piece = read.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(piece, "a long result");
         assert!(instance.taken() > before);
-        drop((read, unread));
-        assert_eq!(instance.answers(), 0);
+        drop(unread);
+        assert!(!given.is_full());
+        drop(read);
+        assert_eq!(instance.bytes.load(Relaxed), 0);
     }
 
     #[tokio::test]
     async fn what_no_instance_was_given_is_passed_on() {
-        let rest = GivenTo::default().counted(body());
+        let given = GivenTo::default();
+        let rest = given.counted(body(), limits::INSTANCE_WRITES_BYTES);
+        assert!(!given.is_full());
         assert_eq!(rest.collect().await.unwrap().to_bytes(), "a long result");
     }
 }

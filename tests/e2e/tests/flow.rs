@@ -55,6 +55,33 @@ async fn redis_connections_that_die_without_a_word() {
     .await;
 }
 
+/// The client of a proxy that speaks TLS is told an address that it can ask; whoever is no proxy can't choose the scheme.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_url_is_that_of_the_proxy_in_front() {
+    let trusting = HostOptions::default().with(&["--trusted-proxy", "127.0.0.1/32"]);
+    for (options, scheme) in [(trusting, "https"), (HostOptions::default(), "http")] {
+        let host = Host::start_with(options).await;
+        let node = Node::log_in(host.base(), "node@example.org").await;
+        let fields = [
+            ("content-type", "application/json"),
+            ("host", "trawl.example"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+        ];
+        let body = json!({"request_url": "http://example.org/", "type": 1}).to_string();
+        let answer = node.send("POST", "/receive_data", &fields, body).await;
+        let status_url = &answer.json()["data"]["status_url"];
+        let begin = format!("{scheme}://trawl.example/messages/");
+        assert!(
+            status_url
+                .as_str()
+                .is_some_and(|url| url.starts_with(&begin)),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
 /// Who is subscribed to the dispatcher's channel, dead connections included.
 async fn listeners(redis: &RedisServer) -> Option<i64> {
     let answer = redis.command(&[b"PUBSUB", b"NUMSUB", b"message_queue"]);

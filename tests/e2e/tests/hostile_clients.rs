@@ -10,13 +10,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use trawl_e2e::DEADLINE;
+use trawl_kit::api::Node;
 use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::http_client::{Answer, HttpClient};
+use trawl_kit::origin::Origin;
 
 const HEADER_READ: Duration = Duration::from_millis(600);
 const BODY_READ: Duration = Duration::from_millis(800);
@@ -72,6 +74,7 @@ async fn raw(host: &Host, bytes: &[u8]) -> String {
 
 #[track_caller]
 fn is_problem(answer: &str, status: u16, code: &str) {
+    let answer = answer.get(..10_000).unwrap_or(answer);
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{status}: {answer}"
@@ -351,6 +354,48 @@ async fn connections_are_limited_for_each_address_and_in_all() {
             .then_some(())
     })
     .await;
+}
+
+/// Each byte of the page is six in its JSON: unread in one instance, nine such answers would be more than its memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_results_that_nobody_reads_harm_nobody_and_arrive_whole() {
+    let host = Host::start().await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    let origin = Origin::start().await;
+    let id = node
+        .submit(&json!({"request_url": origin.url("/odd/marks"), "type": 2}))
+        .await;
+    let message = node.wait_finished(id, DEADLINE).await;
+    assert_eq!(message["status"], "done", "{message}");
+    let ask = format!(
+        "GET /messages/{id}/result HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+        node.token
+    );
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect_from(&host, [127, 0, 7, 3]).await;
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut status = [0; 13];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200 ");
+        unread.push(stream);
+    }
+    let asked = Instant::now();
+    let mut one_more = connect_from(&host, [127, 0, 7, 3]).await;
+    one_more.write_all(ask.as_bytes()).await.unwrap();
+    is_problem(&rest(&mut one_more).await, 429, "too_many_large_answers");
+    let small = node.get(&format!("/messages/{id}")).await;
+    assert_eq!(small.status, 200, "{}", small.text());
+    // What is not read has 30 s.
+    let seconds = asked.elapsed().as_secs_f64();
+    assert!(seconds < 15.0, "others waited {seconds} s");
+    for mut stream in unread {
+        let answer = rest(&mut stream).await;
+        assert!(answer.ends_with('}'), "it was cut off");
+        assert_eq!(answer.matches("\\u0001").count(), 9 << 20);
+    }
+    let replicas = &balance(&host).await["replicas"];
+    assert_eq!(replicas[0]["failed"], 0, "{replicas}");
 }
 
 /// The numbers of the rules hold for a host that was told nothing: one is waited for, the others are what the command says. (That a flag

@@ -137,6 +137,7 @@ fn odd_page(odd: &str, request: &Request<Incoming>) -> Response<Body> {
         "endless" => endless(),
         "stall" => stall(),
         "huge" => text(200, "text/html", &format!("<html><body>{}</body></html>", "<p>many words in a long page that goes on</p>".repeat(400_000))),
+        "marks" => text(200, "text/html", &"\u{1}".repeat(9 << 20)),
         "slow" => drip(),
         "cookie" => with_header(redirect(302, "/odd/cookie-check"), "set-cookie", "session=abc; Path=/"),
         "cookie-check" => {

@@ -43,9 +43,14 @@ pub mod balance {
     pub const RETRY_RESERVE: u32 = 128;
     /// The window of the retry budget.
     pub const RETRY_WINDOW_MS: u64 = 10_000;
-    /// A request body up to this size is read before the request gets a place, so that who sends slowly takes none, and is kept for a
-    /// repeat; a longer one is streamed and sent once.
-    pub const REPEATABLE_BODY_BYTES_MAX: usize = 64 * 1024;
+    /// A request body longer than this is a large one, whose number is limited: no request of the contract needs half of it. Each body
+    /// is read before its request gets a place, so that who sends slowly takes none.
+    pub const LARGE_BODY_BYTES: usize = 64 * 1024;
+    /// Large bodies of one client network at once (127.0.0.1, ::1 and trusted proxies are exempt), each of up to
+    /// [`super::inbound::BODY_BYTES_MAX`].
+    pub const LARGE_BODIES_PER_CLIENT_MAX: usize = 8;
+    /// Large bodies in all: 32 MiB, half of what the small ones of all connections can be.
+    pub const LARGE_BODIES_MAX: usize = 32;
     /// The shortest time that a balance file may set for a wait, or between two checks: with nothing at all each request would be out of
     /// time at once, and checks would fill a core.
     pub const WAIT_MS_MIN: u64 = 10;
@@ -116,6 +121,10 @@ pub mod inbound {
     /// Between two warnings that no connection could be accepted. Out of files, that happens twenty times a second, and the log
     /// would fill the disk that the others need.
     pub const ACCEPT_WARNING_MS: u64 = 60_000;
+    /// What the system may hold of an answer for its client. Left alone, Linux lets that grow to 4 MB, and takes nothing more before a
+    /// third of it is free: a client that reads 40 kB a second without a pause would be let go as one that takes nothing in 30 s. With
+    /// this one that reads 10 kB a second is not, and over a line of 100 ms 2.5 MB a second can still be sent.
+    pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
     /// HTTP/2 streams of one connection.
     pub const H2_STREAMS_MAX: u32 = 128;
     /// HTTP/2 streams that a client reset before we answered (the rapid-reset attack); past it the connection is closed.
@@ -597,9 +606,9 @@ pub mod host {
     pub const INSTANCES_MAX: u32 = 512;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
-    /// Answers that one instance still writes when it is given no further request: results are up to 20 MiB, and 60 where no byte was
-    /// text, and a client may leave them unread for 30 s.
-    pub const INSTANCE_ANSWERS_MAX: usize = 4;
+    /// Bytes of answers that one instance still writes when further requests get other instances: results are up to 20 MiB, and 60
+    /// where no byte was text, and a client may leave them unread for 30 s.
+    pub const INSTANCE_WRITES_BYTES: u64 = 128 * 1024 * 1024;
     /// What an operator may set it to, in MiB: an instance does not start in less, and memories of 32 bits end there.
     pub const INSTANCE_MEMORY_MB: std::ops::RangeInclusive<usize> = 16..=4_096;
     /// Time after which a busy guest lets others have its thread.
@@ -620,8 +629,9 @@ pub mod host {
     /// An answer's head waits this long for its body, so that both go out in one write: longer than a guest needs between the
     /// two, too short to be felt where it streams.
     pub const GATHER_MS: u64 = 5;
-    /// Bytes of a body for which its head waits; more than one write takes anyway is not worth holding.
-    pub const GATHER_BYTES: usize = 16 * 1024;
+    /// Bytes of a body for which its head waits. What is gathered whole gives its place back before it is read, so that this is longer
+    /// than all that is answered without a token; 1,024 connections could hold 64 MiB so.
+    pub const GATHER_BYTES: usize = 64 * 1024;
     /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
     pub const INVOCATION_MS_MAX: u64 = 300_000;
     /// Invocations in one instance of a worker.
