@@ -22,11 +22,6 @@ pub enum FailureKind {
     /// The request killed its own instance. It is not repeated (it would kill the next one too), and it does not count
     /// against the replica: otherwise one hostile request could bench them all.
     Trapped,
-    /// The client did not send its body to the end. It is not repeated, and says nothing of the replica: otherwise a client
-    /// could bench them all by sending half a body to each.
-    ClientBody,
-    /// The time was up while the client was still sending its body. Treated like `ClientBody`, answered as 408.
-    ClientSlow,
     /// The replica refuses for the moment. The request was not begun, may go elsewhere, and nothing is counted.
     Overloaded,
 }

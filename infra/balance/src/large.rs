@@ -1,5 +1,6 @@
-//! Large answers on their way. As long as its reader takes none of it, an answer is held where it is made; so the readers decide how
-//! much memory is taken, and the number of answers that they may do that with is what bounds it.
+//! Large bodies on their way. As long as its reader takes none of it, an answer is held where it is made; so the readers decide how
+//! much memory is taken, and the number of answers that they may do that with is what bounds it. The same goes for whoever sends the
+//! body of a request, which is held here until all of it has come.
 
 use std::{
     net::IpAddr,
@@ -35,6 +36,51 @@ const TOO_MANY_OF_CLIENT: Problem = Problem::new(
     "This address is reading too many large answers.",
 )
 .retry_after(Duration::from_secs(1));
+
+const TOO_MANY_BODIES: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "too_many_large_bodies",
+    "The service is receiving too many large requests.",
+)
+.retry_after(Duration::from_secs(1));
+const TOO_MANY_BODIES_OF_CLIENT: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too_many_large_bodies",
+    "This address is sending too many large requests.",
+)
+.retry_after(Duration::from_secs(1));
+
+/// The large bodies of requests that are being read, or are at work.
+#[derive(Debug, Default)]
+pub(crate) struct LargeBodies {
+    read: Arc<Tally>,
+    refused: AtomicU64,
+}
+
+impl LargeBodies {
+    /// Counts one in, for the network of its client; an exempt client has none.
+    ///
+    /// # Errors
+    /// It would be one too many.
+    pub(crate) fn enter(&self, network: Option<IpAddr>) -> Result<Counted, Problem> {
+        let bounds = (
+            limits::LARGE_BODIES_MAX,
+            limits::LARGE_BODIES_PER_CLIENT_MAX,
+        );
+        self.read.enter(network, bounds).map_err(|too_many| {
+            self.refused.fetch_add(1, Relaxed);
+            match too_many {
+                TooMany::InAll => TOO_MANY_BODIES,
+                TooMany::OfNetwork => TOO_MANY_BODIES_OF_CLIENT,
+            }
+        })
+    }
+
+    /// Requests that were refused because there were too many.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+}
 
 /// The large answers that are being sent.
 #[derive(Debug, Default)]

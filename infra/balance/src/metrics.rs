@@ -182,7 +182,7 @@ impl Balancer {
             refused_out: get(&totals.refused_out),
             refused_full: get(&totals.refused_full),
             refused_client: get(&totals.refused_client),
-            refused_large: self.large.refused(),
+            refused_large: self.large.refused() + self.large_bodies.refused(),
             failed: get(&totals.failed),
             replicas: fleet
                 .slots

@@ -101,10 +101,7 @@ async fn ask(slot: &Slot, path: &str) -> Said {
             FailureKind::Overloaded | FailureKind::Trapped | FailureKind::TimedOut => {
                 Said::NotReady
             }
-            FailureKind::Unreachable
-            | FailureKind::Broken
-            | FailureKind::ClientBody
-            | FailureKind::ClientSlow => Said::Nothing,
+            FailureKind::Unreachable | FailureKind::Broken => Said::Nothing,
         },
     }
 }

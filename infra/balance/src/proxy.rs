@@ -2,10 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
     time::Duration,
 };
@@ -25,7 +22,7 @@ use crate::{
     body::{Body, Polled, Seen, Watch},
     fleet::{Choice, Fleet, Tried},
     headers,
-    problem::{FAILED, Problem, SLOW_BODY},
+    problem::{FAILED, Problem},
     replica::{Backend, Lease},
     retry::{Upload, is_repeatable, is_worth_another},
     strategy::key_of,
@@ -57,11 +54,6 @@ const TOO_MANY: Problem = Problem::new(
     "too_many_requests",
     "This address has sent too many requests; try again after the time in Retry-After.",
 );
-const BAD_BODY: Problem = Problem::new(
-    StatusCode::BAD_REQUEST,
-    "bad_body",
-    "The body of the request did not arrive whole; send it again.",
-);
 
 /// The client, as far as it is known: the peer, or whom a trusted proxy names. It stands in the extensions of the requests
 /// that local replicas get, so that they need not read `Forwarded` again.
@@ -91,8 +83,6 @@ struct Journey<'a> {
     /// The head, until it was sent for the last time.
     parts: Option<Parts>,
     upload: Upload,
-    /// Is a body still on its way from the client?
-    arriving: Arc<AtomicBool>,
     /// A replica's own answer, if nothing better comes.
     last: Option<Response<Body>>,
     /// How the last try failed that got no answer.
@@ -130,7 +120,9 @@ impl Balancer {
             }
         };
         self.budget().request(self.clock.now_ms());
-        let response = self.pass_on(&fleet, request, (client, peer.ip())).await;
+        let response = self
+            .pass_on(&fleet, request, (client, peer.ip()), network)
+            .await;
         let response = self.large.pass(response, network);
         // An answer that is not taken is in flight too.
         match ticket {
@@ -146,6 +138,7 @@ impl Balancer {
         fleet: &Arc<Fleet>,
         request: Request<Body>,
         (client, peer): (IpAddr, IpAddr),
+        network: Option<IpAddr>,
     ) -> Response<Body> {
         let key = key(fleet, &request, client);
         let (parts, body) = request.into_parts();
@@ -153,12 +146,10 @@ impl Balancer {
             && fleet.config.tries_max > 1
             && is_repeatable(&parts.method, parts.uri.path(), &parts.headers);
         // Read before a place is taken, whether or not it may be sent again.
-        let upload = match Upload::keep(body).await {
+        let upload = match Upload::read(body, &self.large_bodies, network).await {
             Ok(upload) => upload,
-            Err(_) => return BAD_BODY.response(),
+            Err(problem) => return problem.response(),
         };
-        let arriving = Arc::new(AtomicBool::new(false));
-        let upload = upload.watched(&arriving);
         let mut journey = Journey {
             balancer: self,
             fleet,
@@ -168,10 +159,9 @@ impl Balancer {
             deadline: Instant::now() + fleet.config.deadline,
             tried: Tried::default(),
             tries: 0,
-            repeatable: repeatable && upload.is_kept(),
+            repeatable,
             parts: Some(parts),
             upload,
-            arriving,
             last: None,
             problem: None,
         };
@@ -208,22 +198,13 @@ impl Journey<'_> {
         {
             Ok(outcome) => outcome,
             Err(_) => Err(BackendError::new(
-                self.timed_out(),
+                FailureKind::TimedOut,
                 "there was no answer in time",
             )),
         };
         match outcome {
             Ok(response) => self.answered(index, lease, response),
             Err(error) => self.failed(index, &mut lease, error),
-        }
-    }
-
-    /// A replica can't answer what the client has not sent: half a body is not its failure, however long it lasts.
-    fn timed_out(&self) -> FailureKind {
-        if self.arriving.load(Relaxed) {
-            FailureKind::ClientSlow
-        } else {
-            FailureKind::TimedOut
         }
     }
 
@@ -266,7 +247,7 @@ impl Journey<'_> {
         } else {
             self.parts.take()
         };
-        Some(Request::from_parts(parts?, self.upload.take()?))
+        Some(Request::from_parts(parts?, self.upload.body()))
     }
 
     fn answered(&mut self, index: usize, mut lease: Lease, response: Response<Body>) -> Step {
@@ -296,37 +277,24 @@ impl Journey<'_> {
         let cause = Causes(error.cause.as_ref());
         tracing::debug!(replica = lease.replica.id, kind = ?error.kind, %cause, "no answer");
         lease.failed(error.kind, &cause);
-        let counts = !matches!(
-            error.kind,
-            FailureKind::Overloaded
-                | FailureKind::Trapped
-                | FailureKind::ClientBody
-                | FailureKind::ClientSlow
-        );
+        let counts = !matches!(error.kind, FailureKind::Overloaded | FailureKind::Trapped);
         if counts {
             self.fleet.failed(index);
         }
-        if let Some(unsent) = error.unsent {
-            let (parts, body) = unsent.into_parts();
-            if !self.repeatable {
-                self.parts = Some(parts);
-                self.upload = Upload::Once(body);
-            }
+        if let Some(unsent) = error.unsent
+            && !self.repeatable
+        {
+            self.parts = Some(unsent.into_parts().0);
         }
         let problem = match error.kind {
             FailureKind::TimedOut => TIMED_OUT,
             FailureKind::Trapped => FAILED,
-            FailureKind::ClientBody => BAD_BODY,
-            FailureKind::ClientSlow => SLOW_BODY,
             FailureKind::Overloaded => {
                 FULL.retry_after(error.retry_after.unwrap_or(Duration::from_secs(1)))
             }
             FailureKind::Unreachable | FailureKind::Broken => BAD_GATEWAY,
         };
-        let is_futile = matches!(
-            error.kind,
-            FailureKind::Trapped | FailureKind::ClientBody | FailureKind::ClientSlow
-        );
+        let is_futile = error.kind == FailureKind::Trapped;
         self.problem = Some(problem);
         let can_be_sent = !is_futile && self.parts.is_some();
         if can_be_sent && self.may_try_again() {

@@ -113,13 +113,7 @@ impl Remote {
                     }
                     None => {
                         let error = failure.into_error();
-                        // The only part of the exchange that is the client's is the body we pass on.
-                        let kind = if error.is_user() {
-                            FailureKind::ClientBody
-                        } else {
-                            FailureKind::Broken
-                        };
-                        return Err(BackendError::new(kind, error));
+                        return Err(BackendError::new(FailureKind::Broken, error));
                     }
                 },
                 None => {

@@ -215,11 +215,6 @@ impl Lease {
         self.settled = true;
         let counts = &self.replica.counts;
         match kind {
-            FailureKind::ClientBody | FailureKind::ClientSlow => {
-                counts.abandoned.fetch_add(1, Relaxed);
-                self.replica.state().health.abandoned(self.clock.now_ms());
-                return;
-            }
             FailureKind::Overloaded => {
                 counts.shed.fetch_add(1, Relaxed);
                 self.replica.state().health.abandoned(self.clock.now_ms());

@@ -1,20 +1,25 @@
 //! What may be sent a second time.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    task::Poll,
-};
+use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use trawl_core::limits::balance::REPEATABLE_BODY_BYTES_MAX;
+use trawl_core::limits::balance::LARGE_BODY_BYTES;
 
-use crate::body::{Body, BoxError, Polled, Seen, Watch, empty, full};
+use crate::{
+    body::{Body, empty, full},
+    large::LargeBodies,
+    problem::Problem,
+    tally::Counted,
+};
+
+const BAD_BODY: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "bad_body",
+    "The body of the request did not arrive whole; send it again.",
+);
 
 /// The one route that reads an `Idempotency-Key`. To all others it says nothing: whoever adds one to what they send would have it
 /// done twice.
@@ -39,84 +44,55 @@ pub(crate) fn is_worth_another(status: StatusCode) -> bool {
     )
 }
 
-/// The body of a request, as far as it can still be sent.
-pub(crate) enum Upload {
-    /// All of it is here, and can be sent again.
-    Kept(Bytes),
-    /// It streams, and can be sent once.
-    Once(Body),
-    /// It was sent.
-    Spent,
+/// The body of a request: all of it is here, and can be sent again.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    bytes: Bytes,
+    /// A large one is counted as long as the request is on its way.
+    _large: Option<Counted>,
 }
 
 impl Upload {
-    /// Keeps a body that is short enough; a longer one goes on streaming, what was read of it in front.
+    /// Reads the body to its end: until then its client takes no place in a replica, however slowly it sends. How long that may be, and
+    /// how much it may send, is up to the server in front.
     ///
     /// # Errors
-    /// The client did not send its body.
-    pub(crate) async fn keep(mut body: Body) -> Result<Self, BoxError> {
-        if body.is_end_stream() {
-            return Ok(Self::Kept(Bytes::new()));
+    /// The client did not send its body, or it is one large body too many.
+    pub(crate) async fn read(
+        mut body: Body,
+        large: &LargeBodies,
+        network: Option<IpAddr>,
+    ) -> Result<Self, Problem> {
+        let mut counted = None;
+        if body.size_hint().lower() > LARGE_BODY_BYTES as u64 {
+            counted = Some(large.enter(network)?);
         }
-        if body.size_hint().lower() > REPEATABLE_BODY_BYTES_MAX as u64 {
-            return Ok(Self::Once(body));
-        }
-        let mut kept = Bytes::new();
-        while let Some(frame) = body.frame().await {
+        let mut bytes = Bytes::new();
+        while !body.is_end_stream()
+            && let Some(frame) = body.frame().await
+        {
+            let frame = frame.map_err(|_| BAD_BODY)?;
             // Trailers are hop-by-hop for our purposes and end here.
-            if let Ok(data) = frame?.into_data() {
-                kept = joined(kept, data);
-                if kept.len() > REPEATABLE_BODY_BYTES_MAX {
-                    return Ok(Self::Once(prefixed(kept, body)));
-                }
+            if let Ok(data) = frame.into_data() {
+                bytes = joined(bytes, data);
+            }
+            if bytes.len() > LARGE_BODY_BYTES && counted.is_none() {
+                counted = Some(large.enter(network)?);
             }
         }
-        Ok(Self::Kept(kept))
-    }
-
-    /// The same, setting `arriving` as long as a body streams that has not come to its end.
-    pub(crate) fn watched(self, arriving: &Arc<AtomicBool>) -> Self {
-        match self {
-            Self::Once(body) if !body.is_end_stream() => {
-                arriving.store(true, Relaxed);
-                let arriving = Arriving(Arc::clone(arriving));
-                Self::Once(Seen::new(body, arriving).boxed_unsync())
-            }
-            other => other,
-        }
-    }
-
-    pub(crate) const fn is_kept(&self) -> bool {
-        matches!(self, Self::Kept(_))
+        Ok(Self {
+            bytes,
+            _large: counted,
+        })
     }
 
     /// The body for the next try.
-    pub(crate) fn take(&mut self) -> Option<Body> {
-        match std::mem::replace(self, Self::Spent) {
-            Self::Kept(bytes) => {
-                let body = if bytes.is_empty() {
-                    empty()
-                } else {
-                    full(bytes.clone())
-                };
-                *self = Self::Kept(bytes);
-                Some(body)
-            }
-            Self::Once(body) => Some(body),
-            Self::Spent => None,
+    pub(crate) fn body(&self) -> Body {
+        if self.bytes.is_empty() {
+            empty()
+        } else {
+            full(self.bytes.clone())
         }
-    }
-}
-
-/// Says when a body has come to its end.
-struct Arriving(Arc<AtomicBool>);
-
-impl Watch for Arriving {
-    fn seen(&mut self, polled: Polled, body: &Body) -> Polled {
-        if matches!(polled, Poll::Ready(None)) || body.is_end_stream() {
-            self.0.store(false, Relaxed);
-        }
-        polled
     }
 }
 
@@ -130,15 +106,13 @@ fn joined(kept: Bytes, data: Bytes) -> Bytes {
     joined.freeze()
 }
 
-fn prefixed(start: Bytes, rest: Body) -> Body {
-    let start = futures::stream::once(async { Ok::<_, BoxError>(Frame::data(start)) });
-    let rest = http_body_util::BodyStream::new(rest);
-    http_body_util::StreamBody::new(futures::StreamExt::chain(start, rest)).boxed_unsync()
-}
-
 #[cfg(test)]
 mod tests {
+    use http_body::Frame;
+    use trawl_core::limits::balance as limits;
+
     use super::*;
+    use crate::body::BoxError;
 
     fn streamed(size: usize) -> Body {
         let chunk = |_| Ok::<_, BoxError>(Frame::data(Bytes::from(vec![7; 1_000])));
@@ -172,25 +146,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_body_can_be_sent_twice_and_a_long_one_arrives_whole_once() {
-        let mut short = Upload::keep(streamed(64_000)).await.unwrap();
-        assert!(short.is_kept());
-        for _ in 0..2 {
-            let body = short.take().unwrap().collect().await.unwrap().to_bytes();
-            assert_eq!(body.len(), 64_000);
+    async fn a_body_can_be_sent_twice_and_a_large_one_is_counted_until_it_is_dropped() {
+        let large = LargeBodies::default();
+        let network = Some(IpAddr::from([192, 0, 2, 1]));
+        let mut kept = Vec::new();
+        for size in [0, 64_000, 200_000] {
+            let upload = Upload::read(streamed(size), &large, network).await.unwrap();
+            for _ in 0..2 {
+                let body = upload.body().collect().await.unwrap().to_bytes();
+                assert_eq!(body.len(), size);
+            }
+            kept.push(upload);
         }
-        let mut long = Upload::keep(streamed(200_000)).await.unwrap();
-        assert!(!long.is_kept());
-        assert_eq!(
-            long.take()
-                .unwrap()
-                .collect()
+        for _ in 1..limits::LARGE_BODIES_PER_CLIENT_MAX {
+            kept.push(
+                Upload::read(streamed(66_000), &large, network)
+                    .await
+                    .unwrap(),
+            );
+        }
+        let refused = Upload::read(streamed(66_000), &large, network).await;
+        assert_eq!(refused.unwrap_err().code, "too_many_large_bodies");
+        kept.push(
+            Upload::read(streamed(64_000), &large, network)
                 .await
-                .unwrap()
-                .to_bytes()
-                .len(),
-            200_000
+                .unwrap(),
         );
-        assert!(long.take().is_none());
+        drop(kept);
+        assert!(
+            Upload::read(streamed(66_000), &large, network)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_no_body() {
+        let pieces = [Ok(Frame::data(Bytes::from("half"))), Err("gone".into())];
+        let body = http_body_util::StreamBody::new(futures::stream::iter(pieces)).boxed_unsync();
+        let read = Upload::read(body, &LargeBodies::default(), None).await;
+        assert_eq!(read.unwrap_err().code, "bad_body");
     }
 }

@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::{PATIENCE, eventually, raw, read_all};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -372,6 +372,37 @@ async fn a_slow_reader_gets_its_whole_answer() {
     }
     assert!(taken > LARGE_CHUNKS * CHUNK, "only {taken} bytes came");
     assert!(begun.elapsed() > stall, "this was no slow reader");
+}
+
+/// The system tells that a socket can be written when much of its buffer is free. That must not be so much that a client which takes
+/// some of its answer all the time looks like one that takes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_never_pauses_is_no_stalled_one_however_slow() {
+    let limits = ServerLimits {
+        body_read: Duration::from_secs(2),
+        ..hasty()
+    };
+    let slow_for = 3 * limits.body_read;
+    let door = door(limits).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut stream = socket.connect(door.address).await.unwrap();
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    let (mut taken, mut piece) = (0, vec![0; 8 * 1024]);
+    // 400 kB a second at most.
+    while begun.elapsed() < slow_for {
+        taken += stream.read(&mut piece).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(taken < LARGE_CHUNKS * CHUNK / 2, "this was no slow reader");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    taken += rest.len();
+    assert!(taken > LARGE_CHUNKS * CHUNK, "only {taken} bytes came");
 }
 
 /// The same in HTTP/2, where the connection goes on while one stream stands still.

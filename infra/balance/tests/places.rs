@@ -14,12 +14,13 @@ use futures::{future::BoxFuture, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use support::{Door, PATIENCE, eventually, plain};
+use support::{Door, PATIENCE, eventually, plain, read_all};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use trawl_balance::{
     BackendError, BalanceConfig, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig,
     StrategyKind, Whole,
 };
+use trawl_core::limits::balance::LARGE_BODIES_PER_CLIENT_MAX;
 
 const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
@@ -64,16 +65,39 @@ async fn open(change: impl FnOnce(&mut BalanceConfig)) -> Door {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_place() {
+    for length in [2, 70_000] {
+        let door = open(|_| {}).await;
+        let begun = format!(
+            "POST / HTTP/1.1\r\nhost: trawl.test\r\ncontent-length: {length}\r\n\r\n{}",
+            "1".repeat(length - 1)
+        );
+        let mut slow = door.send(ONE, &begun).await;
+        eventually("it has begun", || door.balancer.snapshot().requests == 1).await;
+        let answer = door.whole(OTHER, "/").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        slow.write_all(b"2").await.unwrap();
+        let mut status = [0; 12];
+        slow.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200", "it may come later");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_are_counted_for_their_client() {
     let door = open(|_| {}).await;
-    let begun = "POST / HTTP/1.1\r\nhost: trawl.test\r\ncontent-length: 2\r\n\r\n1";
-    let mut slow = door.send(ONE, begun).await;
-    eventually("it has begun", || door.balancer.snapshot().requests == 1).await;
-    let answer = door.whole(OTHER, "/").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    slow.write_all(b"2").await.unwrap();
-    let mut status = [0; 12];
-    slow.read_exact(&mut status).await.unwrap();
-    assert_eq!(&status, b"HTTP/1.1 200", "it may come later");
+    let begun = "POST / HTTP/1.1\r\nhost: trawl.test\r\ncontent-length: 70000\r\n\r\n1";
+    let mut slow = Vec::new();
+    for _ in 0..LARGE_BODIES_PER_CLIENT_MAX {
+        slow.push(door.send(ONE, begun).await);
+    }
+    let all_begun = || door.balancer.snapshot().requests == LARGE_BODIES_PER_CLIENT_MAX as u64;
+    eventually("they have begun", all_begun).await;
+    let refused = read_all(&mut door.send(ONE, begun).await).await;
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("too_many_large_bodies"), "{refused}");
+    assert_eq!(door.balancer.snapshot().refused_large, 1);
+    let small = door.whole(ONE, "/").await;
+    assert!(small.starts_with("HTTP/1.1 200 "), "{small}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,11 @@ use http_body_util::{BodyExt as _, Full};
 use trawl_core::limits::host as limits;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+const _: () = assert!(
+    trawl_wire::openapi::DOCUMENT.len() < limits::GATHER_BYTES,
+    "what anybody may ask for takes no place while it is read"
+);
+
 /// Waits for the body to end, for `GATHER_BYTES` of it, or for `GATHER_MS`, whichever comes first; what follows is passed on as
 /// it comes. A guest that streams loses no more than that time, and only before its head. Says also whether that is all of it.
 ///

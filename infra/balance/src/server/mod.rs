@@ -27,6 +27,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use ipnet::IpNet;
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -242,7 +243,9 @@ async fn connection<H: Handler>(
     let _admitted = admitted;
     let _alive = door.alive.clone();
     let mut phase = door.phase.clone();
+    // Without either it is served more slowly, or a slow reader let go too soon, and that is all.
     let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_send_buffer_size(limits::SEND_BUFFER_BYTES);
     let watch = Watch::new();
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&watch), &door.limits));
     let builder = protocol(&door.limits);

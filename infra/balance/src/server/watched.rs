@@ -245,8 +245,10 @@ impl Watched {
             let now = Instant::now();
             let deadline = match self.head_since {
                 Some(since) => since + self.times.header_read,
-                // While a request is at work nothing has to arrive; its body has a time of its own.
-                None if self.watch.active.load(Relaxed) > 0 => now + self.times.header_read,
+                // While a request is at work nothing has to arrive; its body has a time of its own, and so has what is left to write.
+                None if self.watch.active.load(Relaxed) > 0 || self.write_alarm.is_some() => {
+                    now + self.times.header_read
+                }
                 None => self.watch.idle_since() + self.times.idle,
             };
             if deadline <= now {
