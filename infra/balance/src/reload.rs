@@ -63,10 +63,12 @@ async fn reload(balancer: &Arc<Balancer>, file: &Path) {
     };
     match outcome {
         Ok(is_new) => {
-            if is_new {
+            let was_refused = balancer.reload_error().take().is_some();
+            if was_refused {
+                tracing::warn!(file = %file.display(), "the balance file is good again");
+            } else if is_new {
                 tracing::info!(file = %file.display(), "balance file applied");
             }
-            *balancer.reload_error() = None;
         }
         Err(error) => refused(balancer, error),
     }

@@ -137,10 +137,11 @@ impl Replica {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the log, once its state is let go.
+    /// For the log, once its state is let go. Whoever reads that a replica is out, at the level that is shown by default, must read at
+    /// that level that it is back.
     fn tell_that_it_is_back(&self, is_back: bool) {
         if is_back {
-            tracing::info!(replica = self.id, "replica answers and is back");
+            tracing::warn!(replica = self.id, "replica answers and is back");
         }
     }
 
@@ -148,7 +149,7 @@ impl Replica {
     pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &Rules) {
         if self.state().health.checked(good, now_ms, &rules.health) {
             if good {
-                tracing::info!(replica = self.id, "replica passes its check again");
+                tracing::warn!(replica = self.id, "replica passes its check again");
             } else {
                 tracing::warn!(
                     replica = self.id,
@@ -161,7 +162,7 @@ impl Replica {
     /// Nobody checks it any more: what the last checks said no longer holds.
     pub(crate) fn checks_are_off(&self, now_ms: u64, rules: &Rules) {
         if self.state().health.checked(true, now_ms, &rules.health) {
-            tracing::info!(
+            tracing::warn!(
                 replica = self.id,
                 "checks are off, replica takes requests again"
             );
@@ -406,7 +407,7 @@ mod tests {
             [
                 "WARN message=replica is benched replica=\"a\" kind=Unreachable cause=nobody listens",
                 "WARN message=replica is benched replica=\"a\" kind=Broken cause=502 Bad Gateway",
-                "INFO message=replica answers and is back replica=\"a\"",
+                "WARN message=replica answers and is back replica=\"a\"",
             ]
         );
     }

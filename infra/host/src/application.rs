@@ -26,7 +26,7 @@ use crate::startup::without_password;
 use crate::state_use::StateUse;
 use crate::stop::Stop;
 use crate::variables::Variables;
-use crate::{networks, private, secret, values, variables};
+use crate::{cli, networks, private, secret, values, variables};
 
 /// The database's file in the state directory.
 const DATABASE: &str = "trawl.db";
@@ -156,15 +156,18 @@ fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
     let environment = |name: &str| std::env::var(name).ok();
     networks::add_to_variables(&options.networks, &mut given, environment);
     secret::provide(manifest, &mut given, &options.state_dir)?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for unknown in variables::unknown(&manifest.variables, names) {
+    let names = || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for unknown in variables::unknown(&manifest.variables, names()) {
         // Another application's may stand in the same environment; but a name that is misspelt leaves a limit at its default.
         tracing::warn!(
             "{unknown} is set, but the manifest has no such variable: it changes nothing"
         );
     }
+    for unknown in cli::unknown_in_environment(names()) {
+        tracing::warn!("{unknown} is set, but no flag is called so: it changes nothing");
+    }
     let variables = Variables::resolve(&manifest.variables, &given, environment)?;
-    secret::check(&variables)?;
+    secret::check(&variables, &options.state_dir)?;
     values::check(&variables)?;
     Ok(variables)
 }

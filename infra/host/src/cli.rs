@@ -1,10 +1,12 @@
 //! The command line. Every flag can be given in the environment too.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipnet::IpNet;
 use trawl_core::address::parse_network;
 use trawl_core::limits::{host as limits, inbound};
@@ -18,6 +20,22 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Which of these names in the environment look like one of a flag, and are none.
+pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec<String> {
+    let command = Cli::command();
+    let known: HashSet<&OsStr> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env)
+        .collect();
+    // Kubernetes gives every pod two kinds for a service that is called trawl; the last are of our tests.
+    let of_others = ["TRAWL_PORT", "TRAWL_SERVICE_", "TRAWL_TEST"];
+    names
+        .filter(|name| name.starts_with("TRAWL_") && !known.contains(OsStr::new(name)))
+        .filter(|name| !of_others.iter().any(|start| name.starts_with(start)))
+        .collect()
 }
 
 /// The commands.
@@ -374,9 +392,21 @@ fn strategy(text: &str) -> Result<trawl_balance::StrategyKind, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    #[test]
+    fn a_misspelt_flag_in_the_environment_is_found() {
+        let names = [
+            "TRAWL_REPLICA",
+            "TRAWL_REPLICAS",
+            "TRAWL_WITHOUT_BALANCER",
+            "TRAWL_PORT_3000_TCP",
+            "TRAWL_SERVICE_HOST",
+            "HOME",
+        ];
+        let unknown = unknown_in_environment(names.map(str::to_owned).into_iter());
+        assert_eq!(unknown, ["TRAWL_REPLICA"]);
+    }
 
     #[test]
     fn every_flag_has_its_environment_variable() {

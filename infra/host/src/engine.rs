@@ -128,7 +128,7 @@ impl CodeCache {
             Ok(wasm) => wasm,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 anyhow::bail!(
-                    "the component {} is missing: run `make build`",
+                    "the component {} is missing: put it there, or run `make build` in a checkout",
                     file.display()
                 )
             }

@@ -40,12 +40,21 @@ pub(crate) fn provide(
 ///
 /// # Errors
 /// One line that says what a good key is.
-pub(crate) fn check(variables: &Variables) -> anyhow::Result<()> {
+pub(crate) fn check(variables: &Variables, state: &Path) -> anyhow::Result<()> {
     if let Some(secret) = variables.get(NAME) {
         let previous = variables
             .get("jwt_secret_previous")
             .filter(|previous| !previous.is_empty());
-        TokenKeys::parse(secret, None).map_err(|error| anyhow::anyhow!("jwt_secret: {error}"))?;
+        TokenKeys::parse(secret, None).map_err(|error| {
+            let file = state.join(NAME);
+            let kept = std::fs::read_to_string(&file).is_ok_and(|kept| kept.trim() == secret);
+            let place = if kept {
+                format!("{} is damaged", file.display())
+            } else {
+                NAME.to_owned()
+            };
+            anyhow::anyhow!("{place}: {error}")
+        })?;
         TokenKeys::parse(secret, previous)
             .map_err(|error| anyhow::anyhow!("jwt_secret_previous: {error}"))?;
     }
@@ -112,6 +121,22 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(TokenKeys::parse(&secret, None).is_ok());
+    }
+
+    #[test]
+    fn of_a_damaged_key_the_file_is_named() {
+        let state = tempfile::tempdir().unwrap();
+        let file = state.path().join(NAME);
+        std::fs::write(&file, "ab").unwrap();
+        let error = |key: &str| {
+            let given = BTreeMap::from([(NAME.to_owned(), key.to_owned())]);
+            let declared =
+                BTreeMap::from([(NAME.to_owned(), toml::from_str("required = true").unwrap())]);
+            let variables = Variables::resolve(&declared, &given, |_| None).unwrap();
+            check(&variables, state.path()).unwrap_err().to_string()
+        };
+        assert!(error("ab").starts_with(&file.display().to_string()));
+        assert!(error("cd").starts_with("jwt_secret: "), "it was given");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Log {
     grown: Option<Instant>,
     looked: Option<Instant>,
     alarmed: Option<Instant>,
+    /// When it was told that it can't be folded.
+    failed: Option<Instant>,
 }
 
 impl Log {
@@ -35,6 +37,7 @@ impl Log {
             grown: Some(Instant::now()),
             looked: None,
             alarmed: None,
+            failed: None,
         }
     }
 
@@ -47,7 +50,7 @@ impl Log {
     /// Nothing waits, and nothing was changed for a while: the log goes into the file and becomes empty. Readers are not waited
     /// for, so a write that comes meanwhile waits for the disk alone, and for a thousand pages at most.
     pub(crate) fn fold(&mut self, session: &Session, counters: &Counters) {
-        let is_empty = checkpoint(session, Duration::ZERO, counters);
+        let is_empty = self.checkpoint(session, Duration::ZERO, counters);
         self.grown = (!is_empty).then(Instant::now);
     }
 
@@ -60,9 +63,6 @@ impl Log {
         }
         let now = Instant::now();
         (self.changes, self.grown) = (changes, Some(now));
-        let is_time = |last: Option<Instant>, every| {
-            last.is_none_or(|last| now.duration_since(last) >= every)
-        };
         if !is_time(self.looked, Duration::from_millis(WAL_LOOK_MS)) {
             return;
         }
@@ -76,33 +76,41 @@ impl Log {
     }
 
     /// Writes wait for this one, for as long as it takes at most: otherwise the log would grow until the disk is full.
-    fn alarm(&self, bytes: u64, session: &Session, counters: &Counters) {
+    fn alarm(&mut self, bytes: u64, session: &Session, counters: &Counters) {
         counters.wal_alarm();
         tracing::warn!(
             bytes,
             "the database's write-ahead log has grown too large: a reader that does not end keeps it from beginning anew"
         );
-        if checkpoint(session, Duration::from_millis(WAL_ALARM_WAIT_MS), counters) {
-            tracing::info!("the write-ahead log is empty again");
+        if self.checkpoint(session, Duration::from_millis(WAL_ALARM_WAIT_MS), counters) {
+            tracing::warn!("the write-ahead log is empty again");
+        }
+    }
+
+    /// Whether the log is empty now. Waits so long for readers. It is tried every few seconds as long as a disk is full, and told now
+    /// and then.
+    fn checkpoint(&mut self, session: &Session, wait: Duration, counters: &Counters) -> bool {
+        match session.checkpoint(wait) {
+            Ok(is_empty) => {
+                counters.checkpoint(is_empty);
+                if is_empty {
+                    counters.wal_is_large(false);
+                }
+                is_empty
+            }
+            Err(error) => {
+                if is_time(self.failed, self.alarm_every) {
+                    self.failed = Some(Instant::now());
+                    tracing::warn!(%error, "the write-ahead log can't be folded into the database");
+                }
+                false
+            }
         }
     }
 }
 
-/// Whether the log is empty now. Waits so long for readers.
-fn checkpoint(session: &Session, wait: Duration, counters: &Counters) -> bool {
-    match session.checkpoint(wait) {
-        Ok(is_empty) => {
-            counters.checkpoint(is_empty);
-            if is_empty {
-                counters.wal_is_large(false);
-            }
-            is_empty
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the write-ahead log can't be folded into the database");
-            false
-        }
-    }
+fn is_time(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
 }
 
 /// Bytes of the log.
