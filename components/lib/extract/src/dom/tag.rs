@@ -130,6 +130,14 @@ impl Tag {
         Tag::from_packed(u128::from(name) | (length as u128) << (NAME_BYTES_MAX * 8))
     }
 
+    /// The tag for a name in lower case.
+    pub(crate) fn of_name(name: &[u8]) -> Tag {
+        let mut padded = [0; NAME_BYTES_MAX + 1];
+        let known = name.len().min(NAME_BYTES_MAX);
+        padded[..known].copy_from_slice(&name[..known]);
+        Tag::from_padded(padded, name.len())
+    }
+
     fn from_packed(packed: u128) -> Tag {
         let mut place = place(packed);
         while let Some(number) = usize::from(BY_NAME[place]).checked_sub(1) {
@@ -357,6 +365,16 @@ impl Tag {
         IS[self as usize]
     }
 
+    /// HTML that ends SVG and MathML where it stands in them by mistake. What is raw in HTML is an element like others there.
+    pub(crate) const fn ends_foreign(self) -> bool {
+        static IS: [bool; 256] = by_tag!(|tag| (tag.is_block() && !tag.is_raw())
+            || matches!(
+                tag,
+                Tag::Img | Tag::Br | Tag::Span | Tag::B | Tag::I | Tag::Em | Tag::Strong
+            ));
+        IS[self as usize]
+    }
+
     /// What may stand in the head without ending it.
     pub(crate) const fn is_head_content(self) -> bool {
         static IS: [bool; 256] = by_tag!(|tag| matches!(
@@ -421,15 +439,10 @@ impl Tag {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME_BYTES_MAX, Tag};
+    use super::Tag;
 
-    /// As the parser asks: with as much of the name as fits.
     fn tag(name: &str) -> Tag {
-        let mut padded = [0; NAME_BYTES_MAX + 1];
-        for (place, byte) in padded.iter_mut().zip(name.bytes()) {
-            *place = byte;
-        }
-        Tag::from_padded(padded, name.len())
+        Tag::of_name(name.as_bytes())
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use trawl_core::limits::domains::ATTRIBUTES_MAX;
 
-use crate::dom::Syntax;
+use crate::dom::{Syntax, Tag};
 use crate::octets::{self, MARKS, SMALL, Words};
 
 /// What the scanner met.
@@ -19,29 +19,34 @@ pub(crate) enum Event {
     Raw(Name),
 }
 
+/// Longer names are cut: none that matters is as long.
+const NAME_BYTES_MAX: usize = 15;
+/// Deeper nesting of SVG and MathML than any page has; what stands deeper is read as what is around it.
+const FOREIGN_MAX: usize = 64;
+
 /// An element's name in lower case; longer ones than any that matters are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
-    bytes: [u8; 12],
+    bytes: [u8; NAME_BYTES_MAX],
     length: u8,
 }
 
 impl Name {
     fn new(name: &[u8]) -> Self {
-        let mut bytes = [0; 12];
+        let mut bytes = [0; NAME_BYTES_MAX];
         for (small, byte) in bytes.iter_mut().zip(name) {
             *small = byte.to_ascii_lowercase();
         }
         // A cut name must not pass for a known one of that length; none is as long as the array.
         Self {
             bytes,
-            length: name.len().min(12) as u8,
+            length: name.len().min(NAME_BYTES_MAX) as u8,
         }
     }
 
     /// A name of letters and digits, less than eight, the first one lowest.
     fn from_eight(eight: u64, length: usize) -> Self {
-        let mut bytes = [0; 12];
+        let mut bytes = [0; NAME_BYTES_MAX];
         bytes[..8].copy_from_slice(&octets::first(eight | SMALL, length).to_le_bytes());
         Self {
             bytes,
@@ -55,6 +60,16 @@ impl Name {
 
     fn is_noscript(&self) -> bool {
         self.as_bytes() == b"noscript"
+    }
+
+    /// Elements whose content is SVG or MathML.
+    fn is_foreign(&self) -> bool {
+        matches!(self.as_bytes(), b"svg" | b"math")
+    }
+
+    /// Elements of SVG whose content is HTML again. (A third one, `title`, is raw here.)
+    fn holds_html(&self) -> bool {
+        matches!(self.as_bytes(), b"foreignobject" | b"desc")
     }
 
     /// Elements whose content is text up to their own end tag (scripting off, as we run none).
@@ -83,6 +98,8 @@ pub(crate) struct Scanner<'a> {
     pending: Option<Event>,
     in_noscript: bool,
     is_xhtml: bool,
+    /// The open SVG and MathML, and what holds HTML in them: whether a tag stands in foreign content is what the last one says.
+    foreign: Vec<Name>,
 }
 
 impl<'a> Scanner<'a> {
@@ -95,6 +112,7 @@ impl<'a> Scanner<'a> {
             pending: None,
             in_noscript: false,
             is_xhtml: syntax == Syntax::Xhtml,
+            foreign: Vec::new(),
         }
     }
 
@@ -142,6 +160,7 @@ impl<'a> Scanner<'a> {
                     let name = self.name()?;
                     self.skip_past_angle()?;
                     self.in_noscript &= !name.is_noscript();
+                    self.end_foreign(name);
                     return Some(Event::End(name));
                 }
                 b'/' => self.skip_past_angle()?,
@@ -149,7 +168,8 @@ impl<'a> Scanner<'a> {
                     let name = self.name()?;
                     let is_self_closing = self.read_attributes()?;
                     self.in_noscript |= name.is_noscript();
-                    if is_self_closing && self.is_xhtml {
+                    let is_foreign = self.start_foreign(name, is_self_closing);
+                    if is_self_closing && (self.is_xhtml || is_foreign) {
                         self.pending = Some(Event::End(name));
                     } else if name.is_raw() {
                         self.pending = Some(Event::Raw(name));
@@ -158,6 +178,32 @@ impl<'a> Scanner<'a> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn in_foreign(&self) -> bool {
+        self.foreign.last().is_some_and(Name::is_foreign)
+    }
+
+    /// Whether a start tag stands in SVG or MathML, where any element may end itself. It may begin them, and HTML that stands in them
+    /// by mistake ends them.
+    fn start_foreign(&mut self, name: Name, is_self_closing: bool) -> bool {
+        if self.in_foreign() && Tag::of_name(name.as_bytes()).ends_foreign() {
+            while self.in_foreign() {
+                self.foreign.pop();
+            }
+        }
+        let is_foreign = self.in_foreign();
+        let opens = name.is_foreign() || (is_foreign && name.holds_html());
+        if opens && !is_self_closing && self.foreign.len() < FOREIGN_MAX {
+            self.foreign.push(name);
+        }
+        is_foreign
+    }
+
+    fn end_foreign(&mut self, name: Name) {
+        if let Some(at) = self.foreign.iter().rposition(|open| *open == name) {
+            self.foreign.truncate(at);
         }
     }
 
@@ -174,6 +220,9 @@ impl<'a> Scanner<'a> {
 
     fn skip_declaration(&mut self) -> Option<()> {
         let rest = &self.page.as_bytes()[self.at..];
+        if self.in_foreign() && rest.starts_with(b"![CDATA[") {
+            return self.skip_past(b"]]>");
+        }
         if !rest.starts_with(b"!--") {
             return self.skip_past_angle();
         }
@@ -347,6 +396,97 @@ mod tests {
     }
 
     #[test]
+    fn any_element_may_end_itself_in_svg_and_mathml() {
+        for (page, wanted) in [
+            (
+                "<svg><title/><path/></svg><xmp/>x",
+                &[
+                    "svg a=None",
+                    "title a=None",
+                    "/title",
+                    "path a=None",
+                    "/path",
+                    "/svg",
+                    "xmp a=None",
+                    "raw x",
+                ][..],
+            ),
+            (
+                "<math><style/></math><p>",
+                &["math a=None", "style a=None", "/style", "/math", "p a=None"],
+            ),
+            ("<SVG/><xmp/>x", &["svg a=None", "xmp a=None", "raw x"]),
+            (
+                "<svg><svg/><xmp/></svg>",
+                &[
+                    "svg a=None",
+                    "svg a=None",
+                    "/svg",
+                    "xmp a=None",
+                    "/xmp",
+                    "/svg",
+                ],
+            ),
+            (
+                "<svg><title>x</title><xmp/>",
+                &[
+                    "svg a=None",
+                    "title a=None",
+                    "raw x",
+                    "/title",
+                    "xmp a=None",
+                    "/xmp",
+                ],
+            ),
+        ] {
+            assert_eq!(events(page), wanted, "{page}");
+        }
+        let deep = format!("{}{}<xmp/>x", "<svg>".repeat(200), "</svg>".repeat(200));
+        assert_eq!(events(&deep).last().unwrap(), "raw x");
+    }
+
+    #[test]
+    fn html_ends_svg_that_it_stands_in_by_mistake_but_not_where_it_may() {
+        for (page, wanted) in [
+            (
+                "<svg><svg><div><xmp/>x",
+                &[
+                    "svg a=None",
+                    "svg a=None",
+                    "div a=None",
+                    "xmp a=None",
+                    "raw x",
+                ][..],
+            ),
+            (
+                "<svg><foreignObject><div></foreignObject><xmp/>",
+                &[
+                    "svg a=None",
+                    "foreignobject a=None",
+                    "div a=None",
+                    "/foreignobject",
+                    "xmp a=None",
+                    "/xmp",
+                ],
+            ),
+            (
+                "<svg><desc><xmp/>x",
+                &["svg a=None", "desc a=None", "xmp a=None", "raw x"],
+            ),
+            (
+                "<desc><svg></desc><xmp/>",
+                &["desc a=None", "svg a=None", "/desc", "xmp a=None", "/xmp"],
+            ),
+            (
+                "<svg><![CDATA[><p>]]><g></svg><![CDATA[><p>",
+                &["svg a=None", "g a=None", "/svg", "p a=None"],
+            ),
+        ] {
+            assert_eq!(events(page), wanted, "{page}");
+        }
+    }
+
+    #[test]
     fn tags_and_attributes_are_read_as_browsers_do() {
         for (page, wanted) in [
             ("<p a=b>x</p>", &["p a=Some(\"b\")", "/p"][..]),
@@ -412,7 +552,7 @@ mod tests {
             ("<", &[]),
             (
                 "<extraordinarily-long a=1>",
-                &["extraordinar a=Some(\"1\")"],
+                &["extraordinarily a=Some(\"1\")"],
             ),
         ] {
             assert_eq!(events(page), wanted, "{page}");

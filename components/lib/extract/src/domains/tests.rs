@@ -1,4 +1,5 @@
 use super::*;
+use crate::dom::Tag;
 
 fn find(html: &str) -> DomainsResult {
     find_at("https://www.example.com/dir/page", html)
@@ -180,6 +181,37 @@ fn addresses_and_names_with_underscores_are_hosts() {
         ("https://1.2.3.4/", "1.2.3.4"),
         ("https://_a.-b-.example.org/", "_a.-b-.example.org"),
         ("https://bücher.example./", "xn--bcher-kva.example"),
+/// The two readers of a page agree on where elements end.
+#[test]
+fn the_links_are_those_of_the_tree() {
+    const LINK: &str = "<a href=https://e.org/>x</a>";
+    for before in [
+        "<svg><title/><path/></svg>",
+        "<svg><style/><script/><textarea/><iframe/><xmp/></svg>",
+        "<svg><title>x</title></svg>",
+        "<math><title/></math>",
+        "<svg/><title/>",
+        "<svg><path></svg><title/>",
+        "<svg><g><path/></g><svg/><title/></svg>",
+        "<svg><path/><p></p><title/>",
+        "<svg><foreignObject><p>x</p></foreignObject><title/></svg>",
+        "<svg><![CDATA[><title>]]></svg>",
+        "<svg><![CDATA[><a href=https://e.org/>]]></svg><title>",
+    ] {
+        let html = format!("{before}{LINK}");
+        let document = crate::dom::Document::parse(&html, &crate::dom::Limits::default());
+        let in_tree = document.elements(Tag::A).count();
+        let found = find(&html).domains;
+        let in_scan = found
+            .iter()
+            .map(|domain| domain.count as usize)
+            .sum::<usize>();
+        assert_eq!(in_scan, in_tree, "{html}");
+        let is_swallowed = before.ends_with("<title/>") || before.ends_with("<title>");
+        assert_eq!(in_scan, usize::from(!is_swallowed), "{html}");
+    }
+}
+
         ("https://localhost/", "localhost"),
     ] {
         let found = find(&format!("<a href='{url}'>"));
@@ -510,3 +542,10 @@ fn hostile_pages_take_bounded_time_and_memory() {
         assert!(took_ms < 2_000, "{took_ms} ms for {}…", &hostile[..30]);
     }
 }
+        format!("<style>{}", "/*".repeat(size / 2)),
+        format!("<style>{}", "image-set('".repeat(size / 11)),
+        format!("<style>{}", "@import ".repeat(size / 8)),
+        "<svg>".repeat(size / 5),
+        "<svg><desc>".repeat(size / 11),
+        format!("{}{}", "<svg><desc>".repeat(99), "</x>".repeat(size / 4)),
+        format!("<svg>{}", "<![CDATA[".repeat(size / 9)),

@@ -229,13 +229,8 @@ impl Tree {
     /// HTML that stands in SVG or MathML by mistake ends it.
     fn leave_foreign(&mut self, tag: Tag) {
         let foreign = usize::from(self.top().foreign);
-        let is_breakout = tag.is_block()
-            || matches!(
-                tag,
-                Tag::Img | Tag::Br | Tag::Span | Tag::B | Tag::I | Tag::Em | Tag::Strong
-            );
         if foreign != 0
-            && is_breakout
+            && tag.ends_foreign()
             && self.stack[foreign..]
                 .iter()
                 .all(|open| open.tag != Tag::Other || open.node == 0)
