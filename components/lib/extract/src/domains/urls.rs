@@ -1,7 +1,5 @@
 //! Finding URLs inside the texts that hold several: srcset, CSS, header fields, JSON-LD.
 
-use trawl_core::limits::fetch::URL_BYTES_MAX;
-
 use super::scanner::is_blank;
 
 /// The URLs of a `srcset` (HTML 4.8.4.2.1): candidates are parted by commas, but a comma may stand inside a URL.
@@ -38,41 +36,96 @@ pub(super) fn srcset<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
     }
 }
 
-/// The URLs in `url(…)` and `@import "…"` of a style sheet or a style attribute. Each byte is looked at a bounded number
-/// of times, whatever stays unclosed.
+/// The URLs of a style sheet or a style attribute: in `url(…)`, after `@import`, and the strings of an `image-set(…)`. Comments and
+/// all other strings hold none. Each byte is looked at a bounded number of times, whatever stays unclosed.
 pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
     let bytes = text.as_bytes();
+    let begins = |b: &u8| matches!(b, b'(' | b')' | b'"' | b'\'' | b'/' | b'@' | b'\\');
     let mut at = 0;
-    while let Some(open) = memchr::memchr(b'(', &bytes[at..]).map(|offset| at + offset) {
-        at = open + 1;
-        if open < 3 || !bytes[open - 3..open].eq_ignore_ascii_case(b"url") {
-            continue;
-        }
-        let start = at + bytes[at..].iter().take_while(|&&b| is_blank(b)).count();
-        let (start, end) = match bytes.get(start) {
-            Some(&quote @ (b'"' | b'\'')) => (start + 1, quote),
-            _ => (start, b')'),
-        };
-        let window = &bytes[start..bytes.len().min(start + URL_BYTES_MAX)];
-        match memchr::memchr(end, window) {
-            Some(length) => {
-                keep(text.get(start..start + length).unwrap_or_default().trim());
-                at = start + length;
+    // How many parentheses are open, and how many were when an `image-set` began.
+    let (mut depth, mut image_set) = (0_u32, None);
+    // Where a string is a URL for what stands before it.
+    let mut named = None;
+    while let Some(start) = bytes[at..]
+        .iter()
+        .position(begins)
+        .map(|offset| at + offset)
+    {
+        at = start + 1;
+        match bytes[start] {
+            b'\\' => at = bytes.len().min(at + 1),
+            b'/' if bytes.get(at) == Some(&b'*') => {
+                at = memchr::memmem::find(&bytes[at + 1..], b"*/")
+                    .map_or(bytes.len(), |length| at + 1 + length + 2);
             }
-            None => at = start + window.len(),
+            b'@' if starts_with(&bytes[at..], b"import") => {
+                at += b"import".len();
+                named = Some(at + blanks(&bytes[at..]));
+            }
+            b'(' if ends_with(&bytes[..start], b"url") => {
+                let first = at + blanks(&bytes[at..]);
+                if matches!(bytes.get(first), Some(b'"' | b'\'')) {
+                    named = Some(first);
+                    depth += 1;
+                    continue;
+                }
+                let Some(length) = memchr::memchr(b')', &bytes[first..]) else {
+                    return;
+                };
+                keep(text.get(first..first + length).unwrap_or_default().trim());
+                at = first + length + 1;
+            }
+            b'(' => {
+                depth += 1;
+                if image_set.is_none() && ends_with(&bytes[..start], b"image-set") {
+                    image_set = Some(depth);
+                }
+            }
+            b')' => {
+                image_set.take_if(|begun| *begun == depth);
+                depth = depth.saturating_sub(1);
+            }
+            b'"' | b'\'' => {
+                let end = css_string_end(bytes, start);
+                let is_whole = bytes.get(end) == bytes.get(start);
+                if is_whole && (named == Some(start) || image_set == Some(depth)) {
+                    keep(text.get(at..end).unwrap_or_default().trim());
+                }
+                at = bytes.len().min(end + 1);
+            }
+            _ => {}
         }
     }
-    for at in memchr::memmem::find_iter(bytes, b"@import") {
-        let rest = text[at + 7..].trim_start();
-        if let Some(quote @ ('"' | '\'')) = rest.chars().next()
-            && let Some(end) = memchr::memchr(
-                quote as u8,
-                &rest.as_bytes()[1..rest.len().min(URL_BYTES_MAX)],
-            )
-        {
-            keep(&rest[1..=end]);
+}
+
+/// Where the string that begins with this quote ends: with the next such quote, or broken off, with its line.
+fn css_string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'\n' | b'\r' | 0x0C => break,
+            byte if byte == bytes[start] => break,
+            _ => {}
         }
+        at += 1;
     }
+    at.min(bytes.len())
+}
+
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|&&b| is_blank(b)).count()
+}
+
+fn starts_with(bytes: &[u8], word: &[u8]) -> bool {
+    bytes
+        .get(..word.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(word))
+}
+
+fn ends_with(bytes: &[u8], word: &[u8]) -> bool {
+    let start = bytes.len().checked_sub(word.len());
+    start.is_some_and(|start| bytes[start..].eq_ignore_ascii_case(word))
 }
 
 /// The targets of a `Link` field (RFC 8288) with their `rel`.
@@ -226,10 +279,33 @@ mod tests {
         for (text, wanted) in [
             ("a{background:url(//e.org/a.png)}", &["//e.org/a.png"][..]),
             ("URL( 'b c.png' ) url(\"d\")", &["b c.png", "d"]),
-            ("@import \"e.css\"; @import url(f.css)", &["f.css", "e.css"]),
+            ("@import \"e.css\"; @import url(f.css)", &["e.css", "f.css"]),
+            (
+                "@IMPORT'e.css';@Import\n \"f.css\" print;",
+                &["e.css", "f.css"],
+            ),
+            ("@import x 'e.css'; @important 'f.css'", &[]),
+            (
+                "a{background:-webkit-Image-Set('b.png' 1x, url(c.png) 2x, \"d.avif\" type('image/avif'))}",
+                &["b.png", "c.png", "d.avif"],
+            ),
+            ("image-set(linear-gradient(red,'x') 1x);content:'y'", &[]),
+            ("/* url(a) @import 'b'; */ url(c) /*/ url(d)", &["c"]),
+            ("url(a/*b*/c) url(d)", &["a/*b*/c", "d"]),
+            ("content:'/*';b:url(c)", &["c"]),
+            ("content:'\\'/*';b:url(c)", &["c"]),
+            ("content:'a\nb:url(c)", &["c"]),
+            (".\\[\\'\\/*\\'\\]{b:url(c)}", &["c"]),
+            ("content:'url(a)'", &[]),
+            ("image-set('", &[]),
+            ("image-set(')", &[]),
+            ("\\", &[]),
+            ("'\\", &[]),
+            ("/*", &[]),
             ("src: local(x), url(y", &[]),
             ("url('", &[]),
             ("url(", &[]),
+            ("image-set(url('a') 1x, 'b' 2x) 'c'", &["a", "b"]),
             ("@import", &[]),
         ] {
             assert_eq!(list(|keep| css(text, keep)), wanted, "{text}");
