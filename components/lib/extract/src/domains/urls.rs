@@ -189,9 +189,11 @@ pub(crate) fn refresh(text: &str) -> Option<&str> {
         .trim_start();
     let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_start();
     let url = match rest.get(..3) {
-        Some(word) if word.eq_ignore_ascii_case("url") => {
-            rest[3..].trim_start().strip_prefix('=')?.trim_start()
-        }
+        // Without an equals sign the word is where a path begins.
+        Some(word) if word.eq_ignore_ascii_case("url") => rest[3..]
+            .trim_start()
+            .strip_prefix('=')
+            .map_or(rest, str::trim_start),
         _ => rest,
     };
     let url = match url.chars().next()? {
@@ -303,9 +305,9 @@ mod tests {
             ("'\\", &[]),
             ("/*", &[]),
             ("src: local(x), url(y", &[]),
+            ("image-set(url('a') 1x, 'b' 2x) 'c'", &["a", "b"]),
             ("url('", &[]),
             ("url(", &[]),
-            ("image-set(url('a') 1x, 'b' 2x) 'c'", &["a", "b"]),
             ("@import", &[]),
         ] {
             assert_eq!(list(|keep| css(text, keep)), wanted, "{text}");
@@ -354,6 +356,8 @@ mod tests {
             ("0, x", Some("x")),
             ("5", None),
             ("0; url=", None),
+            ("0; urls/ok", Some("urls/ok")),
+            ("0;URL", Some("URL")),
             ("1.5;url = \"q", Some("q")),
             ("", None),
         ] {
