@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::fetch_policy::{FetchCode, StatusClass, classify_status};
 use crate::limits::fetch::{REDIRECTS_ROBOTS_MAX, REDIRECTS_SCRAPE_MAX};
-use crate::url_guard::{UrlPolicy, drop_trailing_dot};
+use crate::url_guard::{UrlPolicy, drop_trailing_dot, join};
 
 /// What is fetched; it decides how many redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +93,7 @@ impl<'p> Redirects<'p> {
         if self.chain.len() >= self.purpose.redirects_max() {
             return Err(FetchCode::TooManyRedirects);
         }
-        let mut next = self
-            .current
-            .join(location)
-            .map_err(|_| FetchCode::RedirectInvalid)?;
+        let mut next = join(&self.current, location).map_err(|_| FetchCode::RedirectInvalid)?;
         next.set_fragment(None);
         self.policy
             .check(&next)
@@ -227,6 +224,20 @@ mod tests {
                 .as_deref(),
             Some("https://a.example/")
         );
+    }
+
+    #[test]
+    fn a_host_may_stand_behind_any_number_of_slashes() {
+        for (location, wanted) in [
+            ("///b.example/z", Ok("https://b.example/z")),
+            (" \\/\\b.example/z", Ok("https://b.example/z")),
+            ("////10.0.0.1/", Err(FetchCode::AddressNotAllowed)),
+            ("///", Err(FetchCode::RedirectInvalid)),
+        ] {
+            let wanted = wanted.map(|url| Some(url.to_owned()));
+            let read = first("https://a.example/", 302, Some(location));
+            assert_eq!(read, wanted, "{location}");
+        }
     }
 
     #[test]

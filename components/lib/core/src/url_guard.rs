@@ -52,6 +52,23 @@ impl Target {
     }
 }
 
+/// Resolves a reference as browsers do. In front of a host they take any number of slashes beyond two for two, where the parser of URLs
+/// finds a host without a name.
+///
+/// # Errors
+/// When browsers find no URL in it either.
+pub fn join(base: &Url, reference: &str) -> Result<Url, url::ParseError> {
+    let reference = reference.trim_start_matches(|c: char| c <= ' ');
+    let slashes = reference.len() - reference.trim_start_matches(['/', '\\']).len();
+    // Elsewhere than on the web they part the names of a path.
+    let further = if matches!(base.scheme(), "http" | "https") {
+        slashes.saturating_sub(2)
+    } else {
+        0
+    };
+    base.join(&reference[further..])
+}
+
 /// `scheme://host:port` of a URL with the port always written: the key under which robots.txt is cached. The host is written as it is dialled: a server may answer for
 /// `example.org.` otherwise than for `example.org`, and what is remembered of the one must not hold for the other.
 #[must_use]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use trawl_core::url_guard::join;
 use url::Url;
 
 use crate::dom::{Syntax, entities};
@@ -79,8 +80,8 @@ pub fn in_page(html: &str, syntax: Syntax, page_url: &Url) -> Option<Refresh> {
     }
     let mut refresh = refresh?;
     if let (Some(target), Some(base)) = (&refresh.target, base)
-        && let Ok(base) = page_url.join(&base)
-        && let Ok(resolved) = base.join(target)
+        && let Ok(base) = join(page_url, &base)
+        && let Ok(resolved) = join(&base, target)
     {
         refresh.target = Some(resolved.into());
     }
@@ -190,6 +191,11 @@ mod tests {
                 format!("{THERE}<base href=//b.example>"),
                 Some("https://b.example/there"),
             ),
+            (
+                format!("<base href=///b.example/x/>{THERE}"),
+                Some("https://b.example/x/there"),
+            ),
+            (format!("<svg><title/></svg>{THERE}"), Some("there")),
             (format!("<base href='http://['>{THERE}"), Some("there")),
             (format!("<!-- {THERE} -->"), None),
             (format!("<script>'{THERE}'</script>"), None),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use trawl_core::limits::domains::{HOSTS_MAX, REL_BYTES_MAX, REL_WORDS_MAX};
 use trawl_core::limits::fetch::{HOST_BYTES_MAX, URL_BYTES_MAX};
+use trawl_core::url_guard::join;
 use url::Url;
 
 use super::registrable::registrable;
@@ -102,7 +103,7 @@ impl Hosts {
 
     /// The page's `<base href>`; the first one counts, which is the caller's to know.
     pub(super) fn set_base(&mut self, href: &str) {
-        if let Ok(base) = self.base.join(&entities::decode(href, true))
+        if let Ok(base) = join(&self.base, &entities::decode(href, true))
             && matches!(base.scheme(), "http" | "https")
         {
             self.own_host = base
@@ -138,7 +139,7 @@ impl Hosts {
             Fast::Host(host) => self.count(&host, url, place),
             Fast::NotWeb => {}
             Fast::Unsure => {
-                let Ok(parsed) = self.base.join(url) else {
+                let Ok(parsed) = join(&self.base, url) else {
                     return;
                 };
                 if matches!(parsed.scheme(), "http" | "https")
@@ -163,7 +164,7 @@ impl Hosts {
             return;
         }
         // A URL that the fast look took for one but that is none does not count.
-        let Ok(sample) = self.base.join(url) else {
+        let Ok(sample) = join(&self.base, url) else {
             return;
         };
         let mut tally = Tally {
@@ -343,8 +344,7 @@ fn fast_authority(rest: &str) -> Fast<'_> {
 /// For tests: the fast look agrees with the parser.
 #[cfg(test)]
 pub(super) fn hosts_by_both_ways(base: &Url, url: &str) -> (Option<String>, Option<String>) {
-    let parsed = base
-        .join(url)
+    let parsed = join(base, url)
         .ok()
         .filter(|u| matches!(u.scheme(), "http" | "https"));
     let slow = parsed.and_then(|u| match u.host() {
