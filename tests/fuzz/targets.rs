@@ -245,11 +245,11 @@ pub fn redirects(data: &[u8]) {
     let mut redirects = Redirects::new(&policy, Purpose::Scrape, start);
     let mut jar = Jar::new(|name| !name.contains('.'));
     for line in text.lines().take(50) {
-        jar.set(redirects.current(), line, 1_700_000_000_000);
+        jar.set(redirects.current(), line.as_bytes(), 1_700_000_000_000);
         if let Some(cookies) = jar.header(redirects.current()) {
             assert!(
                 cookies.len() <= limits::fetch::COOKIE_HEADER_BYTES_MAX
-                    && !cookies.contains(['\r', '\n', '\0'])
+                    && !cookies.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
             );
         }
         let _ = (retry_after_ms(line, 0), http_date_ms(line));

@@ -1,7 +1,8 @@
 //! A small jar for the cookies that servers set while one job's redirects are followed; it is thrown away with the job.
 //!
 //! RFC 6265. A `Domain` makes a cookie one of all hosts below it, so that `example.com` may send a visitor on to
-//! `www.example.com`; where names are handed out to different people it does not, which only a list can tell.
+//! `www.example.com`; where names are handed out to different people it does not, which only a list can tell. Names and values are
+//! octets, which go back as they came.
 
 use url::{Host, Url};
 
@@ -15,8 +16,8 @@ struct Cookie {
     host_only: bool,
     path: String,
     secure: bool,
-    name: String,
-    value: String,
+    name: Vec<u8>,
+    value: Vec<u8>,
 }
 
 /// The cookies of one job.
@@ -46,7 +47,7 @@ impl Jar {
     }
 
     /// Keeps what one `Set-Cookie` field of an answer from `url` says. What can't be read is ignored, as in browsers.
-    pub fn set(&mut self, url: &Url, field: &str, now_ms: i64) {
+    pub fn set(&mut self, url: &Url, field: &[u8], now_ms: i64) {
         let Some((cookie, expired)) = parse(url, field, now_ms, self.is_public_suffix) else {
             return;
         };
@@ -72,7 +73,7 @@ impl Jar {
 
     /// The `Cookie` field for a request to `url`, or `None` when there is nothing to send.
     #[must_use]
-    pub fn header(&self, url: &Url) -> Option<String> {
+    pub fn header(&self, url: &Url) -> Option<Vec<u8>> {
         let host = url.host_str()?;
         let mut sent: Vec<&Cookie> = self
             .cookies
@@ -85,18 +86,18 @@ impl Jar {
             .collect();
         // The more exact path first; the sort is stable, so older cookies stay before newer ones.
         sent.sort_by_key(|c| std::cmp::Reverse(c.path.len()));
-        let mut header = String::new();
+        let mut header = Vec::new();
         for cookie in sent {
-            let separator = if header.is_empty() { "" } else { "; " };
+            let separator: &[u8] = if header.is_empty() { b"" } else { b"; " };
             if header.len() + separator.len() + cookie.name.len() + 1 + cookie.value.len()
                 > COOKIE_HEADER_BYTES_MAX
             {
                 break;
             }
-            header.push_str(separator);
-            header.push_str(&cookie.name);
-            header.push('=');
-            header.push_str(&cookie.value);
+            header.extend_from_slice(separator);
+            header.extend_from_slice(&cookie.name);
+            header.push(b'=');
+            header.extend_from_slice(&cookie.value);
         }
         (!header.is_empty()).then_some(header)
     }
@@ -105,19 +106,21 @@ impl Jar {
 /// The cookie, and whether it is already over (which removes an older one of its name).
 fn parse(
     url: &Url,
-    field: &str,
+    field: &[u8],
     now_ms: i64,
     is_public_suffix: fn(&str) -> bool,
 ) -> Option<(Cookie, bool)> {
-    let mut parts = field.split(';');
-    let (name, value) = parts.next()?.split_once('=')?;
-    let (name, value) = (name.trim(), value.trim());
+    let mut parts = field.split(|byte| *byte == b';');
+    let pair = parts.next()?;
+    let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+    let (name, value) = (name.trim_ascii(), value[1..].trim_ascii());
     let is_sound = !name.is_empty()
         && name.len() + value.len() <= COOKIE_BYTES_MAX
+        // Browsers let a tab pass, as does a field of HTTP.
         && !name
-            .bytes()
-            .chain(value.bytes())
-            .any(|b| b.is_ascii_control());
+            .iter()
+            .chain(value)
+            .any(|b| b.is_ascii_control() && *b != b'\t');
     if !is_sound {
         return None;
     }
@@ -126,11 +129,15 @@ fn parse(
         host_only: true,
         path: default_path(url.path()).to_owned(),
         secure: false,
-        name: name.to_owned(),
-        value: value.to_owned(),
+        name: name.to_vec(),
+        value: value.to_vec(),
     };
     let (mut domain, mut max_age_s, mut expires_ms) = (None, None, None);
     for part in parts {
+        // What is no text is no attribute that we know, or has no value that we could use.
+        let Ok(part) = std::str::from_utf8(part) else {
+            continue;
+        };
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim();
         match key.trim().to_ascii_lowercase().as_str() {
@@ -154,7 +161,10 @@ fn parse(
         }
     }
     let over_https = url.scheme() == "https";
-    let prefix_holds = match (starts_with(name, "__host-"), starts_with(name, "__secure-")) {
+    let prefix_holds = match (
+        starts_with(name, b"__host-"),
+        starts_with(name, b"__secure-"),
+    ) {
         (true, _) => cookie.secure && over_https && cookie.path == "/" && domain.is_none(),
         (_, true) => cookie.secure && over_https,
         _ => true,
@@ -197,10 +207,9 @@ fn is_below(host: &str, domain: &str) -> bool {
         .is_some_and(|below| below.ends_with('.'))
 }
 
-fn starts_with(name: &str, lower: &str) -> bool {
-    name.as_bytes()
-        .get(..lower.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(lower.as_bytes()))
+fn starts_with(name: &[u8], lower: &[u8]) -> bool {
+    name.get(..lower.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(lower))
 }
 
 /// RFC 6265 (5.1.4): the directory of the request's path.
@@ -235,13 +244,18 @@ mod tests {
     fn jar(from: &str, fields: &[&str]) -> Jar {
         let mut jar = Jar::new(is_suffix);
         for field in fields {
-            jar.set(&url(from), field, NOW_MS);
+            jar.set(&url(from), field.as_bytes(), NOW_MS);
         }
         jar
     }
 
     fn sent(from: &str, field: &str, to: &str) -> Option<String> {
-        jar(from, &[field]).header(&url(to))
+        header(&jar(from, &[field]), to)
+    }
+
+    fn header(jar: &Jar, to: &str) -> Option<String> {
+        let header = jar.header(&url(to))?;
+        Some(String::from_utf8(header).unwrap())
     }
 
     #[test]
@@ -375,16 +389,13 @@ mod tests {
     #[test]
     fn a_cookie_for_a_domain_replaces_none_of_a_host() {
         let mut jar = jar("https://a.com/", &["n=1", "n=2; Domain=a.com"]);
-        assert_eq!(
-            jar.header(&url("https://a.com/")).as_deref(),
-            Some("n=1; n=2")
-        );
+        assert_eq!(header(&jar, "https://a.com/").as_deref(), Some("n=1; n=2"));
         jar.set(
             &url("https://www.a.com/"),
-            "n=3; Domain=a.com; Max-Age=0",
+            b"n=3; Domain=a.com; Max-Age=0",
             NOW_MS,
         );
-        assert_eq!(jar.header(&url("https://a.com/")).as_deref(), Some("n=1"));
+        assert_eq!(header(&jar, "https://a.com/").as_deref(), Some("n=1"));
     }
 
     #[test]
@@ -403,23 +414,38 @@ mod tests {
     }
 
     #[test]
+    fn names_and_values_go_back_as_they_came() {
+        for (field, wanted) in [
+            (
+                "stadt=München; Path=/".as_bytes(),
+                "stadt=München".as_bytes(),
+            ),
+            (b"stadt=M\xfcnchen; Path=/", b"stadt=M\xfcnchen"),
+            (b" \xff = a\tb ;Comment=\xff;Path=/;", b"\xff=a\tb"),
+            (b"n=a=b", b"n=a=b"),
+        ] {
+            let mut jar = Jar::new(is_suffix);
+            jar.set(&url("https://a.example/"), field, NOW_MS);
+            let header = jar.header(&url("https://a.example/"));
+            assert_eq!(header.as_deref(), Some(wanted), "{field:?}");
+        }
+    }
+
+    #[test]
     fn order_replacement_removal_and_revision() {
         let mut jar = jar(
             "https://a.example/x/",
             &["a=1; Path=/", "b=2", "a=3; Path=/"],
         );
         assert_eq!(
-            jar.header(&url("https://a.example/x/")).as_deref(),
+            header(&jar, "https://a.example/x/").as_deref(),
             Some("b=2; a=3")
         );
         assert_eq!(jar.revision(), 3);
-        jar.set(&url("https://a.example/x/"), "b=2", NOW_MS);
+        jar.set(&url("https://a.example/x/"), b"b=2", NOW_MS);
         assert_eq!(jar.revision(), 3, "nothing changed");
-        jar.set(&url("https://a.example/x/"), "b=; Max-Age=0", NOW_MS);
-        assert_eq!(
-            jar.header(&url("https://a.example/x/")).as_deref(),
-            Some("a=3")
-        );
+        jar.set(&url("https://a.example/x/"), b"b=; Max-Age=0", NOW_MS);
+        assert_eq!(header(&jar, "https://a.example/x/").as_deref(), Some("a=3"));
         assert_eq!(jar.revision(), 4);
     }
 
@@ -428,7 +454,8 @@ mod tests {
         let mut jar = Jar::new(is_suffix);
         let value = "v".repeat(1_000);
         for i in 0..COOKIES_MAX * 2 {
-            jar.set(&url("https://a.example/"), &format!("n{i}={value}"), NOW_MS);
+            let field = format!("n{i}={value}");
+            jar.set(&url("https://a.example/"), field.as_bytes(), NOW_MS);
         }
         assert_eq!(jar.cookies.len(), COOKIES_MAX);
         assert!(jar.header(&url("https://a.example/")).unwrap().len() <= COOKIE_HEADER_BYTES_MAX);

@@ -11,9 +11,7 @@ mod exchange;
 mod refresh;
 mod robots;
 
-use http::header::{
-    CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER, SET_COOKIE,
-};
+use http::header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::cookies::Jar;
@@ -34,7 +32,7 @@ use crate::ports::{Clock as _, Http, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
 use body::read_body;
-use exchange::{Exchange, send};
+use exchange::{Exchange, follow, send};
 use robots::RobotsGate;
 
 /// A page as the server sent it, unpacked.
@@ -197,16 +195,10 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         self.robots.check(url, pace_key).await?;
         let conditional = validators.filter(|validators| validators.stands_for(url));
         let response = self.ask(url, jar, conditional).await?;
-        for cookie in response.headers().get_all(SET_COOKIE) {
-            if let Ok(cookie) = cookie.to_str() {
-                jar.set(url, cookie, self.ports.clock().now_ms());
-            }
-        }
-        let status = response.status().as_u16();
-        let location = response.headers().get(LOCATION).map(location_text);
-        if redirects.follow(status, location.as_deref(), jar.revision())? == Step::Onward {
+        if follow(self.ports, redirects, jar, &response)? == Step::Onward {
             return Ok(Hop::Onward);
         }
+        let status = response.status().as_u16();
         match classify_status(status) {
             StatusClass::Success => {
                 let page = self.read(kind, redirects, response).await?;
@@ -223,16 +215,13 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         jar: &Jar,
         conditional: Option<&Validators>,
     ) -> Result<http::Response<BodyOf<P>>, FetchError> {
-        let mut request = Exchange::get(url, &self.settings.user_agent)?;
-        if let Some(cookies) = jar.header(url) {
-            request.add(http::header::COOKIE, &cookies);
-        }
+        let mut request = Exchange::get(url, &self.settings.user_agent, jar)?;
         if let Some(validators) = conditional {
             if let Some(etag) = &validators.etag {
-                request.add(IF_NONE_MATCH, etag);
+                request.add(IF_NONE_MATCH, etag.as_bytes());
             }
             if let Some(since) = &validators.last_modified {
-                request.add(IF_MODIFIED_SINCE, since);
+                request.add(IF_MODIFIED_SINCE, since.as_bytes());
             }
         }
         send(self.ports, Purpose::Page, request).await

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{
     ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
@@ -11,12 +12,13 @@ use trawl_core::limits::robots::{
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
 use trawl_core::url_guard::authority;
+use trawl_extract::domains::is_public_suffix;
 use trawl_store::{CachedRobots, FoundRobots, Store, StoreError};
 use url::Url;
 
 use super::FetchError;
 use super::body::read_beginning;
-use super::exchange::{Exchange, send};
+use super::exchange::{Exchange, follow, send};
 use crate::decode::{encodings, unpack};
 use crate::ports::{Clock as _, Ports, Purpose};
 use crate::settings::ScraperSettings;
@@ -316,14 +318,12 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         &self,
         redirects: &mut Redirects<'_>,
     ) -> Result<(Found, Vec<u8>), FetchError> {
+        // A host that shows nothing before a cookie was set does not except its robots.txt.
+        let mut jar = Jar::new(is_public_suffix);
         let response = loop {
-            let request = Exchange::get(redirects.current(), &self.settings.user_agent)?;
+            let request = Exchange::get(redirects.current(), &self.settings.user_agent, &jar)?;
             let response = send(self.ports, Purpose::Robots, request).await?;
-            let location = response
-                .headers()
-                .get(http::header::LOCATION)
-                .map(super::location_text);
-            match redirects.follow(response.status().as_u16(), location.as_deref(), 0) {
+            match follow(self.ports, redirects, &mut jar, &response) {
                 Ok(Step::Onward) => {}
                 Ok(Step::Arrived) => break response,
                 Err(_) => return Ok((Found::Unreachable, Vec::new())),

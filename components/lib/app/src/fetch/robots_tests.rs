@@ -178,6 +178,19 @@ fn a_redirect_to_a_broken_host_is_no_word_about_the_page() {
 }
 
 #[test]
+fn a_robots_txt_behind_the_gate_of_its_pages_is_read() {
+    let world = World::new(|sent| match (sent.header("cookie"), sent.path()) {
+        (Some("seen=1"), "/robots.txt") => Reply::text("User-agent: *\nDisallow: /secret"),
+        (Some("seen=1"), _) => Reply::html("<p>x"),
+        (_, path) => Reply::redirect(302, path).header("set-cookie", "seen=1; Path=/"),
+    });
+    for (path, state) in [("/open", State::Done), ("/secret", State::Failed)] {
+        let id = scrape(&world, &format!("https://a.example{path}"));
+        assert_eq!(world.state(id).0, state, "{path}");
+    }
+}
+
+#[test]
 fn a_host_that_is_broken_itself_has_no_pages_either() {
     let world = world(|_, _| Reply::failure(SendError::Tls("x".to_owned())));
     let id = scrape(&world, "https://a.example/");

@@ -374,6 +374,22 @@ fn a_cookie_for_a_domain_goes_along_to_its_other_hosts() {
 }
 
 #[test]
+fn a_page_that_wants_its_cookie_back_gets_the_bytes_that_it_set() {
+    for cookie in [
+        &b"city=Ulm"[..],
+        "city=München".as_bytes(),
+        b"city=M\xfcnchen",
+        b"city=a\tb",
+    ] {
+        let serve = move |sent: &Sent| match sent.headers.get("cookie") {
+            Some(came) if came.as_bytes() == cookie => Reply::html("<p>there"),
+            _ => Reply::redirect(302, "/").header("set-cookie", cookie),
+        };
+        check("https://a.example/", serve, State::Done, None);
+    }
+}
+
+#[test]
 fn a_location_that_is_no_utf_8_leads_to_its_bytes() {
     for (location, wanted) in [
         (&b"/caf\xe9?q=\xfc"[..], "https://a.example/caf%E9?q=%FC"),
