@@ -1,11 +1,14 @@
-use http::HeaderMap;
+use bytes::Bytes;
+use http::StatusCode;
 use http::header::CONTENT_LENGTH;
+use http::response::Parts;
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::limits::scrape::{
     BODY_BYTES_FREE, LARGE_BODY_BYTES_MIN, LARGE_BODY_EVERY_MS, WIRE_BYTES_MAX,
 };
 
 use super::FetchError;
+use crate::decode::{Encoding, Unpacked, unpack};
 use crate::ports::{Body, Clock};
 use crate::slots::{Slot, Slots};
 
@@ -30,22 +33,52 @@ impl Place<'_> {
     }
 }
 
+/// A body as it came.
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    /// What the server states, where the body ended before that.
+    stated: Option<u64>,
+}
+
+impl Packed {
+    fn of(bytes: Vec<u8>, stated: Option<u64>) -> Self {
+        let stated = stated.filter(|length| *length > bytes.len() as u64);
+        Self { bytes, stated }
+    }
+
+    /// Takes the encodings off. Some servers pack a page and state the length that it had before; browsers show such a page, too. It
+    /// is whole when just so much comes out.
+    pub(super) async fn unpack(
+        self,
+        clock: &impl Clock,
+        encodings: &[Encoding],
+    ) -> Result<Unpacked, FetchError> {
+        let unpacked = unpack(clock, encodings, self.bytes).await;
+        let Some(stated) = self.stated else {
+            return Ok(unpacked?);
+        };
+        unpacked
+            .ok()
+            .filter(|unpacked| unpacked.body.len() as u64 == stated)
+            .ok_or_else(|| FetchCode::ConnectionLost.into())
+    }
+}
+
 /// Reads a page's body as sent, up to [`WIRE_BYTES_MAX`]. Beyond [`BODY_BYTES_FREE`] it waits for one of `large`, and has to come
 /// at a least rate from there on.
 pub(super) async fn read_body(
     clock: &impl Clock,
-    headers: &HeaderMap,
+    head: &Parts,
     mut body: impl Body,
     large: &Slots,
-) -> Result<Vec<u8>, FetchError> {
-    let stated = stated_length(headers);
+) -> Result<Packed, FetchError> {
+    let stated = stated_length(head);
     if stated.is_some_and(|length| length > WIRE_BYTES_MAX as u64) {
         return Err(FetchCode::TooLarge.into());
     }
     let mut whole = Vec::new();
     let mut place: Option<Place<'_>> = None;
-    while let Some(piece) = body.chunk().await {
-        let piece = piece.map_err(|error| FetchError::of_exchange(&error, true))?;
+    while let Some(piece) = next_piece(&mut body, stated, whole.len()).await? {
         if whole.len() + piece.len() > WIRE_BYTES_MAX {
             return Err(FetchCode::TooLarge.into());
         }
@@ -71,32 +104,54 @@ pub(super) async fn read_body(
             });
         }
     }
-    if stated.is_some_and(|length| length > whole.len() as u64) {
-        return Err(FetchCode::ConnectionLost.into());
-    }
-    Ok(whole)
+    Ok(Packed::of(whole, stated))
 }
 
 /// Reads at most `bytes_max` bytes and cuts the rest off.
 pub(super) async fn read_beginning(
+    head: &Parts,
     mut body: impl Body,
     bytes_max: usize,
-) -> Result<Vec<u8>, FetchError> {
+) -> Result<Packed, FetchError> {
+    let stated = stated_length(head);
     let mut whole = Vec::new();
-    while let Some(piece) = body.chunk().await {
-        let piece = piece.map_err(|error| FetchError::of_exchange(&error, true))?;
+    while let Some(piece) = next_piece(&mut body, stated, whole.len()).await? {
         let room = bytes_max - whole.len();
         whole.extend_from_slice(&piece[..piece.len().min(room)]);
         if whole.len() == bytes_max {
-            break;
+            return Ok(Packed::of(whole, None));
         }
     }
-    Ok(whole)
+    Ok(Packed::of(whole, stated))
 }
 
-/// Of 64 bits also where we run, on 32: a length that does not fit would else count as not stated.
-fn stated_length(headers: &HeaderMap) -> Option<u64> {
-    headers
+/// The next piece of a body of which so many bytes were `read`; `None` at its end. A connection that is lost before the stated length
+/// came ends it, too: [`Packed::unpack`] tells whether something is missing.
+async fn next_piece(
+    body: &mut impl Body,
+    stated: Option<u64>,
+    read: usize,
+) -> Result<Option<Bytes>, FetchError> {
+    match body.chunk().await.transpose() {
+        Ok(piece) => Ok(piece),
+        Err(error) => match FetchError::of_exchange(&error, true) {
+            lost if lost.code == FetchCode::ConnectionLost
+                && stated.is_some_and(|length| length > read as u64) =>
+            {
+                Ok(None)
+            }
+            error => Err(error),
+        },
+    }
+}
+
+/// Of 64 bits also where we run, on 32: a length that does not fit would else count as not stated. With this status there is no body,
+/// whatever is stated.
+fn stated_length(head: &Parts) -> Option<u64> {
+    if head.status == StatusCode::NO_CONTENT {
+        return None;
+    }
+    head.headers
         .get(CONTENT_LENGTH)?
         .to_str()
         .ok()?

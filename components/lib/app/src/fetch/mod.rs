@@ -27,7 +27,7 @@ pub use conditional::Validators;
 pub use error::FetchError;
 pub(crate) use exchange::TIMEOUTS;
 
-use crate::decode::{Unpacked, encodings, unpack};
+use crate::decode::{Unpacked, encodings};
 use crate::ports::{Clock as _, Http, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
@@ -242,9 +242,9 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             .and_then(|value| value.to_str().ok());
         content_type::accept_header(kind, content_type)?;
         let encodings = encodings(&parts.headers)?;
-        let packed =
-            read_body(self.ports.clock(), &parts.headers, body, &self.large_bodies).await?;
-        let Unpacked { body, gzip } = unpack(self.ports.clock(), &encodings, packed).await?;
+        let clock = self.ports.clock();
+        let packed = read_body(clock, &parts, body, &self.large_bodies).await?;
+        let Unpacked { body, gzip } = packed.unpack(clock, &encodings).await?;
         let form = content_type::accept(kind, content_type, &body)?;
         Ok(Page {
             final_url: redirects.current().clone(),

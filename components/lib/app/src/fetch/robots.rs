@@ -19,7 +19,7 @@ use url::Url;
 use super::FetchError;
 use super::body::read_beginning;
 use super::exchange::{Exchange, follow, send};
-use crate::decode::{encodings, unpack};
+use crate::decode::encodings;
 use crate::ports::{Clock as _, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
@@ -334,9 +334,9 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok((found, Vec::new()));
         }
         let (parts, body) = response.into_parts();
-        let packed = read_beginning(body, BODY_BYTES_MAX).await?;
+        let packed = read_beginning(&parts, body, BODY_BYTES_MAX).await?;
         match encodings(&parts.headers) {
-            Ok(encodings) => match unpack(self.ports.clock(), &encodings, packed).await {
+            Ok(encodings) => match packed.unpack(self.ports.clock(), &encodings).await {
                 Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),
                 Err(_) => Ok((Found::Unreachable, Vec::new())),
             },

@@ -1,8 +1,11 @@
 //! The gate over a real store and a fake web, in virtual time.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use trawl_core::ids::MessageId;
 use trawl_core::limits::robots::FRESH_MS;
 use trawl_core::state::{Kind, State};
@@ -187,6 +190,24 @@ fn a_robots_txt_behind_the_gate_of_its_pages_is_read() {
     for (path, state) in [("/open", State::Done), ("/secret", State::Failed)] {
         let id = scrape(&world, &format!("https://a.example{path}"));
         assert_eq!(world.state(id).0, state, "{path}");
+    }
+}
+
+/// The same as with pages: what is whole counts, what may miss its end does not.
+#[test]
+fn a_packed_robots_txt_of_the_length_of_its_text_is_whole() {
+    let rules = "User-agent: *\nDisallow: /secret\n".repeat(9);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(rules.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    for (length, code) in [(0, "robots_disallowed"), (1, "robots_unreachable")] {
+        let reply = Reply::text(packed.clone())
+            .header("content-encoding", "gzip")
+            .header("content-length", (rules.len() + length).to_string())
+            .broken(SendError::Lost("x".to_owned()));
+        let world = world(move |_, _| reply.clone());
+        let id = scrape(&world, "https://a.example/secret");
+        assert_eq!(world.state(id).1.as_deref(), Some(code));
     }
 }
 

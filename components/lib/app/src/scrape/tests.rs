@@ -1,9 +1,12 @@
 //! The whole way of a job, over a real store and a fake web, in virtual time.
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::scrape::{BODY_BYTES_FREE, LARGE_BODIES_MAX, LARGE_BODY_BYTES_MIN};
 use trawl_core::state::{Kind, State};
@@ -387,6 +390,39 @@ fn a_page_that_wants_its_cookie_back_gets_the_bytes_that_it_set() {
         };
         check("https://a.example/", serve, State::Done, None);
     }
+}
+
+/// Some servers pack a page and state the length that it had before.
+#[test]
+fn a_packed_body_of_the_length_of_its_page_is_whole() {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(PAGE.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let reply = |encoding: &str, body: &[u8], length: usize| {
+        Reply::html(body.to_vec())
+            .header("content-encoding", encoding)
+            .header("content-length", length.to_string())
+            .broken(SendError::Lost("x".to_owned()))
+    };
+    let whole = reply("gzip", &packed, PAGE.len());
+    let serve = move |_: &Sent| whole.clone();
+    let (world, id) = check("https://a.example/", serve, State::Done, None);
+    assert_eq!(html(&world, id), PAGE);
+    for lost in [
+        reply("gzip", &packed, PAGE.len() + 1),
+        reply("gzip", &packed[..packed.len() - 9], PAGE.len()),
+        reply("", PAGE.as_bytes(), PAGE.len() + 1),
+        reply("", b"", PAGE.len()),
+    ] {
+        fails(lost, State::Queued, "connection_lost");
+    }
+}
+
+#[test]
+fn a_status_without_a_body_has_none_whatever_it_states() {
+    let reply = Reply::status(204).header("content-length", "653");
+    let serve = move |_: &Sent| reply.clone();
+    check("https://a.example/", serve, State::Done, None);
 }
 
 #[test]
