@@ -1,10 +1,12 @@
 //! Unpacking a response body: content encodings taken off one by one, with what comes out counted while it comes.
 
+use std::error::Error;
 use std::io::{ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use trawl_core::limits::scrape::{
     DECODED_BYTES_MAX, ENCODINGS_MAX, MEMBERS_MAX, RATIO_FREE_BYTES, RATIO_MAX, YIELD_AFTER_MS,
@@ -27,6 +29,10 @@ const BROTLI_PIECE_BYTES: usize = 4096;
 const ZSTD_STEP_BYTES: usize = 1024;
 /// How every member of gzip begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// How every frame of zstd begins that has content (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What is told of a body whose end did not come.
+const CUT_OFF: &str = "it is cut off";
 /// More than the longest match: while there is room for one, the decoder need not look how much there is at each symbol.
 const INFLATE_SLACK_BYTES: usize = 512;
 /// Pages shrink to a third to an eighth.
@@ -83,9 +89,7 @@ impl DecodeError {
 pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
     let mut found = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
-        let value = value
-            .to_str()
-            .map_err(|_| DecodeError::Unsupported("not text".to_owned()))?;
+        let value = value.to_str().unwrap_or_default();
         for name in value.split(',').map(str::trim) {
             let encoding = match name.to_ascii_lowercase().as_str() {
                 word if says_nothing(word) => continue,
@@ -104,13 +108,15 @@ pub fn encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, DecodeError> {
     Ok(found)
 }
 
-/// Words that stand in the field and are no encoding of the content: names of charsets, words of mail, and what S3 keeps of how
-/// a file was sent to it. Browsers ignore every word that they do not know; we do where nothing can be meant.
+/// Words that stand in the field and are no encoding of the content: names of charsets, words of mail, what S3 keeps of how a file was
+/// sent to it, and what can't name one, as types and quoted words. Browsers ignore every word that they do not know; we do where
+/// nothing can be meant.
 fn says_nothing(word: &str) -> bool {
     matches!(
         word,
-        "" | "identity" | "none" | "binary" | "8bit" | "7bit" | "text" | "aws-chunked"
-    ) || trawl_extract::charset::is_label(word)
+        "" | "identity" | "none" | "binary" | "8bit" | "7bit" | "text" | "chunked" | "aws-chunked"
+    ) || word.contains(['/', '"', ';', '=', ' '])
+        || trawl_extract::charset::is_label(word)
 }
 
 /// A body without its encodings.
@@ -314,7 +320,7 @@ async fn inflate<'p>(
         }
         // There was room for more, and nothing is left to read: the rest never came.
         if filled < unpacked.len() && (rest.is_empty() || read + written == 0) {
-            return Err(damaged(&"it is cut off"));
+            return Err(damaged(&CUT_OFF));
         }
         work.look().await;
     }
@@ -363,6 +369,8 @@ fn has_zlib_header(packed: &[u8]) -> bool {
 struct Interrupted<'p> {
     rest: &'p [u8],
     left: usize,
+    /// More was asked for than there is.
+    is_cut_off: bool,
 }
 
 impl Read for Interrupted<'_> {
@@ -374,12 +382,13 @@ impl Read for Interrupted<'_> {
         }
         let room = buffer.len().min(self.left);
         let read = self.rest.read(&mut buffer[..room])?;
+        self.is_cut_off |= read == 0 && self.rest.is_empty();
         self.left -= read;
         Ok(read)
     }
 }
 
-/// Brotli, looking at the limits after each piece and letting others run now and then.
+/// One stream of brotli's; what follows it is ignored, as browsers do. Looking at the limits after each piece and letting others run now and then.
 async fn unbrotli(
     work: &mut Work<'_, impl Clock>,
     packed: &[u8],
@@ -388,6 +397,7 @@ async fn unbrotli(
     let packed = Interrupted {
         rest: packed,
         left: BROTLI_PIECE_BYTES,
+        is_cut_off: false,
     };
     let mut decoder = brotli::Decompressor::new(packed, BROTLI_PIECE_BYTES);
     let mut unpacked = Vec::new();
@@ -398,16 +408,18 @@ async fn unbrotli(
             .read_to_end(&mut unpacked);
         check_size(unpacked.len(), wire_bytes)?;
         match read {
-            Ok(0) => return Ok(unpacked),
+            // Less than there is room for comes at the end alone. To ask again there would be an error where something follows.
+            Ok(read) if read < PIECE_BYTES => return Ok(unpacked),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(damaged(&error)),
+            Err(_) if decoder.get_ref().is_cut_off => return Err(damaged(&CUT_OFF)),
+            Err(_) => return Err(damaged(&"it is no brotli")),
         }
         work.look().await;
     }
 }
 
-/// Zstandard frames one after the other, skippable ones skipped.
+/// Zstandard frames one after the other, skippable ones skipped; what follows them and is none is ignored.
 async fn unzstd(
     work: &mut Work<'_, impl Clock>,
     packed: &[u8],
@@ -416,20 +428,27 @@ async fn unzstd(
     let mut decoder = FrameDecoder::new();
     let mut rest = packed;
     let mut unpacked = Vec::new();
+    let mut has_frame = false;
     while !rest.is_empty() {
         work.member().await?;
         if let Some(after) = skippable_frame(rest)? {
             rest = after;
             continue;
         }
+        if has_frame && !rest.starts_with(&ZSTD_MAGIC) {
+            break;
+        }
+        has_frame = true;
         // The decoder reserves what the header asks for, so the header is looked at first.
         check_zstd_window(rest)?;
-        decoder.reset(&mut rest).map_err(|error| damaged(&error))?;
+        decoder
+            .reset(&mut rest)
+            .map_err(|error| damaged_zstd(&error))?;
         while !decoder.is_finished() {
             let (unread, unpacked_before) = (rest.len(), unpacked.len());
             decoder
                 .decode_blocks(&mut rest, BlockDecodingStrategy::UptoBlocks(1))
-                .map_err(|error| damaged(&error))?;
+                .map_err(|error| damaged_zstd(&error))?;
             decoder
                 .collect_to_writer(&mut unpacked)
                 .map_err(|error| damaged(&error))?;
@@ -492,6 +511,19 @@ fn check_size(unpacked_bytes: usize, wire_bytes: usize) -> Result<(), DecodeErro
         return Err(DecodeError::Bomb);
     }
     Ok(())
+}
+
+/// The decoder's own words are for who wrote it.
+fn damaged_zstd(error: &FrameDecoderError) -> DecodeError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let read = error.downcast_ref::<std::io::Error>();
+        if read.is_some_and(|error| error.kind() == ErrorKind::UnexpectedEof) {
+            return damaged(&CUT_OFF);
+        }
+        cause = error.source();
+    }
+    damaged(&"it is no zstd")
 }
 
 fn damaged(error: &impl ToString) -> DecodeError {

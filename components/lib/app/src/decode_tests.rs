@@ -81,6 +81,13 @@ fn every_encoding_comes_off() {
         (&["7bit"], page()),
         (&["text"], page()),
         (&["gzip, aws-chunked"], gzip(&page())),
+        (&["chunked"], page()),
+        (&["text/html"], page()),
+        (&["application/octet-stream"], page()),
+        (&["\"gzip\""], page()),
+        (&["\"gzip\""], gzip(&page())),
+        (&["gzip;q=1.0"], page()),
+        (&["gz\u{fc}p"], page()),
         (&[], page()),
         (&["gzip, br"], br(&gzip(&page()))),
         (&["deflate", "zstd"], zstd(&zlib(&page()))),
@@ -114,7 +121,7 @@ fn empty_bodies_are_empty_in_every_encoding() {
 }
 
 #[test]
-fn members_and_frames_follow_each_other_and_rubbish_after_gzip_is_ignored() {
+fn members_and_frames_follow_each_other_and_rubbish_after_them_is_ignored() {
     let (one, other) = (b"one ".as_slice(), b"other".as_slice());
     assert_eq!(
         unpacked(
@@ -128,6 +135,20 @@ fn members_and_frames_follow_each_other_and_rubbish_after_gzip_is_ignored() {
         unpacked(&["zstd"], [&zstd(one)[..], &skipped, &zstd(other)].concat()),
         Ok(b"one other".to_vec())
     );
+    for rubbish in [&b"\0\0junk"[..], b"x", &page()] {
+        for (name, body) in [
+            ("gzip", gzip(&page())),
+            ("deflate", zlib(&page())),
+            ("deflate", bare_deflate(&page())),
+            ("br", br(&page())),
+            ("br", br(&[b'x'; PIECE_BYTES])),
+            ("zstd", zstd(&page())),
+        ] {
+            let whole = unpacked(&[name], body.clone()).unwrap();
+            let unpacked = unpacked(&[name], [&body, rubbish].concat());
+            assert!(unpacked == Ok(whole), "{name}");
+        }
+    }
 }
 
 #[test]
@@ -253,6 +274,28 @@ fn damage_is_told_from_bombs() {
             unpacked(&[name], b"<html>not packed at all</html>".to_vec()).is_err(),
             "{name} not packed"
         );
+    }
+}
+
+#[test]
+fn what_is_damaged_is_told_in_words() {
+    let told = |name, body| match unpacked(&[name], body) {
+        Err(DecodeError::Damaged(told)) => told,
+        other => panic!("{name}: {:?}", other.map(|body| body.len())),
+    };
+    for (name, body) in [("br", br(&numbers())), ("zstd", zstd(&numbers()))] {
+        for length in [7, 100, BROTLI_PIECE_BYTES, body.len() - 1] {
+            assert_eq!(
+                told(name, body[..length].to_vec()),
+                "it is cut off",
+                "{length} of {name}"
+            );
+        }
+        let none = format!("it is no {}", if name == "br" { "brotli" } else { name });
+        assert_eq!(told(name, page()), none);
+        let mut broken = body.clone();
+        broken[50..].fill(0xff);
+        assert_eq!(told(name, broken), none);
     }
 }
 
