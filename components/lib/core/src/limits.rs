@@ -839,8 +839,8 @@ pub mod text {
     pub const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Its Markdown, which is longer by its links, and by the signs of quotes and lists on each line.
     pub const MARKDOWN_BYTES_MAX: usize = 3 * TEXT_BYTES_MAX;
-    /// A selector: people type less.
-    pub const SELECTOR_BYTES_MAX: usize = 1_000;
+    /// Bytes of a selector: as many as the API lets through, whatever its characters are.
+    pub const SELECTOR_BYTES_MAX: usize = 4 * super::api::SELECTOR_CHARS_MAX;
     /// Names, classes and the like in it: each may cost a look at every element, and has a bit in a word of 64.
     pub const SELECTOR_TESTS_MAX: usize = 64;
     /// JSON-LD that is parsed.

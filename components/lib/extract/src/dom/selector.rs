@@ -20,9 +20,9 @@ pub enum SelectorError {
     #[error("the selector has an empty part")]
     Empty,
     /// The selector is longer than the limit.
-    #[error("the selector is longer than {max} characters")]
+    #[error("the selector is longer than {max} bytes")]
     TooLong {
-        /// Characters that are allowed.
+        /// Bytes that are allowed.
         max: usize,
     },
     /// The selector has more tests, such as names and classes, than the limit.

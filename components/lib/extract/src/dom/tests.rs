@@ -1,4 +1,5 @@
-use trawl_core::limits::text::SELECTOR_TESTS_MAX;
+use trawl_core::limits::api::SELECTOR_CHARS_MAX;
+use trawl_core::limits::text::{SELECTOR_BYTES_MAX, SELECTOR_TESTS_MAX};
 
 use super::{Cut, Document, Limits, Selector, SelectorError, Syntax, Tag};
 
@@ -275,9 +276,11 @@ fn a_bad_selector_is_explained() {
         Err(SelectorError::Unsupported(_))
     ));
     assert!(matches!(
-        Selector::parse(&"p".repeat(2000)),
+        Selector::parse(&"p".repeat(SELECTOR_BYTES_MAX + 1)),
         Err(SelectorError::TooLong { .. })
     ));
+    // What the API lets through is no longer, whatever its characters.
+    assert!(Selector::parse(&"\u{20000}".repeat(SELECTOR_CHARS_MAX)).is_ok());
     let parts = |count: usize| Selector::parse(&vec!["p"; count].join(" "));
     assert!(parts(SELECTOR_TESTS_MAX).is_ok());
     assert_eq!(
