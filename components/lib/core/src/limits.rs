@@ -843,6 +843,9 @@ pub mod text {
     pub const SELECTOR_BYTES_MAX: usize = 4 * super::api::SELECTOR_CHARS_MAX;
     /// Names, classes and the like in it: each may cost a look at every element, and has a bit in a word of 64.
     pub const SELECTOR_TESTS_MAX: usize = 64;
+    /// Bytes of attributes that a selector's `*=` search, summed over its tests; then the rest of the page is not looked at. Each other
+    /// test is done with a value sooner. Enough for four such tests of all that the largest page has, and a quarter of a second of work.
+    pub const SELECTOR_SEARCHED_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
     /// JSON-LD that is parsed.
     pub const JSON_LD_BYTES_MAX: usize = 1024 * 1024;
 }

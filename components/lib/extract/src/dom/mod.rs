@@ -18,7 +18,7 @@ use trawl_core::limits::text as limits;
 use crate::octets;
 
 pub use entities::decode as decode_entities;
-pub use selector::{Selector, SelectorError};
+pub use selector::{Selection, Selector, SelectorError};
 pub use tag::Tag;
 pub(crate) use tag::by_tag;
 

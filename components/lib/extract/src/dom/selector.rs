@@ -2,6 +2,9 @@
 
 mod walk;
 
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
 use trawl_core::limits::text::{SELECTOR_BYTES_MAX, SELECTOR_TESTS_MAX};
 
 use super::{Document, NodeId};
@@ -11,6 +14,16 @@ use super::{Document, NodeId};
 pub struct Selector {
     /// The steps of one alternative after another.
     steps: Vec<Step>,
+    asked: Asked,
+}
+
+/// What a selector finds in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The outermost matching elements in document order, so that no text is found twice.
+    pub nodes: Vec<NodeId>,
+    /// Whether the page was not looked at to its end.
+    pub is_cut: bool,
 }
 
 /// Why a selector was refused.
@@ -57,13 +70,8 @@ struct Step {
 enum Test {
     Any,
     Name(String),
-    Id(String),
-    Class(String),
-    Attribute {
-        name: String,
-        relation: Relation,
-        value: String,
-    },
+    /// An attribute, by its place among those that are asked for.
+    Attribute(usize, Relation),
     FirstChild,
     LastChild,
     /// `:nth-child(an+b)`.
@@ -71,15 +79,61 @@ enum Test {
     Not(Box<Test>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Relation {
     Present,
-    Equals,
-    Starts,
-    Ends,
-    Contains,
-    Word,
-    Dashed,
+    Equals(String),
+    Starts(String),
+    Ends(String),
+    Contains(String),
+    Dashed(String),
+    /// One of the words that are asked for, by its number.
+    Word(usize),
+}
+
+/// The attributes that the tests ask for, each once, so that those of an element are gone through once for all tests.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    /// Each name with its place in `words`, in the order of [`by_name`].
+    places: Vec<(String, usize)>,
+    /// For each attribute the words that are sought in its value, with their numbers.
+    words: Vec<HashMap<String, usize>>,
+    /// How many words there are.
+    count: usize,
+}
+
+impl Asked {
+    /// The place of an attribute, whatever the case of its name.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        let found = self
+            .places
+            .binary_search_by(|(known, _)| by_name(known, name));
+        found.map(|at| self.places[at].1)
+    }
+
+    fn attribute(&mut self, name: &str) -> usize {
+        self.find(name).unwrap_or_else(|at| {
+            self.places.insert(at, (name.to_owned(), self.words.len()));
+            self.words.push(HashMap::new());
+            self.words.len() - 1
+        })
+    }
+
+    fn word(&mut self, attribute: usize, word: String) -> Relation {
+        let number = self.words[attribute].entry(word).or_insert(self.count);
+        self.count += usize::from(*number == self.count);
+        Relation::Word(*number)
+    }
+}
+
+/// An order of names that tells most of them apart by their lengths.
+fn by_name(one: &str, other: &str) -> Ordering {
+    let lengths = one.len().cmp(&other.len());
+    lengths.then_with(|| folded(one).cmp(folded(other)))
+}
+
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 impl Selector {
@@ -93,6 +147,7 @@ impl Selector {
         }
         let mut reader = Reader {
             rest: source.trim(),
+            asked: Asked::default(),
         };
         let mut steps = Vec::new();
         loop {
@@ -108,17 +163,21 @@ impl Selector {
                 max: SELECTOR_TESTS_MAX,
             });
         }
-        Ok(Selector { steps })
+        Ok(Selector {
+            steps,
+            asked: reader.asked,
+        })
     }
 
-    /// The outermost matching elements in document order, so that no text is found twice.
-    pub fn select(&self, document: &Document<'_>) -> Vec<NodeId> {
-        walk::select(&self.steps, document)
+    /// The matching elements of a document.
+    pub fn select(&self, document: &Document<'_>) -> Selection {
+        walk::select(self, document)
     }
 }
 
 struct Reader<'a> {
     rest: &'a str,
+    asked: Asked,
 }
 
 impl Reader<'_> {
@@ -190,11 +249,14 @@ impl Reader<'_> {
             }
             '#' => {
                 self.rest = &self.rest[1..];
-                Test::Id(self.identifier()?)
+                let id = Relation::Equals(self.identifier()?);
+                Test::Attribute(self.asked.attribute("id"), id)
             }
             '.' => {
                 self.rest = &self.rest[1..];
-                Test::Class(self.identifier()?)
+                let word = self.identifier()?;
+                let class = self.asked.attribute("class");
+                Test::Attribute(class, self.asked.word(class, word))
             }
             '[' => self.attribute()?,
             ':' => self.pseudo()?,
@@ -229,51 +291,43 @@ impl Reader<'_> {
     fn attribute(&mut self) -> Result<Test, SelectorError> {
         self.expect('[')?;
         let name = self.identifier()?;
+        let place = self.asked.attribute(&name);
         self.rest = self.rest.trim_start();
-        let relations = [
-            ("]", Relation::Present),
-            ("=", Relation::Equals),
-            ("^=", Relation::Starts),
-            ("$=", Relation::Ends),
-            ("*=", Relation::Contains),
-            ("~=", Relation::Word),
-            ("|=", Relation::Dashed),
-        ];
-        let Some((sign, relation)) = relations
-            .into_iter()
-            .find(|(sign, _)| self.rest.starts_with(sign))
-        else {
+        let signs = ["]", "=", "^=", "$=", "*=", "~=", "|="];
+        let Some(sign) = signs.into_iter().find(|sign| self.rest.starts_with(sign)) else {
             return self.unsupported();
         };
         self.rest = &self.rest[sign.len()..];
-        if relation == Relation::Present {
-            return Ok(Test::Attribute {
-                name,
-                relation,
-                value: String::new(),
-            });
+        if sign == "]" {
+            return Ok(Test::Attribute(place, Relation::Present));
         }
-        self.rest = self.rest.trim_start();
-        let value = match self.rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => {
-                let Some((value, rest)) = self.rest[1..].split_once(quote) else {
-                    return self.unsupported();
-                };
-                self.rest = rest;
-                value.to_owned()
-            }
-            _ => self.identifier()?,
-        };
+        let value = self.value()?;
         self.rest = self.rest.trim_start();
         let Some(rest) = self.rest.strip_prefix(']') else {
             return self.unsupported();
         };
         self.rest = rest;
-        Ok(Test::Attribute {
-            name,
-            relation,
-            value,
-        })
+        let relation = match sign {
+            "^=" => Relation::Starts(value),
+            "$=" => Relation::Ends(value),
+            "*=" => Relation::Contains(value),
+            "|=" => Relation::Dashed(value),
+            "~=" => self.asked.word(place, value),
+            _ => Relation::Equals(value),
+        };
+        Ok(Test::Attribute(place, relation))
+    }
+
+    fn value(&mut self) -> Result<String, SelectorError> {
+        self.rest = self.rest.trim_start();
+        let Some(quote @ ('"' | '\'')) = self.rest.chars().next() else {
+            return self.identifier();
+        };
+        let Some((value, rest)) = self.rest[1..].split_once(quote) else {
+            return self.unsupported();
+        };
+        self.rest = rest;
+        Ok(value.to_owned())
     }
 
     fn pseudo(&mut self) -> Result<Test, SelectorError> {
@@ -287,20 +341,18 @@ impl Reader<'_> {
             }
         }
         if let Some(rest) = self.rest.strip_prefix(":not(") {
-            let mut inner = Reader {
-                rest: rest.trim_start(),
-            };
+            self.rest = rest.trim_start();
             // One level only: `:not` of `:not` says nothing new and would recurse.
-            if inner.rest.starts_with(":not") {
+            if self.rest.starts_with(":not") {
                 return self.unsupported();
             }
-            let Some(test) = inner.simple(true)? else {
-                return inner.unsupported();
+            let Some(test) = self.simple(true)? else {
+                return self.unsupported();
             };
-            let Some(rest) = inner.rest.trim_start().strip_prefix(')') else {
-                return inner.unsupported();
+            let Some(rest) = self.rest.trim_start().strip_prefix(')') else {
+                return self.unsupported();
             };
-            self.rest = &self.rest[self.rest.len() - rest.len()..];
+            self.rest = rest;
             return Ok(Test::Not(Box::new(test)));
         }
         let Some((formula, rest)) = self

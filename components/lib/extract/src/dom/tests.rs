@@ -230,7 +230,9 @@ fn selected(selector: &str) -> String {
     let html = "<main id=m><p class='a b'>1<p>2<a href='/x.pdf' lang=en-GB>3</a><div><p>4</p></div></main><p>5";
     let document = Document::parse(html, &Limits::default());
     let found = Selector::parse(selector).unwrap().select(&document);
+    assert!(!found.is_cut);
     found
+        .nodes
         .iter()
         .map(|node| document.text_content(*node))
         .collect::<Vec<_>>()
@@ -244,6 +246,14 @@ fn selectors_find_their_elements() {
         ("main p", "1|23|4"),
         ("p", "1|23|4|5"),
         (".b.a", "1"),
+        (".b:not(.c)", "1"),
+        (".a.c", ""),
+        ("[class~=b]", "1"),
+        ("[CLASS~='a b']", ""),
+        ("[class='a b']", "1"),
+        ("[class*='a b'], [lang^=en][lang$=GB]", "1|3"),
+        ("[id='']", ""),
+        ("[href], [nope]", "3"),
         ("[href$='.pdf']", "3"),
         ("a[lang|=en]", "3"),
         ("p + p", "23"),

@@ -34,9 +34,18 @@ fn cut(html: &str, truncated: Option<&str>) {
 
 #[track_caller]
 fn bounded(html: &str) -> TextResult {
+    bounded_with(html, None)
+}
+
+#[track_caller]
+fn bounded_with(html: &str, selector: Option<&str>) -> TextResult {
+    let options = TextOptions {
+        selector,
+        ..TextOptions::default()
+    };
     let since = Instant::now();
     let before = seconds(since);
-    let result = extract(html);
+    let result = extract_text(html, &options).unwrap();
     let took = seconds(since) - before;
     assert!(took < SECONDS_MAX, "took {took} s");
     result
@@ -188,13 +197,65 @@ fn selectors_cost_no_more_than_the_page() {
     ] {
         let selector = Selector::parse(source).unwrap();
         let before = seconds(since);
-        assert_eq!(selector.select(&document), Vec::<NodeId>::new(), "{source}");
+        let found = selector.select(&document);
+        assert_eq!(found.nodes, Vec::<NodeId>::new(), "{source}");
         let took = seconds(since) - before;
         assert!(
             took < parse * PARSES_MAX,
             "{source} took {took} s, parsing {parse} s"
         );
     }
+}
+
+/// As many tests as there may be, over attributes that make up the page and are slow to decode.
+#[test]
+fn selectors_over_attributes() {
+    const PAGE_BYTES: usize = 2_000_000;
+    let many = |test: fn(u8) -> String| (0..64).map(test).collect::<String>();
+    let classes = many(|number| format!(".{}", two_letters(number)));
+    let words = many(|number| format!("[class~={}]", two_letters(number)));
+    let others = many(|number| format!(",[{}]", two_letters(number)));
+    let others = &others[1..];
+    let parts = many(|number| format!(":not([class*='f &{}'])", two_letters(number)));
+    let names = many(|number| format!(",{}", two_letters(number)));
+    let all = (0..64).map(|number| two_letters(number) + " ");
+    let slow = "&NotSucceedsTildf ";
+    let one = |bytes: usize| {
+        let all = all.clone().collect::<String>();
+        format!(
+            "<div class=\"{}{all}\">x</div>",
+            slow.repeat(bytes / slow.len())
+        )
+    };
+    let (large, small) = (one(PAGE_BYTES), one(3_000).repeat(PAGE_BYTES / 3_000));
+    for page in [&large, &small] {
+        for selector in [&classes, &words] {
+            let result = bounded_with(page, Some(selector));
+            assert!(result.text.starts_with('x') && result.truncated.is_none());
+        }
+        let result = bounded_with(page, Some(&parts));
+        assert_eq!(result.truncated, Some("selector"));
+        bounded_with(page, Some(others));
+    }
+    let crowd = format!(
+        "<i {}>",
+        (0..64)
+            .map(|number| two_letters(number) + "x ")
+            .collect::<String>()
+    );
+    bounded_with(&crowd.repeat(PAGE_BYTES / crowd.len()), Some(others));
+    bounded_with(
+        &format!("<x{}>", "x".repeat(PAGE_BYTES)).repeat(2),
+        Some(&names[1..]),
+    );
+}
+
+/// A word of its own for each number.
+fn two_letters(number: u8) -> String {
+    let letter = |number: u8| char::from(b'a' + number);
+    [letter(number / 26), letter(number % 26)]
+        .into_iter()
+        .collect()
 }
 
 proptest! {

@@ -117,9 +117,10 @@ fn extract_with(
     let document = Document::parse_as(&html, options.syntax, &Limits::default());
     let base = base(&document, options.url);
     let analysis = Analysis::new(&document, options.url);
-    let chosen = match &selector {
-        Some(selector) => Chosen {
-            kept: selected(&document, selector),
+    let selection = selector.map(|selector| selector.select(&document));
+    let chosen = match &selection {
+        Some(selection) => Chosen {
+            kept: selected(&document, &selection.nodes),
             types: model.types(&analysis.page(&document).page_row()),
             is_doubtful: false,
             title: None,
@@ -128,7 +129,7 @@ fn extract_with(
     };
     let mut rendered = rendered(&document, &chosen, base.as_ref());
     let is_empty = analysis.blocks.list.is_empty();
-    if is_empty && selector.is_none() {
+    if is_empty && selection.is_none() {
         rendered = without_frames(&document, options, model, base.as_ref()).unwrap_or(rendered);
     }
     let scan = metadata::Scan::new(&document, &analysis.layout);
@@ -146,7 +147,7 @@ fn extract_with(
         metadata.page_type = None;
     }
     // A selector takes what it matches, and no more.
-    let is_left_out = |heading: &NodeId| !chosen.kept[*heading as usize] && selector.is_none();
+    let is_left_out = |heading: &NodeId| !chosen.kept[*heading as usize] && selection.is_none();
     if chosen.title.is_none()
         && let Some(heading) = heading.filter(is_left_out)
         && let Some(title) = &metadata.title
@@ -158,7 +159,10 @@ fn extract_with(
         stand_in(&mut rendered, &metadata, &json);
     }
     let title = metadata.title.as_ref().map(|title| title.value.clone());
-    let too_many = (analysis.blocks.is_cut && selector.is_none()).then_some("blocks");
+    let too_many = match &selection {
+        Some(selection) => selection.is_cut.then_some("selector"),
+        None => analysis.blocks.is_cut.then_some("blocks"),
+    };
     let truncated = document.cut().map(|cut| cut.name()).or(too_many);
     let truncated = truncated.or(rendered.is_cut.then_some("text"));
     Ok(TextResult {
@@ -261,10 +265,10 @@ fn base(document: &Document<'_>, url: Option<&str>) -> Option<Url> {
         .or(page)
 }
 
-/// The nodes that a selector takes.
-fn selected(document: &Document<'_>, selector: &Selector) -> Vec<bool> {
+/// The nodes that a selector takes with these.
+fn selected(document: &Document<'_>, matching: &[NodeId]) -> Vec<bool> {
     let mut kept = vec![false; document.len() as usize];
-    for node in selector.select(document) {
+    for &node in matching {
         kept[node as usize..document.end(node) as usize].fill(true);
     }
     mark_ancestors(document, &mut kept);
