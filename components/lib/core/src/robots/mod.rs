@@ -117,6 +117,15 @@ impl RobotsState {
         }
     }
 
+    /// Bytes of memory that it takes, about.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Rules(rules) => rules.bytes(),
+            Self::AllowAll | Self::Unreachable => 0,
+        }
+    }
+
     /// The pause between two fetches that the host asks for, at most
     /// [`crate::limits::robots::CRAWL_DELAY_MS_MAX`].
     #[must_use]

@@ -2,12 +2,12 @@
 
 use memchr::memmem;
 
-/// A pattern taken apart at its stars.
+/// A pattern in the form in which it is compared. A star in it is always one that stands for any run of bytes: a real one is
+/// escaped. Stars part it only while it is matched, so that it takes no more memory than its text, however many there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
-    literals: Vec<Vec<u8>>,
+    text: Box<[u8]>,
     anchored: bool,
-    octets: usize,
 }
 
 impl Pattern {
@@ -20,49 +20,51 @@ impl Pattern {
             .strip_suffix(b"$")
             .map_or((value, false), |body| (body, true));
         let literals: Vec<Vec<u8>> = body.split(|&b| b == b'*').map(normalised).collect();
-        let stars = literals.len() - 1;
-        let octets = literals.iter().map(Vec::len).sum::<usize>() + stars + usize::from(anchored);
         Some(Self {
-            literals,
+            text: literals.join(&b'*').into_boxed_slice(),
             anchored,
-            octets,
         })
     }
 
     /// Octets of the pattern after normalisation, specials included: the longer match is the more specific one.
-    pub(super) const fn octets(&self) -> usize {
-        self.octets
+    pub(super) fn octets(&self) -> usize {
+        self.text.len() + usize::from(self.anchored)
     }
 
     /// Whether the pattern matches a normalised path from its start. Time is linear in both: each literal is sought
     /// once, from where the one before ended, and taking the first place that fits is never worse than a later one.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
-        let Some((first, rest)) = self.literals.split_first() else {
+    /// What of the path was searched for that is added to `searched`.
+    pub(super) fn matches(&self, path: &[u8], searched: &mut usize) -> bool {
+        let (first, mut rest) = until_star(&self.text);
+        let Some(mut left) = path.strip_prefix(first) else {
             return false;
         };
-        let Some(mut left) = path.strip_prefix(first.as_slice()) else {
-            return false;
-        };
-        let Some((last, middle)) = rest.split_last() else {
-            return !self.anchored || left.is_empty();
-        };
-        for literal in middle {
-            match memmem::find(left, literal) {
-                Some(at) => left = &left[at + literal.len()..],
-                None => return false,
+        if rest.is_some() {
+            *searched += left.len();
+        }
+        while let Some(text) = rest {
+            let (literal, after) = until_star(text);
+            if after.is_none() && self.anchored {
+                return left.ends_with(literal);
             }
+            let Some(at) = memmem::find(left, literal) else {
+                return false;
+            };
+            left = &left[at + literal.len()..];
+            rest = after;
         }
-        if self.anchored {
-            left.ends_with(last)
-        } else {
-            memmem::find(left, last).is_some()
-        }
+        !self.anchored || left.is_empty()
     }
+}
+
+/// What stands before the first star, and what behind it if there is one.
+fn until_star(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    memchr::memchr(b'*', text).map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
 /// The form in which paths and patterns are compared (RFC 9309, 2.2.2): escapes of unreserved characters undone, other
 /// escapes in upper case, octets outside printable ASCII escaped. `*` and `$` in a path are escaped, so that a rule
-/// can name them as `%2A` and `%24`; in a pattern the star was split off before.
+/// can name them as `%2A` and `%24`; in a pattern the stars that stand for more part what is brought into this form.
 pub(super) fn normalised(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut i = 0;

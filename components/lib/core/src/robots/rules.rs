@@ -3,7 +3,9 @@
 use url::Url;
 
 use super::pattern::{Pattern, normalised};
-use crate::limits::robots::{BODY_BYTES_MAX, CRAWL_DELAY_MS_MAX, LINE_BYTES_MAX};
+use crate::limits::robots::{
+    BODY_BYTES_MAX, CRAWL_DELAY_MS_MAX, LINE_BYTES_MAX, VERDICT_BYTES_MAX,
+};
 
 /// What the rules say about a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,9 @@ pub enum Verdict {
     /// A rule forbids it.
     Disallowed,
 }
+
+/// What the allocator adds to an allocation, rounding included.
+const ALLOCATION_BYTES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
@@ -30,6 +35,7 @@ struct Group {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     group: Group,
+    bytes: usize,
 }
 
 /// What a name in a `User-agent` line is made of (RFC 9309, 2.2.1).
@@ -48,13 +54,18 @@ impl Rules {
         for line in lines(without_mark(cut(body))) {
             reader.line(line);
         }
-        Self {
-            group: if reader.seen_specific {
-                reader.specific
-            } else {
-                reader.global
-            },
-        }
+        let mut group = if reader.seen_specific {
+            reader.specific
+        } else {
+            reader.global
+        };
+        // They are kept for long.
+        group.rules.shrink_to_fit();
+        let rules = group.rules.iter();
+        let bytes = rules
+            .map(|rule| rule.pattern.octets() + size_of::<Rule>() + ALLOCATION_BYTES)
+            .sum();
+        Self { group, bytes }
     }
 
     /// May this URL be fetched?
@@ -68,16 +79,20 @@ impl Rules {
         self.verdict_of_path(path.as_bytes())
     }
 
-    /// The same for a path with its query, escaped or not; no path at all is the root.
+    /// The same for a path with its query, escaped or not; no path at all is the root. Rules that take more work than
+    /// [`VERDICT_BYTES_MAX`] forbid: who writes such wants our time, and only that host's pages are lost by it.
     #[must_use]
     pub fn verdict_of_path(&self, path: &[u8]) -> Verdict {
         let path = normalised(if path.is_empty() { b"/" } else { path });
-        let mut longest = (0, true);
+        let (mut longest, mut searched) = ((0, true), 0);
         for rule in &self.group.rules {
             let candidate = (rule.pattern.octets(), rule.allows);
             // On equal length `true` is greater: Allow wins ties. A shorter rule need not be tried at all.
-            if candidate > longest && rule.pattern.matches(&path) {
+            if candidate > longest && rule.pattern.matches(&path, &mut searched) {
                 longest = candidate;
+            }
+            if searched > VERDICT_BYTES_MAX {
+                return Verdict::Disallowed;
             }
         }
         if longest.1 {
@@ -97,6 +112,12 @@ impl Rules {
     #[must_use]
     pub fn len(&self) -> usize {
         self.group.rules.len()
+    }
+
+    /// Bytes of memory that the rules take, about: each has an allocation of its own.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether no rule holds for us.
