@@ -9,10 +9,11 @@ use http::header::CONTENT_ENCODING;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use trawl_core::limits::scrape::{
-    DECODED_BYTES_MAX, ENCODINGS_MAX, MEMBERS_MAX, RATIO_FREE_BYTES, RATIO_MAX, YIELD_AFTER_MS,
+    DECODED_BYTES_MAX, ENCODINGS_MAX, MEMBERS_MAX, RATIO_FREE_BYTES, RATIO_MAX,
     ZSTD_WINDOW_BYTES_MAX,
 };
 
+use crate::patience::Breath;
 use crate::ports::Clock;
 
 /// What we ask servers for, in the order we like it.
@@ -132,7 +133,7 @@ pub struct Unpacked {
 /// of how many parts it was made. Counted anew for each part, a body of many small ones would never let anybody run.
 struct Work<'c, C> {
     clock: &'c C,
-    yielded_ms: u64,
+    breath: Breath,
     bytes: usize,
     members: usize,
 }
@@ -141,7 +142,7 @@ impl<'c, C: Clock> Work<'c, C> {
     fn begin(clock: &'c C) -> Self {
         Self {
             clock,
-            yielded_ms: clock.monotonic_ms(),
+            breath: Breath::new(clock),
             bytes: 0,
             members: 0,
         }
@@ -170,10 +171,7 @@ impl<'c, C: Clock> Work<'c, C> {
     /// Lets others run if it is time.
     async fn look(&mut self) {
         self.bytes = 0;
-        if self.clock.monotonic_ms() >= self.yielded_ms + YIELD_AFTER_MS {
-            self.clock.yield_now().await;
-            self.yielded_ms = self.clock.monotonic_ms();
-        }
+        self.breath.take(self.clock).await;
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use trawl_core::limits::scrape::YIELD_AFTER_MS;
 
 use super::*;
 use crate::testing::{VirtualClock, run};

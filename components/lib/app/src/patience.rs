@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use trawl_core::limits::queue::PATIENCE_MS;
+use trawl_core::limits::scrape::YIELD_AFTER_MS;
 use trawl_store::StoreError;
 
 use crate::ports::{Clock, Random};
@@ -23,6 +24,28 @@ pub(crate) async fn within<T>(
     match select(pin!(work), pin!(clock.sleep(limit))).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,
+    }
+}
+
+/// How long the other tasks of an instance have been waiting for one that computes, or for several one after the other.
+#[derive(Debug)]
+pub(crate) struct Breath {
+    yielded_ms: Cell<u64>,
+}
+
+impl Breath {
+    pub(crate) fn new(clock: &impl Clock) -> Self {
+        Self {
+            yielded_ms: Cell::new(clock.monotonic_ms()),
+        }
+    }
+
+    /// Lets the others run if it is time.
+    pub(crate) async fn take(&self, clock: &impl Clock) {
+        if clock.monotonic_ms() >= self.yielded_ms.get() + YIELD_AFTER_MS {
+            clock.yield_now().await;
+            self.yielded_ms.set(clock.monotonic_ms());
+        }
     }
 }
 

@@ -462,6 +462,9 @@ pub mod robots {
     pub const VERDICT_BYTES_MAX: usize = 32 * 1_024 * 1_024;
     /// Authorities remembered by one invocation; all are forgotten together when there are more.
     pub const REMEMBERED_MAX: usize = 256;
+    /// Bytes of memory for what is remembered of them; all are forgotten together when it is more. A text of short rules takes five
+    /// times its size once it is read, so that 256 of the largest would fill an instance twice; real ones take a few kilobytes.
+    pub const REMEMBERED_BYTES_MAX: usize = 32 * 1_024 * 1_024;
     /// A crawl delay is honoured up to a minute: a larger one would outlast every retry of a job.
     pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
     /// Directives of `X-Robots-Tag` that are reported; there are about a dozen real ones.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{
-    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
+    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, REMEMBERED_BYTES_MAX, REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
 };
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
@@ -20,6 +20,7 @@ use super::FetchError;
 use super::body::read_beginning;
 use super::exchange::{Exchange, follow, send};
 use crate::decode::encodings;
+use crate::patience::Breath;
 use crate::ports::{Clock as _, Ports, Purpose};
 use crate::settings::ScraperSettings;
 use crate::slots::Slots;
@@ -32,6 +33,7 @@ pub(crate) struct RobotsGate<'a, P: Ports> {
     remembered: RefCell<HashMap<String, Rc<Authority>>>,
     /// Found at hosts and not in the database yet.
     found: RefCell<Vec<FoundRobots>>,
+    breath: Breath,
 }
 
 /// One authority. The slot makes sure that only one job asks and the others wait for its answer.
@@ -40,6 +42,16 @@ struct Authority {
     answer: RefCell<Option<Rc<Answer>>>,
     /// What the database has of it, when that was looked up and not used yet.
     copy: RefCell<Option<Copy>>,
+}
+
+impl Authority {
+    fn bytes(&self) -> usize {
+        let answer = self.answer.borrow();
+        let copy = self.copy.borrow();
+        let copied = copy.as_ref().and_then(Option::as_ref);
+        answer.as_ref().map_or(0, |answer| answer.state.bytes())
+            + copied.map_or(0, |copied| copied.body.len())
+    }
 }
 
 /// The copy in the database, or that there is none.
@@ -64,6 +76,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             product_token,
             remembered: RefCell::default(),
             found: RefCell::default(),
+            breath: Breath::new(ports.clock()),
         }
     }
 
@@ -136,6 +149,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         if let Some(host) = pace_key {
             self.keep_pace(host, &answer).await?;
         }
+        // Rules made to be slow take long to read and to ask, and a chain of redirects asks some on each hop.
+        self.breath.take(self.ports.clock()).await;
         match answer.state.verdict(url) {
             RobotsVerdict::Allowed => Ok(()),
             RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
@@ -181,7 +196,16 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         let copy = authority.copy.take();
         let answer = Rc::new(self.answer(url, pace_key, copy).await?);
         authority.answer.replace(Some(Rc::clone(&answer)));
+        if self.remembered_bytes() > REMEMBERED_BYTES_MAX {
+            self.remembered.borrow_mut().clear();
+        }
         Ok(answer)
+    }
+
+    /// What the remembered rules, and the copies that nobody needed yet, take of the instance's memory.
+    fn remembered_bytes(&self) -> usize {
+        let remembered = self.remembered.borrow();
+        remembered.values().map(|known| known.bytes()).sum()
     }
 
     /// From the database while the copy there is fresh, else from the host.

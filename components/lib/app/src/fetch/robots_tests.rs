@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use trawl_core::ids::MessageId;
 use trawl_core::limits::robots::FRESH_MS;
+use trawl_core::limits::scrape::YIELD_AFTER_MS;
 use trawl_core::state::{Kind, State};
 
 use super::*;
@@ -100,6 +101,49 @@ fn a_host_that_a_redirect_met_first_is_paced_by_its_own_jobs() {
         .iter()
         .filter(|url| *url == "https://a.example/robots.txt");
     assert_eq!(asked.count(), 1);
+}
+
+/// Else a few messages, whose pages redirect through hosts with long texts, fill the memory of an instance and end it with all that is
+/// in flight there.
+#[test]
+fn what_is_remembered_of_many_hosts_is_bounded_in_bytes() {
+    let text = format!("User-agent: *\n{}", "Allow:/\n".repeat(60_000));
+    let world = world(move |_, _| Reply::text(text.clone()));
+    world.run(async {
+        let settings = ScraperSettings::read(&world.ports).await;
+        let gate = RobotsGate::new(&world.ports, &settings);
+        let mut most = 0;
+        for host in 0..60 {
+            let url = Url::parse(&format!("https://h{host}.example/")).unwrap();
+            gate.check(&url, None).await.unwrap();
+            gate.keep_found().await.unwrap();
+            most = most.max(gate.remembered_bytes());
+        }
+        assert!((REMEMBERED_BYTES_MAX / 2..=REMEMBERED_BYTES_MAX).contains(&most));
+        // What was forgotten is known from the database.
+        let asked = world.ports.http.urls().len();
+        let url = Url::parse("https://h0.example/").unwrap();
+        gate.check(&url, None).await.unwrap();
+        assert_eq!(world.ports.http.urls().len(), asked);
+    });
+}
+
+/// A chain of redirects asks slow rules on each hop: the attempts and leases of others have their turn in between.
+#[test]
+fn others_run_between_two_verdicts() {
+    let world = world(|_, _| Reply::text("User-agent: *\nDisallow: /x\n"));
+    let url = Url::parse("https://a.example/").unwrap();
+    world.run(async {
+        let settings = ScraperSettings::read(&world.ports).await;
+        let gate = RobotsGate::new(&world.ports, &settings);
+        let clock = &world.ports.clock;
+        let before = clock.yields();
+        for _ in 0..10 {
+            clock.advance(Duration::from_millis(YIELD_AFTER_MS));
+            gate.check(&url, None).await.unwrap();
+        }
+        assert!(clock.yields() >= before + 10);
+    });
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! One attempt at one job, from the URL to the result.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
-use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, YIELD_AFTER_MS};
+use trawl_core::limits::scrape::ATTEMPT_MS_MAX;
 use trawl_core::retry::retry_in_ms;
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
@@ -15,7 +15,7 @@ use trawl_store::{Failure, Finished, Job, Previous, Store, StoreError};
 
 use super::extractor::{Extracted, Extractor};
 use crate::fetch::{FetchError, Fetched, Fetcher, Page, Validators};
-use crate::patience::Limit;
+use crate::patience::{Breath, Limit};
 use crate::ports::{Clock as _, Ports, Random as _};
 use crate::result_codec;
 use crate::settings::ScraperSettings;
@@ -29,7 +29,7 @@ pub(super) struct Scraper<'p, P: Ports, E> {
     fetcher: Fetcher<'p, P>,
     /// Parsing is CPU work on one thread: doing one page at a time costs nothing and keeps one page's memory, not thirty's.
     parsing: Slots,
-    yielded_ms: Cell<u64>,
+    breath: Breath,
     /// Of jobs that are to be attempted now: read when their robots.txt was looked up.
     targets: RefCell<HashMap<MessageId, Target>>,
     /// How long an attempt may take.
@@ -62,7 +62,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             settings,
             fetcher: Fetcher::new(ports, settings),
             parsing: Slots::new(1),
-            yielded_ms: Cell::new(ports.clock().monotonic_ms()),
+            breath: Breath::new(ports.clock()),
             targets: RefCell::default(),
             limit: Limit::new(Duration::from_millis(ATTEMPT_MS_MAX)),
         }
@@ -188,7 +188,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
 
     async fn parse(&self, job: &Job, page: Page) -> Result<Finished, AttemptError> {
         let _turn = self.parsing.take().await;
-        self.breathe().await;
+        self.breath.take(self.ports.clock()).await;
         let header = |name| page.header(name).map(str::to_owned);
         let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
         let (final_url, http_status) = (page.final_url.to_string(), page.status);
@@ -197,7 +197,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             .extractor
             .extract(job, page)
             .map_err(AttemptError::Extract)?;
-        self.breathe().await;
+        self.breath.take(self.ports.clock()).await;
         let (encoding, body) = result_codec::encode(body, gzip);
         Ok(Finished {
             id: job.id,
@@ -212,15 +212,6 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             last_modified,
             is_copy: false,
         })
-    }
-
-    /// Lets the other tasks run when this one, or those before it, used the thread for long.
-    async fn breathe(&self) {
-        let clock = self.ports.clock();
-        if clock.monotonic_ms() >= self.yielded_ms.get() + YIELD_AFTER_MS {
-            clock.yield_now().await;
-            self.yielded_ms.set(clock.monotonic_ms());
-        }
     }
 }
 
