@@ -345,6 +345,9 @@ pub mod scrape {
     pub const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
     /// A stored result: a page at its largest, escaped as JSON, in two forms.
     pub const RESULT_BYTES_MAX: usize = 96 * 1024 * 1024;
+    /// Results with the hash of a request that are looked at for its last one. As a rule the newest is the one; an account that makes
+    /// others with one hash must not have the readers walk them all.
+    pub const LAST_RESULTS_MAX: i64 = 100;
     /// Bodies shorter than this are stored as they are.
     pub const PACKED_BYTES_MIN: usize = 256;
     /// CPU work between two yields to the other tasks of the instance.

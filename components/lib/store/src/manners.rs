@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::scrape::LAST_RESULTS_MAX;
 use trawl_core::state::{Kind, Mode};
 
 use crate::rows::url_hash;
@@ -152,6 +153,7 @@ impl<S: Sql> Store<'_, S> {
             request_url.into(),
             mode.as_str().into(),
             selector.into(),
+            LAST_RESULTS_MAX.into(),
         ];
         let rows = self
             .run(include_str!("../sql/last_result.sql"), params)
