@@ -3,7 +3,7 @@
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{JobError, Kind, Mode};
 use trawl_store::sql::Sql;
-use trawl_store::{Failure, Finished, Job, NewMessage, QueueLimits, Store, Submitted};
+use trawl_store::{Failure, Finished, HostPause, Job, NewMessage, QueueLimits, Store, Submitted};
 
 /// Limits that are in no case's way.
 pub const LIMITS: QueueLimits = QueueLimits {
@@ -63,6 +63,18 @@ pub(crate) fn failure(id: MessageId, lease: i64, retry_in_ms: Option<u64>) -> Fa
         lease,
         error,
         retry_in_ms,
+        pause: None,
+    }
+}
+
+/// The same of a page whose host asked to be left alone for as long.
+pub(crate) fn not_now(job: &Job, wait_ms: u64) -> Failure {
+    Failure {
+        pause: Some(HostPause {
+            host: job.host.clone(),
+            ms: wait_ms,
+        }),
+        ..failure(job.id, job.lease, Some(wait_ms))
     }
 }
 

@@ -4,7 +4,7 @@ use trawl_core::limits::outbox::ENDPOINT_IN_FLIGHT_MAX;
 use trawl_store::sql::{Rows, Sql};
 
 /// Queries that name what is wrong: each must find nothing. `?1` stands for the slots of an endpoint.
-const WRONG: [(&str, &str); 9] = [
+const WRONG: [(&str, &str); 10] = [
     (
         "the queues' counters differ from the rows",
         "SELECT q.kind, q.waiting, q.delayed, q.leased, q.dead FROM queues q
@@ -29,15 +29,20 @@ const WRONG: [(&str, &str); 9] = [
     (
         "a host has a free slot and rows that wait for one",
         "SELECT b.host FROM (SELECT DISTINCT host FROM Messages WHERE stage = 0) b, settings s LEFT JOIN hosts h ON h.host = b.host
-          WHERE COALESCE(h.gap_ms, s.host_gap_ms) = 0
+          WHERE COALESCE(h.gap_ms, s.host_gap_ms) = 0 AND h.paused_until IS NULL
             AND (SELECT COUNT(*) FROM Messages m WHERE m.host = b.host AND m.slot = 1) < COALESCE(h.in_flight_max, s.host_in_flight_max)",
     ),
     (
         "a host with a gap has a free slot and nothing armed for it",
         "SELECT b.host FROM (SELECT DISTINCT host FROM Messages WHERE stage = 0) b, settings s LEFT JOIN hosts h ON h.host = b.host
-          WHERE COALESCE(h.gap_ms, s.host_gap_ms) > 0
+          WHERE COALESCE(h.gap_ms, s.host_gap_ms) > 0 AND h.paused_until IS NULL
             AND (SELECT COUNT(*) FROM Messages m WHERE m.host = b.host AND m.slot = 1) < COALESCE(h.in_flight_max, s.host_in_flight_max)
             AND NOT EXISTS (SELECT 1 FROM Messages m WHERE m.host = b.host AND m.slot = 1 AND m.state = 'queued')",
+    ),
+    (
+        "a host that asked for a pause has a row that may start",
+        "SELECT m.Id FROM Messages m JOIN hosts h ON h.host = m.host
+          WHERE h.paused_until > CAST(unixepoch('subsec') * 1000 AS INTEGER) AND m.slot = 1 AND m.state = 'queued'",
     ),
     (
         "an endpoint has more callbacks in its slots than it has",

@@ -39,7 +39,7 @@ impl Default for Local {
 /// Every column that holds a time which the clock is compared with.
 const OLDER: [&str; 8] = [
     "UPDATE Messages SET added_ms = added_ms - ?1, run_at = run_at - ?1, lease_until = lease_until - ?1, deadline_at = deadline_at - ?1, finished_ms = finished_ms - ?1",
-    "UPDATE hosts SET next_at = next_at - ?1",
+    "UPDATE hosts SET next_at = next_at - ?1, paused_until = paused_until - ?1",
     "UPDATE results SET stored_ms = stored_ms - ?1",
     "UPDATE callbacks SET run_at = run_at - ?1, lease_until = lease_until - ?1, finished_ms = finished_ms - ?1, ended_ms = ended_ms - ?1",
     "UPDATE endpoints SET disabled_ms = disabled_ms - ?1, throttled_until = throttled_until - ?1, first_failure_ms = first_failure_ms - ?1, last_failure_day = last_failure_day - ?1 / 86400000",

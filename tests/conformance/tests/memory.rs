@@ -56,8 +56,8 @@ fn processes_that_start_together_migrate_one_file() {
     assert_eq!(figures[0].ready, PROCESSES as u64);
 }
 
-/// The schema before `0008_count_once.sql`, with the column that `submit.sql` writes by now.
-const VERSION_7: [&str; 8] = [
+/// The schema before `0008_count_once.sql`, with the columns that `submit.sql` names by now.
+const VERSION_7: [&str; 9] = [
     include_str!("../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../infra/migrations/0003_message_triggers.sql"),
@@ -66,6 +66,7 @@ const VERSION_7: [&str; 8] = [
     include_str!("../../../infra/migrations/0006_ready_order.sql"),
     include_str!("../../../infra/migrations/0007_last_write.sql"),
     include_str!("../../../infra/migrations/0009_first_answer.sql"),
+    include_str!("../../../infra/migrations/0013_host_pauses.sql"),
 ];
 
 #[test]

@@ -150,6 +150,12 @@ pub const fn classify_status(status: u16) -> StatusClass {
     }
 }
 
+/// Whether an answer that says when to come back says so for whatever is asked of the host, not for this page alone.
+#[must_use]
+pub const fn speaks_for_host(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
+
 #[cfg(test)]
 #[path = "fetch_policy_tests.rs"]
 mod tests;

@@ -36,6 +36,12 @@ fn codes_are_unique_and_every_url_error_has_one_for_good() {
 }
 
 #[test]
+fn only_not_now_is_said_for_the_whole_host() {
+    let spoken = (0..=999).filter(|&status| speaks_for_host(status));
+    assert_eq!(spoken.collect::<Vec<_>>(), [429, 503]);
+}
+
+#[test]
 fn statuses_are_sorted() {
     for (status, class) in [
         (200, StatusClass::Success),

@@ -5,11 +5,17 @@
 
 use crate::limits::queue::{ATTEMPTS_MAX, RETRY_AFTER_MS_MAX, RETRY_BASE_MS, RETRY_CAP_MS};
 
+/// A page's `Retry-After` as far as it counts: when it lies within an hour. A longer one is no reason to keep a job that long, and one
+/// that is over already (0, or the date of a clock that is behind) no reason to use up all attempts in seconds.
+#[must_use]
+pub fn honoured_ms(retry_after_ms: Option<u64>) -> Option<u64> {
+    retry_after_ms.filter(|ms| (1..=RETRY_AFTER_MS_MAX).contains(ms))
+}
+
 /// The wait before the next attempt, `None` when the job is given up.
 ///
 /// `attempt` is the one that just failed, from 1. `draw` is a uniform random number of 32 bits. A page's `Retry-After`
-/// wins over the draw when it lies within an hour; a longer one is no reason to keep a job that long, and one that is over
-/// already (0, or the date of a clock that is behind) no reason to use up all attempts in seconds: then the draw counts.
+/// wins over the draw when it counts ([`honoured_ms`]).
 #[must_use]
 pub fn retry_in_ms(
     attempt: u32,
@@ -20,7 +26,7 @@ pub fn retry_in_ms(
     if permanent || attempt >= ATTEMPTS_MAX {
         return None;
     }
-    if let Some(after_ms @ 1..=RETRY_AFTER_MS_MAX) = retry_after_ms {
+    if let Some(after_ms) = honoured_ms(retry_after_ms) {
         return Some(after_ms);
     }
     let doublings = attempt.saturating_sub(1).min(32);

@@ -44,14 +44,6 @@ pub struct Target {
     pub url: Url,
 }
 
-impl Target {
-    /// The host in lower case; IPv6 addresses in brackets. The key for pace and fairness.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.url.host_str().unwrap_or_default()
-    }
-}
-
 /// Resolves a reference as browsers do. In front of a host they take any number of slashes beyond two for two, where the parser of URLs
 /// finds a host without a name.
 ///
@@ -76,6 +68,16 @@ pub fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}://{host}:{port}", url.scheme())
+}
+
+/// The key under which the queue keeps the pace of a URL's host: the host, with its port when that is not the scheme's own.
+#[must_use]
+pub fn pace_key(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        None => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    }
 }
 
 /// Reads a URL as a person or a page gives it: no scheme means `https://`. Refuses what no policy can allow; the

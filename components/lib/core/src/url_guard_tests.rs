@@ -199,7 +199,12 @@ fn ports_follow_the_policy() {
 fn the_keys_of_a_target_do_not_depend_on_spelling() {
     let target = parse_target("HTTP://Example.ORG./x").unwrap();
     assert_eq!(target.url.as_str(), "http://example.org/x");
-    assert_eq!(target.host(), "example.org");
+    for text in ["https://example.org/y", "http://example.org:80/"] {
+        let key = pace_key(&Url::parse(text).unwrap());
+        assert_eq!(key, pace_key(&target.url), "{text}");
+    }
+    let other = Url::parse("http://[2606:4700::1]:8080/").unwrap();
+    assert_eq!(pace_key(&other), "[2606:4700::1]:8080");
     assert_eq!(authority(&target.url), "http://example.org:80");
     assert_eq!(
         authority(&parse_target("https://[2606:4700::1]/").unwrap().url),

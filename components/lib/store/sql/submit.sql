@@ -4,7 +4,8 @@
 -- ones, a lower one ages because virtual time moves on, and a quiet tenant's row starts now. Ties go to the priority.
 -- The limit of 1 keeps p a thing of its own: merged into the rest, its counts would be made once per mention.
 -- A row that has to wait gets the place in its host's backlog from a trigger (messages_lined_up), and this one when it leaves it.
--- slot and stage: the row takes a slot of its host when one is free; a free slot means an empty backlog.
+-- slot and stage: the row takes a slot of its host when one is free; a free slot means an empty backlog, but for a host that asked for
+-- a pause: there it waits, as all do.
 INSERT INTO Messages (user_Id, request_url, type, callback_url, tenant, host, priority, mode, selector, max_age_s,
                       idem_key, body_digest, replica, url_hash, added_ms, key, slot, stage, run_at)
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?18, ?13, p.ms,
@@ -17,7 +18,8 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?18, ?13, p.ms,
   JOIN (SELECT clock.ms, h.next_at,
                -- A gap that lies further ahead than the gap itself is left from before the clock was set back.
                COALESCE(h.next_at > clock.ms AND h.next_at <= clock.ms + COALESCE(h.gap_ms, ?17), 0) AS paced,
-               (SELECT COUNT(*) FROM Messages WHERE host = ?6 AND slot = 1) < COALESCE(h.in_flight_max, ?16)
+               h.paused_until IS NULL
+                 AND (SELECT COUNT(*) FROM Messages WHERE host = ?6 AND slot = 1) < COALESCE(h.in_flight_max, ?16)
                  AND (COALESCE(h.gap_ms, ?17) = 0
                       OR NOT EXISTS (SELECT 1 FROM Messages WHERE host = ?6 AND slot = 1 AND state = 'queued')) AS slot
           FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) clock

@@ -22,7 +22,7 @@ pub use messages::{
 };
 pub use queues::QueueFigures;
 use sql::{Rows, Sql, Value};
-pub use work::{Failure, Finished, Job, Rescued, Unattended, Waiting};
+pub use work::{Failure, Finished, HostPause, Job, Rescued, Unattended, Waiting};
 
 /// The store over a database port. Each change of state is one statement, hence atomic; an operation that needs several may be cut
 /// off between any two of them.

@@ -2,8 +2,8 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
-    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, SOON_MS, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX,
-    SWEEPS_MAX,
+    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, RETRY_AFTER_MS_MAX, SOON_MS, SPARE_ACCOUNTS,
+    SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
 };
 use trawl_core::limits::scrape::GATHERED_MAX;
 use trawl_core::state::{JobError, Kind, Mode};
@@ -111,6 +111,17 @@ pub struct Failure {
     pub error: JobError,
     /// When to try again; `None` gives up.
     pub retry_in_ms: Option<u64>,
+    /// A host that asked to be left alone.
+    pub pause: Option<HostPause>,
+}
+
+/// A host that no job starts on for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPause {
+    /// The name under which the queue keeps its pace.
+    pub host: String,
+    /// For how long, at most [`RETRY_AFTER_MS_MAX`].
+    pub ms: u64,
 }
 
 /// What a sweep found.
@@ -227,8 +238,18 @@ impl<S: Sql> Store<'_, S> {
         Ok(accepted)
     }
 
-    /// Records a failure; false when the lease is stale.
+    /// Records a failure; false when the lease is stale. A host that asked for a pause is left alone first, by a statement of its own.
     pub async fn fail(&self, failure: &Failure) -> Result<bool, StoreError> {
+        if let Some(pause) = &failure.pause {
+            let params = vec![
+                failure.id.0.into(),
+                failure.lease.into(),
+                pause.host.as_str().into(),
+                pause.ms.into(),
+            ];
+            self.run(include_str!("../sql/pause_host.sql"), params)
+                .await?;
+        }
         let params = vec![
             failure.id.0.into(),
             failure.lease.into(),
@@ -258,17 +279,30 @@ impl<S: Sql> Store<'_, S> {
     pub async fn wake(&self) -> Result<u64, StoreError> {
         let due = self.due().await?;
         let mut outcome = Ok(());
-        for (is_due, statement) in [
-            (due.paced, include_str!("../sql/wake_paced.sql")),
-            (due.endpoints, include_str!("../sql/wake_endpoints.sql")),
-            (due.callbacks, include_str!("../sql/wake_callbacks.sql")),
+        let rows = vec![SWEEP_ROWS_MAX.into()];
+        let mut pauses = rows.clone();
+        pauses.push(RETRY_AFTER_MS_MAX.into());
+        for (is_due, statement, params) in [
+            (due.paced, include_str!("../sql/wake_paced.sql"), &rows),
+            (due.hosts, include_str!("../sql/wake_hosts.sql"), &pauses),
+            (
+                due.endpoints,
+                include_str!("../sql/wake_endpoints.sql"),
+                &rows,
+            ),
+            (
+                due.callbacks,
+                include_str!("../sql/wake_callbacks.sql"),
+                &rows,
+            ),
         ] {
             if is_due {
-                outcome = outcome.and(self.sweep(statement).await.map(drop));
+                outcome = outcome.and(self.sweep(statement, params).await.map(drop));
             }
         }
         let woken = if due.delayed {
-            self.sweep(include_str!("../sql/wake_delayed.sql")).await
+            self.sweep(include_str!("../sql/wake_delayed.sql"), &rows)
+                .await
         } else {
             Ok(0)
         };
@@ -327,28 +361,28 @@ impl<S: Sql> Store<'_, S> {
 
     pub(crate) async fn due(&self) -> Result<Due, StoreError> {
         let rows = self
-            .run(include_str!("../sql/due.sql"), vec![SWEEP_ROWS_MAX.into()])
+            .run(
+                include_str!("../sql/due.sql"),
+                vec![SWEEP_ROWS_MAX.into(), RETRY_AFTER_MS_MAX.into()],
+            )
             .await?;
         let row = rows.one()?;
         Ok(Due {
             delayed: row.get(0)?,
             paced: row.get(1)?,
-            callbacks: row.get(2)?,
-            endpoints: row.get(3)?,
-            leases: row.get(4)?,
-            callback_leases: row.get(5)?,
+            hosts: row.get(2)?,
+            callbacks: row.get(3)?,
+            endpoints: row.get(4)?,
+            leases: row.get(5)?,
+            callback_leases: row.get(6)?,
         })
     }
 
     /// Runs a sweeping statement until it finds less than it may move; returns how many rows moved.
-    async fn sweep(&self, statement: &'static str) -> Result<u64, StoreError> {
+    async fn sweep(&self, statement: &'static str, params: &[Value]) -> Result<u64, StoreError> {
         let mut moved = 0;
         for _ in 0..SWEEPS_MAX {
-            let rows = self
-                .run(statement, vec![SWEEP_ROWS_MAX.into()])
-                .await?
-                .rows
-                .len();
+            let rows = self.run(statement, params.to_vec()).await?.rows.len();
             moved += rows as u64;
             if rows < SWEEP_ROWS_MAX as usize {
                 break;
@@ -386,6 +420,7 @@ impl<S: Sql> Store<'_, S> {
 pub(crate) struct Due {
     delayed: bool,
     paced: bool,
+    hosts: bool,
     callbacks: bool,
     endpoints: bool,
     leases: bool,

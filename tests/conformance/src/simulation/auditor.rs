@@ -39,6 +39,15 @@ pub(super) struct Auditor {
     last_start_ms: HashMap<String, i64>,
     /// Hosts whose gap cannot be judged by the clock: it was set back after their last start.
     unsure: HashSet<String>,
+    pauses: HashMap<String, Pause>,
+}
+
+/// How long a host asked to be left alone.
+#[derive(Debug)]
+struct Pause {
+    until_ms: i64,
+    /// Not when the clock was set back since: before that it may have been over.
+    is_sure: bool,
 }
 
 impl Auditor {
@@ -120,6 +129,12 @@ impl Auditor {
             .unwrap_or(i64::MIN);
         let apart = self.unsure.remove(&job.host) || now_ms.saturating_sub(last_ms) >= pace.gap_ms;
         assert!(apart, "{} started twice within its gap", job.host);
+        let pause = self.pauses.get(&job.host);
+        assert!(
+            pause.is_none_or(|pause| !pause.is_sure || pause.until_ms <= now_ms),
+            "{} asked to be left alone",
+            job.host
+        );
         assert!(
             self.in_flight(&job.host) <= pace.in_flight_max as usize,
             "{} has too many in flight",
@@ -162,6 +177,19 @@ impl Auditor {
 
     pub(super) fn clock_set_back(&mut self) {
         self.unsure.extend(self.last_start_ms.keys().cloned());
+        for pause in self.pauses.values_mut() {
+            pause.is_sure = false;
+        }
+    }
+
+    pub(super) fn paused(&mut self, id: i64, until_ms: i64) {
+        let host = self.rows[&id].host.clone();
+        let before = self.pauses.get(&host).map(|pause| pause.until_ms);
+        let pause = Pause {
+            until_ms: before.map_or(until_ms, |before| before.max(until_ms)),
+            is_sure: true,
+        };
+        self.pauses.insert(host, pause);
     }
 
     /// What came due is in the queue from then on, also when the clock is set back afterwards.
@@ -169,6 +197,7 @@ impl Auditor {
         for row in self.rows.values_mut().filter(|row| row.due_ms <= now_ms) {
             row.due_ms = i64::MIN;
         }
+        self.pauses.retain(|_, pause| pause.until_ms > now_ms);
     }
 
     /// Expires leases; returns how many were put back and how many given up.
@@ -209,8 +238,9 @@ impl Auditor {
                 .copied()
                 .unwrap_or(i64::MIN);
             let pausing = pace.gap_ms > 0 && now_ms < last_ms.saturating_add(pace.gap_ms);
+            let is_paused = self.pauses.contains_key(&row.host);
             assert!(
-                full || pausing,
+                full || pausing || is_paused,
                 "message {id} waits for nothing on {}",
                 row.host
             );

@@ -25,6 +25,8 @@ pub struct Report {
     pub claims: u64,
     /// Answers that came under a lease that was no longer theirs.
     pub stale: u64,
+    /// Times that a host asked to be left alone.
+    pub pauses: u64,
     /// Leases that expired.
     pub rescued: u64,
     /// Callbacks delivered.
@@ -37,6 +39,7 @@ impl Report {
         self.accepted += other.accepted;
         self.claims += other.claims;
         self.stale += other.stale;
+        self.pauses += other.pauses;
         self.rescued += other.rescued;
         self.delivered += other.delivered;
     }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use trawl_core::ids::MessageId;
 use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX};
 use trawl_core::state::{Kind, State};
-use trawl_store::{Attempt, Changed, Next, QueueLimits, Store};
+use trawl_store::{Attempt, Changed, HostPause, Next, QueueLimits, Store};
 
 use super::Report;
 use super::auditor::{Auditor, Pace};
@@ -221,16 +221,21 @@ impl<'a> World<'a> {
             }
             5 | 6 => {
                 let wait_ms = self.random.random_range(0..30_000);
-                let answer = self
-                    .store
-                    .fail(&failure(MessageId(id), lease, Some(wait_ms)))
-                    .await
-                    .unwrap();
+                let mut failed = failure(MessageId(id), lease, Some(wait_ms));
+                if self.random.random_bool(0.2) {
+                    let host = self.auditor.rows[&id].host.clone();
+                    failed.pause = Some(HostPause { host, ms: wait_ms });
+                }
+                let answer = self.store.fail(&failed).await.unwrap();
                 assert_eq!(answer, owned);
-                owned.then(|| {
-                    self.auditor
-                        .requeued(id, now_ms + i64::try_from(wait_ms).unwrap(), true)
-                });
+                if owned {
+                    let until_ms = now_ms + i64::try_from(wait_ms).unwrap();
+                    self.auditor.requeued(id, until_ms, true);
+                    if failed.pause.is_some() {
+                        self.auditor.paused(id, until_ms);
+                        self.report.pauses += 1;
+                    }
+                }
             }
             7 => {
                 self.store.release(&[(MessageId(id), lease)]).await.unwrap();

@@ -1,10 +1,12 @@
 //! Politeness: slots and gaps.
 
+use trawl_core::limits::queue::RETRY_AFTER_MS_MAX;
 use trawl_core::state::Kind;
+use trawl_store::sql::Value;
 use trawl_store::{Job, QueueLimits, Store, Waiting};
 
 use crate::Subject;
-use crate::given::{LIMITS, accepted, failure, finished, request};
+use crate::given::{LIMITS, accepted, failure, finished, not_now, request};
 
 async fn claim<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<Job> {
     store.claim(Kind::Text, limit, "w", 60).await.unwrap()
@@ -257,4 +259,113 @@ pub(super) async fn kinds_share_a_host<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert_eq!(store.waiting().await.unwrap().now, [Kind::Domains]);
+}
+
+/// What a host that asked for 60 s has waiting, armed or not, is left alone by whatever may arm it; another host's rows go on.
+pub(super) async fn a_pause_is_kept_by_all_rows<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_in_flight_max: 3,
+        ..LIMITS
+    };
+    for _ in 0..5 {
+        accepted(store, &request(1, "busy"), &limits).await;
+    }
+    let mut running = claim(store, 2).await;
+    let (first, beside) = (running.remove(0), running.remove(0));
+    assert!(store.fail(&not_now(&first, 60_000)).await.unwrap());
+    assert!(
+        !store.fail(&not_now(&first, 600_000)).await.unwrap(),
+        "a stale one"
+    );
+    accepted(store, &request(1, "other"), &limits).await;
+    accepted(store, &request(2, "busy"), &limits).await;
+    let hosts = async || {
+        let jobs = claim(store, 50).await;
+        jobs.into_iter().map(|job| job.host).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts().await, ["other"]);
+    // What ends beside it, and its shorter wish, end no pause; nor do the purge and an operator's pace.
+    assert!(store.fail(&not_now(&beside, 1_000)).await.unwrap());
+    store.purge(30, 90, 50).await.unwrap();
+    store.set_host_pace("busy", 0, 2, "operator").await.unwrap();
+    sql.pass(30_000).await;
+    store.wake().await.unwrap();
+    accepted(store, &request(2, "busy"), &limits).await;
+    assert!(hosts().await.is_empty(), "half a pause is no pause");
+    assert_eq!(store.waiting().await.unwrap(), Waiting::default());
+    sql.pass(31_000).await;
+    store.wake().await.unwrap();
+    assert_eq!(hosts().await, ["busy"; 2], "then all slots are used");
+}
+
+/// The end of a pause is not the start of all that waited for it.
+pub(super) async fn a_pause_keeps_the_pace<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_gap_ms: 2_000,
+        ..LIMITS
+    };
+    for _ in 0..4 {
+        accepted(store, &request(1, "slow"), &limits).await;
+    }
+    let first = claim(store, 9).await.remove(0);
+    sql.pass(5_000).await;
+    assert!(store.fail(&not_now(&first, 60_000)).await.unwrap());
+    assert!(
+        claim(store, 9).await.is_empty(),
+        "also what was armed for the end of the gap"
+    );
+    sql.pass(61_000).await;
+    store.wake().await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(claim(store, 9).await.len(), 1);
+        assert!(claim(store, 9).await.is_empty());
+        sql.pass(2_000).await;
+    }
+}
+
+pub(super) async fn a_pause_of_a_clock_set_back_ends<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    accepted(store, &request(1, "a"), &LIMITS).await;
+    accepted(store, &request(1, "a"), &LIMITS).await;
+    let first = claim(store, 1).await.remove(0);
+    let failure = not_now(&first, RETRY_AFTER_MS_MAX);
+    assert!(store.fail(&failure).await.unwrap());
+    store.wake().await.unwrap();
+    assert!(claim(store, 9).await.is_empty(), "the longest is kept");
+    sql.pass(-1_000).await;
+    store.wake().await.unwrap();
+    let other = claim(store, 9).await.remove(0);
+    assert_ne!(other.id, first.id, "none is kept for longer than that");
+    assert!(store.fail(&failure).await.is_ok_and(|recorded| !recorded));
+    assert!(store.fail(&not_now(&other, 60_000)).await.unwrap());
+    accepted(store, &request(1, "a"), &LIMITS).await;
+    assert!(
+        claim(store, 9).await.is_empty(),
+        "the next one is kept again"
+    );
+}
+
+pub(super) async fn many_host_pauses_end_in_parts<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    sql.run(
+        "INSERT INTO hosts (host, paused_until)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+         SELECT i, CASE WHEN i > 600 THEN i ELSE (1 << 50) + i END FROM n",
+        vec![],
+    )
+    .await
+    .unwrap();
+    let paused = async || {
+        let count = "SELECT COUNT(*) FROM hosts WHERE paused_until IS NOT NULL";
+        sql.run(count, vec![]).await.unwrap().rows[0][0].clone()
+    };
+    let part = include_str!("../../../../components/lib/store/sql/wake_hosts.sql");
+    let hour = Value::from(RETRY_AFTER_MS_MAX);
+    let woken = sql.run(part, vec![Value::Integer(2), hour]).await.unwrap();
+    assert_eq!(woken.rows.len(), 4, "no more of each than it may");
+    assert_eq!(paused().await, Value::Integer(1196));
+    store.wake().await.unwrap();
+    assert_eq!(paused().await, Value::Integer(0), "and the rest after them");
 }

@@ -9,7 +9,7 @@ use trawl_core::limits::api::{
 };
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{Kind, Mode};
-use trawl_core::url_guard::{Target, UrlPolicy};
+use trawl_core::url_guard::{Target, UrlPolicy, pace_key};
 use trawl_store::{NewMessage, Submitted};
 use trawl_wire::message::{Accepted, AcceptedData};
 use trawl_wire::object::FieldError;
@@ -99,7 +99,7 @@ pub(super) fn check(
     let mut message = NewMessage {
         tenant,
         user_label: sent.user_label,
-        host: host(&target),
+        host: pace_key(&target.url),
         request_url: target.url.into(),
         kind,
         callback_url: callback.map(|target| target.url.into()),
@@ -159,14 +159,6 @@ fn url(raw: &str, policy: &UrlPolicy, code: Code, field: &'static str) -> Result
     policy
         .target(raw)
         .map_err(|error| Problem::new(code, format!("`{field}`: {error}.")).at(field))
-}
-
-/// The key of politeness: the host, with its port when that is not the scheme's own.
-fn host(target: &Target) -> String {
-    match target.url.port() {
-        None => target.host().to_owned(),
-        Some(port) => format!("{}:{port}", target.host()),
-    }
 }
 
 fn selector(sent: Option<&str>, kind: Kind) -> Result<Option<String>, Problem> {

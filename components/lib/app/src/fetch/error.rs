@@ -14,6 +14,8 @@ pub struct FetchError {
     pub detail: Option<String>,
     /// The server asked to be left alone for so long.
     pub retry_after_ms: Option<u64>,
+    /// By whichever job: the name under which the queue keeps the pace of its host.
+    pub paused_host: Option<String>,
 }
 
 impl FetchError {
@@ -46,6 +48,7 @@ impl From<FetchCode> for FetchError {
             code,
             detail: None,
             retry_after_ms: None,
+            paused_host: None,
         }
     }
 }

@@ -15,10 +15,11 @@ use http::header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::cookies::Jar;
-use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status};
+use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status, speaks_for_host};
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::state::Kind;
+use trawl_core::url_guard::pace_key;
 use trawl_extract::charset::{self, Decoded, Hints};
 use trawl_extract::domains::is_public_suffix;
 use url::Url;
@@ -205,7 +206,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
                 Ok(Hop::Page(Box::new(page)))
             }
             StatusClass::NotModified if conditional.is_some() => Ok(Hop::NotModified),
-            _ => Err(self.refusal(status, response.headers())),
+            _ => Err(self.refusal(redirects.current(), status, response.headers())),
         }
     }
 
@@ -258,13 +259,15 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         })
     }
 
-    fn refusal(&self, status: u16, headers: &HeaderMap) -> FetchError {
+    fn refusal(&self, url: &Url, status: u16, headers: &HeaderMap) -> FetchError {
         let asked = headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok());
         let now_ms = self.ports.clock().now_ms();
         FetchError {
             retry_after_ms: asked.and_then(|value| retry_after_ms(value, now_ms)),
+            // Not the job's host, when that redirects to another one.
+            paused_host: speaks_for_host(status).then(|| pace_key(url)),
             ..FetchError::from(FetchCode::Http(status))
         }
     }

@@ -8,10 +8,10 @@ use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
 use trawl_core::limits::scrape::ATTEMPT_MS_MAX;
-use trawl_core::retry::retry_in_ms;
+use trawl_core::retry::{honoured_ms, retry_in_ms};
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
-use trawl_store::{Failure, Finished, Job, Previous, Store, StoreError};
+use trawl_store::{Failure, Finished, HostPause, Job, Previous, Store, StoreError};
 
 use super::extractor::{Extracted, Extractor};
 use crate::fetch::{FetchError, Fetched, Fetcher, Page, Validators};
@@ -122,11 +122,13 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
     fn failure(&self, job: &Job, error: AttemptError) -> Failure {
         let mut draw = [0; 4];
         self.ports.random().fill(&mut draw);
-        let (error, retry_after_ms) = match error {
-            AttemptError::Fetch(error) => {
-                (error.code.job_error(error.detail), error.retry_after_ms)
-            }
-            AttemptError::Extract(error) => (error, None),
+        let (error, retry_after_ms, paused_host) = match error {
+            AttemptError::Fetch(error) => (
+                error.code.job_error(error.detail),
+                error.retry_after_ms,
+                error.paused_host,
+            ),
+            AttemptError::Extract(error) => (error, None, None),
         };
         let retry_in_ms = retry_in_ms(
             job.attempt,
@@ -139,6 +141,9 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             lease: job.lease,
             error,
             retry_in_ms,
+            pause: paused_host
+                .zip(honoured_ms(retry_after_ms))
+                .map(|(host, ms)| HostPause { host, ms }),
         }
     }
 

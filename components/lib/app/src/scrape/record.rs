@@ -109,5 +109,6 @@ fn not_storable(finished: &Finished) -> Failure {
         lease: finished.lease,
         error,
         retry_in_ms: None,
+        pause: None,
     }
 }

@@ -554,6 +554,34 @@ fn retries_wait_as_the_server_asks_and_end_after_six() {
 }
 
 #[test]
+fn a_host_that_says_not_now_is_left_alone_by_all_jobs() {
+    let calm = Rc::new(Cell::new(false));
+    let is_calm = Rc::clone(&calm);
+    let world = World::without_robots(move |sent| match sent.path() {
+        "/onward" => Reply::redirect(302, "https://a.example/first"),
+        "/first" if !is_calm.get() => Reply::status(503).header("retry-after", "60"),
+        _ => Reply::html(PAGE),
+    });
+    let submit = |path: &str| world.submit_url(Kind::Html, &format!("https://{path}"));
+    // Whoever came to it by another host's redirect learns it as well, and not of that host.
+    let onward = submit("b.example/onward");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let (second, other) = (submit("a.example/second"), submit("b.example/other"));
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let stands = |id| world.state(id).0;
+    assert_eq!(
+        (stands(onward), stands(second), stands(other)),
+        (State::Queued, State::Queued, State::Done)
+    );
+    assert_eq!(world.message(second).attempts, 0, "it has lost none");
+    calm.set(true);
+    world.elapse(Duration::from_secs(61));
+    world.run(world.store().wake()).unwrap();
+    world.run(drain(&world.ports, &Html)).unwrap();
+    assert_eq!((stands(onward), stands(second)), (State::Done, State::Done));
+}
+
+#[test]
 fn robots_txt_is_asked_once_and_obeyed() {
     let world = World::new(|sent| match sent.path() {
         "/robots.txt" => Reply::text("User-agent: trawl\nDisallow: /secret\nCrawl-delay: 7\n"),

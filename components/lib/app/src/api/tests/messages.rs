@@ -50,7 +50,8 @@ fn fail(server: &Server, kind: Kind) {
                     id: jobs[0].id,
                     lease: jobs[0].lease,
                     error,
-                    retry_in_ms: None
+                    retry_in_ms: None,
+                    pause: None,
                 })
                 .await
                 .unwrap()
