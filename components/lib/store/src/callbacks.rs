@@ -174,7 +174,8 @@ impl<S: Sql> Store<'_, S> {
         throttle_endpoint_ms: Option<u64>,
     ) -> Result<bool, StoreError> {
         let (outcome, retry_in_ms) = match next {
-            Next::Retry { in_ms } => ("retry", Some(in_ms)),
+            // Nothing is sent while the endpoint is held back: the next try is what will be, not what the schedule alone would say.
+            Next::Retry { in_ms } => ("retry", Some(in_ms.max(throttle_endpoint_ms.unwrap_or(0)))),
             Next::Exhausted => ("exhausted", None),
             Next::EndpointGone => ("gone", None),
         };

@@ -415,6 +415,7 @@ impl<'a> World<'a> {
                     .unwrap();
                 assert_eq!(answer, owned);
                 if owned {
+                    let in_ms = in_ms.max(throttle_ms.unwrap_or(0));
                     self.outbox
                         .waits(id, now_ms + i64::try_from(in_ms).unwrap());
                     if let Some(ms) = throttle_ms {

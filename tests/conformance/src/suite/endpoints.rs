@@ -84,6 +84,13 @@ pub(super) async fn throttled<S: Subject>(sql: &S) {
             .await
             .unwrap()
     );
+    let told = store.deliveries(first.tenant, first.message_id).await;
+    let told = told.unwrap().unwrap().remove(0);
+    assert_eq!(
+        told.next_try_at,
+        Some(told.at_ms + 120_000),
+        "no try is promised within the pause"
+    );
     let others = take(store, 50).await;
     assert_eq!(
         others.iter().map(|job| job.tenant.0).collect::<Vec<_>>(),
