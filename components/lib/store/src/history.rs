@@ -117,8 +117,14 @@ impl<S: Sql> Store<'_, S> {
         if rows.first().is_none() {
             return Ok(None);
         }
-        let tried = rows.iter().filter(|row| row.get::<&str>(0).is_ok());
-        tried.map(delivery).collect::<Result<_, _>>().map(Some)
+        let mut tried = Vec::new();
+        for row in rows.iter() {
+            // The row of nulls of a message that was never called back.
+            if row.get::<Option<&str>>(0)?.is_some() {
+                tried.push(delivery(row)?);
+            }
+        }
+        Ok(Some(tried))
     }
 
     /// Sends the callback of a message again, with the same webhook id.

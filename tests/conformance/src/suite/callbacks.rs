@@ -5,7 +5,9 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{CallbackStatus, State};
-use trawl_store::{Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store};
+use trawl_store::{
+    Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store, StoreError,
+};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -280,6 +282,11 @@ pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     }
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
     assert_eq!(log.len(), 2);
+    // A broken row is told, and not left out as if there were none.
+    let breaks = "UPDATE deliveries SET webhook_id = x'00' WHERE seq = 1";
+    sql.run(breaks, vec![]).await.unwrap();
+    let told = store.deliveries(TENANT, id).await;
+    assert!(matches!(told, Err(StoreError::Corrupt(_))), "{told:?}");
 }
 
 pub(super) async fn many_deliveries_are_told_from_their_end<S: Subject>(sql: &S) {
