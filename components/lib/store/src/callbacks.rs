@@ -6,7 +6,7 @@ use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS, SPARE_LEASED_MAX, SPARE_LOOKS};
 use trawl_core::state::{JobError, Kind};
 
-use crate::rows::{error, kind, lease_list};
+use crate::rows::{error, kind, lease_list, lease_ms};
 use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Rescued, Store, StoreError};
 
@@ -199,10 +199,7 @@ impl<S: Sql> Store<'_, S> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        let params = vec![
-            lease_list(leases.iter().copied()),
-            (i64::from(lease_s) * 1000).into(),
-        ];
+        let params = vec![lease_list(leases.iter().copied()), lease_ms(lease_s).into()];
         ids(&self
             .run(include_str!("../sql/extend_callbacks.sql"), params)
             .await?)
@@ -267,7 +264,7 @@ impl<S: Sql> Store<'_, S> {
 fn claim_params(limit: u32, worker: &str, lease_s: u32) -> Vec<Value> {
     vec![
         worker.into(),
-        (i64::from(lease_s) * 1000).into(),
+        lease_ms(lease_s).into(),
         limit.min(CLAIM_MAX).into(),
         SECRET_OVERLAP_MS.into(),
     ]

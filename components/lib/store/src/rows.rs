@@ -69,3 +69,8 @@ pub(crate) fn url_hash(
         });
     i64::from_le_bytes(hash.to_le_bytes())
 }
+
+/// A lease as the statements count it.
+pub(crate) fn lease_ms(lease_s: u32) -> i64 {
+    i64::from(lease_s) * 1000
+}

@@ -8,7 +8,7 @@ use trawl_core::limits::queue::{
 use trawl_core::limits::scrape::GATHERED_MAX;
 use trawl_core::state::{JobError, Kind, Mode};
 
-use crate::rows::{kind, lease_list, message_ids};
+use crate::rows::{kind, lease_list, lease_ms, message_ids};
 use crate::sql::{Row, Rows, Sql, Value};
 use crate::{Store, StoreError};
 
@@ -425,10 +425,6 @@ pub(crate) struct Due {
     endpoints: bool,
     leases: bool,
     pub(crate) callback_leases: bool,
-}
-
-fn lease_ms(lease_s: u32) -> i64 {
-    i64::from(lease_s) * 1000
 }
 
 fn claim_params(kind: Kind, worker: &str, lease_s: u32) -> Vec<Value> {

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use trawl_core::ids::MessageId;
 use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX};
 use trawl_core::state::{Kind, State};
-use trawl_store::{Attempt, Changed, HostPause, Next, QueueLimits, Store};
+use trawl_store::{Attempt, Changed, Filter, HostPause, Next, QueueLimits, Store};
 
 use super::Report;
 use super::auditor::{Auditor, Pace};
@@ -515,6 +515,16 @@ impl<'a> World<'a> {
                 .unwrap()
                 .unwrap();
             assert_eq!(message.state, row.state);
+            let newest = Filter {
+                limit: 1,
+                before: Some(MessageId(id + 1)),
+                ..Filter::default()
+            };
+            assert_eq!(
+                self.store.messages(owner, &newest).await.unwrap(),
+                std::slice::from_ref(&message),
+                "a list says of {id} what it says itself"
+            );
             let events = self
                 .store
                 .events(owner, MessageId(id))

@@ -42,10 +42,13 @@ async fn statuses<S: Subject>(store: Store<'_, S>, tenant: i64) -> Vec<CallbackS
         limit: 100,
         ..Filter::default()
     };
-    store
-        .messages(AccountId(tenant), &filter)
-        .await
-        .unwrap()
+    let tenant = AccountId(tenant);
+    let listed = store.messages(tenant, &filter).await.unwrap();
+    for message in &listed {
+        let alone = store.message(tenant, message.id).await.unwrap();
+        assert_eq!(alone.as_ref(), Some(message), "it says so itself");
+    }
+    listed
         .iter()
         .map(|message| message.callback_status)
         .collect()
