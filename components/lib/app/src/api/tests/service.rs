@@ -35,6 +35,23 @@ fn the_page_for_people_explains_each_code() {
 }
 
 #[test]
+fn receivers_are_told_what_callbacks_do_not_promise() {
+    let server = Server::new();
+    let page = String::from_utf8(server.get("/").body.to_vec()).unwrap();
+    let document = server.get("/openapi.json").json();
+    let finished = &document["paths"]["/receive_data"]["post"]["callbacks"]["finished"];
+    let post = &finished["{$request.body#/callback_url}"]["post"];
+    let description = post["description"].as_str().unwrap();
+    for text in [page.as_str(), description] {
+        for told in ["t least once and in no order", "date_process_complete"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+    }
+    assert!(page.contains("410 disables the endpoint"));
+    assert!(post["responses"]["410"].is_object());
+}
+
+#[test]
 fn the_description_has_each_route_and_no_other() {
     let document = Server::new().get("/openapi.json").json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
