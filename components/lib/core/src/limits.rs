@@ -452,7 +452,7 @@ pub mod robots {
     pub const LINE_BYTES_MAX: usize = 8 * 2_083;
     /// How long a copy is used (RFC 9309, 2.4: not more than 24 hours).
     pub const FRESH_MS: i64 = 24 * 3_600_000;
-    /// How soon an unreachable robots.txt is asked for again: the longest backoff of a job, so that a retry finds news.
+    /// The longest wait between two tries of a silent host: so late, at most, its pages begin again when it answers.
     pub const UNREACHABLE_RETRY_MS: i64 = 600_000;
     /// After this long without an answer, a robots.txt counts as missing (RFC 9309, 2.3.1.4).
     pub const UNREACHABLE_MS_MAX: i64 = 30 * 24 * 3_600_000;
@@ -502,11 +502,12 @@ pub mod queue {
     pub const SPARE_LOOKS: u32 = 256;
     /// Workers that may die with a message before it is given up as poison (BullMQ 1, Sidekiq 3, RabbitMQ 20).
     pub const CRASHES_MAX: u32 = 3;
-    /// Attempts of one job; with the base and cap below the last comes about a minute after the first.
+    /// Attempts of one job; with the base below the last comes at most a minute after the first, half of it on average. (What a page
+    /// asks for in `Retry-After` takes the place of such a wait.)
     pub const ATTEMPTS_MAX: u32 = 6;
     /// Bound of the first retry's draw; it doubles from there.
     pub const RETRY_BASE_MS: u64 = 2_000;
-    /// The bound's cap.
+    /// The cap of the bound. Six attempts do not reach it, their longest wait is 32 s; it is there for more of them.
     pub const RETRY_CAP_MS: u64 = 600_000;
     /// A `Retry-After` is honoured up to an hour; a longer one counts as none.
     pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;

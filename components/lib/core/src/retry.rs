@@ -29,11 +29,15 @@ pub fn retry_in_ms(
     if let Some(after_ms) = honoured_ms(retry_after_ms) {
         return Some(after_ms);
     }
+    Some(((u128::from(bound_ms(attempt)) * u128::from(draw)) >> 32) as u64)
+}
+
+/// The longest wait that may be drawn after this attempt.
+fn bound_ms(attempt: u32) -> u64 {
     let doublings = attempt.saturating_sub(1).min(32);
-    let bound_ms = RETRY_BASE_MS
+    RETRY_BASE_MS
         .saturating_mul(1 << doublings)
-        .min(RETRY_CAP_MS);
-    Some(((u128::from(bound_ms) * u128::from(draw)) >> 32) as u64)
+        .min(RETRY_CAP_MS)
 }
 
 #[cfg(test)]
@@ -50,6 +54,9 @@ mod tests {
         );
         assert_eq!(retry_in_ms(1, false, None, 0), Some(0));
         assert_eq!(retry_in_ms(1, false, None, 1 << 31), Some(1000));
+        for many in [20, u32::MAX] {
+            assert_eq!(bound_ms(many), RETRY_CAP_MS);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{
-    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, REMEMBERED_BYTES_MAX, REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
+    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, FRESH_MS, REMEMBERED_BYTES_MAX, REMEMBERED_MAX,
+    UNREACHABLE_RETRY_MS,
 };
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
@@ -238,7 +239,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 };
                 // First the pace: once the text is kept, nobody asks for a day.
                 self.set_pace(pace_key, &state, cached.is_some()).await?;
-                self.keep(key, &known, &body, found.ttl_ms());
+                self.keep(key, &known, &body, FRESH_MS);
                 Ok(Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),

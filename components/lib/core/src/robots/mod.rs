@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use rules::{Rules, Verdict};
 pub use tags::x_robots_tag;
 
-use crate::limits::robots::{FRESH_MS, UNREACHABLE_MS_MAX, UNREACHABLE_RETRY_MS};
+use crate::limits::robots::UNREACHABLE_MS_MAX;
 
 /// What was found at `/robots.txt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,15 +55,6 @@ impl Found {
         [Self::Rules, Self::AllowAll, Self::Unreachable]
             .into_iter()
             .find(|found| found.as_str() == word)
-    }
-
-    /// How long the finding is kept before the host is asked again.
-    #[must_use]
-    pub const fn ttl_ms(self) -> i64 {
-        match self {
-            Self::Rules | Self::AllowAll => FRESH_MS,
-            Self::Unreachable => UNREACHABLE_RETRY_MS,
-        }
     }
 }
 
