@@ -9,7 +9,6 @@ use spin_sdk::redis_subscriber;
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{ErrorCode, Request, Response};
 use trawl_app::api::Api;
-use trawl_app::api::producers::ProducersError;
 use trawl_app::ports::{Bell as _, Ports as _};
 use trawl_spin::{SpinPorts, after_answer, log_failure, serve};
 
@@ -46,11 +45,6 @@ async fn on_message(payload: Bytes) -> anyhow::Result<()> {
         .with(Rc::clone)
         .from_producers(&ports, list.as_ref(), payload)
         .await;
-    // A doorbell that is no Redis server has no lists, so nobody can have pushed anything: no news once a second. (The words are those
-    // of the local host, `infra/host/src/links/redis.rs`; a host that says it otherwise is logged.)
-    let is_without_lists = matches!(&recorded, Err(ProducersError::List(error)) if format!("{error:#}").contains("needs a Redis server"));
-    if !is_without_lists {
-        log_failure("producers", recorded);
-    }
+    log_failure("producers", recorded);
     Ok(())
 }
