@@ -31,9 +31,14 @@ impl ScraperSettings {
             lease_s: lease_s(variables).await,
             user_agent: user_agent(variables).await,
             robots: RobotsSwitch::parse(variables.get("robots").await.as_deref().unwrap_or("on")),
-            urls: urls(variables, variables.get("allow_private").await).await,
+            urls: request_urls(variables).await,
         }
     }
+}
+
+/// Which URLs may be fetched.
+pub(crate) async fn request_urls(variables: &impl Variables) -> UrlPolicy {
+    urls(variables, variables.get("allow_private").await).await
 }
 
 /// What the callback component needs to know.
@@ -52,22 +57,27 @@ pub struct CallbackSettings {
 }
 
 impl CallbackSettings {
-    /// Reads them. Networks opened for scraping are open for callbacks too unless `allow_private_callback` says otherwise
-    /// (`none` closes all).
+    /// Reads them.
     pub async fn read<P: Ports>(ports: &P) -> Self {
         let variables = ports.variables();
-        let opened = match variables.get("allow_private_callback").await {
-            Some(own) => Some(own),
-            None => variables.get("allow_private").await,
-        };
         Self {
             worker: worker_name(ports).await,
             lease_s: lease_s(variables).await,
             user_agent: user_agent(variables).await,
-            urls: urls(variables, opened).await,
+            urls: callback_urls(variables).await,
             public_url: public_url(variables).await,
         }
     }
+}
+
+/// Which URLs may be called. Networks opened for scraping are open for callbacks too unless `allow_private_callback` says otherwise
+/// (`none` closes all).
+pub(crate) async fn callback_urls(variables: &impl Variables) -> UrlPolicy {
+    let opened = match variables.get("allow_private_callback").await {
+        Some(own) => Some(own),
+        None => variables.get("allow_private").await,
+    };
+    urls(variables, opened).await
 }
 
 /// How long things are kept.
@@ -175,7 +185,8 @@ async fn user_agent(variables: &impl Variables) -> String {
         .map_or_else(|| OWN.to_owned(), |contact| format!("{OWN} (+{contact})"))
 }
 
-async fn public_url(variables: &impl Variables) -> Option<String> {
+/// Where nodes reach the API, without a slash at the end.
+pub(crate) async fn public_url(variables: &impl Variables) -> Option<String> {
     let url = variables.get("public_url").await?;
     let url = url.trim().trim_end_matches('/');
     (!url.is_empty() && http::HeaderValue::from_str(url).is_ok()).then(|| url.to_owned())

@@ -11,7 +11,7 @@ use trawl_core::url_guard::UrlPolicy;
 use trawl_store::{QueueLimits, Registration};
 
 use crate::ports::{Ports, Variables};
-use crate::settings::{CallbackSettings, ScraperSettings};
+use crate::settings::{callback_urls, public_url, request_urls};
 
 pub(crate) struct Settings {
     read_at_ms: u64,
@@ -62,7 +62,6 @@ impl Keys {
 impl Settings {
     pub(crate) async fn read<P: Ports>(ports: &P, now_ms: u64) -> Self {
         let variables = ports.variables();
-        let callback = CallbackSettings::read(ports).await;
         // What is none of the three words closes the door: a typing mistake must not open it.
         let registration = variables
             .get("registration")
@@ -78,9 +77,9 @@ impl Settings {
                 .get("replica_id")
                 .await
                 .unwrap_or_else(|| "trawl".to_owned()),
-            public_url: callback.public_url,
-            request_urls: ScraperSettings::read(ports).await.urls,
-            callback_urls: callback.urls,
+            public_url: public_url(variables).await,
+            request_urls: request_urls(variables).await,
+            callback_urls: callback_urls(variables).await,
             limits: limits(variables).await,
         }
     }

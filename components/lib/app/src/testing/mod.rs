@@ -11,7 +11,7 @@ mod web;
 mod world;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use trawl_store::sql::Sql;
 
@@ -135,18 +135,27 @@ impl Bell for CountingBell {
 
 /// Variables of a map.
 #[derive(Debug, Default)]
-pub struct MapVariables(RefCell<HashMap<&'static str, String>>);
+pub struct MapVariables {
+    values: RefCell<HashMap<&'static str, String>>,
+    asked: RefCell<BTreeSet<&'static str>>,
+}
 
 impl MapVariables {
     /// Sets one.
     pub fn set(&self, name: &'static str, value: &str) {
-        self.0.borrow_mut().insert(name, value.to_owned());
+        self.values.borrow_mut().insert(name, value.to_owned());
+    }
+
+    /// The names that were asked for, set or not.
+    pub fn asked(&self) -> BTreeSet<&'static str> {
+        self.asked.borrow().clone()
     }
 }
 
 impl Variables for MapVariables {
     async fn get(&self, name: &'static str) -> Option<String> {
-        self.0
+        self.asked.borrow_mut().insert(name);
+        self.values
             .borrow()
             .get(name)
             .filter(|value| !value.is_empty())

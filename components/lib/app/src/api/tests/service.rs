@@ -108,6 +108,30 @@ fn the_descriptions_references_lead_somewhere() {
 }
 
 #[test]
+fn the_manifest_gives_no_variable_that_nobody_reads() {
+    const MANIFEST: &str = include_str!("../../../../../../spin.toml");
+    let server = Server::new();
+    server.submit(&json!({"request_url": "example.org", "type": 1}));
+    let asked = server.world.ports.variables.asked();
+    // The bell asks where the doorbell is, and who drains the list of producers, whether to stop.
+    for (component, elsewhere) in [
+        ("auth", &[][..]),
+        ("ingest", &["redis_url"]),
+        ("producers", &["redis_url", "stopping"]),
+    ] {
+        let table = format!("[component.{component}.variables]\n");
+        let (_, given) = MANIFEST.split_once(&table).unwrap();
+        let given = given.lines().take_while(|line| !line.starts_with('['));
+        for (name, _) in given.filter_map(|line| line.split_once(" = ")) {
+            assert!(
+                asked.contains(name) || elsewhere.contains(&name),
+                "{component}: {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn queues_show_the_callers_share() {
     let server = Server::new();
     server.submit(&json!({"request_url": "example.org", "type": 2}));
