@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use ipnet::IpNet;
 use trawl_core::address::parse_network;
-use trawl_core::limits::{host as limits, inbound};
+use trawl_core::limits::{balance, host as limits, inbound};
 
 use crate::engine::Profile;
 
@@ -92,7 +92,7 @@ pub(crate) struct Up {
     #[arg(long = "variable", env = "TRAWL_VARIABLES", hide_env_values = true, value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
     /// How many local replicas to run
-    #[arg(long, env = "TRAWL_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "TRAWL_REPLICAS", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=balance::REPLICAS_MAX as i64))]
     pub(crate) replicas: u16,
     /// How a replica is chosen: round-robin, weighted, least-conn, peak-ewma or hash
     #[arg(long, env = "TRAWL_BALANCE", default_value = "round-robin", value_name = "NAME", value_parser = strategy)]

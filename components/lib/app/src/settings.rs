@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use trawl_core::address::parse_network;
+use trawl_core::limits::queue::{MESSAGE_DAYS, RESULT_DAYS};
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
 use trawl_core::url_guard::{Ports as OpenPorts, UrlPolicy};
 
@@ -99,8 +100,8 @@ impl KeepingSettings {
                 .unwrap_or(otherwise)
         };
         Self {
-            result_days: days("result_days", 30).await,
-            message_days: days("message_days", 90).await,
+            result_days: days("result_days", RESULT_DAYS).await,
+            message_days: days("message_days", MESSAGE_DAYS).await,
         }
     }
 }

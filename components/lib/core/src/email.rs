@@ -1,9 +1,9 @@
 //! E-mail addresses as account names: checked, and normalised to one key per mailbox.
 
 /// Octets of a local part (RFC 5321 4.5.3.1.1).
-const LOCAL_MAX: usize = 64;
+const LOCAL_BYTES_MAX: usize = 64;
 /// Octets of an address that fits a path (RFC 5321 4.5.3.1.3, less the brackets).
-const ADDRESS_MAX: usize = 254;
+pub const ADDRESS_BYTES_MAX: usize = 254;
 
 /// An address that can be an account's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,9 @@ pub enum EmailError {
     #[error("an e-mail address looks like name@example.org")]
     Shape,
     /// Longer than mail allows.
-    #[error("the address is longer than 254 characters, or its name longer than 64")]
+    #[error(
+        "the address is longer than {ADDRESS_BYTES_MAX} bytes, or its name longer than {LOCAL_BYTES_MAX}"
+    )]
     Length,
     /// Something in the local part that is not letters, digits, or `.!#$%&'*+/=?^_`{|}~-`.
     #[error("the part before the @ holds a character that is not allowed")]
@@ -39,14 +41,14 @@ impl Email {
     /// [`EmailError`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let address = text.trim();
-        if address.len() > ADDRESS_MAX {
+        if address.len() > ADDRESS_BYTES_MAX {
             return Err(EmailError::Length);
         }
         let (local, domain) = address.rsplit_once('@').ok_or(EmailError::Shape)?;
         if local.is_empty() || domain.is_empty() {
             return Err(EmailError::Shape);
         }
-        if local.len() > LOCAL_MAX {
+        if local.len() > LOCAL_BYTES_MAX {
             return Err(EmailError::Length);
         }
         if !is_dot_atom(local) {
@@ -57,7 +59,7 @@ impl Email {
             return Err(EmailError::Domain);
         }
         let key = format!("{}@{domain}", local.to_ascii_lowercase());
-        if key.len() > ADDRESS_MAX {
+        if key.len() > ADDRESS_BYTES_MAX {
             return Err(EmailError::Length);
         }
         Ok(Self {

@@ -97,6 +97,14 @@ const _: () = assert!(
     balance::TRY_MS * balance::TRIES_MAX as u64 <= balance::DEADLINE_MS,
     "the deadline has room for every try"
 );
+const _: () = assert!(
+    balance::REMOTE_IDLE_MS < inbound::IDLE_MS,
+    "a balancer lets go of a connection before the replica closes it"
+);
+const _: () = assert!(
+    balance::DEADLINE_MS < host::REQUEST_MS_MAX,
+    "the front door gives up before the component"
+);
 
 /// Inbound HTTP.
 pub mod inbound {
@@ -365,6 +373,10 @@ pub mod scrape {
         DECODED_BYTES_MAX < RESULT_BYTES_MAX,
         "a page fits into a result"
     );
+    const _: () = assert!(
+        RESULT_BYTES_MAX < super::sqlite::RESULT_BYTES_MAX,
+        "a result can be read again"
+    );
 }
 
 /// Sending callbacks.
@@ -530,6 +542,10 @@ pub mod queue {
     pub const HOST_FORGOTTEN_MS: i64 = 7 * 86_400_000;
     /// An endpoint that last failed so long ago is forgotten: longer than the schedule of a callback, and than what disables.
     pub const ENDPOINT_FORGOTTEN_MS: i64 = 30 * 86_400_000;
+    /// Days that a result is kept, unless configured: time enough to fetch it again after a long absence.
+    pub const RESULT_DAYS: u32 = 30;
+    /// Days that a finished message is kept, unless configured: what became of it can be asked for a quarter of a year.
+    pub const MESSAGE_DAYS: u32 = 90;
     /// Kept malformed requests go after this.
     pub const DEAD_REQUEST_DAYS: u32 = 30;
     /// The use of an API key is written down at most this often.
@@ -748,9 +764,22 @@ pub mod account {
     pub const KEY_USED_MS_MAX: u64 = 100;
 }
 
+/// The manifest's variables.
+pub mod variables {
+    /// A value is asked for again after this long. The host asks its providers at each call and keeps nothing itself; and the wish
+    /// to stop is a variable too, which must be seen well within the time that a host waits.
+    pub const KEPT_MS: u64 = 1_000;
+}
+
+const _: () = assert!(
+    variables::KEPT_MS + scrape::BEAT_MS + scrape::STOP_MS_MAX < inbound::DRAIN_MS,
+    "a worker sees the wish to stop, and gives its jobs back, before its host ends"
+);
+
 /// The routes.
 pub mod api {
-    /// How long an instance keeps what it read from the variables; a changed secret or limit holds after this.
+    /// How long an instance keeps what it read from the variables; a changed secret or limit holds after this, and
+    /// [`super::variables::KEPT_MS`] more.
     pub const SETTINGS_KEPT_MS: u64 = 5_000;
     /// Characters of a node's own label.
     pub const LABEL_CHARS_MAX: usize = 100;

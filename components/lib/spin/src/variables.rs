@@ -1,13 +1,12 @@
+//! The variables of the manifest, asked for anew once a second.
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use trawl_app::ports::Variables;
+use trawl_core::limits::variables::KEPT_MS;
 
 use crate::time::monotonic_ms;
-
-/// A value is asked for again after this long. The host asks its providers at each call and keeps nothing itself; and the wish
-/// to stop is a variable too, which must be seen well within the ten seconds that a host waits.
-const KEPT_MS: u64 = 1_000;
 
 /// The manifest's variables, kept for a moment.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use trawl_core::email::Email;
+use trawl_core::email::{ADDRESS_BYTES_MAX, Email};
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{PASSWORD_BYTES_MAX, TOKEN_LIFE_S};
 use trawl_core::problem::{Code, Problem};
@@ -17,8 +17,6 @@ use super::{Exchange, Handled};
 use crate::ports::{Clock as _, Ports};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Bytes of a name that is looked at; no address is longer.
-const NAME_BYTES_MAX: usize = 254;
 
 /// What the form held.
 struct Credentials<'a> {
@@ -167,7 +165,8 @@ fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<
     let password = password.ok_or_else(|| {
         Problem::new(Code::InvalidField, "`password` is required.").at("password")
     })?;
-    if name.len() > NAME_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
+    // No account has a longer name.
+    if name.len() > ADDRESS_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
         return Err(Problem::new(
             Code::InvalidField,
             "The username or the password is longer than any can be.",
