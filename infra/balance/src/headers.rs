@@ -47,7 +47,8 @@ const CLAIMS: [HeaderName; 7] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-const BAD_HOST: Problem = Problem::new(
+/// A request names no host, several, or what is none.
+pub const BAD_HOST: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "bad_host",
     "The request must name one host, and the name must be a host's.",

@@ -32,6 +32,7 @@ pub use balancer::{ApplyError, Balancer};
 pub use body::{Body, BoxError};
 pub use config::{BalanceConfig, ConfigError, Origin, ReplicaConfig, StrategyKind, check_id};
 pub use exposition::Exposition;
+pub use headers::BAD_HOST;
 pub use metrics::{ReplicaFigures, Snapshot};
 pub use operator::{Figures, Operator};
 pub use problem::{FAILED, Problem};

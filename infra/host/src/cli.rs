@@ -410,10 +410,10 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_environment_variable() {
-        let up = Cli::command();
-        up.clone().debug_assert();
-        for name in ["up", "extract"] {
-            let command = up.find_subcommand(name).unwrap();
+        let trawl = Cli::command();
+        trawl.clone().debug_assert();
+        assert!(trawl.has_subcommands());
+        for command in trawl.get_subcommands() {
             for flag in command
                 .get_arguments()
                 .filter(|flag| flag.get_long().is_some_and(|long| long != "help"))
@@ -421,7 +421,8 @@ mod tests {
                 let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
                 assert!(
                     variable.is_some_and(|env| env.starts_with("TRAWL_")),
-                    "{name} --{}",
+                    "{} --{}",
+                    command.get_name(),
                     flag.get_id()
                 );
             }

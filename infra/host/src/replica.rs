@@ -11,7 +11,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use trawl_balance::{
-    BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls, Problem, Whole,
+    BAD_HOST, BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls,
+    Problem, Whole,
 };
 use trawl_core::limits::scrape::DECODED_BYTES_MAX;
 use wasmtime::Engine;
@@ -87,8 +88,9 @@ impl Replica {
             .extensions()
             .get::<ClientAddress>()
             .map(|client| client.0);
+        // The front door lets no such name through, so nobody sees this.
         if describe(&mut request, client).is_none() {
-            return Ok(NOT_FOUND.response());
+            return Ok(BAD_HOST.response());
         }
         let part = handler.part();
         part.figures.requests.fetch_add(1, Relaxed);
@@ -168,7 +170,7 @@ impl LocalBackend for Replica {
 }
 
 /// Puts the request into the form that components get on Spin: an absolute target, and `spin-client-addr`. Nobody outside may
-/// give a `spin-` field.
+/// give a `spin-` field. `None` when the host it names can be part of no target.
 ///
 /// Spin adds seven more, which say what route was matched and repeat the target. The components of this application match paths
 /// themselves and read the target from where it belongs, so they would only be copied into the guest, one by one, and dropped.
@@ -297,5 +299,10 @@ mod tests {
         let mut request = request(&[]);
         describe(&mut request, None).unwrap();
         assert_eq!(request.uri(), "http://localhost/users/1?a=b");
+    }
+
+    #[test]
+    fn a_host_that_is_none_has_no_target() {
+        assert!(describe(&mut request(&[("host", "a b")]), None).is_none());
     }
 }

@@ -134,6 +134,7 @@ fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
+    // In a process that has a subscriber already, as a test may, that one stays.
     let _ = tracing_subscriber::registry()
         .with(to_stderr.with_filter(filter))
         .try_init();
