@@ -1,6 +1,7 @@
 -- Accounts, their keys and secrets, and the login throttle.
 -- Statements are separated by a line `-- ;;`, and each may run again: two processes may start together.
--- Expand, then contract: a migration only adds; what it replaces is dropped by a later release.
+-- A migration adds first and drops what it replaces last, so that a program of the version before goes on beside it (ARCHITECTURE.md, "A
+-- new migration"); 0006, 0008 and 0010 are older than that rule. What holds of a trigger or a column is in the last file that names it.
 
 CREATE TABLE IF NOT EXISTS schema_version (
   one     INTEGER PRIMARY KEY CHECK (one = 1),

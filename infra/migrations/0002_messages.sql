@@ -1,6 +1,6 @@
 -- The queue. What each column, index and trigger is for stands in components/lib/store/README.md.
 -- CHECKs and generated columns say OR where IN would be shorter: SQLite makes a table in memory for a list of more than two, at each
--- row that a trigger writes. (They are computed at each write; so too the dates, for which datetime is twice as quick as strftime.)
+-- row that a trigger writes. (They are computed at each write; so too the dates, which 0010 makes anew, for which datetime is twice as quick as strftime.)
 
 CREATE TABLE IF NOT EXISTS Messages (
   Id              INTEGER PRIMARY KEY,

@@ -1,4 +1,4 @@
--- What follows from a transition, in the same transaction, so that no statement can forget it. (0006 replaces host_fill_run; 0012 messages_added and messages_fill.)
+-- What follows from a transition, in the same transaction, so that no statement can forget it.
 -- A trigger that is running does not fire again (recursive triggers are off): hence one trigger per concern, and each
 -- that may be reached from another's statement stands on its own.
 

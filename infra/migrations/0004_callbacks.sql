@@ -1,4 +1,4 @@
--- The outbox, the attempts, and the state of endpoints. (0012 replaces callbacks_added.)
+-- The outbox, the attempts, and the state of endpoints.
 
 CREATE TABLE IF NOT EXISTS callbacks (
   id              INTEGER PRIMARY KEY,
@@ -169,7 +169,7 @@ BEGIN
   WHERE kind = 4;
 END;
 -- ;;
--- An attempt is the transition: its insert was matched with the lease, everything else follows from it. (0008 replaces it.)
+-- An attempt is the transition: its insert was matched with the lease, everything else follows from it.
 -- Order matters: the endpoint first, so that the slot that comes free is not handed out while it is held back.
 -- 432,000,000 ms are 5 days; the rule (5 days without success, failures on 2 days) is trawl_core::callback_policy's.
 CREATE TRIGGER IF NOT EXISTS deliveries_record AFTER INSERT ON deliveries

@@ -1,4 +1,3 @@
--- The trigger is replaced by 0006, which keeps the idea.
 -- Priority within a tenant, exactly: a new row takes the place of the tenant's first waiting row of lower priority; that one
 -- takes the place of the first of a still lower priority, and so on; the last takes the new row's place. The places stay the
 -- same ones, so no other tenant is moved, and the tenant's share is what it was. A row that has waited a minute for each level

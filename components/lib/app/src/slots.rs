@@ -1,3 +1,5 @@
+//! So many at once, and the others wait.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -40,7 +42,7 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.free.set(self.0.free.get() + 1);
         // A waiter may have been dropped meanwhile, and its waker then wakes nobody who wants the slot: wake all.
-        // There are at most as many as jobs in flight.
+        // One that was looked at again stands here once more, so there are a few for each job in flight.
         for waker in self.0.waiting.take() {
             waker.wake();
         }

@@ -825,7 +825,8 @@ pub mod producers {
     /// Batches in a row that a full queue gave back whole; then the list waits for the clock, so that an account that is at its
     /// limit does not keep an instance busy, nor keep others' requests behind its own for long.
     pub const BATCHES_IN_VAIN_MAX: u32 = 10;
-    /// How long a request that came as a message waits for a full queue before it is put aside as dead, with its reason.
+    /// How long a request that came as a message waits while the whole queue is full, before it is put aside as dead with its reason. One
+    /// of an account that is at its own limit is put aside at once.
     pub const FULL_WAIT_MS_MAX: u64 = 20_000;
     /// Pause between two tries at a full queue.
     pub const FULL_PAUSE_MS: u64 = 500;

@@ -5,7 +5,8 @@ use crate::sql::SqlError;
 /// An error of the store. Outcomes that a caller plans for (taken, stale, full) are results, not errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The database is locked, full or unreachable; nothing was changed; worth trying again (503).
+    /// The database is locked, full or unreachable; worth trying again (503). As a rule nothing was changed. With a connection that broke
+    /// before the answer something may have been, which leases and idempotency keys make harmless.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// Another process brings the schema up to date; the same call succeeds when it is through.

@@ -66,8 +66,8 @@ async fn queues(database: &Database) -> Vec<QueueFigures> {
         })
 }
 
-/// Tells of tables that a newer program made. They serve this one too, since a migration first only adds; but whoever went back
-/// without meaning to should see it.
+/// Tells of tables that a newer program made. They serve the version before it too, which a migration leaves what it needs; but
+/// whoever went back without meaning to should see it.
 pub(crate) async fn warn_of_newer_schema(database: &Database) {
     let connection = Connection(database.connection());
     if let Ok(Some(version)) = Store::new(&connection).newer_schema().await {

@@ -1,7 +1,7 @@
 //! Requests of Redis producers. A durable producer pushes to the list and rings; what it pushed is taken into a list of our
 //! own first, recorded, and only then forgotten. A request that names no idempotency key gets one from its place in what was
-//! taken, so that a batch whose recorder died is recorded again without making anything twice. What is wrong is kept as a dead
-//! request with its reason; what meets a full queue goes back to the end of the list.
+//! taken, so that a batch whose recorder died is recorded again without making any message twice. What is wrong is kept as a dead
+//! request with its reason, of such a batch once more; what meets a full queue goes back to the end of the list.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -204,7 +204,8 @@ impl<P: Ports> Intake<'_, P> {
         Ok((recorded, back))
     }
 
-    /// Submits; those that met a full queue and have no list to go back to are tried again for a while.
+    /// Submits; while the whole queue is full, those that have no list to go back to are tried again for a while. An account that is
+    /// at its own limit is told at once: it would wait for its own messages, and keep others' waiting behind it.
     async fn submit(
         &self,
         messages: Vec<NewMessage>,
