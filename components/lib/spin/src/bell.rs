@@ -1,3 +1,5 @@
+//! Rings, coalesced, and given up for a while when Redis does not answer.
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;

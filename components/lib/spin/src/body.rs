@@ -1,3 +1,5 @@
+//! Bodies that come from the host.
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use spin_sdk::http::IncomingMessage;

@@ -1,3 +1,5 @@
+//! Work after the answer.
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};

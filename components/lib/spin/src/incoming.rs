@@ -1,3 +1,5 @@
+//! Requests to a component: read, answered, sent.
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;

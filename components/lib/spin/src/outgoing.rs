@@ -1,3 +1,5 @@
+//! Requests of a component to the web.
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;

@@ -1,3 +1,5 @@
+//! The lists that durable producers push to, by two scripts that Redis runs as a whole.
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Random bytes, by WASI.
+
 use trawl_app::ports::Random;
 
 /// Random bytes of the host.

@@ -1,3 +1,5 @@
+//! The database, by `spin:sqlite`.
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;

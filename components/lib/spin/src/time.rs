@@ -1,3 +1,5 @@
+//! The clocks, by WASI; and work that ends in time or is cancelled.
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,3 +1,5 @@
+//! Reading a page's body, within its limits of size and time.
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;

@@ -1,3 +1,5 @@
+//! What a page is asked for with, so that the server may say that it is the same as before.
+
 use trawl_store::Previous;
 use url::Url;
 

@@ -1,3 +1,5 @@
+//! Why a page could not be had.
+
 use trawl_core::fetch_policy::FetchCode;
 use trawl_store::StoreError;
 

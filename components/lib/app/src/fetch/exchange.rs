@@ -1,3 +1,5 @@
+//! One request to a site, up to the head of its answer.
+
 use std::time::Duration;
 
 use bytes::Bytes;

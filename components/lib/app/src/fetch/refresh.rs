@@ -1,3 +1,5 @@
+//! Pages that do nothing but send their visitor on.
+
 use http::header::REFRESH;
 use trawl_core::content_type::Form;
 use trawl_core::limits::fetch::{REFRESH_PAGE_BYTES_MAX, REFRESH_S_MAX};

@@ -1,3 +1,5 @@
+//! Which jobs a worker holds, and which leases it has to extend.
+
 use std::collections::BTreeMap;
 
 use futures::future::AbortHandle;

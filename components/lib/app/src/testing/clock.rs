@@ -1,3 +1,5 @@
+//! Virtual time: a test that waits for an hour takes no time.
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;

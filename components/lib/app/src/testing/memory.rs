@@ -1,3 +1,5 @@
+//! The database of a test, with the real schema.
+
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The web of a test: what is answered to which request.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! All that a test of the use cases needs, put together.
+
 use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};

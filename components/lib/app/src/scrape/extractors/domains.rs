@@ -1,3 +1,5 @@
+//! Type 3, as a worker runs it.
+
 use serde::Serialize;
 use trawl_core::state::{JobError, Kind};
 use trawl_extract::domains::{RelatedDomain, related_domains};

@@ -1,3 +1,5 @@
+//! Type 2, as a worker runs it.
+
 use std::borrow::Cow;
 
 use trawl_core::fetch_policy::FetchCode;

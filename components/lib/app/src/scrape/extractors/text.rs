@@ -1,3 +1,5 @@
+//! Type 1, as a worker runs it.
+
 use serde::{Deserialize, Serialize};
 use trawl_core::content_type::Form;
 use trawl_core::fetch_policy::FetchCode;
