@@ -131,7 +131,8 @@ pub mod inbound {
     pub const ACCEPT_WARNING_MS: u64 = 60_000;
     /// What the system may hold of an answer for its client. Left alone, Linux lets that grow to 4 MB, and takes nothing more before a
     /// third of it is free: a client that reads 40 kB a second without a pause would be let go as one that takes nothing in 30 s. With
-    /// this one that reads 10 kB a second is not, and over a line of 100 ms 2.5 MB a second can still be sent.
+    /// this one that reads 20 kB a second is not (180 to 390 kB have to be taken, by the client's own buffer), and over a line of 100 ms
+    /// 2.5 MB a second can still be sent.
     pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
     /// HTTP/2 streams of one connection.
     pub const H2_STREAMS_MAX: u32 = 128;
