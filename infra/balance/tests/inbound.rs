@@ -644,21 +644,20 @@ async fn stopping_does_not_wait_for_ever() {
 }
 
 /// Both ends of each connection are in this process, and both fit into the usual limit of 1,024 files. The end-to-end
-/// tests hold ten thousand against a host of its own.
+/// tests hold ten thousand against a host of its own, and measure its memory; here other tests use that of the process too.
 const IDLE: usize = 400;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_are_held_in_bounded_memory_and_others_served() {
+async fn others_are_served_beside_idle_connections() {
     let limits = ServerLimits {
         connections_max: IDLE + 10,
         ..ServerLimits::default()
     };
     let door = door(limits).await;
-    let before = resident_bytes();
     let mut idle = Vec::with_capacity(IDLE);
     while idle.len() < IDLE {
         let mut stream = TcpStream::connect(door.address).await.unwrap();
-        // Half of them have been used: those hold buffers.
+        // Half of them have been used.
         if idle.len() % 2 == 0 {
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -671,24 +670,10 @@ async fn idle_connections_are_held_in_bounded_memory_and_others_served() {
         door.handler.begun.load(Relaxed) as usize >= IDLE / 2
     })
     .await;
-    let each = resident_bytes().saturating_sub(before) / IDLE;
-    // The clients' halves are in here too.
-    assert!(each < 32 * 1024, "{each} bytes for each connection");
-    println!("{each} bytes for each idle connection, both ends");
     let answer = raw(
         door.address,
         b"GET /one-more HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     )
     .await;
     assert!(answer.ends_with("/one-more 0"), "{answer}");
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .unwrap_or(0);
-    pages * 4096
 }
