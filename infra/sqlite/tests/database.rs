@@ -750,7 +750,8 @@ async fn more_statements_of_a_transaction_than_may_wait_are_refused() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(done >= TRANSACTION_STATEMENTS_MAX, "{done}");
+    // The slow one may have been one of those that waited.
+    assert!(done + 1 >= TRANSACTION_STATEMENTS_MAX, "{done}");
     assert!(refused > 0);
 }
 
