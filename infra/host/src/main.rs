@@ -19,6 +19,7 @@ mod manifest;
 mod memory;
 mod networks;
 mod open_files;
+mod own_statements;
 mod part;
 mod parts;
 mod private;

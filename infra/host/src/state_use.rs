@@ -12,6 +12,8 @@ pub(crate) struct StateUse {
     _mark: Option<File>,
     /// Whether another host ran there at the start.
     pub(crate) is_shared: bool,
+    /// Whether none did, for certain.
+    pub(crate) was_free: bool,
 }
 
 impl StateUse {
@@ -21,14 +23,17 @@ impl StateUse {
             return Self {
                 _mark: None,
                 is_shared: false,
+                was_free: false,
             };
         };
-        let is_shared = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        let locked = file.try_lock();
+        let is_shared = matches!(locked, Err(TryLockError::WouldBlock));
         // From here on the next one sees that somebody is here, and neither waits for the other.
         let marked = file.try_lock_shared().is_ok();
         Self {
             _mark: marked.then_some(file),
             is_shared,
+            was_free: locked.is_ok(),
         }
     }
 }
@@ -41,9 +46,9 @@ mod tests {
     fn the_second_one_sees_the_first_until_it_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let first = StateUse::mark(directory.path());
-        assert!(!first.is_shared);
+        assert!(!first.is_shared && first.was_free);
         let second = StateUse::mark(directory.path());
-        assert!(second.is_shared);
+        assert!(second.is_shared && !second.was_free);
         drop(first);
         assert!(
             StateUse::mark(directory.path()).is_shared,
@@ -51,6 +56,7 @@ mod tests {
         );
         drop(second);
         assert!(!StateUse::mark(directory.path()).is_shared);
-        assert!(!StateUse::mark(&directory.path().join("nowhere")).is_shared);
+        let unknown = StateUse::mark(&directory.path().join("nowhere"));
+        assert!(!unknown.is_shared && !unknown.was_free);
     }
 }

@@ -25,9 +25,9 @@ use crate::application::Application;
 use crate::cli::Up;
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
-use crate::figures::database::warn_of_newer_schema;
 use crate::memory::give_back_when_quiet;
 use crate::open_files;
+use crate::own_statements::{take_back, warn_of_newer_schema};
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
 use crate::stop::Stop;
@@ -53,6 +53,9 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     warn_of_newer_schema(&application.database).await;
+    if application.state.was_free {
+        take_back(&application.database).await;
+    }
     let locals = Locals {
         application: Arc::clone(&application),
         own: address,

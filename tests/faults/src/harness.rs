@@ -211,8 +211,6 @@ async fn start(plan: &Plan, state: &Path, listen: &str) -> Host {
     let mut options = plan.options.clone();
     options.state_directory = Some(state.to_owned());
     options.listen = Some(listen.to_owned());
-    // Short leases, so that a kill is recovered from within seconds; the rule is the same at a minute.
-    options = options.variable("lease_seconds", "3");
     if plan.power_loss {
         options
             .environment

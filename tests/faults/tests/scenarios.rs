@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use trawl_core::limits::scrape::LEASE_S;
 use trawl_faults::audit;
 use trawl_faults::harness::{Plan, Report, run};
 use trawl_faults::stage::Stage;
@@ -391,6 +392,79 @@ async fn killed_while_it_migrates() {
         rows.collect::<Result<_, _>>().unwrap()
     };
     assert_eq!(triggers(&stage), triggers(&whole));
+}
+
+/// How many jobs and callbacks the leases in a killed host's database hold.
+fn held(state: &Path) -> (i64, i64) {
+    let connection = audit::open(state).unwrap();
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table} WHERE state = 'processing'");
+        connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    (count("Messages"), count("callbacks"))
+}
+
+/// A lease holds for a minute; the host that comes back after a kill knows that nobody is left who holds one, and does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_host_held_is_taken_up_at_once() {
+    const AT_ONCE: Duration = Duration::from_secs(LEASE_S as u64 / 2);
+    let mut stage = Stage::set(HostOptions::default()).await;
+    let unanswered = Reply {
+        delay: DEADLINE,
+        ..Reply::status(204)
+    };
+    stage.receiver.always("/unanswered", unanswered);
+    let page = stage.origin.url("/odd/plain");
+    let body =
+        json!({"request_url": page, "type": 1, "callback_url": stage.receiver.url("/unanswered")});
+    let called = stage.node.submit(&body).await;
+    eventually("a callback is in flight", DEADLINE, || async {
+        (stage.receiver.most_in_flight("/unanswered") == 1).then_some(())
+    })
+    .await;
+    let mut ids = vec![called];
+    for kind in 1..=3 {
+        for host in 1..=4 {
+            let url = stage
+                .origin
+                .url_on(&format!("127.0.{kind}.{host}"), "/odd/slow");
+            let body = json!({"request_url": url, "type": kind, "callback_url": stage.receiver.url("/hook")});
+            ids.push(stage.node.submit(&body).await);
+        }
+    }
+    eventually("jobs are in flight", DEADLINE, || async {
+        let last = stage.node.message(*ids.last().unwrap()).await;
+        (last["status"] == "processing").then_some(())
+    })
+    .await;
+    stage.host.kill();
+    let state = stage.host.state_directory().to_owned();
+    let (jobs, callbacks) = held(&state);
+    assert!(
+        jobs > 0 && callbacks == 1,
+        "{jobs} jobs, {callbacks} callbacks"
+    );
+    stage.receiver.always("/unanswered", Reply::status(204));
+    let options = HostOptions {
+        state_directory: Some(state),
+        ..HostOptions::default()
+    };
+    let successor = Host::start_with(options).await;
+    let began = Instant::now();
+    stage.keep_state_of(successor);
+    for id in ids {
+        assert_eq!(
+            stage.node.wait_finished(id, DEADLINE).await["status"],
+            "done"
+        );
+        eventually("its callback is delivered", DEADLINE, || async {
+            let message = stage.node.message(id).await;
+            (message["callback_status"] == "delivered").then_some(())
+        })
+        .await;
+    }
+    assert!(began.elapsed() < AT_ONCE, "it took {:?}", began.elapsed());
+    println!("{jobs} jobs and a callback took {:?}", began.elapsed());
 }
 
 /// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.

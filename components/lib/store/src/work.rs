@@ -274,6 +274,19 @@ impl<S: Sql> Store<'_, S> {
             .await
     }
 
+    /// Ends all leases at once, of messages and of callbacks, so that the next rescue finds them: for a process that knows that it is
+    /// the first one on this database after others have died. A worker that lives after all loses nothing but its work: it is fenced,
+    /// and what it did is done again.
+    ///
+    /// Returns how many leases were still running.
+    pub async fn expire_leases(&self) -> Result<u64, StoreError> {
+        let jobs = self.run(include_str!("../sql/expire.sql"), vec![]).await?;
+        let callbacks = self
+            .run(include_str!("../sql/expire_callbacks.sql"), vec![])
+            .await?;
+        Ok((jobs.rows.len() + callbacks.rows.len()) as u64)
+    }
+
     /// Moves delayed retries that came due into the queue, and does what else has come due; returns how many retries. One step
     /// that fails keeps no other from its turn; the first error is told.
     pub async fn wake(&self) -> Result<u64, StoreError> {

@@ -3,60 +3,13 @@
 use serde_json::{Value, json};
 use trawl_balance::exposition::{Exposition, Kind, number};
 use trawl_sqlite::{Database, Stats};
-use trawl_store::sql::{Rows, Sql, SqlError};
 use trawl_store::{QueueFigures, Store};
 
-/// One reading statement at a time over a connection of the host's own.
-struct Connection(trawl_sqlite::Connection);
-
-impl Sql for Connection {
-    async fn run(
-        &self,
-        statement: &'static str,
-        params: Vec<trawl_store::sql::Value>,
-    ) -> Result<Rows, SqlError> {
-        let params = params.into_iter().map(into_sqlite).collect();
-        let found = self
-            .0
-            .execute(statement, params)
-            .await
-            .map_err(|error| SqlError::classify(&error.to_string()))?;
-        Ok(Rows {
-            columns: found.columns.to_vec(),
-            rows: found
-                .rows
-                .into_iter()
-                .map(|row| row.into_iter().map(from_sqlite).collect())
-                .collect(),
-        })
-    }
-}
-
-fn into_sqlite(value: trawl_store::sql::Value) -> trawl_sqlite::Value {
-    use trawl_store::sql::Value as V;
-    match value {
-        V::Integer(number) => trawl_sqlite::Value::Integer(number),
-        V::Real(number) => trawl_sqlite::Value::Real(number),
-        V::Text(text) => trawl_sqlite::Value::Text(text),
-        V::Blob(bytes) => trawl_sqlite::Value::Blob(bytes),
-        V::Null => trawl_sqlite::Value::Null,
-    }
-}
-
-fn from_sqlite(value: trawl_sqlite::Value) -> trawl_store::sql::Value {
-    use trawl_sqlite::Value as V;
-    match value {
-        V::Integer(number) => trawl_store::sql::Value::Integer(number),
-        V::Real(number) => trawl_store::sql::Value::Real(number),
-        V::Text(text) => trawl_store::sql::Value::Text(text),
-        V::Blob(bytes) => trawl_store::sql::Value::Blob(bytes),
-        V::Null => trawl_store::sql::Value::Null,
-    }
-}
+use crate::own_statements::Connection;
 
 /// The queues of everybody. None before a component has made the tables, and for an application that has others.
 async fn queues(database: &Database) -> Vec<QueueFigures> {
-    let connection = Connection(database.connection());
+    let connection = Connection::to(database);
     Store::new(&connection)
         .queues(None)
         .await
@@ -64,17 +17,6 @@ async fn queues(database: &Database) -> Vec<QueueFigures> {
             tracing::debug!("the queues have no figures: {error}");
             Vec::new()
         })
-}
-
-/// Tells of tables that a newer program made. They serve the version before it too, which a migration leaves what it needs; but
-/// whoever went back without meaning to should see it.
-pub(crate) async fn warn_of_newer_schema(database: &Database) {
-    let connection = Connection(database.connection());
-    if let Ok(Some(version)) = Store::new(&connection).newer_schema().await {
-        tracing::warn!(
-            "the tables in the database are of version {version}, made by a newer trawl than this one"
-        );
-    }
 }
 
 /// The database as `GET /balance` shows it.

@@ -200,6 +200,20 @@ impl Auditor {
         self.pauses.retain(|_, pause| pause.until_ms > now_ms);
     }
 
+    /// No lease holds any more; returns how many had been running.
+    pub(super) fn leases_ended(&mut self, now_ms: i64) -> u64 {
+        let mut count = 0;
+        for row in self
+            .rows
+            .values_mut()
+            .filter(|row| row.state == State::Processing && row.lease_until_ms >= now_ms)
+        {
+            row.lease_until_ms = now_ms - 1;
+            count += 1;
+        }
+        count
+    }
+
     /// Expires leases; returns how many were put back and how many given up.
     pub(super) fn rescued(&mut self, now_ms: i64, crashes_max: u32) -> (u64, u64) {
         let (mut requeued, mut poisoned) = (0, 0);

@@ -122,6 +122,19 @@ impl Outbox {
         self.held.remove(endpoint);
     }
 
+    pub(super) fn leases_ended(&mut self, now_ms: i64) -> u64 {
+        let mut count = 0;
+        for row in self
+            .rows
+            .values_mut()
+            .filter(|row| row.in_flight && row.lease_until_ms >= now_ms)
+        {
+            row.lease_until_ms = now_ms - 1;
+            count += 1;
+        }
+        count
+    }
+
     pub(super) fn rescued(&mut self, now_ms: i64) -> u64 {
         let mut count = 0;
         for row in self

@@ -104,7 +104,8 @@ impl<'a> World<'a> {
                     self.auditor.clock_set_back();
                 }
                 98 => self.clock.turn(self.random.random_range(60_000..400_000)),
-                _ => self.held.shuffle_away(&mut self.random),
+                _ if self.random.random() => self.held.shuffle_away(&mut self.random),
+                _ => self.all_are_taken_for_dead().await,
             }
         }
         self.settle().await;
@@ -325,6 +326,13 @@ impl<'a> World<'a> {
             );
             (expected == Changed::Yes).then(|| self.auditor.asked_again(id));
         }
+    }
+
+    /// A process believes that it is alone. Those that it takes for dead may live, and answer in time or too late.
+    async fn all_are_taken_for_dead(&mut self) {
+        let now_ms = self.now_ms();
+        let expected = self.auditor.leases_ended(now_ms) + self.outbox.leases_ended(now_ms);
+        assert_eq!(self.store.expire_leases().await.unwrap(), expected);
     }
 
     async fn tick(&mut self) {

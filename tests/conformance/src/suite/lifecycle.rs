@@ -204,6 +204,40 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
     );
 }
 
+pub(super) async fn leases_of_the_dead_end_at_once<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    assert_eq!(store.expire_leases().await.unwrap(), 0, "nobody holds any");
+    let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    store
+        .finish(&[finished(called_back, job.lease)])
+        .await
+        .unwrap();
+    let callbacks = store.claim_callbacks(1, "c", 60).await.unwrap();
+    assert_eq!(callbacks.len(), 1);
+    let (lost, quick) = (
+        accepted(store, &request(1, "b"), &LIMITS).await,
+        accepted(store, &request(1, "c"), &LIMITS).await,
+    );
+    let jobs = store.claim(Kind::Text, 2, "w", 60).await.unwrap();
+    let lease_of = |id| jobs.iter().find(|job| job.id == id).unwrap().lease;
+    assert_eq!(store.expire_leases().await.unwrap(), 3);
+    assert_eq!(store.expire_leases().await.unwrap(), 0, "they have ended");
+    let ended = store.finish(&[finished(quick, lease_of(quick))]).await;
+    assert_eq!(ended.unwrap(), [quick], "who lives after all may still end");
+    let one = Rescued {
+        requeued: 1,
+        poisoned: 0,
+    };
+    assert_eq!(store.rescue().await.unwrap(), one);
+    assert_eq!(store.rescue_callbacks().await.unwrap(), one);
+    let late = store.finish(&[finished(lost, lease_of(lost))]).await;
+    assert!(late.unwrap().is_empty(), "and not when it was taken back");
+    let again = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+    assert_eq!(again.unwrap().id, lost);
+    assert_eq!(store.claim_callbacks(1, "c", 60).await.unwrap().len(), 1);
+}
+
 pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
