@@ -515,6 +515,10 @@ pub mod queue {
     pub const SPARE_LOOKS: u32 = 256;
     /// Workers that may die with a message before it is given up as poison (BullMQ 1, Sidekiq 3, RabbitMQ 20).
     pub const CRASHES_MAX: u32 = 3;
+    /// Claims of a message, or of a callback, up to which the death of a whole host is not held against it: then it counts as a crash
+    /// like any other, so that one that takes its host with it each time ends as well. Ten kills that meet the same page each time it is
+    /// tried are no accident.
+    pub const CLAIMS_FORGIVEN_MAX: u32 = 10;
     /// Attempts of one job; with the base below the last comes at most a minute after the first, half of it on average. (What a page
     /// asks for in `Retry-After` takes the place of such a wait.)
     pub const ATTEMPTS_MAX: u32 = 6;

@@ -2,8 +2,8 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
-    CLAIM_MAX, CRASHES_MAX, JOB_MS_MAX, RETRY_AFTER_MS_MAX, SOON_MS, SPARE_ACCOUNTS,
-    SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
+    CLAIM_MAX, CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, RETRY_AFTER_MS_MAX, SOON_MS,
+    SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
 };
 use trawl_core::limits::scrape::GATHERED_MAX;
 use trawl_core::state::{JobError, Kind, Mode};
@@ -410,10 +410,13 @@ impl<S: Sql> Store<'_, S> {
         tries_max: u32,
     ) -> Result<Rescued, StoreError> {
         let mut rescued = Rescued::default();
+        let params = vec![
+            tries_max.into(),
+            SWEEP_ROWS_MAX.into(),
+            CLAIMS_FORGIVEN_MAX.into(),
+        ];
         for _ in 0..SWEEPS_MAX {
-            let rows = self
-                .run(statement, vec![tries_max.into(), SWEEP_ROWS_MAX.into()])
-                .await?;
+            let rows = self.run(statement, params.clone()).await?;
             for row in rows.iter() {
                 if row.get::<&str>(0)? == "failed" {
                     rescued.poisoned += 1;

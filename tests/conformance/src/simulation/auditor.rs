@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use trawl_core::ids::AccountId;
+use trawl_core::limits::queue::CLAIMS_FORGIVEN_MAX;
 use trawl_core::state::{Kind, State};
 use trawl_store::Job;
 
@@ -208,7 +209,7 @@ impl Auditor {
             .values_mut()
             .filter(|row| row.state == State::Processing && row.lease_until_ms >= now_ms)
         {
-            row.lease_until_ms = now_ms - 1;
+            row.lease_until_ms = 0;
             count += 1;
         }
         count
@@ -222,7 +223,12 @@ impl Auditor {
             .values_mut()
             .filter(|row| row.state == State::Processing && row.lease_until_ms < now_ms)
         {
-            row.crashes += 1;
+            if row.lease_until_ms == 0 && row.lease <= i64::from(CLAIMS_FORGIVEN_MAX) {
+                row.crashes = 1;
+                row.attempt -= 1;
+            } else {
+                row.crashes += 1;
+            }
             row.moves += 1;
             if row.crashes >= crashes_max {
                 row.state = State::Failed;

@@ -129,7 +129,7 @@ impl Outbox {
             .values_mut()
             .filter(|row| row.in_flight && row.lease_until_ms >= now_ms)
         {
-            row.lease_until_ms = now_ms - 1;
+            row.lease_until_ms = 0;
             count += 1;
         }
         count

@@ -2,7 +2,7 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::lifecycle::{Cause, next};
-use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, LIST_MAX};
+use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, LIST_MAX};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Sql;
 use trawl_store::{Changed, Rescued, ResultLookup, Store};
@@ -234,8 +234,28 @@ pub(super) async fn leases_of_the_dead_end_at_once<S: Subject>(sql: &S) {
     let late = store.finish(&[finished(lost, lease_of(lost))]).await;
     assert!(late.unwrap().is_empty(), "and not when it was taken back");
     let again = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
-    assert_eq!(again.unwrap().id, lost);
-    assert_eq!(store.claim_callbacks(1, "c", 60).await.unwrap().len(), 1);
+    let again = again.unwrap();
+    assert_eq!((again.id, again.attempt), (lost, 1), "it was not used");
+    let callbacks = store.claim_callbacks(1, "c", 60).await.unwrap();
+    assert_eq!(callbacks.len(), 1);
+    assert_eq!(callbacks[0].attempt, 1, "nor was that of the callback");
+}
+
+/// What is in flight whenever a host dies is poison in the end, and not before.
+pub(super) async fn hosts_that_die_are_forgiven_for_a_while<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    claimed(store).await;
+    for claim in 1..CLAIMS_FORGIVEN_MAX + CRASHES_MAX {
+        store.expire_leases().await.unwrap();
+        let rescued = store.rescue().await.unwrap();
+        let is_last = claim == CLAIMS_FORGIVEN_MAX + CRASHES_MAX - 1;
+        assert_eq!(rescued.poisoned == 1, is_last, "at claim {claim}");
+        let next = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+        assert_eq!(next.is_some(), !is_last, "at claim {claim}");
+    }
+    let message = store.message(TENANT, id).await.unwrap().unwrap();
+    assert_eq!(message.error.unwrap().code, "poison");
 }
 
 pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
