@@ -3,6 +3,8 @@
 //! One instance of a component holds one set of ports ([`SpinPorts::open`]): a database connection, a doorbell
 //! connection and a cache of the variables. They are opened when first used and opened again after an error.
 
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+mod allocator;
 mod bell;
 mod body;
 mod detached;
