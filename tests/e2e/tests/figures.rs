@@ -72,6 +72,7 @@ async fn metrics_follow_what_the_host_does() {
         "trawl_sqlite_wal_bytes",
         "trawl_outbound_connections_idle",
         "trawl_queue_oldest_age_seconds",
+        "trawl_queues_readable",
     ] {
         assert!(after.kind(there).is_some(), "{there} is missing");
     }

@@ -3,20 +3,22 @@
 use serde_json::{Value, json};
 use trawl_balance::exposition::{Exposition, Kind, number};
 use trawl_sqlite::{Database, Stats};
-use trawl_store::{QueueFigures, Store};
+use trawl_store::{QueueFigures, Store, StoreError};
 
 use crate::own_statements::Connection;
 
-/// The queues of everybody. None before a component has made the tables, and for an application that has others.
-async fn queues(database: &Database) -> Vec<QueueFigures> {
+/// The queues of everybody. None before a component has made the tables, and for an application that has others. An error is told as
+/// often as somebody asks, which only operators may: an alarm on the queues must not go quiet when the database fails.
+async fn queues(database: &Database) -> Result<Vec<QueueFigures>, StoreError> {
     let connection = Connection::to(database);
-    Store::new(&connection)
-        .queues(None)
-        .await
-        .unwrap_or_else(|error| {
-            tracing::debug!("the queues have no figures: {error}");
-            Vec::new()
-        })
+    match Store::new(&connection).queues(None).await {
+        Err(StoreError::Sql(text)) if text.contains("no such table") => Ok(Vec::new()),
+        Err(error) => {
+            tracing::warn!("the queues can't be read: {error}");
+            Err(error)
+        }
+        known => known,
+    }
 }
 
 /// The database as `GET /balance` shows it.
@@ -36,9 +38,11 @@ pub(super) fn json(database: &Database) -> Value {
     })
 }
 
-/// The queues as `GET /balance` shows them.
+/// The queues as `GET /balance` shows them; null when they can't be read.
 pub(super) async fn queues_json(database: &Database) -> Value {
-    let queues = queues(database).await;
+    let Ok(queues) = queues(database).await else {
+        return Value::Null;
+    };
     let shown = queues.iter().map(|queue| {
         let figures = json!({
             "ready": queue.ready, "leased": queue.leased, "delayed": queue.delayed, "dead": queue.dead,
@@ -53,15 +57,25 @@ pub(super) async fn queues_json(database: &Database) -> Value {
 pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
     writer(&database.stats(), out);
     let queues = queues(database).await;
-    if queues.is_empty() {
-        return;
+    out.family(
+        "queues_readable",
+        Kind::Gauge,
+        "0 while the database can't be asked for the queues: their figures are missing.",
+    )
+    .sample(&[], f64::from(u8::from(queues.is_ok())));
+    match queues {
+        Ok(queues) if !queues.is_empty() => depths(&queues, out),
+        _ => {}
     }
+}
+
+fn depths(queues: &[QueueFigures], out: &mut Exposition) {
     let mut depth = out.family(
         "queue_messages",
         Kind::Gauge,
         "Messages and callbacks by where they stand.",
     );
-    for queue in &queues {
+    for queue in queues {
         for (state, count) in [
             ("ready", queue.ready),
             ("leased", queue.leased),
@@ -79,7 +93,7 @@ pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
         Kind::Gauge,
         "Age of the oldest one that waits.",
     );
-    for queue in &queues {
+    for queue in queues {
         age.sample(
             &[("queue", queue.name.as_str())],
             number(queue.oldest_age_s),
@@ -202,5 +216,40 @@ fn families(figures: &[(&str, Kind, &str, f64)], out: &mut Exposition) {
     for (name, kind, help, value) in figures {
         out.family(&format!("sqlite_{name}"), *kind, help)
             .sample(&[], *value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trawl_store::sql::Sql as _;
+
+    use super::*;
+
+    async fn shown(database: &Database) -> (Value, String) {
+        let mut out = Exposition::default();
+        prometheus(database, &mut out).await;
+        (queues_json(database).await, out.into_text())
+    }
+
+    #[tokio::test]
+    async fn queues_that_cannot_be_read_are_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trawl.db");
+        let database = Database::open(&path, trawl_sqlite::Options::default()).unwrap();
+        let (json, text) = shown(&database).await;
+        assert_eq!(json, json!({}), "no component has made the tables");
+        assert!(text.contains("\ntrawl_queues_readable 1\n"), "{text}");
+        let connection = Connection::to(&database);
+        for table in [
+            "CREATE TABLE queues (x)",
+            "CREATE TABLE flows (x)",
+            "CREATE TABLE Messages (x)",
+            "CREATE TABLE callbacks (x)",
+        ] {
+            connection.run(table, vec![]).await.unwrap();
+        }
+        let (json, text) = shown(&database).await;
+        assert_eq!(json, Value::Null);
+        assert!(text.contains("\ntrawl_queues_readable 0\n"), "{text}");
     }
 }
