@@ -21,6 +21,7 @@ use crate::http_trigger::Reuse;
 use crate::manifest::Manifest;
 use crate::part::{PageOnFile, Part};
 use crate::parts::parts;
+use crate::precedence::Precedence;
 use crate::routes::Routes;
 use crate::startup::without_password;
 use crate::state_use::StateUse;
@@ -57,6 +58,8 @@ pub(crate) struct Application {
     pub(crate) subscriptions: Vec<Subscription>,
     /// Who does the work.
     pub(crate) crew: Arc<Crew>,
+    /// Who goes first.
+    pub(crate) precedence: Arc<Precedence>,
     /// Where they do it.
     pub(crate) _threads: WorkerThreads,
     /// How instances are used.
@@ -99,7 +102,8 @@ impl Application {
         let subscriptions = subscriptions(&manifest, &variables)?;
         let crew = Arc::<Crew>::default();
         let threads = WorkerThreads::start()?;
-        let lanes = lanes(&parts, &crew, &threads, options, &stop)?;
+        let precedence = Arc::<Precedence>::default();
+        let lanes = lanes(&parts, &crew, &precedence, &threads, options, &stop)?;
         let doorbell = Arc::new(Doorbell::new(wire(options), &subscriptions, &lanes));
         let routes = manifest
             .trigger
@@ -119,6 +123,7 @@ impl Application {
             doorbell,
             subscriptions,
             crew,
+            precedence,
             _threads: threads,
             reuse: Reuse {
                 concurrent_max: options.tuning.instance_concurrency,
@@ -206,6 +211,7 @@ fn subscriptions(manifest: &Manifest, variables: &Variables) -> anyhow::Result<V
 fn lanes(
     parts: &BTreeMap<String, Arc<Part>>,
     crew: &Arc<Crew>,
+    precedence: &Arc<Precedence>,
     threads: &WorkerThreads,
     options: &Up,
     stop: &Stop,
@@ -224,6 +230,7 @@ fn lanes(
                 Lane::new(
                     Arc::clone(part),
                     Arc::clone(crew),
+                    Arc::clone(precedence),
                     count,
                     threads.handle(),
                     stop.flag(),

@@ -22,6 +22,7 @@ mod open_files;
 mod own_statements;
 mod part;
 mod parts;
+mod precedence;
 mod private;
 mod replica;
 mod replicas;

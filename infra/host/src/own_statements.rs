@@ -84,11 +84,22 @@ pub(crate) async fn take_back(database: &Database) {
         }
         Ok::<_, StoreError>(held)
     };
-    match taken.await {
+    tell(taken.await, "host before this one");
+}
+
+/// Takes back what an instance held when it died. The dispatcher, which the clock calls, rescues it within a second.
+pub(crate) async fn take_back_of(database: &Database, worker: &str) {
+    let connection = Connection::to(database);
+    tell(
+        Store::new(&connection).expire_leases_of(worker).await,
+        "worker that died",
+    );
+}
+
+fn tell(taken: Result<u64, StoreError>, whose: &str) {
+    match taken {
         Ok(0) => {}
-        Ok(held) => {
-            tracing::info!("{held} jobs and callbacks that a dead host held are taken back")
-        }
-        Err(error) => tracing::debug!("nothing is taken back from a host before this one: {error}"),
+        Ok(held) => tracing::info!("{held} jobs and callbacks are taken back from a {whose}"),
+        Err(error) => tracing::debug!("nothing is taken back from a {whose}: {error}"),
     }
 }

@@ -24,6 +24,7 @@ use crate::failure;
 use crate::gather::gathered;
 use crate::http_trigger::{Handler, Instances};
 use crate::part::Rights;
+use crate::precedence::Precedence;
 use crate::routes::Routes;
 use crate::streamed::GivenTo;
 
@@ -42,11 +43,17 @@ pub(crate) struct Replica {
     routes: Arc<Routes>,
     handlers: HashMap<String, Handler>,
     rights: HashMap<String, Arc<Rights>>,
+    precedence: Arc<Precedence>,
 }
 
 impl Replica {
     /// A replica over the instances of each component.
-    pub(crate) fn new(engine: Engine, routes: Arc<Routes>, instances: Vec<Instances>) -> Arc<Self> {
+    pub(crate) fn new(
+        engine: Engine,
+        routes: Arc<Routes>,
+        instances: Vec<Instances>,
+        precedence: Arc<Precedence>,
+    ) -> Arc<Self> {
         let rights = instances
             .iter()
             .map(|one| (one.part.id.to_string(), Arc::clone(&one.rights)))
@@ -60,6 +67,7 @@ impl Replica {
             routes,
             handlers,
             rights,
+            precedence,
         })
     }
 
@@ -82,6 +90,8 @@ impl Replica {
         };
         let original = request.uri().clone();
         let is_head = request.method() == Method::HEAD;
+        // Whoever asks again and again how its jobs get on would only hold them up.
+        let brings_work = !request.method().is_safe();
         let host = request.headers().get(HOST).cloned();
         // The front door has found out who asks: the peer, or whom a trusted proxy names.
         let client = request
@@ -100,6 +110,7 @@ impl Replica {
         let outcome = match costly.filter(|costly| costly.is_meant(&route.raw)) {
             None => {
                 let request = request.map(into_wasi_body);
+                let _waiting = brings_work.then(|| self.precedence.request());
                 current.handle(Arc::clone(&given), request).await
             }
             Some(costly) => {

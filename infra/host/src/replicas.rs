@@ -47,7 +47,8 @@ impl LocalReplicas for Locals {
         });
         let instances = instances.collect::<anyhow::Result<Vec<_>>>()?;
         let routes = Arc::clone(&application.routes);
-        let made = Replica::new(application.engine.clone(), routes, instances);
+        let precedence = Arc::clone(&application.precedence);
+        let made = Replica::new(application.engine.clone(), routes, instances, precedence);
         application.crew.join(&made);
         Ok(made)
     }

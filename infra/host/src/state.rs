@@ -12,10 +12,15 @@ use crate::guest_output::{GuestOutput, Stream};
 use crate::links::http::Outbound;
 use crate::part::Rights;
 
+/// The variable that tells a worker its name.
+const WORKER: &str = "worker";
+
 /// The data of a store.
 pub(crate) struct Guest {
     /// What the component may do.
     pub(crate) rights: Arc<Rights>,
+    /// By what name it claims, when it is a worker.
+    pub(crate) worker: Option<Arc<str>>,
     /// Connections and streams that the guest holds.
     pub(crate) table: ResourceTable,
     wasi: WasiCtx,
@@ -38,6 +43,7 @@ impl Guest {
             .allow_ip_name_lookup(false);
         let guest = Self {
             rights: Arc::clone(rights),
+            worker: None,
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
@@ -58,6 +64,13 @@ impl Guest {
             }),
         }
         store
+    }
+
+    /// A variable's value as of now, and for this instance.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let shared = self.rights.variable(name)?;
+        let own = self.worker.as_deref().filter(|_| name == WORKER);
+        Some(own.unwrap_or(shared))
     }
 }
 

@@ -162,8 +162,13 @@ async fn lease_s(variables: &impl Variables) -> u32 {
     configured.unwrap_or(LEASE_S).clamp(LEASE_S_MIN, LEASE_S)
 }
 
-/// Unlike any other worker's, in this process or another: the replica, and 48 random bits.
+/// Unlike any other worker's, in this process or another: what the host calls it, or the replica and 48 random bits.
 async fn worker_name<P: Ports>(ports: &P) -> String {
+    if let Some(name) = ports.variables().get("worker").await
+        && !name.is_empty()
+    {
+        return name;
+    }
     let replica = ports
         .variables()
         .get("replica_id")

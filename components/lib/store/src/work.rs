@@ -280,9 +280,20 @@ impl<S: Sql> Store<'_, S> {
     ///
     /// Returns how many leases were still running.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
-        let jobs = self.run(include_str!("../sql/expire.sql"), vec![]).await?;
+        self.expire(vec![0_i64.into(), Value::Null]).await
+    }
+
+    /// The same for one worker that has died, by the name that it claimed under. The next rescue counts it as a crash.
+    pub async fn expire_leases_of(&self, worker: &str) -> Result<u64, StoreError> {
+        self.expire(vec![1_i64.into(), worker.into()]).await
+    }
+
+    async fn expire(&self, params: Vec<Value>) -> Result<u64, StoreError> {
+        let jobs = self
+            .run(include_str!("../sql/expire.sql"), params.clone())
+            .await?;
         let callbacks = self
-            .run(include_str!("../sql/expire_callbacks.sql"), vec![])
+            .run(include_str!("../sql/expire_callbacks.sql"), params)
             .await?;
         Ok((jobs.rows.len() + callbacks.rows.len()) as u64)
     }

@@ -14,13 +14,16 @@ use wasmtime::Store;
 use super::crew::Crew;
 use crate::failure;
 use crate::links::bindings;
+use crate::own_statements::take_back_of;
 use crate::part::{Part, Rights};
+use crate::precedence::Precedence;
 use crate::state::Guest;
 
 /// A component that the doorbell calls, with at most so many invocations at once.
 pub(crate) struct Lane {
     part: Arc<Part>,
     crew: Arc<Crew>,
+    precedence: Arc<Precedence>,
     workers_max: usize,
     threads: Handle,
     stopping: Arc<AtomicBool>,
@@ -69,6 +72,7 @@ impl Lane {
     pub(crate) fn new(
         part: Arc<Part>,
         crew: Arc<Crew>,
+        precedence: Arc<Precedence>,
         workers_max: usize,
         threads: Handle,
         stopping: Arc<AtomicBool>,
@@ -76,6 +80,7 @@ impl Lane {
         Arc::new(Self {
             part,
             crew,
+            precedence,
             workers_max,
             threads,
             stopping,
@@ -142,12 +147,14 @@ impl Lane {
         &self,
         engine: &wasmtime::Engine,
         rights: &Arc<Rights>,
+        worker: &Arc<str>,
         first: Bytes,
     ) -> wasmtime::Result<()> {
         let Some(inbound) = &self.part.inbound else {
             wasmtime::bail!("the component does not export spin:redis/inbound-redis");
         };
         let mut store = Guest::store(engine, rights);
+        store.data_mut().worker = Some(Arc::clone(worker));
         let instance = inbound.instantiate_async(&mut store).await?;
         let mut payload = Some(first);
         let mut count = 0;
@@ -163,6 +170,11 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+/// Unlike any other worker's, in this process or another.
+fn worker_name(replica: &str) -> Arc<str> {
+    format!("{replica}/{:012x}", rand::random::<u64>() >> 16).into()
 }
 
 /// One worker of a lane. When it panics its place is free for another one, which looks after what waits.
@@ -183,9 +195,14 @@ impl Worker {
                 continue;
             };
             let _running = Running::begin(&lane.running);
-            if let Err(error) = lane.session(replica.engine(), &rights, first).await {
+            let name = worker_name(&rights.replica);
+            let session = lane.session(replica.engine(), &rights, &name, first);
+            if let Err(error) = session.await {
                 lane.part.figures.failed(&error);
                 failure::log(&lane.part.id, &rights.replica, &error);
+                if let Some(database) = &rights.database {
+                    take_back_of(database, &name).await;
+                }
             }
         }
     }
@@ -259,7 +276,7 @@ async fn invoke(
         wasmtime::error::Ok(outcome)
     });
     let time_max = Duration::from_millis(limits::INVOCATION_MS_MAX);
-    match tokio::time::timeout(time_max, call).await {
+    match tokio::time::timeout(time_max, lane.precedence.give_way(call)).await {
         Err(_) => wasmtime::bail!(
             "ended after {} s without an end of its own",
             time_max.as_secs()
@@ -292,7 +309,14 @@ mod tests {
             figures: Arc::default(),
         };
         let threads = Handle::current();
-        Lane::new(Arc::new(part), Arc::default(), 1, threads, Arc::default())
+        Lane::new(
+            Arc::new(part),
+            Arc::default(),
+            Arc::default(),
+            1,
+            threads,
+            Arc::default(),
+        )
     }
 
     #[tokio::test]

@@ -13,8 +13,8 @@ impl<T> HostWithStore<T> for HasSelf<Guest> {
         name: String,
     ) -> wasmtime::Result<Result<String, Error>> {
         Ok(accessor.with(|mut access| {
-            let rights = &access.get().rights;
-            rights
+            let guest = access.get();
+            guest
                 .variable(&name)
                 .map(ToOwned::to_owned)
                 .ok_or(Error::Undefined(name))

@@ -241,6 +241,42 @@ pub(super) async fn leases_of_the_dead_end_at_once<S: Subject>(sql: &S) {
     assert_eq!(callbacks[0].attempt, 1, "nor was that of the callback");
 }
 
+pub(super) async fn leases_of_one_dead_worker_end_at_once<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    store
+        .finish(&[finished(called_back, job.lease)])
+        .await
+        .unwrap();
+    store.claim_callbacks(1, "dead", 60).await.unwrap();
+    let (dies, lives) = (
+        accepted(store, &request(1, "b"), &LIMITS).await,
+        accepted(store, &request(1, "c"), &LIMITS).await,
+    );
+    let first = store.claim(Kind::Text, 1, "dead", 60).await.unwrap();
+    let second = store.claim(Kind::Text, 1, "living", 60).await.unwrap();
+    assert_eq!((first[0].id, second[0].id), (dies, lives));
+    assert_eq!(store.expire_leases_of("nobody").await.unwrap(), 0);
+    assert_eq!(store.expire_leases_of("dead").await.unwrap(), 2);
+    assert_eq!(store.expire_leases_of("dead").await.unwrap(), 0);
+    let one = Rescued {
+        requeued: 1,
+        poisoned: 0,
+    };
+    assert_eq!(store.rescue().await.unwrap(), one);
+    assert_eq!(store.rescue_callbacks().await.unwrap(), one);
+    let again = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+    let again = again.unwrap();
+    assert_eq!(
+        (again.id, again.attempt, again.crash_count),
+        (dies, 2, 1),
+        "it counts, since few had a part in it"
+    );
+    let ended = store.finish(&[finished(lives, second[0].lease)]).await;
+    assert_eq!(ended.unwrap(), [lives]);
+}
+
 /// What is in flight whenever a host dies is poison in the end, and not before.
 pub(super) async fn hosts_that_die_are_forgiven_for_a_while<S: Subject>(sql: &S) {
     let store = Store::new(sql);

@@ -1,12 +1,5 @@
 //! Producers that push to Redis: what they pushed is recorded once, whatever dies, and what is malformed is kept with its reason.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails with a sentence"
-)]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

@@ -1,12 +1,5 @@
 //! A database that can't be written: locked by another process, or on a full disk.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails with a sentence"
-)]
-
 use std::time::Duration;
 
 use trawl_faults::audit;

@@ -1,12 +1,5 @@
 //! The eight scenarios, each a test by its name, and power loss. Seeds are printed; `TRAWL_SEED` repeats one.
 
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails with a sentence"
-)]
-
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -19,6 +12,7 @@ use trawl_faults::stage::Stage;
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::hostile::Hostile;
 use trawl_kit::receiver::Reply;
 use trawl_kit::redis::RedisServer;
 
@@ -465,6 +459,30 @@ async fn what_a_killed_host_held_is_taken_up_at_once() {
     }
     assert!(began.elapsed() < AT_ONCE, "it took {:?}", began.elapsed());
     println!("{jobs} jobs and a callback took {:?}", began.elapsed());
+}
+
+/// A page that its instance can't hold ends it three times, alone after the first, and is given up; who was in flight beside it is
+/// done. Nobody waits for a lease to run out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_instance_held_that_died_is_taken_up_at_once() {
+    const AT_ONCE: Duration = Duration::from_secs(LEASE_S as u64 / 2);
+    let small = ["--instance-memory-mb", "32", "--workers", "scraper-text=1"];
+    let stage = Stage::set(HostOptions::default().with(&small)).await;
+    let hostile = Hostile::start().await;
+    let began = Instant::now();
+    let mut companions = Vec::new();
+    for n in 0..4 {
+        companions.push(stage.submit("/odd/slow", &format!("beside{n}")).await);
+    }
+    let body = json!({"request_url": hostile.url("/endless/plain"), "type": 1});
+    let deadly = stage.node.submit(&body).await;
+    let ended = stage.node.wait_finished(deadly, DEADLINE).await;
+    assert_eq!(ended["error"]["code"], "poison", "{ended}");
+    for id in companions {
+        let ended = stage.node.wait_finished(id, DEADLINE).await;
+        assert_eq!(ended["status"], "done", "{ended}");
+    }
+    assert!(began.elapsed() < AT_ONCE, "it took {:?}", began.elapsed());
 }
 
 /// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.
