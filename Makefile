@@ -55,9 +55,9 @@ setup-tests: setup
 	.ci/install redis-server redis-server
 	.ci/install ip iproute2
 
-# Most of them wait for other programs most of the time.
 test: build setup-tests ## set up everything and pass every test
 	@failed=0
+	# Tests mostly wait for other programs: twice as many at once as there are cores.
 	export RUST_TEST_THREADS="$${RUST_TEST_THREADS:-$$(($$(getconf _NPROCESSORS_ONLN) * 2))}"
 	cargo test --locked --release --no-fail-fast --tests || failed=1
 	cargo test --locked --release --no-fail-fast --doc || failed=1

@@ -58,10 +58,10 @@ pub(crate) struct Application {
     pub(crate) subscriptions: Vec<Subscription>,
     /// Who does the work.
     pub(crate) crew: Arc<Crew>,
-    /// Who goes first.
-    pub(crate) precedence: Arc<Precedence>,
     /// Where they do it.
     pub(crate) _threads: WorkerThreads,
+    /// Who goes first, they or those who ask.
+    pub(crate) precedence: Arc<Precedence>,
     /// How instances are used.
     pub(crate) reuse: Reuse,
     /// Memory of an instance when nothing else is said.

@@ -84,22 +84,31 @@ pub(crate) async fn take_back(database: &Database) {
         }
         Ok::<_, StoreError>(held)
     };
-    tell(taken.await, "host before this one");
+    match taken.await {
+        Ok(0) => {}
+        Ok(held) => {
+            tracing::info!("{held} jobs and callbacks that a dead host held are taken back")
+        }
+        Err(error) => tracing::debug!("nothing is taken back from a host before this one: {error}"),
+    }
 }
 
-/// Takes back what an instance held when it died. The dispatcher, which the clock calls, rescues it within a second.
+/// Takes back the jobs that a worker's instance held when it died. The dispatcher, which the clock calls, puts them back some seconds
+/// later. Not the callbacks: those are not tried alone, so that one which is deadly would use up the attempts of its companions within
+/// a minute.
 pub(crate) async fn take_back_of(database: &Database, worker: &str) {
     let connection = Connection::to(database);
-    tell(
-        Store::new(&connection).expire_leases_of(worker).await,
-        "worker that died",
-    );
-}
-
-fn tell(taken: Result<u64, StoreError>, whose: &str) {
-    match taken {
+    match Store::new(&connection).expire_leases_of(worker).await {
         Ok(0) => {}
-        Ok(held) => tracing::info!("{held} jobs and callbacks are taken back from a {whose}"),
-        Err(error) => tracing::debug!("nothing is taken back from a {whose}: {error}"),
+        Ok(held) => tracing::info!(
+            worker,
+            "{held} jobs are taken back from an instance that died"
+        ),
+        Err(error) => {
+            tracing::info!(
+                worker,
+                "what an instance held that died waits for its leases: {error}"
+            );
+        }
     }
 }

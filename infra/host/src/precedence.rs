@@ -1,12 +1,13 @@
 //! The front door goes first. While many requests that bring work wait, workers stand still for a moment: a node that posts a burst has
 //! its answers nearly as soon as if nothing else were done, and what it posted is worked on right after.
 //!
-//! Workers have their part of the time all the same, and all of it when the front door does not get on, whatever holds it up.
+//! That is for bursts. Workers have their part of the time all the same, most of it when the crowd does not end, and all of it when
+//! the requests wait for something else, such as a database that is locked.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::ready;
 use std::time::{Duration, Instant};
 
@@ -17,40 +18,10 @@ use trawl_core::limits::host as limits;
 /// Who goes first: shared by the replicas, which count requests, and the lanes, whose invocations make way.
 #[derive(Default)]
 pub(crate) struct Precedence {
-    rhythm: Rhythm,
     waiting: AtomicUsize,
     answered: AtomicUsize,
-    turn: Mutex<Option<Turn>>,
+    turns: Mutex<Turns>,
     calm: Notify,
-}
-
-/// How the time is shared while many requests wait.
-#[derive(Clone, Copy)]
-struct Rhythm {
-    /// Workers stand still for this long at most.
-    stand: Duration,
-    /// Then they work for this long.
-    work: Duration,
-    /// The same when fewer requests were answered while they stood still than wait.
-    work_alone: Duration,
-}
-
-impl Default for Rhythm {
-    fn default() -> Self {
-        Self {
-            stand: Duration::from_millis(limits::STAND_MS),
-            work: Duration::from_millis(limits::WORK_MS),
-            work_alone: Duration::from_millis(limits::WORK_ALONE_MS),
-        }
-    }
-}
-
-/// A time in which workers stand still, and after it one in which they don't.
-#[derive(Clone, Copy)]
-struct Turn {
-    began: Instant,
-    /// What had been answered by then.
-    answered: usize,
 }
 
 impl Precedence {
@@ -65,16 +36,15 @@ impl Precedence {
         let mut work = pin!(work);
         let mut standing = None;
         poll_fn(|context| {
-            loop {
-                if standing.is_none() {
-                    standing = self.stands_until().map(|until| Box::pin(self.stand(until)));
-                }
-                match &mut standing {
-                    None => return work.as_mut().poll(context),
-                    Some(wait) => ready!(wait.as_mut().poll(context)),
-                }
+            if standing.is_none() {
+                standing = self.stands_until().map(|until| Box::pin(self.stand(until)));
+            }
+            if let Some(stand) = &mut standing {
+                ready!(stand.as_mut().poll(context));
+                // Not asked again before it had a turn: where threads come late, it would find the next stand begun each time.
                 standing = None;
             }
+            work.as_mut().poll(context)
         })
         .await
     }
@@ -91,39 +61,17 @@ impl Precedence {
         self.waiting.load(Relaxed) > limits::REQUESTS_BEFORE_WORK
     }
 
-    /// Until when workers stand still; `None` when they don't.
+    /// Until when workers stand still; `None` when they don't. Asked at each turn of each worker, and hardly ever true.
     fn stands_until(&self) -> Option<Instant> {
-        // Asked at each turn of each worker, and hardly ever true.
-        self.is_crowded()
-            .then(|| self.crowded_until(Instant::now()))
-            .flatten()
+        if !self.is_crowded() {
+            return None;
+        }
+        let (answered, waiting) = (self.answered.load(Relaxed), self.waiting.load(Relaxed));
+        self.turns().look(Instant::now(), answered, waiting)
     }
 
-    /// The same while many requests wait.
-    fn crowded_until(&self, now: Instant) -> Option<Instant> {
-        let answered = self.answered.load(Relaxed);
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = *turn {
-            let stands_until = turn.began + self.rhythm.stand;
-            if now < stands_until {
-                return Some(stands_until);
-            }
-            // Not for those who wait for something else, such as a client that trickles: then fewer end than wait.
-            let gets_on = answered.wrapping_sub(turn.answered) >= self.waiting.load(Relaxed);
-            let works = if gets_on {
-                self.rhythm.work
-            } else {
-                self.rhythm.work_alone
-            };
-            if now < stands_until + works {
-                return None;
-            }
-        }
-        *turn = Some(Turn {
-            began: now,
-            answered,
-        });
-        Some(now + self.rhythm.stand)
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,8 +81,105 @@ pub(crate) struct Request<'a>(&'a Precedence);
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         self.0.answered.fetch_add(1, Relaxed);
-        if self.0.waiting.fetch_sub(1, Relaxed) == limits::REQUESTS_BEFORE_WORK + 1 {
+        // At half of what is a crowd, so that workers are not woken at each answer of one that stays at its bound.
+        if self.0.waiting.fetch_sub(1, Relaxed) == limits::REQUESTS_BEFORE_WORK / 2 + 1 {
+            self.0.turns().calm(Instant::now());
             self.0.calm.notify_waiters();
+        }
+    }
+}
+
+/// How the time of a crowd is shared.
+struct Turns {
+    phase: Phase,
+    /// For how long workers may still stand: it runs out in a crowd that does not end, and comes back with time.
+    credit: Duration,
+    /// Up to when that is reckoned.
+    reckoned: Option<Instant>,
+    stand: Duration,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    /// There is no crowd.
+    Calm,
+    /// The front door goes first.
+    Standing {
+        since: Instant,
+        /// What had been answered by then, and how many waited.
+        answered: usize,
+        waiting: usize,
+    },
+    /// There is a crowd, and workers work all the same.
+    Working { until: Instant },
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Calm,
+            credit: CREDIT_MAX,
+            reckoned: None,
+            stand: Duration::from_millis(limits::STAND_MS),
+        }
+    }
+}
+
+const CREDIT_MAX: Duration = Duration::from_millis(limits::STAND_IN_A_ROW_MS);
+
+impl Turns {
+    /// Until when workers stand still in a crowd, if they do.
+    fn look(&mut self, now: Instant, answered: usize, waiting: usize) -> Option<Instant> {
+        match self.phase {
+            Phase::Standing { since, .. } if now < since + self.stand => {
+                return Some(since + self.stand);
+            }
+            Phase::Standing {
+                answered: before,
+                waiting: waited,
+                ..
+            } => {
+                self.end_stand(now);
+                // Fewer answers than there were requests: they wait for something else.
+                let gets_on = answered.wrapping_sub(before) >= waited;
+                let works = if gets_on {
+                    limits::WORK_MS
+                } else {
+                    limits::WORK_ALONE_MS
+                };
+                // From now on, not from the end of the stand: threads may come late.
+                let until = now + Duration::from_millis(works);
+                self.phase = Phase::Working { until };
+                return None;
+            }
+            Phase::Working { until } if now < until => return None,
+            Phase::Working { .. } | Phase::Calm => {}
+        }
+        let before = self.reckoned.replace(now).unwrap_or(now);
+        let passed = now.saturating_duration_since(before);
+        self.credit = (self.credit + passed / limits::STAND_PART).min(CREDIT_MAX);
+        if self.credit < self.stand.min(CREDIT_MAX) {
+            self.phase = Phase::Calm;
+            return None;
+        }
+        self.phase = Phase::Standing {
+            since: now,
+            answered,
+            waiting,
+        };
+        Some(now + self.stand)
+    }
+
+    /// The crowd is gone.
+    fn calm(&mut self, now: Instant) {
+        self.end_stand(now);
+        self.phase = Phase::Calm;
+    }
+
+    fn end_stand(&mut self, now: Instant) {
+        if let Phase::Standing { since, .. } = self.phase {
+            let stood = now.saturating_duration_since(since).min(self.stand);
+            self.credit = self.credit.saturating_sub(stood);
         }
     }
 }
@@ -143,21 +188,19 @@ impl Drop for Request<'_> {
 mod tests {
     use futures::poll;
     use tokio::task::yield_now;
+    use tokio::time::timeout;
 
     use super::*;
 
     const MOMENT: Duration = Duration::from_millis(1);
+    /// No test takes so long.
+    const NEVER: Duration = Duration::from_secs(3_600);
 
     /// Its workers stand still for longer than any test lasts.
     fn endless() -> Precedence {
-        let rhythm = Rhythm {
-            stand: Duration::from_secs(3_600),
-            ..Rhythm::default()
-        };
-        Precedence {
-            rhythm,
-            ..Precedence::default()
-        }
+        let precedence = Precedence::default();
+        precedence.turns().stand = NEVER;
+        precedence
     }
 
     /// One more than may wait beside working workers.
@@ -184,10 +227,13 @@ mod tests {
             assert!(poll!(&mut work).is_pending());
             yield_now().await;
         }
-        let (done, ()) = tokio::join!(work, async {
-            yield_now().await;
-            many.pop();
-        });
+        let both = async {
+            tokio::join!(work, async {
+                yield_now().await;
+                many.truncate(limits::REQUESTS_BEFORE_WORK / 2);
+            })
+        };
+        let (done, ()) = timeout(NEVER / 60, both).await.expect("it is woken");
         assert_eq!(done, 7);
     }
 
@@ -211,38 +257,76 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_an_end_of_the_crowd_workers_stand_still_no_longer_than_that() {
+    async fn who_stood_has_a_turn_although_the_next_stand_has_begun() {
         let precedence = Precedence::default();
+        precedence.turns().stand = MOMENT;
         let _many = crowd(&precedence);
-        let began = Instant::now();
-        precedence.give_way(async {}).await;
-        assert!(began.elapsed() >= precedence.rhythm.stand);
+        let mut work = pin!(precedence.give_way(async { 7 }));
+        assert!(poll!(&mut work).is_pending());
+        // Its thread comes so late that others have stood, worked and stand again.
+        std::thread::sleep(MOMENT * 2);
+        precedence.turns().phase = Phase::Standing {
+            since: Instant::now() + NEVER,
+            answered: 0,
+            waiting: 0,
+        };
+        let done = timeout(NEVER / 60, work).await;
+        assert_eq!(done.expect("it has a turn"), 7);
     }
 
-    /// Milliseconds of work in `time`, with a turn in each millisecond. `gets_on`: requests are answered.
-    fn worked_ms(time: Duration, gets_on: bool) -> u64 {
-        let precedence = Precedence::default();
-        let _many = crowd(&precedence);
-        let began = Instant::now();
-        let mut worked = 0;
-        for ms in 0..time.as_millis() as u32 {
-            if gets_on {
-                drop(precedence.request());
-            }
-            worked += u64::from(precedence.crowded_until(began + MOMENT * ms).is_none());
-        }
-        worked
+    /// Milliseconds of work in `time`, with a look in each millisecond and `answers` to five who wait.
+    fn worked(turns: &mut Turns, time: Duration, answers: usize) -> Duration {
+        let begun = turns.reckoned.unwrap_or_else(Instant::now) + NEVER;
+        turns.phase = Phase::Calm;
+        let count = u32::try_from(time.as_millis()).unwrap();
+        let worked = (0..count)
+            .filter(|&ms| {
+                let answered = ms as usize * answers;
+                turns.look(begun + MOMENT * ms, answered, 5).is_none()
+            })
+            .count();
+        MOMENT * u32::try_from(worked).unwrap()
     }
 
     #[test]
-    fn a_crowd_without_end_leaves_a_part_of_the_time_to_work() {
-        let round = Duration::from_millis(limits::STAND_MS + limits::WORK_MS);
-        assert_eq!(worked_ms(round * 10, true), 10 * limits::WORK_MS);
+    fn in_a_burst_a_part_of_the_time_is_for_work() {
+        let (stand, work) = (limits::STAND_MS, limits::WORK_MS);
+        let round = Duration::from_millis(stand + work);
+        let worked = worked(&mut Turns::default(), round * 10, 1);
+        assert_eq!(worked, Duration::from_millis(work * 10));
     }
 
     #[test]
-    fn a_front_door_that_does_not_get_on_stops_nobody_for_long() {
-        let round = Duration::from_millis(limits::STAND_MS + limits::WORK_ALONE_MS);
-        assert_eq!(worked_ms(round * 2, false), 2 * limits::WORK_ALONE_MS);
+    fn in_a_crowd_without_end_most_of_the_time_is_for_work() {
+        let mut turns = Turns::default();
+        worked(&mut turns, CREDIT_MAX * 2, 1);
+        let begun = turns.reckoned.unwrap();
+        let time = CREDIT_MAX * 20;
+        let stood = (0..u32::try_from(time.as_millis()).unwrap())
+            .filter(|&ms| {
+                let now = begun + MOMENT * ms;
+                turns.look(now, ms as usize, 5).is_some()
+            })
+            .count();
+        let expected = time.as_millis() as usize / limits::STAND_PART as usize;
+        assert!(stood.abs_diff(expected) < expected / 10, "{stood} ms");
+    }
+
+    #[test]
+    fn requests_that_wait_for_something_else_stop_nobody_for_long() {
+        let alone = limits::WORK_ALONE_MS;
+        let round = Duration::from_millis(limits::STAND_MS + alone);
+        let worked = worked(&mut Turns::default(), round * 2, 0);
+        assert_eq!(worked, Duration::from_millis(alone * 2));
+    }
+
+    #[test]
+    fn a_new_burst_is_not_judged_by_the_one_before() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        assert!(turns.look(now, 0, 200).is_some());
+        let late = now + turns.stand;
+        assert!(turns.look(late, 10, 200).is_none(), "they did not get on");
+        turns.calm(late + MOMENT);
+        assert!(turns.look(late + MOMENT * 2, 200, 50).is_some());
     }
 }

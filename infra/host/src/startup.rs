@@ -7,6 +7,7 @@ use std::path::Path;
 use trawl_balance::BalanceConfig;
 
 use crate::application::Application;
+use crate::state_use::Found;
 
 /// The lines for people, and for whoever waits for the address.
 pub(crate) fn lines(
@@ -49,7 +50,7 @@ pub(crate) fn lines(
         .as_deref()
         .map_or_else(|| "embedded".to_owned(), without_password);
     let _ = writeln!(text, "  doorbell  {doorbell}");
-    let shared = if application.state.is_shared {
+    let shared = if application.state.found == Found::Another {
         ", shared with another trawl that runs there"
     } else {
         ""

@@ -10,10 +10,19 @@ const FILE: &str = "in-use";
 /// A mark on the state directory, until it is dropped.
 pub(crate) struct StateUse {
     _mark: Option<File>,
-    /// Whether another host ran there at the start.
-    pub(crate) is_shared: bool,
-    /// Whether none did, for certain.
-    pub(crate) was_free: bool,
+    /// Who was there at the start.
+    pub(crate) found: Found,
+}
+
+/// Who uses a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No host, for certain.
+    Nobody,
+    /// Another host.
+    Another,
+    /// The directory can't be marked, so that it says nothing.
+    Unknown,
 }
 
 impl StateUse {
@@ -22,18 +31,19 @@ impl StateUse {
         let Ok(file) = File::create(directory.join(FILE)) else {
             return Self {
                 _mark: None,
-                is_shared: false,
-                was_free: false,
+                found: Found::Unknown,
             };
         };
-        let locked = file.try_lock();
-        let is_shared = matches!(locked, Err(TryLockError::WouldBlock));
+        let found = match file.try_lock() {
+            Ok(()) => Found::Nobody,
+            Err(TryLockError::WouldBlock) => Found::Another,
+            Err(TryLockError::Error(_)) => Found::Unknown,
+        };
         // From here on the next one sees that somebody is here, and neither waits for the other.
         let marked = file.try_lock_shared().is_ok();
         Self {
             _mark: marked.then_some(file),
-            is_shared,
-            was_free: locked.is_ok(),
+            found,
         }
     }
 }
@@ -45,18 +55,16 @@ mod tests {
     #[test]
     fn the_second_one_sees_the_first_until_it_is_gone() {
         let directory = tempfile::tempdir().unwrap();
-        let first = StateUse::mark(directory.path());
-        assert!(!first.is_shared && first.was_free);
-        let second = StateUse::mark(directory.path());
-        assert!(second.is_shared && !second.was_free);
+        let mark = || StateUse::mark(directory.path());
+        let first = mark();
+        assert_eq!(first.found, Found::Nobody);
+        let second = mark();
+        assert_eq!(second.found, Found::Another);
         drop(first);
-        assert!(
-            StateUse::mark(directory.path()).is_shared,
-            "the second is there"
-        );
+        assert_eq!(mark().found, Found::Another, "the second is there");
         drop(second);
-        assert!(!StateUse::mark(directory.path()).is_shared);
+        assert_eq!(mark().found, Found::Nobody);
         let unknown = StateUse::mark(&directory.path().join("nowhere"));
-        assert!(!unknown.is_shared && !unknown.was_free);
+        assert_eq!(unknown.found, Found::Unknown);
     }
 }

@@ -30,6 +30,7 @@ use crate::open_files;
 use crate::own_statements::{take_back, warn_of_newer_schema};
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
+use crate::state_use::Found;
 use crate::stop::Stop;
 use crate::{startup, vital};
 
@@ -53,7 +54,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     warn_of_newer_schema(&application.database).await;
-    if application.state.was_free {
+    if application.state.found == Found::Nobody {
         take_back(&application.database).await;
     }
     let locals = Locals {

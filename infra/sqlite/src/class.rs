@@ -80,6 +80,14 @@ fn classify(sql: &str) -> Option<Class> {
     })
 }
 
+/// Whether a statement makes, alters or removes what is in the schema.
+pub(crate) fn changes_schema(sql: &str) -> bool {
+    let first = Words { rest: sql }.next_word();
+    ["CREATE", "DROP", "ALTER"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word))
+}
+
 fn refused(text: &str) -> Class {
     Class::Refused(SqliteError::Refused(text.to_owned()))
 }

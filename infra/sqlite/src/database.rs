@@ -64,6 +64,7 @@ impl Database {
         let wal_path = PathBuf::from(wal_path);
         let writer = Writer {
             session,
+            syncs: true,
             queue: Arc::clone(&writes),
             counters: Arc::clone(&counters),
             log: Log::new(&wal_path, &options),

@@ -1,5 +1,6 @@
 //! The one thread that changes the database. It commits what waits together.
 
+use crate::class::changes_schema;
 use crate::log::Log;
 use crate::queue::{Queue, Taken, Weigh};
 use crate::session::Session;
@@ -62,6 +63,8 @@ enum Attempt {
 /// The writer's thread.
 pub(crate) struct Writer {
     pub(crate) session: Session,
+    /// Each commit is on the disk when it is answered.
+    pub(crate) syncs: bool,
     pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) options: Options,
@@ -115,17 +118,20 @@ impl Writer {
 
     /// What shares its commit with nothing else.
     fn serve_alone(&mut self) {
-        match self.backlog.pop_front() {
-            Some(Job::Begin(reply)) => {
+        let synced = self.sync_commits(true);
+        match (self.backlog.pop_front(), synced) {
+            (Some(Job::Begin(reply)), Err(error)) => drop(reply.send(Err(error))),
+            (Some(Job::Alone(write) | Job::Write(write)), Err(error)) => write.answer(Err(error)),
+            (Some(Job::Begin(reply)), Ok(())) => {
                 self.counters.transaction();
                 let time_max = Duration::from_millis(self.options.transaction_ms_max);
                 crate::transaction::serve(&self.session, reply, time_max);
             }
-            Some(Job::Alone(write)) if !write.reply.is_closed() => {
+            (Some(Job::Alone(write)), Ok(())) if !write.reply.is_closed() => {
                 let outcome = self.session.run(&write.sql, &write.params);
                 write.answer(outcome.map_err(|failure| failure.error));
             }
-            Some(Job::Alone(_) | Job::Write(_)) | None => {}
+            (Some(Job::Alone(_) | Job::Write(_)) | None, _) => {}
         }
     }
 
@@ -199,6 +205,11 @@ impl Writer {
         if batch.is_empty() {
             return Attempt::Finished;
         }
+        let only_schema = batch.iter().all(|write| changes_schema(&write.sql));
+        if let Err(error) = self.sync_commits(!only_schema) {
+            answer_all(batch, &error);
+            return Attempt::Finished;
+        }
         if let Err(error) = self.session.control("BEGIN IMMEDIATE") {
             answer_all(batch, &error);
             return Attempt::Finished;
@@ -224,6 +235,22 @@ impl Writer {
             write.answer(outcome);
         }
         Attempt::Finished
+    }
+
+    /// Says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
+    /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
+    /// there without it. A new database takes a hundred such commits, most of the time of a first start.
+    fn sync_commits(&mut self, each: bool) -> Result<(), SqliteError> {
+        if self.syncs == each {
+            return Ok(());
+        }
+        self.session.control(if each {
+            "PRAGMA synchronous=FULL"
+        } else {
+            "PRAGMA synchronous=NORMAL"
+        })?;
+        self.syncs = each;
+        Ok(())
     }
 
     /// The outcome of each statement, or `None` when one undid the others: it has been answered and taken out.
@@ -266,5 +293,72 @@ impl Writer {
 fn answer_all(batch: &mut VecDeque<Write>, error: &SqliteError) {
     for write in batch.drain(..) {
         write.answer(Err(error.clone()));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+mod tests {
+    use super::*;
+    use crate::session::Role;
+    use std::path::Path;
+
+    fn writer(path: &Path) -> Writer {
+        let options = Options::default();
+        Writer {
+            session: Session::open(path, Role::Writer, &options).unwrap(),
+            syncs: true,
+            queue: Arc::new(Queue::new(1, 1)),
+            counters: Arc::default(),
+            log: Log::new(path, &options),
+            options,
+            backlog: VecDeque::new(),
+            expected: 0,
+            commit_time: Duration::ZERO,
+        }
+    }
+
+    /// Commits these together, and says how it was done: 2 is FULL, 1 is NORMAL.
+    fn synced(writer: &mut Writer, statements: &[&str]) -> Value {
+        let (batch, answers): (VecDeque<_>, Vec<_>) = statements
+            .iter()
+            .map(|sql| {
+                let (reply, answer) = oneshot::channel();
+                let write = Write {
+                    sql: Arc::from(*sql),
+                    params: Vec::new(),
+                    reply,
+                };
+                (write, answer)
+            })
+            .unzip();
+        writer.commit(batch);
+        for mut answer in answers {
+            answer.try_recv().unwrap().unwrap();
+        }
+        let level = writer.session.run("PRAGMA synchronous", &[]).unwrap();
+        level.rows[0][0].clone()
+    }
+
+    #[test]
+    fn only_a_commit_that_changes_nothing_but_the_schema_is_not_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(&directory.path().join("a.db"));
+        let create = |name| format!("-- made\nCREATE TABLE {name} (id)");
+        let (full, normal) = (Value::Integer(2), Value::Integer(1));
+        assert_eq!(synced(&mut writer, &[&create("a"), &create("b")]), normal);
+        assert_eq!(synced(&mut writer, &["INSERT INTO a VALUES (1)"]), full);
+        let mixed = [&*create("c"), "INSERT INTO a VALUES (2)"];
+        assert_eq!(synced(&mut writer, &mixed), full);
+        assert_eq!(synced(&mut writer, &["DROP TABLE c"]), normal);
+        let (reply, mut answer) = oneshot::channel();
+        writer.backlog.push_back(Job::Alone(Write {
+            sql: Arc::from("PRAGMA wal_checkpoint"),
+            params: Vec::new(),
+            reply,
+        }));
+        writer.serve_alone();
+        answer.try_recv().unwrap().unwrap();
+        assert!(writer.syncs, "nor does what runs alone find it so");
     }
 }

@@ -112,6 +112,27 @@ fn the_image_holds_the_manifest_and_every_component() {
     assert!(file.contains(&home), "{home}");
 }
 
+/// Without it a host can't tell whose leases to end when an instance has died.
+#[test]
+fn every_scraper_is_told_its_name() {
+    let components = table("spin.toml")["component"].clone();
+    let scrapers: Vec<_> = components
+        .as_table()
+        .unwrap()
+        .iter()
+        .filter(|(id, _)| id.starts_with("scraper-"))
+        .collect();
+    assert_eq!(scrapers.len(), 3);
+    for (id, component) in scrapers {
+        let given = component["variables"].get("worker");
+        assert_eq!(
+            given.and_then(|it| it.as_str()),
+            Some("{{ worker }}"),
+            "{id}"
+        );
+    }
+}
+
 /// Spin does not start with a key that it does not know.
 #[test]
 fn runtime_configs_hold_only_what_spin_reads() {

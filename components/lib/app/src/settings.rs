@@ -11,7 +11,7 @@ use crate::ports::{Ports, Random as _, Variables};
 /// What a scraper needs to know.
 #[derive(Debug, Clone)]
 pub struct ScraperSettings {
-    /// Names this invocation in leases and events.
+    /// Names this worker in leases and events.
     pub worker: String,
     /// How long a job may be held without a sign of life.
     pub lease_s: u32,
@@ -45,7 +45,7 @@ pub(crate) async fn request_urls(variables: &impl Variables) -> UrlPolicy {
 /// What the callback component needs to know.
 #[derive(Debug, Clone)]
 pub struct CallbackSettings {
-    /// Names this invocation in leases.
+    /// Names this worker in leases.
     pub worker: String,
     /// How long a callback may be held without a sign of life.
     pub lease_s: u32,

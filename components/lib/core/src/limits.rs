@@ -664,15 +664,20 @@ pub mod host {
     /// Bytes of a body for which its head waits. What is gathered whole gives its place back before it is read, so that this is longer
     /// than all that is answered without a token; 1,024 connections could hold 64 MiB so.
     pub const GATHER_BYTES: usize = 64 * 1024;
-    /// Requests that wait for an answer while workers work beside them; with more, the front door goes first. At 500 requests a second
-    /// on two cores there are one or two.
+    /// Requests that bring work and wait for an answer while workers work beside them; with more, the front door goes first. At 500
+    /// requests a second on two cores there are one or two.
     pub const REQUESTS_BEFORE_WORK: usize = 4;
-    /// For this long, at most, workers stand still then: a burst of some hundreds is answered whole in it.
+    /// For this long, at most, workers stand still then: a burst of some hundreds is answered whole in it. Far shorter than what they,
+    /// and those whom they talk to, wait for.
     pub const STAND_MS: u64 = 100;
-    /// Then they work for this long before they stand still again: a fifth of the time, however much is asked for.
+    /// Then they work for this long before they stand still again.
     pub const WORK_MS: u64 = 25;
-    /// The same when fewer requests were answered while they stood still than wait: it is not they who hold the front door up.
+    /// The same when fewer were answered while they stood still than had waited: it is not they who hold the front door up.
     pub const WORK_ALONE_MS: u64 = 1_000;
+    /// How long they stand still altogether in one crowd: ten thousand requests are answered in it.
+    pub const STAND_IN_A_ROW_MS: u64 = 2_000;
+    /// In a crowd that does not end they stand still for this part of the time.
+    pub const STAND_PART: u32 = 5;
     /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
     pub const INVOCATION_MS_MAX: u64 = 300_000;
     /// Invocations in one instance of a worker.

@@ -1,6 +1,6 @@
 -- Ends the leases that are still running, of everybody or of the worker ?2 alone: at ?1, where 0 tells rescue.sql that it was a whole
 -- host that died. For who knows that nobody is left who holds any of them.
-UPDATE Messages SET lease_until = (0 + ?1)
+UPDATE Messages SET lease_until = ?1
  WHERE (?2 IS NULL OR worker = ?2)
    AND state = 'processing' AND lease_until >= CAST(unixepoch('subsec') * 1000 AS INTEGER)
 RETURNING Id

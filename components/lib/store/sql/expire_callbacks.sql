@@ -1,5 +1,4 @@
 -- Ends the leases of callbacks that are still running, as expire.sql does with those of messages.
-UPDATE callbacks SET lease_until = (0 + ?1)
- WHERE (?2 IS NULL OR worker = ?2)
-   AND state = 'processing' AND lease_until >= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+UPDATE callbacks SET lease_until = 0
+ WHERE state = 'processing' AND lease_until >= CAST(unixepoch('subsec') * 1000 AS INTEGER)
 RETURNING id

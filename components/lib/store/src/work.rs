@@ -280,22 +280,24 @@ impl<S: Sql> Store<'_, S> {
     ///
     /// Returns how many leases were still running.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
-        self.expire(vec![0_i64.into(), Value::Null]).await
+        let jobs = self.expire(vec![0_i64.into(), Value::Null]).await?;
+        let callbacks = self
+            .run(include_str!("../sql/expire_callbacks.sql"), vec![])
+            .await?;
+        Ok(jobs + callbacks.rows.len() as u64)
     }
 
-    /// The same for one worker that has died, by the name that it claimed under. The next rescue counts it as a crash.
+    /// Ends the leases of the messages that one worker holds, by the name that it claimed under, since it has died. The next rescue
+    /// counts it as a crash.
+    ///
+    /// Returns how many leases were still running.
     pub async fn expire_leases_of(&self, worker: &str) -> Result<u64, StoreError> {
         self.expire(vec![1_i64.into(), worker.into()]).await
     }
 
     async fn expire(&self, params: Vec<Value>) -> Result<u64, StoreError> {
-        let jobs = self
-            .run(include_str!("../sql/expire.sql"), params.clone())
-            .await?;
-        let callbacks = self
-            .run(include_str!("../sql/expire_callbacks.sql"), params)
-            .await?;
-        Ok((jobs.rows.len() + callbacks.rows.len()) as u64)
+        let ended = self.run(include_str!("../sql/expire.sql"), params).await?;
+        Ok(ended.rows.len() as u64)
     }
 
     /// Moves delayed retries that came due into the queue, and does what else has come due; returns how many retries. One step

@@ -1,4 +1,5 @@
-//! What survives faults. One program, so that tests which mostly wait run side by side; what measures waits is `neighbours`.
+//! What survives faults. One program, so that tests which mostly wait run side by side. Where they measure how long something takes,
+//! the bound is what a fault would cost; `neighbours` compares waits, and stands alone.
 
 #![allow(
     clippy::expect_used,

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use trawl_core::limits::host::REDIS_CONNECT_MS;
 use trawl_core::limits::scrape::LEASE_S;
 use trawl_faults::audit;
 use trawl_faults::harness::{Plan, Report, run};
@@ -17,6 +18,8 @@ use trawl_kit::receiver::Reply;
 use trawl_kit::redis::RedisServer;
 
 const DEADLINE: Duration = Duration::from_secs(90);
+/// Whoever waited for a doorbell would do so for longer.
+const DOORBELL: Duration = Duration::from_millis(REDIS_CONNECT_MS * 4 / 5);
 
 async fn assert_clean(name: &str, plan: Plan) -> Report {
     println!("{name}: seed {}", plan.seed);
@@ -175,7 +178,7 @@ async fn redis_killed() {
     let started = Instant::now();
     let without = stage.submit("/odd/plain", "without").await;
     assert!(
-        started.elapsed() < Duration::from_secs(2),
+        started.elapsed() < DOORBELL,
         "a dead doorbell must not hold up the answer: {:?}",
         started.elapsed()
     );
@@ -461,28 +464,28 @@ async fn what_a_killed_host_held_is_taken_up_at_once() {
     println!("{jobs} jobs and a callback took {:?}", began.elapsed());
 }
 
-/// A page that its instance can't hold ends it three times, alone after the first, and is given up; who was in flight beside it is
-/// done. Nobody waits for a lease to run out.
+/// A page that its instance can't hold ends it three times and is given up, and pages beside it are done, all before a lease would have
+/// run out once. (A body of ten megabytes, in a buffer that doubles, does not fit into an instance of 32.)
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_instance_held_that_died_is_taken_up_at_once() {
-    const AT_ONCE: Duration = Duration::from_secs(LEASE_S as u64 / 2);
+async fn what_an_instance_held_that_died_is_taken_up_soon() {
     let small = ["--instance-memory-mb", "32", "--workers", "scraper-text=1"];
     let stage = Stage::set(HostOptions::default().with(&small)).await;
     let hostile = Hostile::start().await;
     let began = Instant::now();
-    let mut companions = Vec::new();
+    let mut others = Vec::new();
     for n in 0..4 {
-        companions.push(stage.submit("/odd/slow", &format!("beside{n}")).await);
+        others.push(stage.submit("/odd/slow", &format!("beside{n}")).await);
     }
     let body = json!({"request_url": hostile.url("/endless/plain"), "type": 1});
     let deadly = stage.node.submit(&body).await;
     let ended = stage.node.wait_finished(deadly, DEADLINE).await;
     assert_eq!(ended["error"]["code"], "poison", "{ended}");
-    for id in companions {
+    for id in others {
         let ended = stage.node.wait_finished(id, DEADLINE).await;
         assert_eq!(ended["status"], "done", "{ended}");
     }
-    assert!(began.elapsed() < AT_ONCE, "it took {:?}", began.elapsed());
+    let lease = Duration::from_secs(LEASE_S.into());
+    assert!(began.elapsed() < lease, "it took {:?}", began.elapsed());
 }
 
 /// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.
