@@ -94,7 +94,15 @@ pub(crate) struct Rights {
     pub(crate) stacks: Option<Arc<GuestStacks>>,
 }
 
+/// The variable that tells a worker its name.
+pub(crate) const WORKER: &str = "worker";
+
 impl Rights {
+    /// Whether it claims by the name that it is told.
+    pub(crate) fn takes_name(&self) -> bool {
+        self.variables.contains_key(WORKER)
+    }
+
     /// A variable's value as of now.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let variables = if self.stopping.load(Relaxed) {

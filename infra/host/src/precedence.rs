@@ -1,8 +1,8 @@
 //! The front door goes first. While many requests that bring work wait, workers stand still for a moment: a node that posts a burst has
 //! its answers nearly as soon as if nothing else were done, and what it posted is worked on right after.
 //!
-//! That is for bursts. Workers have their part of the time all the same, most of it when the crowd does not end, and all of it when
-//! the requests wait for something else, such as a database that is locked.
+//! That is for bursts. Workers have their part of the time all the same, most of it when the crowd does not end, and nearly all of it
+//! when the requests wait for something else, such as a database that is locked.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -66,8 +66,12 @@ impl Precedence {
         if !self.is_crowded() {
             return None;
         }
-        let (answered, waiting) = (self.answered.load(Relaxed), self.waiting.load(Relaxed));
-        self.turns().look(Instant::now(), answered, waiting)
+        let mut turns = self.turns();
+        // Once more, since the crowd may have been told gone meanwhile.
+        let (waiting, answered) = (self.waiting.load(Relaxed), self.answered.load(Relaxed));
+        (waiting > limits::REQUESTS_BEFORE_WORK)
+            .then(|| turns.look(Instant::now(), answered, waiting))
+            .flatten()
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -92,6 +96,7 @@ impl Drop for Request<'_> {
 /// How the time of a crowd is shared.
 struct Turns {
     phase: Phase,
+    round: Round,
     /// For how long workers may still stand: it runs out in a crowd that does not end, and comes back with time.
     credit: Duration,
     /// Up to when that is reckoned.
@@ -101,23 +106,29 @@ struct Turns {
 
 #[derive(Clone, Copy)]
 enum Phase {
-    /// There is no crowd.
-    Calm,
+    /// Workers work; a crowd may have them stand.
+    Free,
     /// The front door goes first.
-    Standing {
-        since: Instant,
-        /// What had been answered by then, and how many waited.
-        answered: usize,
-        waiting: usize,
-    },
-    /// There is a crowd, and workers work all the same.
-    Working { until: Instant },
+    Standing { since: Instant, until: Instant },
+    /// Workers work, also in a crowd. `alone`: they do not hold it up.
+    Working { until: Instant, alone: bool },
+}
+
+/// Up to when workers stand before it is their turn, which may be in several parts: a crowd comes and goes with each commit.
+#[derive(Clone, Copy, Default)]
+struct Round {
+    stood: Duration,
+    ended: Option<Instant>,
+    /// What had been answered when it began, and how many waited.
+    answered: usize,
+    waited: usize,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            phase: Phase::Calm,
+            phase: Phase::Free,
+            round: Round::default(),
             credit: CREDIT_MAX,
             reckoned: None,
             stand: Duration::from_millis(limits::STAND_MS),
@@ -131,55 +142,66 @@ impl Turns {
     /// Until when workers stand still in a crowd, if they do.
     fn look(&mut self, now: Instant, answered: usize, waiting: usize) -> Option<Instant> {
         match self.phase {
-            Phase::Standing { since, .. } if now < since + self.stand => {
-                return Some(since + self.stand);
-            }
-            Phase::Standing {
-                answered: before,
-                waiting: waited,
-                ..
-            } => {
+            Phase::Standing { until, .. } if now < until => return Some(until),
+            Phase::Standing { until, .. } if now < until + self.stand => {
                 self.end_stand(now);
-                // Fewer answers than there were requests: they wait for something else.
-                let gets_on = answered.wrapping_sub(before) >= waited;
-                let works = if gets_on {
-                    limits::WORK_MS
-                } else {
+                // Hardly an answer to all those requests: they wait for something else.
+                let answers = answered.wrapping_sub(self.round.answered);
+                let alone = answers < (self.round.waited / 8).max(1);
+                let works = if alone {
                     limits::WORK_ALONE_MS
+                } else {
+                    limits::WORK_MS
                 };
                 // From now on, not from the end of the stand: threads may come late.
                 let until = now + Duration::from_millis(works);
-                self.phase = Phase::Working { until };
+                self.phase = Phase::Working { until, alone };
+                self.round = Round::default();
                 return None;
             }
-            Phase::Working { until } if now < until => return None,
-            Phase::Working { .. } | Phase::Calm => {}
+            // Nobody has looked for long: that was another crowd.
+            Phase::Standing { .. } => self.end_stand(now),
+            Phase::Working { until, .. } if now < until => return None,
+            Phase::Working { .. } | Phase::Free => {}
         }
         let before = self.reckoned.replace(now).unwrap_or(now);
         let passed = now.saturating_duration_since(before);
         self.credit = (self.credit + passed / limits::STAND_PART).min(CREDIT_MAX);
-        if self.credit < self.stand.min(CREDIT_MAX) {
-            self.phase = Phase::Calm;
+        let goes_on = |ended| now.saturating_duration_since(ended) < self.stand;
+        if !self.round.ended.is_some_and(goes_on) {
+            self.round = Round {
+                answered,
+                waited: waiting,
+                ..Round::default()
+            };
+        }
+        let left = self.stand.saturating_sub(self.round.stood);
+        if self.credit < left.min(CREDIT_MAX) {
+            self.phase = Phase::Free;
             return None;
         }
-        self.phase = Phase::Standing {
-            since: now,
-            answered,
-            waiting,
-        };
-        Some(now + self.stand)
+        let until = now + left;
+        self.phase = Phase::Standing { since: now, until };
+        Some(until)
     }
 
     /// The crowd is gone.
     fn calm(&mut self, now: Instant) {
-        self.end_stand(now);
-        self.phase = Phase::Calm;
+        match self.phase {
+            Phase::Standing { .. } => self.end_stand(now),
+            // The next one need not wait for what this one waited for.
+            Phase::Working { alone: true, .. } => {}
+            Phase::Working { alone: false, .. } | Phase::Free => return,
+        }
+        self.phase = Phase::Free;
     }
 
     fn end_stand(&mut self, now: Instant) {
-        if let Phase::Standing { since, .. } = self.phase {
-            let stood = now.saturating_duration_since(since).min(self.stand);
+        if let Phase::Standing { since, until } = self.phase {
+            let stood = now.min(until).saturating_duration_since(since);
             self.credit = self.credit.saturating_sub(stood);
+            self.round.stood += stood;
+            self.round.ended = Some(now.min(until));
         }
     }
 }
@@ -265,10 +287,10 @@ mod tests {
         assert!(poll!(&mut work).is_pending());
         // Its thread comes so late that others have stood, worked and stand again.
         std::thread::sleep(MOMENT * 2);
+        let until = Instant::now() + NEVER;
         precedence.turns().phase = Phase::Standing {
-            since: Instant::now() + NEVER,
-            answered: 0,
-            waiting: 0,
+            since: until,
+            until,
         };
         let done = timeout(NEVER / 60, work).await;
         assert_eq!(done.expect("it has a turn"), 7);
@@ -277,7 +299,6 @@ mod tests {
     /// Milliseconds of work in `time`, with a look in each millisecond and `answers` to five who wait.
     fn worked(turns: &mut Turns, time: Duration, answers: usize) -> Duration {
         let begun = turns.reckoned.unwrap_or_else(Instant::now) + NEVER;
-        turns.phase = Phase::Calm;
         let count = u32::try_from(time.as_millis()).unwrap();
         let worked = (0..count)
             .filter(|&ms| {
@@ -305,7 +326,7 @@ mod tests {
         let stood = (0..u32::try_from(time.as_millis()).unwrap())
             .filter(|&ms| {
                 let now = begun + MOMENT * ms;
-                turns.look(now, ms as usize, 5).is_some()
+                turns.look(now, 4_000 + ms as usize, 5).is_some()
             })
             .count();
         let expected = time.as_millis() as usize / limits::STAND_PART as usize;
@@ -321,12 +342,38 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_that_comes_and_goes_leaves_time_for_work_too() {
+        let (mut turns, begun) = (Turns::default(), Instant::now());
+        let (mut stood, mut worked) = (0, 0);
+        for ms in 0..1_000 {
+            let now = begun + MOMENT * ms;
+            // A commit every two milliseconds answers all, who come again at once.
+            if ms % 2 == 0 {
+                turns.calm(now);
+            }
+            match turns.look(now, ms as usize * 5, 5) {
+                Some(_) => stood += 1,
+                None => worked += 1,
+            }
+        }
+        let round = limits::STAND_MS + limits::WORK_MS;
+        let expected = 1_000 * limits::WORK_MS / round;
+        assert!(worked >= expected, "{worked} of {stood}");
+    }
+
+    #[test]
     fn a_new_burst_is_not_judged_by_the_one_before() {
-        let (mut turns, now) = (Turns::default(), Instant::now());
-        assert!(turns.look(now, 0, 200).is_some());
-        let late = now + turns.stand;
-        assert!(turns.look(late, 10, 200).is_none(), "they did not get on");
-        turns.calm(late + MOMENT);
-        assert!(turns.look(late + MOMENT * 2, 200, 50).is_some());
+        let begun = Instant::now();
+        for told in [true, false] {
+            let mut turns = Turns::default();
+            assert!(turns.look(begun, 0, 200).is_some());
+            let late = begun + turns.stand;
+            if told {
+                assert!(turns.look(late, 10, 200).is_none(), "they did not get on");
+                turns.calm(late + MOMENT);
+            }
+            let next = late + turns.stand * 2;
+            assert!(turns.look(next, 200, 50).is_some(), "told: {told}");
+        }
     }
 }

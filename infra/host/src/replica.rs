@@ -94,14 +94,12 @@ impl Replica {
         let brings_work = !request.method().is_safe();
         let host = request.headers().get(HOST).cloned();
         // The front door has found out who asks: the peer, or whom a trusted proxy names.
-        let client = request
-            .extensions()
-            .get::<ClientAddress>()
-            .map(|client| client.0);
+        let client = request.extensions().get::<ClientAddress>();
+        let client = client.map(|client| client.0);
         // The front door lets no such name through, so nobody sees this.
-        if describe(&mut request, client).is_none() {
+        let Some(()) = describe(&mut request, client) else {
             return Ok(BAD_HOST.response());
-        }
+        };
         let part = handler.part();
         part.figures.requests.fetch_add(1, Relaxed);
         let costly = part.costly.as_ref();

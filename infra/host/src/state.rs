@@ -10,10 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::figures::Alive;
 use crate::guest_output::{GuestOutput, Stream};
 use crate::links::http::Outbound;
-use crate::part::Rights;
-
-/// The variable that tells a worker its name.
-const WORKER: &str = "worker";
+use crate::part::{Rights, WORKER};
 
 /// The data of a store.
 pub(crate) struct Guest {

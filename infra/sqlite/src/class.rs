@@ -80,12 +80,22 @@ fn classify(sql: &str) -> Option<Class> {
     })
 }
 
-/// Whether a statement makes, alters or removes what is in the schema.
+/// Whether a statement changes what is in the schema and nothing else. `CREATE TABLE … AS SELECT` fills the table too, and whatever looks
+/// like that is counted as such.
 pub(crate) fn changes_schema(sql: &str) -> bool {
-    let first = Words { rest: sql }.next_word();
-    ["CREATE", "DROP", "ALTER"]
-        .iter()
-        .any(|word| first.eq_ignore_ascii_case(word))
+    let mut words = Words { rest: sql };
+    let first = words.next_word().to_ascii_uppercase();
+    match first.as_str() {
+        "DROP" | "ALTER" => true,
+        "CREATE" => {
+            let what = words.next_word().to_ascii_uppercase();
+            let rest = words.rest.to_ascii_uppercase();
+            let may_fill = ["SELECT", "VALUES", "WITH"];
+            !matches!(what.as_str(), "TABLE" | "TEMP" | "TEMPORARY" | "VIRTUAL")
+                || !may_fill.iter().any(|word| rest.contains(word))
+        }
+        _ => false,
+    }
 }
 
 fn refused(text: &str) -> Class {
@@ -203,6 +213,25 @@ mod tests {
         );
         check("/* never closed BEGIN", Some(Class::Answered(Rows::none())));
         check("beginning", None);
+    }
+
+    #[test]
+    fn schema_is_what_brings_no_row() {
+        for (sql, expected) in [
+            ("-- why\n create table a (id)", true),
+            (
+                "CREATE TRIGGER a AFTER INSERT ON b BEGIN SELECT 1; END",
+                true,
+            ),
+            ("CREATE UNIQUE INDEX a ON b (c)", true),
+            ("DROP TABLE a", true),
+            ("ALTER TABLE a ADD b", true),
+            ("create table a as\nselect 1", false),
+            ("CREATE TEMP TABLE a AS VALUES (1)", false),
+            ("INSERT INTO a VALUES (1)", false),
+        ] {
+            assert_eq!(changes_schema(sql), expected, "{sql}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Connection {
     }
 
     /// Runs one statement. `Ok` of a statement that writes means that it is on the disk, unless this connection has a
-    /// transaction open; then its `COMMIT` means that.
+    /// transaction open; then its `COMMIT` means that. What changes only the schema may get there with the next write.
     ///
     /// # Errors
     /// See [`SqliteError`].

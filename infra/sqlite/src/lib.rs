@@ -10,7 +10,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! **Promises.** A write is answered `Ok` only after the commit that holds it is on the disk (WAL, `synchronous=FULL`).
+//! **Promises.** A write is answered `Ok` only after the commit that holds it is on the disk (WAL, `synchronous=FULL`). One that changes
+//! only the schema (`CREATE`, `DROP`, `ALTER`) is there at the latest with the next write that does more; what needs the schema is never
+//! there without it.
 //! A read sees every write that was answered before it began. A statement that fails leaves no trace and harms no other.
 //! Dropping the future of a statement means that it either happened whole or not at all.
 //!

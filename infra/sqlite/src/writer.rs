@@ -200,7 +200,7 @@ impl Writer {
         }
     }
 
-    /// Runs the batch in one transaction and answers when it is on the disk.
+    /// Runs the batch in one transaction and answers when it is on the disk, or in the log when it is mere schema.
     fn attempt(&mut self, batch: &mut VecDeque<Write>) -> Attempt {
         if batch.is_empty() {
             return Attempt::Finished;
@@ -241,15 +241,16 @@ impl Writer {
     /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
     /// there without it. A new database takes a hundred such commits, most of the time of a first start.
     fn sync_commits(&mut self, each: bool) -> Result<(), SqliteError> {
-        if self.syncs == each {
-            return Ok(());
+        if each && !self.syncs {
+            self.session.control("PRAGMA synchronous=FULL")?;
+            self.syncs = true;
+        } else if !each && self.syncs {
+            // Before it is asked for: where the answer is an error it may have been done.
+            self.syncs = false;
+            if let Err(error) = self.session.control("PRAGMA synchronous=NORMAL") {
+                tracing::debug!(%error, "the schema is synced at each step");
+            }
         }
-        self.session.control(if each {
-            "PRAGMA synchronous=FULL"
-        } else {
-            "PRAGMA synchronous=NORMAL"
-        })?;
-        self.syncs = each;
         Ok(())
     }
 
@@ -336,6 +337,10 @@ mod tests {
         for mut answer in answers {
             answer.try_recv().unwrap().unwrap();
         }
+        level(writer)
+    }
+
+    fn level(writer: &Writer) -> Value {
         let level = writer.session.run("PRAGMA synchronous", &[]).unwrap();
         level.rows[0][0].clone()
     }
@@ -359,6 +364,8 @@ mod tests {
         }));
         writer.serve_alone();
         answer.try_recv().unwrap().unwrap();
-        assert!(writer.syncs, "nor does what runs alone find it so");
+        assert_eq!(level(&writer), full, "nor does what runs alone find it so");
+        assert_eq!(synced(&mut writer, &["DROP TABLE b"]), normal);
+        assert_eq!(synced(&mut writer, &["INSERT INTO a VALUES (3)"]), full);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn request_urls(variables: &impl Variables) -> UrlPolicy {
 /// What the callback component needs to know.
 #[derive(Debug, Clone)]
 pub struct CallbackSettings {
-    /// Names this worker in leases.
+    /// Names this invocation in leases.
     pub worker: String,
     /// How long a callback may be held without a sign of life.
     pub lease_s: u32,

@@ -670,13 +670,13 @@ pub mod host {
     /// For this long, at most, workers stand still then: a burst of some hundreds is answered whole in it. Far shorter than what they,
     /// and those whom they talk to, wait for.
     pub const STAND_MS: u64 = 100;
-    /// Then they work for this long before they stand still again.
+    /// After that, in one piece or in several, they work for this long before they stand still again.
     pub const WORK_MS: u64 = 25;
-    /// The same when fewer were answered while they stood still than had waited: it is not they who hold the front door up.
+    /// The same when hardly one was answered while they stood still: it is not they who hold the front door up.
     pub const WORK_ALONE_MS: u64 = 1_000;
-    /// How long they stand still altogether in one crowd: ten thousand requests are answered in it.
+    /// For so long they can stand still in one go, but for those pauses: ten thousand requests are answered in it.
     pub const STAND_IN_A_ROW_MS: u64 = 2_000;
-    /// In a crowd that does not end they stand still for this part of the time.
+    /// It comes back in time: in a crowd that does not end they stand still for a fifth of it.
     pub const STAND_PART: u32 = 5;
     /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
     pub const INVOCATION_MS_MAX: u64 = 300_000;

@@ -147,14 +147,14 @@ impl Lane {
         &self,
         engine: &wasmtime::Engine,
         rights: &Arc<Rights>,
-        worker: &Arc<str>,
+        worker: Option<Arc<str>>,
         first: Bytes,
     ) -> wasmtime::Result<()> {
         let Some(inbound) = &self.part.inbound else {
             wasmtime::bail!("the component does not export spin:redis/inbound-redis");
         };
         let mut store = Guest::store(engine, rights);
-        store.data_mut().worker = Some(Arc::clone(worker));
+        store.data_mut().worker = worker;
         let instance = inbound.instantiate_async(&mut store).await?;
         let mut payload = Some(first);
         let mut count = 0;
@@ -195,12 +195,12 @@ impl Worker {
                 continue;
             };
             let _running = Running::begin(&lane.running);
-            let name = worker_name(&rights.replica);
-            let session = lane.session(replica.engine(), &rights, &name, first);
+            let name = rights.takes_name().then(|| worker_name(&rights.replica));
+            let session = lane.session(replica.engine(), &rights, name.clone(), first);
             if let Err(error) = session.await {
                 lane.part.figures.failed(&error);
                 failure::log(&lane.part.id, &rights.replica, &error);
-                if let Some(database) = &rights.database {
+                if let (Some(database), Some(name)) = (&rights.database, name) {
                     take_back_of(database, &name).await;
                 }
             }

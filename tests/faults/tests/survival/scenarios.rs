@@ -18,7 +18,7 @@ use trawl_kit::receiver::Reply;
 use trawl_kit::redis::RedisServer;
 
 const DEADLINE: Duration = Duration::from_secs(90);
-/// Whoever waited for a doorbell would do so for longer.
+/// An answer waits for no doorbell: this is less than one attempt to reach it may take.
 const DOORBELL: Duration = Duration::from_millis(REDIS_CONNECT_MS * 4 / 5);
 
 async fn assert_clean(name: &str, plan: Plan) -> Report {
