@@ -145,18 +145,7 @@ impl Turns {
             Phase::Standing { until, .. } if now < until => return Some(until),
             Phase::Standing { until, .. } if now < until + self.stand => {
                 self.end_stand(now);
-                // Hardly an answer to all those requests: they wait for something else.
-                let answers = answered.wrapping_sub(self.round.answered);
-                let alone = answers < (self.round.waited / 8).max(1);
-                let works = if alone {
-                    limits::WORK_ALONE_MS
-                } else {
-                    limits::WORK_MS
-                };
-                // From now on, not from the end of the stand: threads may come late.
-                let until = now + Duration::from_millis(works);
-                self.phase = Phase::Working { until, alone };
-                self.round = Round::default();
+                self.begin_work(now, answered);
                 return None;
             }
             // Nobody has looked for long: that was another crowd.
@@ -176,6 +165,10 @@ impl Turns {
             };
         }
         let left = self.stand.saturating_sub(self.round.stood);
+        if left.is_zero() {
+            self.begin_work(now, answered);
+            return None;
+        }
         if self.credit < left.min(CREDIT_MAX) {
             self.phase = Phase::Free;
             return None;
@@ -183,6 +176,21 @@ impl Turns {
         let until = now + left;
         self.phase = Phase::Standing { since: now, until };
         Some(until)
+    }
+
+    fn begin_work(&mut self, now: Instant, answered: usize) {
+        let round = std::mem::take(&mut self.round);
+        // Hardly an answer to all those requests: they wait for something else.
+        let answers = answered.wrapping_sub(round.answered);
+        let alone = answers < (round.waited / 8).max(1);
+        let works = if alone {
+            limits::WORK_ALONE_MS
+        } else {
+            limits::WORK_MS
+        };
+        // From now on, not from the end of the stand: threads may come late.
+        let until = now + Duration::from_millis(works);
+        self.phase = Phase::Working { until, alone };
     }
 
     /// The crowd is gone.
