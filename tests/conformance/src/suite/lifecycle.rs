@@ -204,17 +204,20 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
     );
 }
 
+/// A message is done, and its callback is in flight at `worker`.
+async fn claim_a_callback<S: Sql>(store: Store<'_, S>, worker: &str) {
+    let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    let ended = store.finish(&[finished(called_back, job.lease)]).await;
+    ended.unwrap();
+    let callbacks = store.claim_callbacks(1, worker, 60).await.unwrap();
+    assert_eq!(callbacks.len(), 1);
+}
+
 pub(super) async fn leases_of_the_dead_end_at_once<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     assert_eq!(store.expire_leases().await.unwrap(), 0, "nobody holds any");
-    let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
-    let job = claimed(store).await;
-    store
-        .finish(&[finished(called_back, job.lease)])
-        .await
-        .unwrap();
-    let callbacks = store.claim_callbacks(1, "c", 60).await.unwrap();
-    assert_eq!(callbacks.len(), 1);
+    claim_a_callback(store, "c").await;
     let (lost, quick) = (
         accepted(store, &request(1, "b"), &LIMITS).await,
         accepted(store, &request(1, "c"), &LIMITS).await,
@@ -243,13 +246,7 @@ pub(super) async fn leases_of_the_dead_end_at_once<S: Subject>(sql: &S) {
 
 pub(super) async fn leases_of_one_dead_worker_end_at_once<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
-    let job = claimed(store).await;
-    store
-        .finish(&[finished(called_back, job.lease)])
-        .await
-        .unwrap();
-    store.claim_callbacks(1, "dead", 60).await.unwrap();
+    claim_a_callback(store, "dead").await;
     let (dies, lives) = (
         accepted(store, &request(1, "b"), &LIMITS).await,
         accepted(store, &request(1, "c"), &LIMITS).await,
