@@ -68,10 +68,11 @@ impl Precedence {
         }
         let mut turns = self.turns();
         // Once more, since the crowd may have been told gone meanwhile.
-        let (waiting, answered) = (self.waiting.load(Relaxed), self.answered.load(Relaxed));
-        (waiting > limits::REQUESTS_BEFORE_WORK)
-            .then(|| turns.look(Instant::now(), answered, waiting))
-            .flatten()
+        if !self.is_crowded() {
+            return None;
+        }
+        let (answered, waiting) = (self.answered.load(Relaxed), self.waiting.load(Relaxed));
+        turns.look(Instant::now(), answered, waiting)
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -182,7 +183,7 @@ impl Turns {
         let round = std::mem::take(&mut self.round);
         // Hardly an answer to all those requests: they wait for something else.
         let answers = answered.wrapping_sub(round.answered);
-        let alone = answers < (round.waited / 8).max(1);
+        let alone = answers < (round.waited / limits::ANSWERED_PART).max(1);
         let works = if alone {
             limits::WORK_ALONE_MS
         } else {

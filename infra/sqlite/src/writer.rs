@@ -239,7 +239,7 @@ impl Writer {
 
     /// Says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
     /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
-    /// there without it. A new database takes a hundred such commits, most of the time of a first start.
+    /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
     fn sync_commits(&mut self, each: bool) -> Result<(), SqliteError> {
         if each && !self.syncs {
             self.session.control("PRAGMA synchronous=FULL")?;

@@ -130,10 +130,7 @@ pub async fn second_thoughts(base: &str) {
         (scene.origin.hits(path) > 0).then_some(())
     })
     .await;
-    let cancelled = scene
-        .node
-        .send("DELETE", &format!("/messages/{unwanted}"), &[], "")
-        .await;
+    let cancelled = scene.node.cancel(unwanted).await;
     assert_eq!(cancelled.status, 204, "{}", cancelled.text());
     let message = scene.node.message(unwanted).await;
     assert_eq!(message["status"], "cancelled", "{message}");

@@ -141,16 +141,9 @@ async fn producers(options: HostOptions) {
         .command(&[b"LPUSH", b"data_queue", b"{not json"])
         .await
         .unwrap();
+    redis.publish("data_queue", b"").await.unwrap();
     redis
-        .command(&[b"PUBLISH", b"data_queue", b""])
-        .await
-        .unwrap();
-    redis
-        .command(&[
-            b"PUBLISH",
-            b"data_queue",
-            request("/odd/gzip", "published").as_bytes(),
-        ])
+        .publish("data_queue", request("/odd/gzip", "published").as_bytes())
         .await
         .unwrap();
     let labels = eventually("both producers' requests are done", DEADLINE, || async {

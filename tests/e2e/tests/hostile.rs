@@ -127,10 +127,7 @@ async fn check(scene: &Scene, what: &str, id: i64, end: End) {
     if is_permanent {
         assert_eq!(message["status"], "failed", "{what}: {message}");
     } else {
-        scene
-            .node
-            .send("DELETE", &format!("/messages/{id}"), &[], "")
-            .await;
+        scene.node.cancel(id).await;
     }
 }
 

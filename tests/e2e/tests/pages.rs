@@ -135,14 +135,7 @@ async fn transient_failures_are_tried_again_later() {
         })
         .await;
         assert_eq!(message["error"]["permanent"], false, "{path}: {message}");
-        assert_eq!(
-            scene
-                .node
-                .send("DELETE", &format!("/messages/{id}"), &[], "")
-                .await
-                .status,
-            204
-        );
+        assert_eq!(scene.node.cancel(id).await.status, 204);
     }
 }
 
@@ -168,9 +161,6 @@ async fn a_page_that_never_ends_harms_only_its_own_job() {
         started.elapsed()
     );
     for id in bad {
-        scene
-            .node
-            .send("DELETE", &format!("/messages/{id}"), &[], "")
-            .await;
+        scene.node.cancel(id).await;
     }
 }

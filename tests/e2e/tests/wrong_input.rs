@@ -268,13 +268,7 @@ async fn missing_things_and_strangers() {
         );
         assert_problem(&node.get(&format!("/messages/999999{path}")).await, 404, "");
     }
-    assert_problem(
-        &stranger
-            .send("DELETE", &format!("/messages/{id}"), &[], "")
-            .await,
-        404,
-        "",
-    );
+    assert_problem(&stranger.cancel(id).await, 404, "");
     assert_problem(
         &stranger
             .post(&format!("/messages/{id}/retry"), &json!({}))
@@ -301,19 +295,8 @@ async fn missing_things_and_strangers() {
     let wrong_method = node.send("PUT", "/receive_data", &[], "").await;
     assert_problem(&wrong_method, 405, "");
     assert!(wrong_method.header("allow").contains("POST"));
-    assert_eq!(
-        node.send("DELETE", &format!("/messages/{id}"), &[], "")
-            .await
-            .status,
-        204
-    );
-    assert_problem(
-        &node
-            .send("DELETE", &format!("/messages/{id}"), &[], "")
-            .await,
-        409,
-        "",
-    );
+    assert_eq!(node.cancel(id).await.status, 204);
+    assert_problem(&node.cancel(id).await, 409, "");
     assert_eq!(
         node.post(&format!("/messages/{id}/retry"), &json!({}))
             .await

@@ -140,6 +140,12 @@ impl Node {
         answer.json()
     }
 
+    /// Asks for a message to be cancelled.
+    pub async fn cancel(&self, id: i64) -> Answer {
+        self.send("DELETE", &format!("/messages/{id}"), &[], "")
+            .await
+    }
+
     /// Waits until the message is done, failed or cancelled.
     pub async fn wait_finished(&self, id: i64, deadline: Duration) -> Value {
         eventually(&format!("message {id} is finished"), deadline, || async {

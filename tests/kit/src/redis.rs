@@ -59,6 +59,13 @@ impl RedisServer {
         command_at(&self.url(), words).await
     }
 
+    /// Publishes a message; an empty one is a ring.
+    pub async fn publish(&self, channel: &str, payload: &[u8]) -> anyhow::Result<()> {
+        self.command(&[b"PUBLISH", channel.as_bytes(), payload])
+            .await
+            .map(drop)
+    }
+
     /// Sends one command whose answer is a number.
     pub async fn number(&self, words: &[&[u8]]) -> anyhow::Result<i64> {
         let answer = self.command(words).await?;

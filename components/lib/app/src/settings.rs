@@ -174,9 +174,9 @@ async fn worker_name<P: Ports>(ports: &P) -> String {
         .get("replica_id")
         .await
         .unwrap_or_else(|| "local".to_owned());
-    let mut id = [0_u8; 8];
-    ports.random().fill(&mut id[2..]);
-    format!("{replica}/{:012x}", u64::from_be_bytes(id))
+    let mut random = [0; 8];
+    ports.random().fill(&mut random);
+    trawl_core::ids::worker_name(&replica, u64::from_be_bytes(random))
 }
 
 async fn user_agent(variables: &impl Variables) -> String {

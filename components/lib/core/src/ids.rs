@@ -25,6 +25,12 @@ macro_rules! id {
     };
 }
 
+/// By what name a worker of a replica claims. 48 of the `random` bits are used, so that no two workers are called the same.
+#[must_use]
+pub fn worker_name(replica: &str, random: u64) -> String {
+    format!("{replica}/{:012x}", random >> 16)
+}
+
 id! {
     /// An account, which is the tenant of everything it requests.
     AccountId

@@ -664,8 +664,8 @@ pub mod host {
     /// Bytes of a body for which its head waits. What is gathered whole gives its place back before it is read, so that this is longer
     /// than all that is answered without a token; 1,024 connections could hold 64 MiB so.
     pub const GATHER_BYTES: usize = 64 * 1024;
-    /// Requests that bring work and wait for an answer while workers work beside them; with more, the front door goes first. At 500
-    /// requests a second on two cores there are one or two.
+    /// Requests that bring work and wait for an answer while workers work beside them; with more, the front door goes first. More than a
+    /// few clients make when each waits for its answer, and less than a burst.
     pub const REQUESTS_BEFORE_WORK: usize = 4;
     /// For this long, at most, workers stand still then: a burst of some hundreds is answered whole in it. Far shorter than what they,
     /// and those whom they talk to, wait for.
@@ -674,7 +674,9 @@ pub mod host {
     pub const WORK_MS: u64 = 25;
     /// The same when hardly one was answered while they stood still: it is not they who hold the front door up.
     pub const WORK_ALONE_MS: u64 = 1_000;
-    /// For so long they can stand still in one go, but for those pauses: ten thousand requests are answered in it.
+    /// That is so when fewer were answered than this part of those that waited. Of those of a burst most are, in that time.
+    pub const ANSWERED_PART: usize = 8;
+    /// For so long they can stand still in one go, but for those pauses: some thousands of requests are answered in it.
     pub const STAND_IN_A_ROW_MS: u64 = 2_000;
     /// It comes back in time: in a crowd that does not end they stand still for a fifth of it.
     pub const STAND_PART: u32 = 5;

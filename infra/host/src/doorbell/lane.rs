@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use trawl_core::ids::worker_name;
 use trawl_core::limits::host as limits;
 use wasmtime::Store;
 
@@ -172,11 +173,6 @@ impl Lane {
     }
 }
 
-/// Unlike any other worker's, in this process or another.
-fn worker_name(replica: &str) -> Arc<str> {
-    format!("{replica}/{:012x}", rand::random::<u64>() >> 16).into()
-}
-
 /// One worker of a lane. When it panics its place is free for another one, which looks after what waits.
 struct Worker {
     lane: Arc<Lane>,
@@ -195,7 +191,9 @@ impl Worker {
                 continue;
             };
             let _running = Running::begin(&lane.running);
-            let name = rights.takes_name().then(|| worker_name(&rights.replica));
+            let name = rights
+                .takes_name()
+                .then(|| Arc::from(worker_name(&rights.replica, rand::random())));
             let session = lane.session(replica.engine(), &rights, name.clone(), first);
             if let Err(error) = session.await {
                 lane.part.figures.failed(&error);

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
-use trawl_core::limits::host::REDIS_CONNECT_MS;
 use trawl_faults::audit;
 use trawl_faults::stage::Stage;
 use trawl_kit::eventually;
@@ -75,10 +74,7 @@ async fn taken_and_not_recorded(
             .await
             .unwrap();
     }
-    redis
-        .command(&[b"PUBLISH", b"data_queue", b""])
-        .await
-        .unwrap();
+    redis.publish("data_queue", b"").await.unwrap();
     eventually("the host has taken a batch", DEADLINE, || async {
         (redis.number(&[b"ZCARD", b"data_queue:taking"]).await.ok()? > 0).then_some(())
     })
@@ -181,7 +177,7 @@ async fn redis_killed_at_any_time() {
                 expected.push(label);
             }
             if n % 10 == 0 {
-                let _ = redis.command(&[b"PUBLISH", b"data_queue", b""]).await;
+                let _ = redis.publish("data_queue", b"").await;
             }
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
@@ -197,8 +193,7 @@ async fn redis_killed_at_any_time() {
         redis.restart().await;
     }
     println!("slowest post without Redis: {slowest:?}");
-    let doorbell = Duration::from_millis(REDIS_CONNECT_MS * 4 / 5);
-    assert!(slowest < doorbell, "nobody waits for it: {slowest:?}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     all_recorded_once(stage.host.state_directory(), &expected).await;
     let state = stage.host.state_directory();
     eventually("all is finished and called back", DEADLINE, || async {
@@ -228,10 +223,7 @@ async fn malformed_requests_are_kept_with_their_reason() {
     push(&redis, &pushed(&stage, "good").to_string())
         .await
         .unwrap();
-    redis
-        .command(&[b"PUBLISH", b"data_queue", b""])
-        .await
-        .unwrap();
+    redis.publish("data_queue", b"").await.unwrap();
     let state = stage.host.state_directory();
     all_recorded_once(state, &["good".to_owned()]).await;
     let dead = eventually("all four are put aside", DEADLINE, || async {
