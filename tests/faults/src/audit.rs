@@ -72,6 +72,11 @@ pub fn database_file(state: &Path) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("no database in {}", state.display()))
 }
 
+/// Opens the database of a host that is gone for good, as the next host would: what its log holds is taken over.
+pub fn open_as_successor(state: &Path) -> anyhow::Result<Connection> {
+    Ok(Connection::open(database_file(state)?)?)
+}
+
 /// Opens the database of a host read-only, as a plain SQL reader would.
 pub fn open(state: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open_with_flags(

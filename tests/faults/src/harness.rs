@@ -193,8 +193,7 @@ async fn crash(
         report.kills += 1;
         if plan.power_loss {
             report.writes_dropped += power::lose(state, &mut rng)?;
-            let whole =
-                audit::integrity(&rusqlite::Connection::open(audit::database_file(state)?)?)?;
+            let whole = audit::integrity(&audit::open_as_successor(state)?)?;
             ensure!(
                 whole == "ok",
                 "kill {} of seed {}: the database is damaged: {whole}",

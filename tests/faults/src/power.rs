@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
@@ -29,7 +29,7 @@ pub fn environment(state: &Path) -> anyhow::Result<Vec<(String, String)>> {
         ("LD_PRELOAD".to_owned(), shim.display().to_string()),
         (
             "POWERLOSS_LOG".to_owned(),
-            state.join("undo.log").display().to_string(),
+            log_path(state).display().to_string(),
         ),
     ])
 }
@@ -39,7 +39,7 @@ pub fn environment(state: &Path) -> anyhow::Result<Vec<(String, String)>> {
 /// # Errors
 /// When the log cannot be read or the files cannot be written.
 pub fn lose(state: &Path, rng: &mut SmallRng) -> anyhow::Result<u64> {
-    let log = state.join("undo.log");
+    let log = log_path(state);
     let Ok(bytes) = std::fs::read(&log) else {
         return Ok(0);
     };
@@ -121,14 +121,12 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(head)
 }
 
-/// Tells whether the shim sees the host's writes at all: without any record the proof would be empty.
-///
-/// # Errors
-/// When there is no log, or nothing in it.
-pub fn assert_log_is_kept(state: &Path) -> anyhow::Result<()> {
-    let length = std::fs::metadata(state.join("undo.log"))
-        .context("the shim kept no log: was it preloaded?")?
-        .len();
-    ensure!(length > 0, "the shim saw no write to the database");
-    Ok(())
+fn log_path(state: &Path) -> PathBuf {
+    state.join("undo.log")
+}
+
+/// How long the undo log of a host is by now, in bytes: it grows with each write.
+#[must_use]
+pub fn log_bytes(state: &Path) -> u64 {
+    std::fs::metadata(log_path(state)).map_or(0, |file| file.len())
 }

@@ -1,12 +1,17 @@
-//! A database that can't be written: locked by another process, or on a full disk.
+//! A database that can't be written: locked by another process, on a full disk, or without power while its tables are made.
 
+use std::path::Path;
 use std::time::Duration;
 
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
 use trawl_faults::audit;
 use trawl_faults::disk::Disk;
+use trawl_faults::power;
 use trawl_faults::stage::Stage;
+use trawl_kit::api::Node;
 use trawl_kit::eventually;
-use trawl_kit::host::HostOptions;
+use trawl_kit::host::{Host, HostOptions};
 use trawl_kit::http_client::Answer;
 
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -121,4 +126,92 @@ async fn a_full_disk_answers_503_and_keeps_what_was_acknowledged() {
             .then_some(())
     })
     .await;
+}
+
+/// How often the power goes while the tables are made, each time somewhat later.
+const POWER_LOSSES: u64 = 8;
+
+/// A first start makes the tables by a hundred commits of which few are synced: wherever the power goes, the file is whole
+/// afterwards, and the next start makes what is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn power_lost_while_the_tables_are_made() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let undisturbed = tempfile::tempdir().unwrap();
+    let host = start(undisturbed.path(), true).await;
+    Node::log_in(host.base(), "faults@example.org").await;
+    let (tables, log_bytes) = (
+        schema(undisturbed.path()),
+        power::log_bytes(undisturbed.path()),
+    );
+    drop(host);
+    // At once, because each successor waits until the migration that was cut off counts as gone.
+    let losses: Vec<_> = (1..=POWER_LOSSES)
+        .map(|part| {
+            let enough = log_bytes * part / (POWER_LOSSES + 1);
+            tokio::spawn(lose_power_after(enough, seed ^ part, tables.clone()))
+        })
+        .collect();
+    let (mut dropped, mut unfinished) = (0, 0);
+    for loss in losses {
+        let (writes, cut_off) = loss.await.unwrap();
+        dropped += writes;
+        unfinished += u64::from(cut_off);
+    }
+    assert!(dropped > 0, "no write was unsynced, so nothing was tested");
+    assert!(
+        unfinished > 0,
+        "all tables were there each time, so nothing was tested"
+    );
+}
+
+/// Gives back how many writes were lost of a host that is killed when its undo log is this long, and whether tables were missing.
+async fn lose_power_after(log_bytes: u64, seed: u64, tables: Vec<String>) -> (u64, bool) {
+    let state = tempfile::tempdir().unwrap();
+    let mut host = start(state.path(), true).await;
+    eventually("so much is written", DEADLINE, || async {
+        (power::log_bytes(state.path()) >= log_bytes).then_some(())
+    })
+    .await;
+    host.kill();
+    let dropped = power::lose(state.path(), &mut SmallRng::seed_from_u64(seed)).unwrap();
+    let successor = audit::open_as_successor(state.path()).unwrap();
+    assert_eq!(
+        audit::integrity(&successor).unwrap(),
+        "ok",
+        "seed {seed}, {log_bytes} bytes of undo log"
+    );
+    drop(successor);
+    let cut_off = schema(state.path()) != tables;
+    let host = start(state.path(), false).await;
+    Node::log_in(host.base(), "faults@example.org").await;
+    assert_eq!(
+        schema(state.path()),
+        tables,
+        "seed {seed}, {log_bytes} bytes of undo log"
+    );
+    (dropped, cut_off)
+}
+
+async fn start(state: &Path, power_may_go: bool) -> Host {
+    Host::start_with(HostOptions {
+        state_directory: Some(state.to_owned()),
+        environment: if power_may_go {
+            power::environment(state).unwrap()
+        } else {
+            Vec::new()
+        },
+        ..HostOptions::default()
+    })
+    .await
+}
+
+/// What there is, by its statements.
+fn schema(state: &Path) -> Vec<String> {
+    let connection = audit::open(state).unwrap();
+    let mut statement = connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql")
+        .unwrap();
+    let found = statement.query_map((), |row| row.get(0)).unwrap();
+    found.map(Result::unwrap).collect()
 }
