@@ -122,41 +122,72 @@ pub(crate) const CPU: &str = ", processor time of one";
 /// Added to the name of a figure: how fast its jobs were accepted, over 64 connections, beside the work on them.
 pub(crate) const ACCEPTED: &str = ", accepted meanwhile";
 
-/// In each repeat it is everybody's turn: ours and the native program's, kind by kind, and then the peers'. So a slow minute of the
-/// machine is everybody's.
+/// In each repeat it is everybody's turn: ours and the native program's, kind by kind, and the peers'. So a slow minute of the
+/// machine is everybody's, and as everybody comes at another place each time, so is what a place does.
 pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let pages = Pages::serve().await;
     let total = if plan.short { SHORT_JOBS } else { JOBS };
-    let kinds = WORK
+    let mut measured: Vec<Measured> = WORK
         .into_iter()
-        .filter(|work| !plan.short || work.mode == "fast");
-    let mut measured: Vec<(Work, Rates, Rates)> = kinds
-        .map(|work| (work, Rates::default(), Rates::default()))
+        .filter(|work| !plan.short || work.mode == "fast")
+        .map(Measured::new)
         .collect();
     let mut peers = Peers::default();
-    for _ in 0..plan.repeats {
-        for (work, ours, native) in &mut measured {
-            let host = Host::start().await;
-            let node = log_in(host.base()).await;
-            ours.measure(host.pid(), &node, &pages, *work, total)
-                .await?;
-            drop(host);
-            let program = native::Child::start()?;
-            let node = log_in(program.base()).await;
-            native
-                .measure(program.pid(), &node, &pages, *work, total)
-                .await?;
+    for turn in 0..plan.repeats {
+        let peers_first = turn % 2 == 1;
+        if !plan.short && peers_first {
+            peers.take_turns(&pages).await;
         }
-        if !plan.short {
+        for place in 0..measured.len() {
+            let kind = (place + turn) % measured.len();
+            measured[kind].take_turns(turn, &pages, total).await?;
+        }
+        if !plan.short && !peers_first {
             peers.take_turns(&pages).await;
         }
     }
-    for (work, ours, native) in measured {
+    for Measured { work, ours, native } in measured {
         ours.add_to(table, &work.figure());
         native.add_to(table, &format!("{}{NATIVE}", work.figure()));
     }
     peers.add_to(table);
     Ok(())
+}
+
+/// A kind of job, and what repeats of it gave.
+struct Measured {
+    work: Work,
+    ours: Rates,
+    native: Rates,
+}
+
+impl Measured {
+    fn new(work: Work) -> Self {
+        Self {
+            work,
+            ours: Rates::default(),
+            native: Rates::default(),
+        }
+    }
+
+    async fn take_turns(&mut self, turn: usize, pages: &Pages, total: usize) -> anyhow::Result<()> {
+        for ours in [turn % 2 == 0, turn % 2 == 1] {
+            if ours {
+                let host = Host::start().await;
+                let node = log_in(host.base()).await;
+                self.ours
+                    .measure(host.pid(), &node, pages, self.work, total)
+                    .await?;
+            } else {
+                let program = native::Child::start()?;
+                let node = log_in(program.base()).await;
+                self.native
+                    .measure(program.pid(), &node, pages, self.work, total)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What repeats gave.
