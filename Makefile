@@ -80,13 +80,13 @@ lint: setup-check
 licences: setup-check
 	.ci/licences
 
-check: lint licences ## formats, lints, licences, dependency rules
+check: lint licences ## format, lints, licences, dependency rules
 	cargo test --locked --release --test dependencies --test unused
 
 faults: build ## 200 kills and power loss under load, with a table
 	cargo run --locked --release -p trawl-faults -- faults $(RUN_ARGS)
 
-soak: build ## the same for as long as DURATION (default 1h)
+soak: build ## kills under load for as long as DURATION says (default 1h)
 	cargo run --locked --release -p trawl-faults -- soak --duration "$${DURATION:-1h}" $(RUN_ARGS)
 
 # It runs the host that lies beside it.
@@ -126,7 +126,7 @@ FUZZ_TARGETS := text charset robots domains url_guard redirects
 FUZZ_SECONDS ?= 60
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-fuzz: setup ## every parser of foreign bytes under libFuzzer, FUZZ_SECONDS=60 each; what is found is left in target/fuzz
+fuzz: setup ## the parsers of pages, robots.txt, URLs and redirects under libFuzzer, FUZZ_SECONDS=60 each; what is found is left in target/fuzz
 	CARGO_TARGET_DIR=target/fuzz RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --locked --release --target $(FUZZ_HOST) --manifest-path tests/fuzz/Cargo.toml
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p target/fuzz/corpus/$$target; \

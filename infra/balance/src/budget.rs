@@ -2,7 +2,7 @@
 
 /// Counts requests and retries over a sliding window of ten slices. Times are milliseconds.
 #[derive(Clone, Debug)]
-pub struct RetryBudget {
+pub(crate) struct RetryBudget {
     slices: [(u64, u32, u32); SLICES],
     slice_ms: u64,
     reserve: u32,
@@ -13,7 +13,7 @@ const SLICES: usize = 10;
 impl RetryBudget {
     /// A budget over `window_ms`; `reserve` retries are always allowed within it.
     #[must_use]
-    pub fn new(window_ms: u64, reserve: u32) -> Self {
+    pub(crate) fn new(window_ms: u64, reserve: u32) -> Self {
         Self {
             slices: [(0, 0, 0); SLICES],
             slice_ms: (window_ms / SLICES as u64).max(1),
@@ -22,12 +22,12 @@ impl RetryBudget {
     }
 
     /// A request came.
-    pub fn request(&mut self, now_ms: u64) {
+    pub(crate) fn request(&mut self, now_ms: u64) {
         self.slice(now_ms).1 += 1;
     }
 
     /// May there be a retry now? It is counted if so. `percent` is the share of requests.
-    pub fn retry(&mut self, now_ms: u64, percent: u32) -> bool {
+    pub(crate) fn retry(&mut self, now_ms: u64, percent: u32) -> bool {
         self.slice(now_ms);
         let newest = now_ms / self.slice_ms;
         let recent = self

@@ -6,7 +6,7 @@ use trawl_core::client::network;
 
 /// What one client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientRules {
+pub(crate) struct ClientRules {
     /// Requests in flight at once.
     pub in_flight_max: u32,
     /// Requests in a second, with a burst of as many; no limit without it.
@@ -25,13 +25,13 @@ struct Client {
 
 /// The clients that were seen lately.
 #[derive(Debug, Default)]
-pub struct Clients {
+pub(crate) struct Clients {
     seen: HashMap<IpAddr, Client>,
 }
 
 /// A client that may not go on for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany {
+pub(crate) struct TooMany {
     /// When it may come back, in milliseconds.
     pub retry_after_ms: u64,
 }
@@ -41,7 +41,7 @@ impl Clients {
     ///
     /// # Errors
     /// It has too many in flight, or too many in this second.
-    pub fn enter(
+    pub(crate) fn enter(
         &mut self,
         address: IpAddr,
         now_ms: u64,
@@ -87,14 +87,14 @@ impl Clients {
     }
 
     /// A request of `address` ended.
-    pub fn leave(&mut self, address: IpAddr) {
+    pub(crate) fn leave(&mut self, address: IpAddr) {
         if let Some(client) = self.seen.get_mut(&network(address)) {
             client.in_flight = client.in_flight.saturating_sub(1);
         }
     }
 
     /// Forgets those that have nothing in flight and were quiet for a second: their allowance is full again by then.
-    pub fn forget_quiet(&mut self, now_ms: u64) {
+    pub(crate) fn forget_quiet(&mut self, now_ms: u64) {
         self.seen.retain(|_, client| {
             client.in_flight > 0 || now_ms.saturating_sub(client.refilled_ms) < 1_000
         });

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// The limits of one gate. Times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GateRules {
+pub(crate) struct GateRules {
     /// Requests that run at once.
     pub running_max: usize,
     /// Requests that wait.
@@ -18,7 +18,7 @@ pub struct GateRules {
 
 /// The gate.
 #[derive(Debug)]
-pub struct Gate<W> {
+pub(crate) struct Gate<W> {
     running: usize,
     waiting: VecDeque<(u64, W)>,
     codel: Codel,
@@ -36,7 +36,7 @@ impl<W> Default for Gate<W> {
 
 /// What became of the head of the queue.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn<W> {
+pub(crate) enum Turn<W> {
     /// It may run; the place is taken for it.
     Go(W),
     /// It has waited too long in a standing queue.
@@ -46,45 +46,45 @@ pub enum Turn<W> {
 impl<W> Gate<W> {
     /// Requests that run.
     #[must_use]
-    pub const fn running(&self) -> usize {
+    pub(crate) const fn running(&self) -> usize {
         self.running
     }
 
     /// Requests that wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Is there a place at once?
     #[must_use]
-    pub fn is_free(&self, rules: &GateRules) -> bool {
+    pub(crate) fn is_free(&self, rules: &GateRules) -> bool {
         self.running < rules.running_max && self.waiting.is_empty()
     }
 
     /// Is there room to wait?
     #[must_use]
-    pub fn has_room(&self, rules: &GateRules) -> bool {
+    pub(crate) fn has_room(&self, rules: &GateRules) -> bool {
         self.waiting.len() < rules.waiting_max
     }
 
     /// Takes a place. Only after `is_free`, or for a probe, which may exceed the limit by one.
-    pub fn enter(&mut self) {
+    pub(crate) fn enter(&mut self) {
         self.running += 1;
     }
 
     /// Queues up. Only after `has_room`.
-    pub fn wait(&mut self, now_ms: u64, waiter: W) {
+    pub(crate) fn wait(&mut self, now_ms: u64, waiter: W) {
         self.waiting.push_back((now_ms, waiter));
     }
 
     /// Gives a place back.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.running = self.running.saturating_sub(1);
     }
 
     /// The next decision about a waiter; `None` when nobody waits or no place is free. Call until `None`.
-    pub fn next_turn(&mut self, now_ms: u64, rules: &GateRules) -> Option<Turn<W>> {
+    pub(crate) fn next_turn(&mut self, now_ms: u64, rules: &GateRules) -> Option<Turn<W>> {
         if self.running >= rules.running_max {
             return None;
         }

@@ -10,7 +10,7 @@ use crate::strategy::RAMP_FULL;
 
 /// The rules of one replica. Times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HealthRules {
+pub(crate) struct HealthRules {
     /// Failures that bench; 0 for never.
     pub max_fails: u32,
     /// Window of the count, and length of the bench.
@@ -23,7 +23,7 @@ pub struct HealthRules {
 
 /// Where a replica stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// It takes requests; its ramp began at `since_ms` if it came back from a bench.
     Up {
         /// When the ramp began.
@@ -42,7 +42,7 @@ pub enum Standing {
 
 /// Health of one replica.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub(crate) struct Health {
     standing: Standing,
     failures_ms: VecDeque<u64>,
     checks_failed: u32,
@@ -63,13 +63,13 @@ impl Default for Health {
 impl Health {
     /// Where it stands.
     #[must_use]
-    pub const fn standing(&self) -> Standing {
+    pub(crate) const fn standing(&self) -> Standing {
         self.standing
     }
 
     /// How much of its weight it has at `now_ms`, of `RAMP_FULL`; `None` when it may not be chosen.
     #[must_use]
-    pub fn ramp(&self, now_ms: u64, rules: &HealthRules) -> Option<u32> {
+    pub(crate) fn ramp(&self, now_ms: u64, rules: &HealthRules) -> Option<u32> {
         match self.standing {
             Standing::Up {
                 warming_since_ms: None,
@@ -84,14 +84,14 @@ impl Health {
     }
 
     /// It was chosen. A benched one is on trial from here on.
-    pub fn chosen(&mut self) {
+    pub(crate) fn chosen(&mut self) {
         if matches!(self.standing, Standing::Benched { .. }) {
             self.standing = Standing::Trial;
         }
     }
 
     /// It answered. True when this brought it back.
-    pub fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+    pub(crate) fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
         match self.standing {
             Standing::Trial => {
                 self.come_back(now_ms, rules);
@@ -111,7 +111,7 @@ impl Health {
     }
 
     /// It failed. True when this benched it.
-    pub fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+    pub(crate) fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
         match self.standing {
             // What checks took out, and a probe found no better, comes back by a good check.
             Standing::Trial if self.checks_failed >= rules.check_fails => {
@@ -141,7 +141,7 @@ impl Health {
     }
 
     /// The client left before there was an answer: nothing was learned, and a trial is due again.
-    pub fn abandoned(&mut self, now_ms: u64) {
+    pub(crate) fn abandoned(&mut self, now_ms: u64) {
         if self.standing == Standing::Trial {
             self.standing = Standing::Benched {
                 until_ms: now_ms.saturating_sub(1),
@@ -150,7 +150,7 @@ impl Health {
     }
 
     /// An active check ended. True when this changed where it stands.
-    pub fn checked(&mut self, good: bool, now_ms: u64, rules: &HealthRules) -> bool {
+    pub(crate) fn checked(&mut self, good: bool, now_ms: u64, rules: &HealthRules) -> bool {
         if good {
             self.checks_failed = 0;
             let was_down = self.standing == Standing::Down;
@@ -169,7 +169,7 @@ impl Health {
 
     /// When it may be chosen again, as far as is known.
     #[must_use]
-    pub const fn due_ms(&self) -> Option<u64> {
+    pub(crate) const fn due_ms(&self) -> Option<u64> {
         match self.standing {
             Standing::Benched { until_ms } => Some(until_ms),
             _ => None,
@@ -177,7 +177,7 @@ impl Health {
     }
 
     /// A probe while every replica is out: whatever its answer, it counts as a trial.
-    pub fn probe(&mut self) {
+    pub(crate) fn probe(&mut self) {
         if !matches!(self.standing, Standing::Up { .. }) {
             self.standing = Standing::Trial;
         }

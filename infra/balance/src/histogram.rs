@@ -9,7 +9,7 @@ const BUCKETS: usize = 28 * STEPS as usize;
 
 /// Counts of durations in microseconds.
 #[derive(Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     counts: Box<[AtomicU64]>,
     sum_us: AtomicU64,
 }
@@ -25,26 +25,26 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts one.
-    pub fn record(&self, us: u64) {
+    pub(crate) fn record(&self, us: u64) {
         self.counts[bucket(us)].fetch_add(1, Relaxed);
         self.sum_us.fetch_add(us, Relaxed);
     }
 
     /// How many there are.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().map(|count| count.load(Relaxed)).sum()
     }
 
     /// Their sum in microseconds.
     #[must_use]
-    pub fn sum_us(&self) -> u64 {
+    pub(crate) fn sum_us(&self) -> u64 {
         self.sum_us.load(Relaxed)
     }
 
     /// The value that `permille` of 1,000 do not exceed, in microseconds; `None` before the first.
     #[must_use]
-    pub fn quantile_us(&self, permille: u64) -> Option<u64> {
+    pub(crate) fn quantile_us(&self, permille: u64) -> Option<u64> {
         let total = self.count();
         if total == 0 {
             return None;

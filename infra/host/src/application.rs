@@ -218,7 +218,11 @@ fn lanes(
 ) -> anyhow::Result<BTreeMap<String, Arc<Lane>>> {
     let workers = &options.tuning.workers;
     if let Some((unknown, _)) = workers.iter().find(|(id, _)| !parts.contains_key(id)) {
-        anyhow::bail!("--workers {unknown}=…: the manifest has no such component");
+        let known: Vec<&str> = parts.keys().map(String::as_str).collect();
+        anyhow::bail!(
+            "--workers {unknown}=…: the manifest has no such component, only {}",
+            known.join(", ")
+        );
     }
     let called = parts.iter().filter(|(_, part)| part.inbound.is_some());
     Ok(called

@@ -30,8 +30,8 @@ pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec
         .flat_map(clap::Command::get_arguments)
         .filter_map(clap::Arg::get_env)
         .collect();
-    // Kubernetes gives every pod two kinds for a service that is called trawl; the last are of our tests.
-    let of_others = ["TRAWL_PORT", "TRAWL_SERVICE_", "TRAWL_TEST"];
+    // Kubernetes gives every pod two kinds for a service that is called trawl; the last two are of our tests.
+    let of_others = ["TRAWL_PORT", "TRAWL_SERVICE_", "TRAWL_TEST", "TRAWL_SEED"];
     names
         .filter(|name| name.starts_with("TRAWL_") && !known.contains(OsStr::new(name)))
         .filter(|name| !of_others.iter().any(|start| name.starts_with(start)))
@@ -128,7 +128,7 @@ pub(crate) struct FrontDoor {
     /// Milliseconds that the head of a request may take
     #[arg(long, env = "TRAWL_HEADER_READ_MS", value_name = "MS", default_value_t = inbound::HEADER_READ_MS, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) header_read_ms: u64,
-    /// Milliseconds that the body of a request may take
+    /// Milliseconds that the body of a request may take, and that a client may take nothing of its answer
     #[arg(long, env = "TRAWL_BODY_READ_MS", value_name = "MS", default_value_t = inbound::BODY_READ_MS, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(crate) body_read_ms: u64,
     /// Milliseconds after which a connection without a request is closed

@@ -27,7 +27,7 @@ pub(crate) struct PartFigures {
     pub(crate) traps: AtomicU64,
     /// Costly requests that were refused because too many waited.
     pub(crate) refused: AtomicU64,
-    /// Messages that did not fit into its queue.
+    /// Messages that did not fit into its queue, or found no replica.
     pub(crate) dropped: AtomicU64,
     /// Instances made, for requests and for messages.
     pub(crate) instances: AtomicU64,
@@ -114,7 +114,7 @@ const COLUMNS: [Column; 9] = [
     (
         "dropped_total",
         Kind::Counter,
-        "Messages that found the queue of a component full.",
+        "Messages that found the queue of a component full, or no replica.",
         |f| f.dropped.load(Relaxed),
     ),
     ("instances_total", Kind::Counter, "Instances made.", |f| {

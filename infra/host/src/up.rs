@@ -134,7 +134,7 @@ fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
     };
     let filter: Targets = filter
         .parse()
-        .map_err(|error| anyhow::anyhow!("--log {filter}: {error}"))?;
+        .map_err(|error| anyhow::anyhow!("--log {filter}: {error}; it is a level, or targets with levels such as trawl=debug,warn"))?;
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);

@@ -99,7 +99,7 @@ impl Session {
         // Somebody was here before: with the same password the log-in succeeds. A closed registration is no obstacle either, nor is
         // a network that has registered too often: the account may be there.
         if matches!(problem.code.as_str(), "email_taken" | "too_many_attempts")
-            || matches!(answer.status, StatusCode::FORBIDDEN | StatusCode::CONFLICT)
+            || answer.status == StatusCode::FORBIDDEN
         {
             return Ok(());
         }

@@ -8,7 +8,9 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use trawl_architecture::{programs, root, sources};
 
 /// Public items that our programs do not name, and why they stand.
 const KEPT: [(&str, &str); 8] = [
@@ -45,59 +47,6 @@ const TESTED: [&str; 2] = [
     "tests/bench/src/profile/flame.rs",
     "tests/faults/src/audit.rs",
 ];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Every file of Rust below `folder`: its path and what it says.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            found.push((path, text));
-        }
-    }
-    found
-}
-
-/// The words of a text, without comments. A `//` after a colon is that of a URL.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let code = text.lines().map(|line| {
-        let mut slashes = line.match_indices("//").map(|(at, _)| at);
-        let comment = slashes.find(|at| !line[..*at].ends_with(':'));
-        &line[..comment.unwrap_or(line.len())]
-    });
-    let words = code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
-    words.filter(|word| !word.is_empty())
-}
-
-/// What programs are made of below `folder`: the words of each file, without tests, and without what only passes a name on.
-fn programs(folder: &Path) -> Vec<Vec<String>> {
-    let is_test = |path: &Path| {
-        let mut names = path.iter().map(|name| name.to_str().unwrap());
-        names.any(|name| {
-            name.trim_end_matches(".rs").ends_with("tests")
-                || ["testing", "examples"].contains(&name)
-        })
-    };
-    let mut files = sources(folder);
-    files.retain(|(path, _)| !is_test(path.strip_prefix(folder).unwrap()));
-    let made_of = |text: &str| {
-        // Tests stand last in their file; clippy sees to it.
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
-        let statements = code.split_inclusive(';').map(|one| {
-            let passed_on = one.find("pub use ").unwrap_or(one.len());
-            &one[..passed_on]
-        });
-        statements.flat_map(words).map(str::to_owned).collect()
-    };
-    { files.iter() }.map(|(_, text)| made_of(text)).collect()
-}
 
 /// The name of each public item. One that is public in its crate alone is the compiler's business.
 fn public_items(words: &[String]) -> impl Iterator<Item = &str> {

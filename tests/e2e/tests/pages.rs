@@ -123,17 +123,19 @@ async fn bad_pages_fail_with_their_reason() {
 async fn transient_failures_are_tried_again_later() {
     let host = Host::start().await;
     let scene = Scene::set(host.base()).await;
+    let mut failing = Vec::new();
     for path in ["/odd/error", "/odd/lying-length", "/odd/unavailable"] {
-        let id = scene
-            .node
-            .submit(&json!({"request_url": scene.origin.url(path), "type": 1}))
+        let body = json!({"request_url": scene.origin.url(path), "type": 1});
+        failing.push((path, scene.node.submit(&body).await));
+    }
+    for (path, id) in failing {
+        let message =
+            trawl_kit::eventually(&format!("{path} was tried twice"), DEADLINE, || async {
+                let message = scene.node.message(id).await;
+                (message["attempts"].as_i64() >= Some(2) && message["status"] == "queued")
+                    .then_some(message)
+            })
             .await;
-        let message = trawl_kit::eventually(&format!("{path} was tried"), DEADLINE, || async {
-            let message = scene.node.message(id).await;
-            (message["attempts"].as_i64() >= Some(1) && message["status"] == "queued")
-                .then_some(message)
-        })
-        .await;
         assert_eq!(message["error"]["permanent"], false, "{path}: {message}");
         assert_eq!(scene.node.cancel(id).await.status, 204);
     }

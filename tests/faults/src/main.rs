@@ -15,7 +15,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// 200 kills, 60 power losses, 60 kills with a real Redis.
+    /// 200 kills, 67 power losses, 67 kills with a real Redis.
     Faults {
         /// Kills of the first run; the others make a third of it each.
         #[arg(long, default_value_t = 200)]

@@ -76,7 +76,8 @@ pub mod balance {
     pub const RELOAD_INTERVAL_MS: u64 = 1_000;
     /// A balance file past this is not one.
     pub const BALANCE_FILE_BYTES_MAX: u64 = 256 * 1024;
-    /// Addresses of clients that are kept at once; the quietest ones are forgotten first.
+    /// Addresses of clients that are kept at once. With more, all that were quiet for a second are forgotten; while none was, one that is
+    /// not known is refused.
     pub const CLIENTS_MAX: usize = 16_384;
     /// Requests of one client network that are in flight at once, from their first byte to the last of their answers (127.0.0.1, ::1
     /// and trusted proxies are exempt): as many as it may have connections, and a quarter of the places of one local replica.

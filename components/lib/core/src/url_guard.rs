@@ -24,13 +24,15 @@ pub enum UrlError {
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
     /// Neither http nor https.
-    #[error("the scheme of the URL is not allowed")]
+    #[error("the URL must begin with http:// or https://")]
     Scheme,
     /// A user name or a password stands in it.
     #[error("a user name or password in the URL is not allowed")]
     Userinfo,
     /// The port is not one of the open ones.
-    #[error("the port of the URL is not allowed")]
+    #[error(
+        "the port of the URL is not open: 80, 443, 8080 and 8443 are, or those that the operator set"
+    )]
     Port,
     /// The host is, or names, an address that is not served.
     #[error("the address is not allowed")]

@@ -1,4 +1,4 @@
-//! Every parser of foreign bytes against thousands of mutated inputs: the fuzz targets with a bounded, seeded runner,
+//! The parsers of pages, robots.txt, URLs and redirects against thousands of mutated inputs: the fuzz targets with a bounded, seeded runner,
 //! so that each `make test` walks the same way. tests/fuzz holds the same targets for libFuzzer.
 
 #![allow(

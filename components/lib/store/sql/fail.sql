@@ -1,4 +1,5 @@
--- Gives up (?6 is null) or tries again after ?6 ms. A retry takes its place at the present virtual time, not at its old one.
+-- Gives up (?6 is null) or tries again after ?6 ms. A retry gets its place when it comes due (messages_refill); where nobody waits for
+-- its host it keeps this one, at the present virtual time and not at its old one.
 UPDATE Messages
    SET state = CASE WHEN ?6 IS NULL THEN 'failed' ELSE 'queued' END,
        stage = CASE WHEN ?6 IS NULL THEN NULL ELSE 2 END,

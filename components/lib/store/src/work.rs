@@ -280,7 +280,7 @@ impl<S: Sql> Store<'_, S> {
     ///
     /// Returns how many leases were still running.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
-        let jobs = self.expire(vec![0_i64.into(), Value::Null]).await?;
+        let jobs = self.expire(0, Value::Null).await?;
         let callbacks = self
             .run(include_str!("../sql/expire_callbacks.sql"), vec![])
             .await?;
@@ -288,14 +288,16 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Ends the leases of the messages that one worker holds, by the name that it claimed under, since it has died. The next rescue
-    /// counts it as a crash.
+    /// counts it as a crash. A message whose next attempt would be the last one keeps its lease: what kills one worker after the other
+    /// for some seconds, such as a shortage of memory, is not to make poison of it.
     ///
     /// Returns how many leases were still running.
     pub async fn expire_leases_of(&self, worker: &str) -> Result<u64, StoreError> {
-        self.expire(vec![1_i64.into(), worker.into()]).await
+        self.expire(1, worker.into()).await
     }
 
-    async fn expire(&self, params: Vec<Value>) -> Result<u64, StoreError> {
+    async fn expire(&self, at_ms: i64, worker: Value) -> Result<u64, StoreError> {
+        let params = vec![at_ms.into(), worker, (CRASHES_MAX - 2).into()];
         let ended = self.run(include_str!("../sql/expire.sql"), params).await?;
         Ok(ended.rows.len() as u64)
     }

@@ -74,7 +74,7 @@ pub trait Handler: Send + Sync + 'static {
 pub struct ServerLimits {
     /// From the first byte of a head to its end.
     pub header_read: Duration,
-    /// From the head to the last byte of the body.
+    /// From the head to the last byte of the body; and how long a client may take nothing of its answer.
     pub body_read: Duration,
     /// A kept-alive connection without a request.
     pub idle: Duration,

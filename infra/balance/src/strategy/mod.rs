@@ -14,11 +14,11 @@ use crate::config::StrategyKind;
 
 /// Full ramp: a replica that is not coming back from a bench. Weights are multiplied by it, so that a slow start can give
 /// a replica of weight 1 less than one share without fractions.
-pub const RAMP_FULL: u32 = 1_000;
+pub(crate) const RAMP_FULL: u32 = 1_000;
 
 /// One replica as a strategy sees it at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// May it be chosen for this request?
     pub usable: bool,
     /// Its configured weight, at least 1.
@@ -42,7 +42,7 @@ impl Candidate {
 
 /// What may steer one choice besides the replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Draw {
+pub(crate) struct Draw {
     /// A random number.
     pub random: u64,
     /// The digest of what `hash` goes by.
@@ -50,7 +50,7 @@ pub struct Draw {
 }
 
 /// A way to choose.
-pub trait Strategy: Send {
+pub(crate) trait Strategy: Send {
     /// The index of the chosen one; `None` only when none is usable.
     fn pick(&mut self, candidates: &[Candidate], draw: Draw) -> Option<usize>;
 
@@ -62,7 +62,7 @@ pub trait Strategy: Send {
 
 /// Makes the strategy that `kind` names.
 #[must_use]
-pub fn strategy(kind: StrategyKind) -> Box<dyn Strategy> {
+pub(crate) fn strategy(kind: StrategyKind) -> Box<dyn Strategy> {
     match kind {
         StrategyKind::RoundRobin => Box::new(round_robin::RoundRobin::default()),
         StrategyKind::Weighted => Box::new(weighted::Weighted::default()),

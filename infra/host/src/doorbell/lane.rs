@@ -184,10 +184,10 @@ impl Worker {
     async fn work(mut self) {
         let lane = Arc::clone(&self.lane);
         while let Some(first) = self.take_or_leave() {
-            let Some(replica) = lane.crew.next() else {
-                continue;
-            };
-            let Some(rights) = replica.rights(&lane.part.id) else {
+            let replica = lane.crew.next();
+            let rights = replica.as_ref().and_then(|it| it.rights(&lane.part.id));
+            let (Some(replica), Some(rights)) = (replica.as_ref(), rights) else {
+                lane.part.figures.dropped.fetch_add(1, Relaxed);
                 continue;
             };
             let _running = Running::begin(&lane.running);

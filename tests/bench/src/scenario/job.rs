@@ -171,18 +171,19 @@ impl Measured {
     }
 
     async fn take_turns(&mut self, turn: usize, pages: &Pages, total: usize) -> anyhow::Result<()> {
-        for ours in [turn % 2 == 0, turn % 2 == 1] {
-            if ours {
-                let host = Host::start().await;
-                let node = log_in(host.base()).await;
-                self.ours
-                    .measure(host.pid(), &node, pages, self.work, total)
-                    .await?;
-            } else {
+        let is_odd = turn % 2 == 1;
+        for native in [is_odd, !is_odd] {
+            if native {
                 let program = native::Child::start()?;
                 let node = log_in(program.base()).await;
                 self.native
                     .measure(program.pid(), &node, pages, self.work, total)
+                    .await?;
+            } else {
+                let host = Host::start().await;
+                let node = log_in(host.base()).await;
+                self.ours
+                    .measure(host.pid(), &node, pages, self.work, total)
                     .await?;
             }
         }

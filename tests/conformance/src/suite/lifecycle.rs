@@ -273,6 +273,17 @@ pub(super) async fn leases_of_one_dead_worker_end_at_once<S: Subject>(sql: &S) {
     );
     let ended = store.finish(&[finished(lives, second[0].lease)]).await;
     assert_eq!(ended.unwrap(), [lives]);
+    assert_eq!(store.expire_leases_of("w").await.unwrap(), 0);
+    sql.pass(61_000).await;
+    assert_eq!(store.rescue().await.unwrap(), one, "the last but one waits");
+    let last = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+    assert_eq!(last.unwrap().crash_count, CRASHES_MAX - 1);
+    assert_eq!(store.expire_leases_of("w").await.unwrap(), 1);
+    assert_eq!(
+        store.rescue().await.unwrap().poisoned,
+        1,
+        "and ends at once"
+    );
 }
 
 /// What is in flight whenever a host dies is poison in the end, and not before.

@@ -1,11 +1,11 @@
-//! The eight scenarios, each a test by its name, and power loss. Seeds are printed; `TRAWL_SEED` repeats one.
+//! The scenarios, each a test by its name, and power loss. Seeds are printed; `TRAWL_SEED` repeats one.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use trawl_core::limits::scrape::LEASE_S;
+use trawl_core::limits::scrape::{IN_FLIGHT_MAX, LEASE_S};
 use trawl_faults::audit;
 use trawl_faults::harness::{Plan, Report, run};
 use trawl_faults::stage::Stage;
@@ -132,6 +132,11 @@ async fn connections_cut() {
         stream.write_all(&request.as_bytes()[..sent]).await.unwrap();
         drop(stream);
     }
+    let recorded = || audit::rows(&audit::open(stage.host.state_directory()).unwrap()).unwrap();
+    eventually("some that were cut are recorded", DEADLINE, || async {
+        (!recorded().is_empty()).then_some(())
+    })
+    .await;
     let mut ids = std::collections::BTreeSet::new();
     for i in 0..40 {
         let headers = [
@@ -157,8 +162,7 @@ async fn connections_cut() {
             "done"
         );
     }
-    let all = audit::rows(&audit::open(stage.host.state_directory()).unwrap()).unwrap();
-    assert_eq!(all.len(), 40, "no request was recorded twice");
+    assert_eq!(recorded().len(), 40, "no request was recorded twice");
 }
 
 /// Redis dies and comes back: posts go on being accepted, and finished by the clock alone.
@@ -179,11 +183,11 @@ async fn redis_killed() {
         "a dead doorbell must not hold up the answer: {:?}",
         started.elapsed()
     );
-    redis.restart().await;
     assert_eq!(
         stage.node.wait_finished(without, DEADLINE).await["status"],
         "done"
     );
+    redis.restart().await;
     let again = stage.submit("/odd/plain", "again").await;
     assert_eq!(
         stage.node.wait_finished(again, DEADLINE).await["status"],
@@ -209,8 +213,13 @@ async fn on_many_hosts(stage: &Stage, block: u8, count: u8, path: &str) -> Vec<i
 /// More stalled pages than there are fetch slots (each holds one for ten seconds): other hosts' pages wait for a while, and are not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn pool_exhausted() {
-    let stage = Stage::set(HostOptions::default()).await;
-    let stalled = on_many_hosts(&stage, 1, 80, "/odd/stall").await;
+    let one = ["--workers", "scraper-text=1"];
+    let stage = Stage::set(HostOptions::default().with(&one)).await;
+    let stalled = on_many_hosts(&stage, 1, 40, "/odd/stall").await;
+    eventually("all slots are taken", DEADLINE, || async {
+        (stage.origin.hits("/odd/stall") >= IN_FLIGHT_MAX).then_some(())
+    })
+    .await;
     let id = stage.submit("/odd/plain", "patient").await;
     assert_eq!(
         stage.node.wait_finished(id, DEADLINE).await["status"],
@@ -222,7 +231,7 @@ async fn pool_exhausted() {
     assert_eq!(stage.node.get("/readyz").await.status, 200);
 }
 
-/// Every page fails for a while, all at once: retries are spread, other work is not held up, and all is done in the end.
+/// A hundred pages fail at once, each of a host of its own: their retries are spread, and other work is not held up.
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_storm() {
     let stage = Stage::set(HostOptions::default()).await;
@@ -242,14 +251,18 @@ async fn retry_storm() {
         "the storm held it up for {:?}",
         started.elapsed()
     );
-    let message = stage.node.message(storm[0]).await;
-    assert!(
-        message["attempts"].as_i64() >= Some(1) && message["error"]["permanent"] == false,
-        "{message}"
-    );
+    let mut retries = std::collections::BTreeSet::new();
     for id in storm {
+        let message = stage.node.message(id).await;
+        assert!(
+            message["attempts"].as_i64() >= Some(1) && message["error"]["permanent"] == false,
+            "{message}"
+        );
+        retries.extend(message["next_try_at"].as_str().map(str::to_owned));
         assert_eq!(stage.node.cancel(id).await.status, 204);
     }
+    println!("{} different times of a next try", retries.len());
+    assert!(retries.len() > 50, "{retries:?}");
 }
 
 /// One account has thousands waiting at the highest priority; another's few low ones are not starved, nor the first one's own low ones.
@@ -257,7 +270,7 @@ async fn retry_storm() {
 async fn priority_starvation() {
     let stage = Stage::set(HostOptions::default()).await;
     let quiet = Node::log_in(stage.host.base(), "quiet@example.org").await;
-    let request = |i: usize, priority: u8| json!({"request_url": stage.origin.url_on(&format!("127.0.{}.{}", 3 + i / 250, 1 + i % 250), "/odd/plain"), "type": 1, "priority": priority});
+    let request = |i: usize, priority: u8| json!({"request_url": stage.origin.url_on(&format!("127.0.{}.{}", 3 + i / 250, 1 + i % 250), "/odd/slow"), "type": 1, "priority": priority});
     let mut own_low = None;
     for i in 0..1500 {
         stage.node.submit(&request(i, 9)).await;
@@ -275,10 +288,14 @@ async fn priority_starvation() {
     });
     println!("when the quiet account was served, {waiting} of the busy one's were still waiting");
     assert_eq!(message["status"], "done", "{message}");
+    assert!(waiting > 0, "nothing was ahead of it");
     assert_eq!(
         stage.node.wait_finished(own_low.unwrap(), DEADLINE).await["status"],
         "done"
     );
+    let waiting = unfinished_of(&stage);
+    println!("when its own low one was, {waiting}");
+    assert!(waiting > 0, "nothing was ahead of it");
 }
 
 fn unfinished_of(stage: &Stage) -> i64 {
@@ -440,12 +457,15 @@ async fn what_a_killed_host_held_is_taken_up_at_once() {
     println!("{jobs} jobs and a callback took {:?}", began.elapsed());
 }
 
-/// A page that its instance can't hold ends it three times and is given up, and pages beside it are done, all before a lease would have
-/// run out once. (A body of ten megabytes, in a buffer that doubles, does not fit into an instance of 32.)
+/// A page that its instance can't hold ends it three times and is given up; the last time it waited for its lease. Pages beside it are
+/// done long before. (A body of ten megabytes, in a buffer that doubles, does not fit into an instance of 32.)
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_instance_held_that_died_is_taken_up_soon() {
-    let small = ["--instance-memory-mb", "32", "--workers", "scraper-text=1"];
-    let stage = Stage::set(HostOptions::default().with(&small)).await;
+    let lease = Duration::from_secs(30);
+    let options = HostOptions::default()
+        .with(&["--instance-memory-mb", "32", "--workers", "scraper-text=1"])
+        .variable("lease_seconds", &lease.as_secs().to_string());
+    let stage = Stage::set(options).await;
     let hostile = Hostile::start().await;
     let began = Instant::now();
     let mut others = Vec::new();
@@ -454,14 +474,14 @@ async fn what_an_instance_held_that_died_is_taken_up_soon() {
     }
     let body = json!({"request_url": hostile.url("/endless/plain"), "type": 1});
     let deadly = stage.node.submit(&body).await;
-    let ended = stage.node.wait_finished(deadly, DEADLINE).await;
-    assert_eq!(ended["error"]["code"], "poison", "{ended}");
     for id in others {
         let ended = stage.node.wait_finished(id, DEADLINE).await;
         assert_eq!(ended["status"], "done", "{ended}");
     }
-    let lease = Duration::from_secs(LEASE_S.into());
     assert!(began.elapsed() < lease, "it took {:?}", began.elapsed());
+    let ended = stage.node.wait_finished(deadly, DEADLINE).await;
+    assert_eq!(ended["error"]["code"], "poison", "{ended}");
+    assert!(began.elapsed() > lease, "it took {:?}", began.elapsed());
 }
 
 /// A dead endpoint loses nothing and holds up nobody; at most four calls are in flight at one.
