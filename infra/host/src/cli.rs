@@ -88,7 +88,7 @@ pub(crate) struct Up {
     /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port)
     #[arg(long, env = "TRAWL_REDIS", value_name = "URL", hide_env_values = true)]
     pub(crate) redis: Option<String>,
-    /// Set a variable of the manifest (repeatable; in the environment one a line); `name=@file` takes the content of a file
+    /// Set a variable of the manifest (repeatable; in the environment one a line, all of which a flag replaces); `name=@file` takes the content of a file
     #[arg(long = "variable", env = "TRAWL_VARIABLES", hide_env_values = true, value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = variable)]
     pub(crate) variables: Vec<(String, String)>,
     /// How many local replicas to run

@@ -3,7 +3,7 @@
 //! Components take the careful side of a value that they can't read, because they run under Spin too, where nobody looks at it before.
 //! Here a typing mistake is told at the start, instead of being found out weeks later by a pace or a time that nobody set.
 
-use http::{HeaderValue, Uri};
+use http::Uri;
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
 use trawl_core::url_guard::Ports;
 use trawl_store::Registration;
@@ -42,20 +42,25 @@ type Rule = (&'static str, fn(&str) -> bool, String);
 
 fn rules() -> [Rule; 12] {
     let count = || "a whole number".to_owned();
+    let days = || format!("a whole number of days, up to {}", u32::MAX);
     [
         (
             "registration",
             is_registration,
             "open, first or closed".to_owned(),
         ),
-        ("robots", is_robots, "on, off, or off:host,host".to_owned()),
+        (
+            "robots",
+            is_robots,
+            "on, off, or off:host,host, without ports".to_owned(),
+        ),
         (
             "ports",
             is_ports,
             "any, or port numbers with commas between".to_owned(),
         ),
-        ("result_days", is_days, "a whole number of days".to_owned()),
-        ("message_days", is_days, "a whole number of days".to_owned()),
+        ("result_days", is_days, days()),
+        ("message_days", is_days, days()),
         (
             "lease_seconds",
             is_lease,
@@ -76,7 +81,8 @@ fn rules() -> [Rule; 12] {
         (
             "public_url",
             is_base_url,
-            "an http or https URL, such as https://trawl.example.org".to_owned(),
+            "an http or https URL without a user name, such as https://trawl.example.org"
+                .to_owned(),
         ),
         (
             "user_agent",
@@ -91,7 +97,10 @@ fn is_registration(value: &str) -> bool {
 }
 
 fn is_robots(value: &str) -> bool {
-    let of_hosts = |hosts: &str| !hosts.trim_matches([',', ' ']).is_empty();
+    let is_name = |host: &str| !host.contains([':', '/', ' ']) || host.starts_with('[');
+    let of_hosts = |hosts: &str| {
+        !hosts.trim_matches([',', ' ']).is_empty() && hosts.split(',').map(str::trim).all(is_name)
+    };
     let value = value.trim();
     matches!(value, "on" | "off") || value.strip_prefix("off:").is_some_and(of_hosts)
 }
@@ -125,13 +134,13 @@ fn is_base_url(value: &str) -> bool {
         return false;
     };
     matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.host().is_some()
+        && uri.authority().is_some_and(|it| !it.as_str().contains('@'))
         && uri.query().is_none()
 }
 
 /// As it stands: components send it so, blanks and all.
 fn is_header(value: &str) -> bool {
-    HeaderValue::from_str(value).is_ok()
+    value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 #[cfg(test)]
@@ -173,6 +182,8 @@ mod tests {
             ("registration", "opne"),
             ("robots", "of"),
             ("robots", "off:"),
+            ("robots", "off:example.org:8080"),
+            ("robots", "off:example.org example.net"),
             ("ports", "443;3000"),
             ("result_days", "-1"),
             ("message_days", "3 weeks"),
@@ -182,8 +193,11 @@ mod tests {
             ("host_gap_ms", "100ms"),
             ("public_url", "trawl.example.org"),
             ("public_url", "ftp://trawl.example.org"),
+            ("public_url", "https://user:secret@trawl.example.org"),
             ("user_agent", "bot\u{7}"),
             ("user_agent", "bot/1\n"),
+            ("user_agent", "büt/1"),
+            ("message_days", "5000000000"),
         ] {
             let told = checked(name, value).unwrap_err().to_string();
             assert!(told.contains(name) && told.contains("has to be"), "{told}");

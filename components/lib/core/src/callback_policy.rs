@@ -23,7 +23,7 @@ pub enum Verdict {
 
 /// What follows from attempt number `attempt` (from 1) that was answered with `status` (`None`: not at all).
 /// `draw` gives a uniform random number of 32 bits; it is asked only when there is something to choose. `Retry-After` makes the
-/// wait longer when it lies within an hour; a longer one is no reason to hold a callback back, and the schedule counts.
+/// wait longer, up to an hour.
 #[must_use]
 pub fn judge(
     attempt: u32,
@@ -36,9 +36,7 @@ pub fn judge(
         Some(410) => Verdict::EndpointGone,
         _ if attempt >= ATTEMPTS_MAX => Verdict::Exhausted,
         _ => {
-            let asked_ms = retry_after_ms
-                .filter(|&ms| ms <= RETRY_AFTER_MS_MAX)
-                .unwrap_or(0);
+            let asked_ms = retry_after_ms.map_or(0, |ms| ms.min(RETRY_AFTER_MS_MAX));
             Verdict::Retry {
                 in_ms: scheduled_ms(attempt, draw()).max(asked_ms),
             }
@@ -118,9 +116,9 @@ mod tests {
             Verdict::Retry { in_ms: 60_000 }
         );
         assert_eq!(
-            judge(1, Some(429), retry_after_ms("3601", 0), || 0),
-            judge(1, Some(429), None, || 0),
-            "a wish beyond an hour counts no more than none"
+            judge(1, Some(429), retry_after_ms("7200", 0), || 0),
+            Verdict::Retry { in_ms: 3_600_000 },
+            "a longer wish counts as an hour"
         );
         assert_eq!(throttle_ms(Some(503), Some(9_000)), Some(9_000));
         assert_eq!(throttle_ms(Some(503), Some(u64::MAX)), Some(3_600_000));

@@ -527,7 +527,7 @@ pub mod queue {
     pub const RETRY_BASE_MS: u64 = 2_000;
     /// The cap of the bound. Six attempts do not reach it, their longest wait is 32 s; it is there for more of them.
     pub const RETRY_CAP_MS: u64 = 600_000;
-    /// A `Retry-After` is honoured up to an hour; a longer one counts as none.
+    /// A `Retry-After` is honoured up to an hour; a longer one counts as one.
     pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
     /// Rows that one statement of the clock moves: some 10 ms of the writer.
     pub const SWEEP_ROWS_MAX: u32 = 500;

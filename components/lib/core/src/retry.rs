@@ -5,11 +5,13 @@
 
 use crate::limits::queue::{ATTEMPTS_MAX, RETRY_AFTER_MS_MAX, RETRY_BASE_MS, RETRY_CAP_MS};
 
-/// A page's `Retry-After` as far as it counts: when it lies within an hour. A longer one is no reason to keep a job that long, and one
-/// that is over already (0, or the date of a clock that is behind) no reason to use up all attempts in seconds.
+/// A page's `Retry-After` as far as it counts: of a longer one an hour, since who asks to be left alone for a day is not to be asked
+/// again within seconds. One that is over already (0, or the date of a clock that is behind) is no reason to use up all attempts.
 #[must_use]
 pub fn honoured_ms(retry_after_ms: Option<u64>) -> Option<u64> {
-    retry_after_ms.filter(|ms| (1..=RETRY_AFTER_MS_MAX).contains(ms))
+    retry_after_ms
+        .filter(|ms| *ms > 0)
+        .map(|ms| ms.min(RETRY_AFTER_MS_MAX))
 }
 
 /// The wait before the next attempt, `None` when the job is given up.
@@ -66,12 +68,12 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_wins_within_an_hour() {
+    fn retry_after_wins_and_is_an_hour_at_most() {
         assert_eq!(retry_in_ms(1, false, Some(3_600_000), 0), Some(3_600_000));
-        assert_eq!(retry_in_ms(1, false, Some(3_600_001), 0), Some(0));
+        assert_eq!(retry_in_ms(1, false, Some(u64::MAX), 0), Some(3_600_000));
         assert_eq!(retry_in_ms(1, false, Some(0), 1 << 31), Some(1_000));
         let asked = |field| retry_in_ms(1, false, retry_after_ms(field, 0), 0);
-        assert_eq!(asked("3600"), Some(3_600_000));
-        assert_eq!(asked("3601"), Some(0));
+        assert_eq!(asked("1800"), Some(1_800_000));
+        assert_eq!(asked("7200"), Some(3_600_000));
     }
 }

@@ -118,6 +118,7 @@ fn view(figures: &QueueFigures) -> QueueView<'_> {
         dead: count(figures.dead),
         done_per_min: figures.done_per_min as f64,
         added_per_min: figures.added_per_min as f64,
-        oldest_age_s: Some(figures.oldest_age_s as f64).filter(|_| figures.ready > 0),
+        oldest_age_s: Some(figures.oldest_age_s as f64)
+            .filter(|_| figures.ready + figures.delayed > 0),
     }
 }

@@ -35,14 +35,15 @@ fn finish(server: &Server, kind: Kind, body: &str, meta: &str) {
     });
 }
 
-fn fail(server: &Server, kind: Kind) {
+/// Fails the next job of this kind; for good, or to be tried again.
+pub(super) fn fail(server: &Server, kind: Kind, retry_in_ms: Option<u64>) {
     let store = server.world.store();
     server.world.run(async {
         let jobs = store.claim(kind, 1, "w", 60).await.unwrap();
         let error = JobError {
             code: "http_404".into(),
             detail: "the page is not there".into(),
-            permanent: true,
+            permanent: retry_in_ms.is_none(),
         };
         assert!(
             store
@@ -50,7 +51,7 @@ fn fail(server: &Server, kind: Kind) {
                     id: jobs[0].id,
                     lease: jobs[0].lease,
                     error,
-                    retry_in_ms: None,
+                    retry_in_ms,
                     pause: None,
                 })
                 .await
@@ -254,7 +255,7 @@ fn failed_cancelled_and_again() {
     server
         .post(&path("/retry"), &json!({}))
         .assert_problem(409, "wrong_state");
-    fail(&server, Kind::Text);
+    fail(&server, Kind::Text, None);
     let problem = server.get(&path("/result")).assert_problem(404, "failed");
     assert_eq!(problem["detail"], "http_404: the page is not there");
     let message = server.get(&path("")).json();

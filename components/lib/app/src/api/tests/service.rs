@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use trawl_core::problem::Code;
+use trawl_core::state::Kind;
 
 use super::Server;
+use super::messages::fail;
 use crate::api::route::TABLE;
 
 #[test]
@@ -135,19 +138,25 @@ fn the_manifest_gives_no_variable_that_nobody_reads() {
 fn queues_show_the_callers_share() {
     let server = Server::new();
     server.submit(&json!({"request_url": "example.org", "type": 2}));
-    let figures = |token: &str| {
+    let of_queue = |token: &str| {
         let queues = server.call_as(token, "GET", "/queues", "").json();
-        let queue = queues["data"]
-            .as_array()
-            .unwrap()
-            .iter()
+        let mut queues = queues["data"].as_array().unwrap().iter();
+        queues
             .find(|queue| queue["name"] == "type_2_queue")
-            .cloned();
-        queue.map(|queue| queue["ready"].as_i64().unwrap())
+            .cloned()
     };
-    assert_eq!(figures(&server.token(server.world.account.0)), Some(1));
-    assert_eq!(
-        figures(&server.token(server.world.account.0 + 1)).unwrap_or(0),
-        0
+    let (own, of_other) = (
+        server.token(server.world.account.0),
+        server.token(server.world.account.0 + 1),
     );
+    assert_eq!(of_queue(&own).unwrap()["ready"], 1);
+    assert!(of_queue(&of_other).is_none_or(|queue| queue["ready"] == 0));
+    fail(&server, Kind::Html, Some(60_000));
+    server.world.elapse(Duration::from_secs(7));
+    let delayed = of_queue(&own).unwrap();
+    assert_eq!(
+        (&delayed["ready"], &delayed["delayed"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(delayed["oldest_age_s"], 7.0, "{delayed}");
 }
