@@ -49,6 +49,7 @@ fn is_taken(command: &Cmd) -> bool {
                 | Stmt::Update { .. }
                 | Stmt::Delete { .. }
                 | Stmt::CreateIndex { .. }
+                | Stmt::DropIndex { .. }
                 | Stmt::DropTrigger { .. }
                 | Stmt::AlterTable { .. }
                 | Stmt::CreateTable {

@@ -14,6 +14,7 @@ use trawl_store::{ReplayPoint, Store};
 
 const CLAIM: &str = include_str!("../../../components/lib/store/sql/claim.sql");
 const LAST_RESULT: &str = include_str!("../../../components/lib/store/sql/last_result.sql");
+const LIST: &str = include_str!("../../../components/lib/store/sql/messages.sql");
 const REPLAY_FIND: &str = include_str!("../../../components/lib/store/sql/replay_find.sql");
 
 /// The statement inside `host_fill_run`, with the trigger's row as a parameter.
@@ -226,21 +227,33 @@ fn a_claim_reads_two_short_ranges_in_order() {
     );
 }
 
+/// Whatever is filtered by, each branch is a range of an index that holds nothing else.
+#[test]
+fn a_list_walks_no_history() {
+    let memory = Memory::new();
+    block_on(Store::new(&memory).migrate()).unwrap();
+    let plan = plan(&memory, LIST);
+    let count = |text: &str| plan.iter().filter(|step| step.contains(text)).count();
+    let closed = "messages_closed_by_type (tenant=? AND state=? AND type=? AND Id<?)";
+    let open = "messages_open (tenant=? AND type=? AND Id<?)";
+    assert_eq!((count(closed), count(open)), (9, 3), "{plan:#?}");
+}
+
 #[test]
 fn a_replay_walks_the_accounts_own_messages_in_order() {
     let memory = Memory::new();
     block_on(Store::new(&memory).migrate()).unwrap();
     let plan = plan(&memory, REPLAY_FIND);
     let count = |text: &str| plan.iter().filter(|step| step.contains(text)).count();
-    let closed = "messages_closed (tenant=? AND state=? AND Id>?)";
+    let closed = "messages_closed_by_type (tenant=? AND state=? AND type=? AND Id>?)";
     let open = "messages_open (tenant=? AND type=? AND Id>?)";
     let callbacks = "SEARCH c USING INDEX callbacks_message (message_id=? AND rowid>?) LEFT-JOIN";
     assert_eq!(
         (count(closed), count(open), count(callbacks)),
-        (3, 3, 6),
+        (9, 3, 12),
         "{plan:#?}"
     );
-    assert_eq!(count("SEARCH"), 12, "{plan:#?}");
+    assert_eq!(count("SEARCH"), 24, "{plan:#?}");
     // Each branch ends at its limit before anything is sorted.
     for pair in plan
         .windows(2)

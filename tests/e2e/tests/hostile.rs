@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use trawl_e2e::Scene;
 use trawl_kit::eventually;
-use trawl_kit::host::Host;
-use trawl_kit::hostile::Hostile;
+use trawl_kit::host::{Host, HostOptions};
+use trawl_kit::hostile::{Hostile, LARGE_MIB};
 
 /// The longest attempt takes 45 s; machines are shared and slow.
 const DEADLINE: Duration = Duration::from_secs(150);
@@ -38,6 +38,7 @@ const CASES: &[(&str, u8, End)] = &[
     ("bomb/deflate", 2, BOMB),
     ("bomb/raw-deflate", 3, BOMB),
     ("bomb/br", 1, BOMB),
+    ("bomb/br-window", 2, Again(&["bad_encoding"])),
     ("bomb/zstd", 2, BOMB),
     ("bomb/gzip,gzip", 3, BOMB),
     ("bomb/gzip,gzip,gzip", 1, Failed(&["unsupported_encoding"])),
@@ -85,6 +86,37 @@ const PAGES: &[&str] = &[
     "tables",
     "nul",
 ];
+
+/// Pages that fit one by one and not together: one at a time is unpacked, so none ends its instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_pages_do_not_add_up() {
+    const PAGES: usize = 24;
+    const MEMORY_MIB: usize = 128;
+    const { assert!(PAGES * LARGE_MIB > 2 * MEMORY_MIB) };
+    let options = HostOptions::default()
+        .with(&["--instance-memory-mb", &MEMORY_MIB.to_string()])
+        .with(&["--workers", "scraper-html=1"])
+        .variable("host_in_flight", "40")
+        .variable("host_gap_ms", "0");
+    let host = Host::start_with(options).await;
+    let scene = Scene::set(host.base()).await;
+    let hostile = Hostile::start().await;
+    let mut ids = Vec::new();
+    for n in 0..PAGES {
+        ids.push(submit(&scene, &hostile, &format!("large/{n}"), 2).await);
+    }
+    for id in ids {
+        let message = scene.node.wait_finished(id, DEADLINE).await;
+        assert_eq!(
+            (&message["status"], &message["attempts"]),
+            (&json!("done"), &json!(1)),
+            "{message}"
+        );
+    }
+    let metrics = scene.node.get("/metrics").await.text();
+    let traps = "trawl_component_traps_total{component=\"scraper-html\"} 0";
+    assert!(metrics.lines().any(|line| line == traps), "{metrics}");
+}
 
 async fn submit(scene: &Scene, origin: &Hostile, path: &str, kind: u8) -> i64 {
     let body = json!({"request_url": origin.url(&format!("/{path}")), "type": kind});

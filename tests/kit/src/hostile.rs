@@ -19,6 +19,8 @@ pub struct Hostile {
 type Sent = std::io::Result<()>;
 
 const MIB: usize = 1 << 20;
+/// What a large page unpacks to, in MiB.
+pub const LARGE_MIB: usize = 12;
 /// What the bombs unpack to.
 const BOMB_MIB: usize = 64;
 
@@ -68,6 +70,7 @@ async fn answer(mut stream: TcpStream) -> Sent {
     let (kind, detail) = path.split_once('/').unwrap_or((path, ""));
     match kind {
         "bomb" => bomb(&mut stream, detail).await,
+        "large" => page(&mut stream, "content-encoding: gzip\r\n", large()).await,
         "headers" => headers(&mut stream, detail).await,
         "slow" => slow(&mut stream, detail).await,
         "endless" => endless(&mut stream, detail).await,
@@ -122,10 +125,30 @@ async fn bomb(stream: &mut TcpStream, encodings: &str) -> Sent {
             zeroes(&mut encoder);
             encoder.into_inner()
         }
+        // It asks for a window of 1 GiB, by an extension of the format.
+        "br-window" => vec![0x11, 0x1e, 0x03, 0, 0, 0],
         _ => zstd_bomb(),
     };
-    let name = encodings.trim_start_matches("raw-");
+    let name = encodings
+        .trim_start_matches("raw-")
+        .trim_end_matches("-window");
     page(stream, &format!("content-encoding: {name}\r\n"), &body).await
+}
+
+/// A page of [`LARGE_MIB`] in some hundred kilobytes: no bomb, but many of them at once fill a memory.
+fn large() -> &'static [u8] {
+    static PAGE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    PAGE.get_or_init(|| {
+        let words = "the same words once more, ".repeat(8);
+        let mut html = String::from("<p>large</p>");
+        for number in 0.. {
+            if html.len() > LARGE_MIB * MIB {
+                break;
+            }
+            html.push_str(&format!("<p>{number} {words}</p>"));
+        }
+        gzip(html.as_bytes())
+    })
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {

@@ -26,6 +26,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 const DEFLATED_PIECE_BYTES: usize = 64 * 1024;
 /// The same for brotli, where a kilobyte can describe hundreds of tables: what its decoder reads at once.
 const BROTLI_PIECE_BYTES: usize = 4096;
+/// How a stream begins that asks for a window beyond the 16 MiB of RFC 7932, where this beginning is invalid (section 9.1). The decoder
+/// takes it for an extension of the format, and reserves up to 1 GiB before anything comes out.
+const BROTLI_LARGE_WINDOW: u8 = 0x11;
 /// What a step of zstd counts for at least: a block of a few bytes may make the decoder build its tables anew.
 const ZSTD_STEP_BYTES: usize = 1024;
 /// How every member of gzip begins.
@@ -392,6 +395,12 @@ async fn unbrotli(
     packed: &[u8],
     wire_bytes: usize,
 ) -> Result<Vec<u8>, DecodeError> {
+    if packed
+        .first()
+        .is_some_and(|byte| byte & 0x7f == BROTLI_LARGE_WINDOW)
+    {
+        return Err(damaged(&"its window is larger than brotli has"));
+    }
     let packed = Interrupted {
         rest: packed,
         left: BROTLI_PIECE_BYTES,

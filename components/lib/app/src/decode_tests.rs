@@ -480,3 +480,19 @@ fn a_window_that_would_eat_memory_is_refused_before_it_is_reserved() {
         );
     }
 }
+
+/// An extension of the format lets the sender choose a window of up to 1 GiB, which its decoder reserves at once.
+#[test]
+fn a_window_that_brotli_does_not_have_is_refused() {
+    let said = |body: &[u8]| match unpacked(&["br"], body.to_vec()) {
+        Err(DecodeError::Damaged(said)) => said,
+        other => panic!("{other:?}"),
+    };
+    // 30 bits; and the same with the bit set that the extension ignores.
+    for first in [0x11, 0x91] {
+        let said = said(&[first, 0x1e, 0x03, 0, 0, 0]);
+        assert!(said.contains("window"), "{said}");
+    }
+    let whole = br(b"a page");
+    assert_ne!(whole[0] & 0x7f, 0x11);
+}

@@ -21,16 +21,21 @@ enum Wait {
 pub(crate) struct Gathering<T> {
     gathered: Vec<T>,
     count_max: usize,
+    bytes_max: usize,
+    weigh: fn(&T) -> usize,
     wait: Wait,
     flushing: bool,
 }
 
 impl<T> Gathering<T> {
-    /// No more than `count_max` wait for each other.
-    pub(crate) const fn new(count_max: usize) -> Self {
+    /// No more than `count_max`, nor more than `bytes_max` by what they weigh, wait for each other; and no more bytes share a statement,
+    /// unless one alone has them.
+    pub(crate) const fn new(count_max: usize, bytes_max: usize, weigh: fn(&T) -> usize) -> Self {
         Self {
             gathered: Vec::new(),
             count_max,
+            bytes_max,
+            weigh,
             wait: Wait::NotYet,
             flushing: false,
         }
@@ -49,8 +54,13 @@ impl<T> Gathering<T> {
         self.gathered.is_empty() && !self.flushing
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.gathered.iter()
+    /// What waits is as much as one statement may hold.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes() >= self.bytes_max
+    }
+
+    fn bytes(&self) -> usize {
+        self.gathered.iter().map(self.weigh).sum()
     }
 
     /// What waits, without being told to.
@@ -63,16 +73,32 @@ impl<T> Gathering<T> {
         if self.gathered.is_empty() || self.flushing {
             return None;
         }
-        if is_last || self.gathered.len() >= self.count_max || self.wait == Wait::Over {
+        if is_last
+            || self.gathered.len() >= self.count_max
+            || self.wait == Wait::Over
+            || self.is_full()
+        {
             self.wait = Wait::NotYet;
             self.flushing = true;
-            return Some(Flush::Now(self.take()));
+            return Some(Flush::Now(self.take_some()));
         }
         if self.wait == Wait::NotYet {
             self.wait = Wait::Until;
             return Some(Flush::Later);
         }
         None
+    }
+
+    /// What one statement may hold.
+    fn take_some(&mut self) -> Vec<T> {
+        let mut bytes = 0;
+        let some = self.gathered.iter().take_while(|one| {
+            bytes += (self.weigh)(one);
+            bytes <= self.bytes_max
+        });
+        let count = some.count().max(1).min(self.gathered.len());
+        let rest = self.gathered.split_off(count);
+        std::mem::replace(&mut self.gathered, rest)
     }
 
     /// The moment is over.
@@ -90,9 +116,13 @@ impl<T> Gathering<T> {
 mod tests {
     use super::*;
 
+    fn gathering(count_max: usize) -> Gathering<usize> {
+        Gathering::new(count_max, 100, |bytes| *bytes)
+    }
+
     #[test]
     fn the_first_waits_for_company_and_the_last_does_not() {
-        let mut gathering = Gathering::new(3);
+        let mut gathering = gathering(3);
         assert_eq!(gathering.next(true), None, "nothing to record");
         gathering.add(1);
         assert_eq!(gathering.next(false), Some(Flush::Later));
@@ -103,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_comes_meanwhile_shares_the_next_statement() {
-        let mut gathering = Gathering::new(2);
+        let mut gathering = gathering(2);
         gathering.add(1);
         gathering.add(2);
         assert_eq!(gathering.next(false), Some(Flush::Now(vec![1, 2])));
@@ -120,10 +150,28 @@ mod tests {
 
     #[test]
     fn the_moment_ends() {
-        let mut gathering = Gathering::new(9);
+        let mut gathering = gathering(9);
         gathering.add(1);
         assert_eq!(gathering.next(false), Some(Flush::Later));
         gathering.time_is_up();
         assert_eq!(gathering.next(false), Some(Flush::Now(vec![1])));
+    }
+
+    #[test]
+    fn a_statement_holds_no_more_bytes_than_it_may() {
+        let mut gathering = gathering(9);
+        for bytes in [40, 40, 30, 200, 10] {
+            gathering.add(bytes);
+        }
+        let mut flushed = Vec::new();
+        while let Some(Flush::Now(some)) = gathering.next(true) {
+            flushed.push(some);
+            gathering.flushed();
+        }
+        assert_eq!(flushed, [vec![40, 40], vec![30], vec![200], vec![10]]);
+        gathering.add(99);
+        assert_eq!(gathering.next(false), Some(Flush::Later));
+        gathering.add(1);
+        assert_eq!(gathering.next(false), Some(Flush::Now(vec![99, 1])));
     }
 }

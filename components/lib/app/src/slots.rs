@@ -5,45 +5,94 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// A number of slots that tasks of one instance share, first come first served as far as wakers go.
+/// A number of slots that tasks of one instance share, first come first served as far as wakers go. Whoever `K` names has no more than
+/// its share of them.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub(crate) struct Slots<K = ()> {
     free: Cell<usize>,
+    share: usize,
+    /// Who has some, and how many.
+    held: RefCell<Vec<(K, usize)>>,
     waiting: RefCell<VecDeque<Waker>>,
 }
 
 /// A slot, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot<'a>(&'a Slots);
+pub(crate) struct Slot<'a, K: Copy + PartialEq = ()> {
+    slots: &'a Slots<K>,
+    holder: K,
+}
 
 impl Slots {
+    /// So many for everybody.
     pub(crate) const fn new(count: usize) -> Self {
-        Self {
-            free: Cell::new(count),
-            waiting: RefCell::new(VecDeque::new()),
-        }
+        Self::shared(count, count)
     }
 
     /// Waits for a slot.
     pub(crate) async fn take(&self) -> Slot<'_> {
+        self.take_for(()).await
+    }
+}
+
+impl<K> Slots<K> {
+    /// `count` slots, of which nobody has more than `share`.
+    pub(crate) const fn shared(count: usize, share: usize) -> Self {
+        Self {
+            free: Cell::new(count),
+            share,
+            held: RefCell::new(Vec::new()),
+            waiting: RefCell::new(VecDeque::new()),
+        }
+    }
+}
+
+impl<K: Copy + PartialEq> Slots<K> {
+    /// Waits until there is a slot that `holder` may have.
+    pub(crate) async fn take_for(&self, holder: K) -> Slot<'_, K> {
         poll_fn(|context| {
-            if let Some(left) = self.free.get().checked_sub(1) {
-                self.free.set(left);
-                return Poll::Ready(Slot(self));
+            if self.hand_out(holder) {
+                return Poll::Ready(Slot {
+                    slots: self,
+                    holder,
+                });
             }
             self.waiting.borrow_mut().push_back(context.waker().clone());
             Poll::Pending
         })
         .await
     }
+
+    fn hand_out(&self, holder: K) -> bool {
+        let Some(left) = self.free.get().checked_sub(1) else {
+            return false;
+        };
+        let mut held = self.held.borrow_mut();
+        match held.iter_mut().find(|(who, _)| *who == holder) {
+            Some((_, count)) if *count >= self.share => return false,
+            Some((_, count)) => *count += 1,
+            None => held.push((holder, 1)),
+        }
+        self.free.set(left);
+        true
+    }
+
+    fn give_back(&self, holder: K) {
+        self.free.set(self.free.get() + 1);
+        let mut held = self.held.borrow_mut();
+        for (_, count) in held.iter_mut().filter(|(who, _)| *who == holder) {
+            *count -= 1;
+        }
+        held.retain(|(_, count)| *count > 0);
+    }
 }
 
-impl Drop for Slot<'_> {
+impl<K: Copy + PartialEq> Drop for Slot<'_, K> {
     fn drop(&mut self) {
-        self.0.free.set(self.0.free.get() + 1);
+        self.slots.give_back(self.holder);
         // A waiter may have been dropped meanwhile, and its waker then wakes nobody who wants the slot: wake all.
         // One that was looked at again stands here once more, so there are a few for each job in flight.
-        for waker in self.0.waiting.take() {
+        for waker in self.slots.waiting.take() {
             waker.wake();
         }
     }
@@ -81,5 +130,26 @@ mod tests {
         });
         assert_eq!((most.get(), inside.get(), slots.free.get()), (2, 0, 2));
         assert_eq!(clock.monotonic_ms(), 30);
+    }
+
+    #[test]
+    fn nobody_has_more_than_its_share() {
+        let clock = VirtualClock::default();
+        let slots = Slots::shared(3, 2);
+        run(&clock, async {
+            let (first, _second) = (slots.take_for('a').await, slots.take_for('a').await);
+            let other = slots.take_for('b').await;
+            let mut third = pin!(slots.take_for('a'));
+            assert!(futures::poll!(third.as_mut()).is_pending(), "none is free");
+            drop(other);
+            assert!(
+                futures::poll!(third.as_mut()).is_pending(),
+                "it has its share"
+            );
+            drop(first);
+            drop(third.await);
+        });
+        assert_eq!(slots.free.get(), 3);
+        assert!(slots.held.borrow().is_empty());
     }
 }

@@ -297,6 +297,8 @@ pub mod scrape {
     pub const BODY_BYTES_FREE: usize = 512 * 1024;
     /// Bodies larger than that which one invocation reads at once, so that huge pages do not add up: 6 × 10 MiB.
     pub const LARGE_BODIES_MAX: usize = 6;
+    /// Of these, those of one account: pages that are slow on purpose leave places for others.
+    pub const LARGE_BODIES_OF_ACCOUNT_MAX: usize = LARGE_BODIES_MAX / 2;
     /// What such a body has to bring in each `LARGE_BODY_EVERY_MS`: six that drip would keep all other large pages out for whole attempts.
     /// At this rate `BODY_BYTES_FREE` alone would take nearly an attempt (`ATTEMPT_MS_MAX`), so hardly any that could end is cut off.
     pub const LARGE_BODY_BYTES_MIN: usize = 64 * 1024;
@@ -338,6 +340,8 @@ pub mod scrape {
     pub const GATHERED_MAX: usize = 16;
     /// Encoded bytes in one finishing statement: page bodies must not hold up the writer.
     pub const GATHERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// A larger result is recorded before the next page is unpacked, so that large ones do not add up in memory while a disk is slow.
+    pub const RESULT_BYTES_FREE: usize = 1024 * 1024;
     /// Bytes of a response as sent.
     pub const WIRE_BYTES_MAX: usize = 10 * 1024 * 1024;
     /// Bytes of a response when unpacked.

@@ -28,16 +28,40 @@ SELECT m.Id, m.user_Id, m.request_url, m.type, m.priority, m.state, m.attempt, m
                          AND ?2 = 'processing' AND (?3 IS NULL OR type = ?3)
                        ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
-      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'done' AND Id < ?5
-                         AND COALESCE(?2, 'done') = 'done' AND (?3 IS NULL OR type = ?3)
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'done' AND type = 1 AND Id < ?5
+                         AND COALESCE(?2, 'done') = 'done' AND COALESCE(?3, 1) = 1
                        ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
-      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'failed' AND Id < ?5
-                         AND COALESCE(?2, 'failed') = 'failed' AND (?3 IS NULL OR type = ?3)
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'done' AND type = 2 AND Id < ?5
+                         AND COALESCE(?2, 'done') = 'done' AND COALESCE(?3, 2) = 2
                        ORDER BY Id DESC LIMIT (0 + ?4))
       UNION ALL
-      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'cancelled' AND Id < ?5
-                         AND COALESCE(?2, 'cancelled') = 'cancelled' AND (?3 IS NULL OR type = ?3)
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'done' AND type = 3 AND Id < ?5
+                         AND COALESCE(?2, 'done') = 'done' AND COALESCE(?3, 3) = 3
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'failed' AND type = 1 AND Id < ?5
+                         AND COALESCE(?2, 'failed') = 'failed' AND COALESCE(?3, 1) = 1
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'failed' AND type = 2 AND Id < ?5
+                         AND COALESCE(?2, 'failed') = 'failed' AND COALESCE(?3, 2) = 2
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'failed' AND type = 3 AND Id < ?5
+                         AND COALESCE(?2, 'failed') = 'failed' AND COALESCE(?3, 3) = 3
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'cancelled' AND type = 1 AND Id < ?5
+                         AND COALESCE(?2, 'cancelled') = 'cancelled' AND COALESCE(?3, 1) = 1
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'cancelled' AND type = 2 AND Id < ?5
+                         AND COALESCE(?2, 'cancelled') = 'cancelled' AND COALESCE(?3, 2) = 2
+                       ORDER BY Id DESC LIMIT (0 + ?4))
+      UNION ALL
+      SELECT Id FROM (SELECT Id FROM Messages WHERE finished_ms IS NOT NULL AND tenant = ?1 AND state = 'cancelled' AND type = 3 AND Id < ?5
+                         AND COALESCE(?2, 'cancelled') = 'cancelled' AND COALESCE(?3, 3) = 3
                        ORDER BY Id DESC LIMIT (0 + ?4)))
      ORDER BY Id DESC LIMIT (0 + ?4)) ids
   JOIN Messages m ON m.Id = ids.Id

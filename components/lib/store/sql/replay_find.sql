@@ -6,17 +6,47 @@ SELECT message, callback,
   FROM (
     SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
                      FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
-                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'done' AND m.Id >= ?4
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'done' AND m.type = 1 AND m.Id >= ?4
                     ORDER BY m.Id, c.id LIMIT (0 + ?6))
     UNION ALL
     SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
                      FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
-                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'failed' AND m.Id >= ?4
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'done' AND m.type = 2 AND m.Id >= ?4
                     ORDER BY m.Id, c.id LIMIT (0 + ?6))
     UNION ALL
     SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
                      FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
-                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'cancelled' AND m.Id >= ?4
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'done' AND m.type = 3 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'failed' AND m.type = 1 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'failed' AND m.type = 2 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'failed' AND m.type = 3 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'cancelled' AND m.type = 1 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'cancelled' AND m.type = 2 AND m.Id >= ?4
+                    ORDER BY m.Id, c.id LIMIT (0 + ?6))
+    UNION ALL
+    SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage
+                     FROM Messages m LEFT JOIN callbacks c ON c.message_id = m.Id AND c.id > CASE m.Id WHEN ?4 THEN ?5 ELSE 0 END
+                    WHERE m.finished_ms IS NOT NULL AND m.tenant = ?1 AND m.state = 'cancelled' AND m.type = 3 AND m.Id >= ?4
                     ORDER BY m.Id, c.id LIMIT (0 + ?6))
     UNION ALL
     SELECT * FROM (SELECT m.Id AS message, c.id AS callback, c.finished_ms, c.state, c.stage

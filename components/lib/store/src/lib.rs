@@ -16,7 +16,7 @@ pub use accounts::{Account, ApiKey, Created, KeyOwner, Registration, Secrets};
 pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
 pub use history::{Delivery, Event, Replay, ReplayPoint, Replayed};
-pub use manners::{CachedRobots, FoundRobots, Previous};
+pub use manners::{Bodies, CachedRobots, FoundRobots, Previous, SameRequest};
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,
 };

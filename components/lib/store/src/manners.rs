@@ -58,8 +58,32 @@ pub struct Previous {
     pub encoding: String,
     /// JSON beside the body.
     pub meta: String,
-    /// The body, encoded.
+    /// The body, encoded; empty when it was left ([`Bodies`]).
     pub body: Vec<u8>,
+}
+
+/// What makes two requests the same.
+#[derive(Debug, Clone, Copy)]
+pub struct SameRequest<'r> {
+    /// Whose they are.
+    pub account: AccountId,
+    /// The type.
+    pub kind: Kind,
+    /// The URL as it was asked for.
+    pub request_url: &'r str,
+    /// Counts for type 1.
+    pub mode: Mode,
+    /// Counts for type 1.
+    pub selector: Option<&'r str>,
+}
+
+/// Whether a result is read with its body, which may have megabytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bodies {
+    /// With it.
+    Read,
+    /// Without; it is empty.
+    Left,
 }
 
 impl<S: Sql> Store<'_, S> {
@@ -140,12 +164,16 @@ impl<S: Sql> Store<'_, S> {
     /// The newest result of the same tenant, kind, URL and options. Only a text has options that make a difference.
     pub async fn last_result(
         &self,
-        account: AccountId,
-        kind: Kind,
-        request_url: &str,
-        mode: Mode,
-        selector: Option<&str>,
+        same: SameRequest<'_>,
+        bodies: Bodies,
     ) -> Result<Option<Previous>, StoreError> {
+        let SameRequest {
+            account,
+            kind,
+            request_url,
+            mode,
+            selector,
+        } = same;
         let params = vec![
             url_hash(account, kind, request_url, mode, selector).into(),
             account.0.into(),
@@ -154,6 +182,7 @@ impl<S: Sql> Store<'_, S> {
             mode.as_str().into(),
             selector.into(),
             LAST_RESULTS_MAX.into(),
+            (bodies == Bodies::Read).into(),
         ];
         let rows = self
             .run(include_str!("../sql/last_result.sql"), params)
@@ -171,7 +200,7 @@ impl<S: Sql> Store<'_, S> {
             content_type: row.get(6)?,
             encoding: row.get(7)?,
             meta: row.get(8)?,
-            body: row.get(9)?,
+            body: row.get::<Option<_>>(9)?.unwrap_or_default(),
         }))
     }
 }

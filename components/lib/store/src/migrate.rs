@@ -6,7 +6,7 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("../../../../infra/migrations/0012_fair_backlog.sql"),
     include_str!("../../../../infra/migrations/0013_host_pauses.sql"),
     include_str!("../../../../infra/migrations/0014_delayed_flows.sql"),
+    include_str!("../../../../infra/migrations/0015_closed_by_type.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

@@ -3,7 +3,9 @@
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, Mode, State};
 use trawl_store::sql::Value;
-use trawl_store::{Changed, Filter, FoundRobots, ResultLookup, Store};
+use trawl_store::{
+    Bodies, Changed, Filter, FoundRobots, Previous, ResultLookup, SameRequest, Store,
+};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
@@ -152,12 +154,16 @@ pub(super) async fn results<S: Subject>(sql: &S) {
 pub(super) async fn last_result<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let ids = mixed(sql).await;
+    let same = |tenant: i64, kind| SameRequest {
+        account: AccountId(tenant),
+        kind,
+        request_url: "https://a/page",
+        mode: Mode::Best,
+        selector: None,
+    };
     let look = async |tenant: i64, kind| {
-        let tenant = AccountId(tenant);
-        store
-            .last_result(tenant, kind, "https://a/page", Mode::Best, None)
-            .await
-            .unwrap()
+        let found = store.last_result(same(tenant, kind), Bodies::Left);
+        found.await.unwrap()
     };
     let last = look(1, Kind::Text).await.unwrap();
     assert_eq!(
@@ -172,7 +178,12 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
     );
     for (mode, selector) in [(Mode::Fast, None), (Mode::Best, Some("main"))] {
         let looked = async |kind| {
-            let looked = store.last_result(TENANT, kind, "https://a/page", mode, selector);
+            let other = SameRequest {
+                mode,
+                selector,
+                ..same(TENANT.0, kind)
+            };
+            let looked = store.last_result(other, Bodies::Left);
             looked.await.unwrap().map(|found| found.message_id)
         };
         assert_eq!(looked(Kind::Text).await, None, "a text with other options");
@@ -182,6 +193,17 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
             "a page has no options"
         );
     }
+    let whole = store.last_result(same(1, Kind::Text), Bodies::Read);
+    let whole = whole.await.unwrap().unwrap();
+    assert!(!whole.body.is_empty() && last.body.is_empty());
+    assert_eq!(
+        Previous {
+            body: Vec::new(),
+            age_s: last.age_s,
+            ..whole
+        },
+        last
+    );
     sql.pass(5_000).await;
     assert!((5..9).contains(&look(1, Kind::Text).await.unwrap().age_s));
 }

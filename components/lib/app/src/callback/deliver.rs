@@ -122,7 +122,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             renewed_ms: now_ms,
             stopping_since_ms: None,
             claims: Claims::new(SIZES, Rhythm::default()),
-            delivered: Gathering::new(GATHERED_MAX),
+            delivered: Gathering::new(GATHERED_MAX, usize::MAX, |_| 0),
             recording: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use trawl_core::fetch_policy::FetchCode;
+use trawl_core::ids::AccountId;
 use trawl_core::limits::scrape::{
     BODY_BYTES_FREE, LARGE_BODY_BYTES_MIN, LARGE_BODY_EVERY_MS, WIRE_BYTES_MAX,
 };
@@ -16,7 +17,7 @@ use crate::slots::{Slot, Slots};
 
 /// A place among the large bodies, and what came since it was last looked at: whoever holds one has to use it.
 struct Place<'s> {
-    _slot: Slot<'s>,
+    slot: Slot<'s, AccountId>,
     since_ms: u64,
     bytes: usize,
 }
@@ -35,17 +36,22 @@ impl Place<'_> {
     }
 }
 
-/// A body as it came.
-pub(super) struct Packed {
+/// A body as it came. A large one keeps its place until it is unpacked.
+pub(super) struct Packed<'s> {
     bytes: Vec<u8>,
     /// What the server states, where the body ended before that.
     stated: Option<u64>,
+    _place: Option<Slot<'s, AccountId>>,
 }
 
-impl Packed {
-    fn of(bytes: Vec<u8>, stated: Option<u64>) -> Self {
+impl<'s> Packed<'s> {
+    fn of(bytes: Vec<u8>, stated: Option<u64>, place: Option<Place<'s>>) -> Self {
         let stated = stated.filter(|length| *length > bytes.len() as u64);
-        Self { bytes, stated }
+        Self {
+            bytes,
+            stated,
+            _place: place.map(|place| place.slot),
+        }
     }
 
     /// Takes the encodings off. Some servers pack a page and state the length that it had before; browsers show such a page, too. It
@@ -66,14 +72,15 @@ impl Packed {
     }
 }
 
-/// Reads a page's body as sent, up to [`WIRE_BYTES_MAX`]. Beyond [`BODY_BYTES_FREE`] it waits for one of `large`, and has to come
-/// at a least rate from there on.
-pub(super) async fn read_body(
+/// Reads a page's body as sent, up to [`WIRE_BYTES_MAX`]. Beyond [`BODY_BYTES_FREE`] it waits for one of `large` that its account may
+/// have, and has to come at a least rate from there on.
+pub(super) async fn read_body<'s>(
     clock: &impl Clock,
     head: &Parts,
     mut body: impl Body,
-    large: &Slots,
-) -> Result<Packed, FetchError> {
+    account: AccountId,
+    large: &'s Slots<AccountId>,
+) -> Result<Packed<'s>, FetchError> {
     let stated = stated_length(head);
     if stated.is_some_and(|length| length > WIRE_BYTES_MAX as u64) {
         return Err(FetchCode::TooLarge.into());
@@ -100,13 +107,13 @@ pub(super) async fn read_body(
         }
         if whole.len() > BODY_BYTES_FREE && place.is_none() {
             place = Some(Place {
-                _slot: large.take().await,
+                slot: large.take_for(account).await,
                 since_ms: clock.monotonic_ms(),
                 bytes: 0,
             });
         }
     }
-    Ok(Packed::of(whole, stated))
+    Ok(Packed::of(whole, stated, place))
 }
 
 /// Reads at most `bytes_max` bytes and cuts the rest off.
@@ -114,17 +121,17 @@ pub(super) async fn read_beginning(
     head: &Parts,
     mut body: impl Body,
     bytes_max: usize,
-) -> Result<Packed, FetchError> {
+) -> Result<Packed<'static>, FetchError> {
     let stated = stated_length(head);
     let mut whole = Vec::new();
     while let Some(piece) = next_piece(&mut body, stated, whole.len()).await? {
         let room = bytes_max - whole.len();
         whole.extend_from_slice(&piece[..piece.len().min(room)]);
         if whole.len() == bytes_max {
-            return Ok(Packed::of(whole, None));
+            return Ok(Packed::of(whole, None, None));
         }
     }
-    Ok(Packed::of(whole, stated))
+    Ok(Packed::of(whole, stated, None))
 }
 
 /// The next piece of a body of which so many bytes were `read`; `None` at its end. A connection that is lost before the stated length

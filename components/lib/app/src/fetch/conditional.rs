@@ -5,7 +5,7 @@ use url::Url;
 
 /// What lets a server say "not modified" instead of sending a page again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Validators {
+pub(crate) struct Validators {
     /// The URL that they were given for.
     url: Url,
     /// For `If-None-Match`.
@@ -16,8 +16,7 @@ pub struct Validators {
 
 impl Validators {
     /// Those of an earlier result, if the server gave any.
-    #[must_use]
-    pub fn of(previous: &Previous) -> Option<Self> {
+    pub(crate) fn of(previous: &Previous) -> Option<Self> {
         if previous.etag.is_none() && previous.last_modified.is_none() {
             return None;
         }

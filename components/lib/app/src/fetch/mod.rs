@@ -11,11 +11,15 @@ mod exchange;
 mod refresh;
 mod robots;
 
+use std::rc::Rc;
+
 use http::header::{CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 use trawl_core::content_type::{self, ContentType, Form};
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, StatusClass, classify_status, speaks_for_host};
+use trawl_core::ids::AccountId;
+use trawl_core::limits::scrape::{LARGE_BODIES_MAX, LARGE_BODIES_OF_ACCOUNT_MAX};
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::state::Kind;
@@ -24,14 +28,14 @@ use trawl_extract::charset::{self, Decoded, Hints};
 use trawl_extract::domains::is_public_suffix;
 use url::Url;
 
-pub use conditional::Validators;
+pub(crate) use conditional::Validators;
 pub use error::FetchError;
 pub(crate) use exchange::TIMEOUTS;
 
 use crate::decode::{Unpacked, encodings};
 use crate::ports::{Clock as _, Http, Ports, Purpose};
 use crate::settings::ScraperSettings;
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 use body::read_body;
 use exchange::{Exchange, follow, send};
 use robots::RobotsGate;
@@ -91,19 +95,36 @@ impl Page {
     }
 }
 
+/// What a page is fetched for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Errand<'j> {
+    /// The type of the job.
+    pub(crate) kind: Kind,
+    /// Whose job it is.
+    pub(crate) account: AccountId,
+    /// The name under which the queue keeps the pace of the job's host.
+    pub(crate) pace_key: &'j str,
+    /// What the page is known by.
+    pub(crate) validators: Option<&'j Validators>,
+}
+
+/// The turn to work on a page: one at a time is unpacked and parsed. That is CPU work on one thread, so it costs nothing, and keeps one
+/// page's memory instead of thirty's.
+pub(crate) type Turn<'f> = Slot<'f>;
+
 /// What a fetch brings.
 #[derive(Debug)]
-pub enum Fetched {
-    /// A page.
-    Page(Box<Page>),
+pub(crate) enum Fetched<'f> {
+    /// A page, and the turn in which it was unpacked. None is held for a small page that led nowhere.
+    Page(Box<Page>, Option<Turn<'f>>),
     /// The page is still what the validators stand for.
     NotModified,
 }
 
 /// Where one request of a chain leads.
-enum Hop {
+enum Hop<'f> {
     Onward,
-    Page(Box<Page>),
+    Page(Box<Page>, Turn<'f>),
     NotModified,
 }
 
@@ -113,22 +134,30 @@ fn is_no_page(code: FetchCode) -> bool {
 }
 
 /// Fetches pages for one invocation.
-pub struct Fetcher<'a, P: Ports> {
+pub(crate) struct Fetcher<'a, P: Ports> {
     ports: &'a P,
     settings: &'a ScraperSettings,
     robots: RobotsGate<'a, P>,
-    large_bodies: Slots,
+    large_bodies: Slots<AccountId>,
+    turns: Rc<Slots>,
 }
 
 impl<'a, P: Ports> Fetcher<'a, P> {
     /// A fetcher with nothing remembered.
-    pub fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
+    pub(crate) fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
+        let turns = Rc::new(Slots::new(1));
         Self {
             ports,
             settings,
-            robots: RobotsGate::new(ports, settings),
-            large_bodies: Slots::new(trawl_core::limits::scrape::LARGE_BODIES_MAX),
+            robots: RobotsGate::new(ports, settings, Rc::clone(&turns)),
+            large_bodies: Slots::shared(LARGE_BODIES_MAX, LARGE_BODIES_OF_ACCOUNT_MAX),
+            turns,
         }
+    }
+
+    /// Waits for the turn to work on a page.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        self.turns.take().await
     }
 
     /// The robots.txt that this invocation has to do with.
@@ -136,48 +165,43 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         &self.robots
     }
 
-    /// Fetches the page at `start` for a job of `kind`. `pace_key` is the name under which the queue keeps the pace of
-    /// the job's host.
+    /// Fetches the page at `start`.
     ///
     /// # Errors
     /// [`FetchError`]. The caller holds the deadline.
-    pub async fn page(
+    pub(crate) async fn page(
         &self,
-        kind: Kind,
-        pace_key: &str,
+        errand: Errand<'_>,
         start: Url,
-        validators: Option<&Validators>,
-    ) -> Result<Fetched, FetchError> {
+    ) -> Result<Fetched<'_>, FetchError> {
         let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
         // A page that sends its visitor on, until what it leads to was read.
         let mut sent_on_by: Option<Box<Page>> = None;
         loop {
-            let pace_key = (redirects.current().origin() == origin).then_some(pace_key);
-            let hop = self
-                .hop(kind, pace_key, &mut redirects, &mut jar, validators)
-                .await;
-            let page = match (hop, sent_on_by.take()) {
+            let pace_key = (redirects.current().origin() == origin).then_some(errand.pace_key);
+            let hop = self.hop(errand, pace_key, &mut redirects, &mut jar).await;
+            let (page, turn) = match (hop, sent_on_by.take()) {
                 (Ok(Hop::Onward), before) => {
                     sent_on_by = before;
                     continue;
                 }
                 // To a download, or to what may not be fetched, today or ever: then what was read is all there is, as it is in a browser.
                 (Err(error), Some(page)) if is_no_page(error.code) => {
-                    return Ok(Fetched::Page(page));
+                    return Ok(Fetched::Page(page, None));
                 }
-                (Ok(Hop::Page(nothing)), Some(page)) if nothing.body.is_empty() => {
-                    return Ok(Fetched::Page(page));
+                (Ok(Hop::Page(nothing, _)), Some(page)) if nothing.body.is_empty() => {
+                    return Ok(Fetched::Page(page, None));
                 }
                 (Err(error), _) => return Err(error),
                 (Ok(Hop::NotModified), _) => return Ok(Fetched::NotModified),
-                (Ok(Hop::Page(page)), _) => page,
+                (Ok(Hop::Page(page, turn)), _) => (page, turn),
             };
             let next = refresh::target(&page)
                 .and_then(|target| redirects.refreshed(&target, jar.revision()));
             let Some(next) = next else {
-                return Ok(Fetched::Page(page));
+                return Ok(Fetched::Page(page, Some(turn)));
             };
             (redirects, sent_on_by) = (next, Some(page));
         }
@@ -186,15 +210,16 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     /// One request of a chain, and what its answer leads to.
     async fn hop(
         &self,
-        kind: Kind,
+        errand: Errand<'_>,
         pace_key: Option<&str>,
         redirects: &mut Redirects<'_>,
         jar: &mut Jar,
-        validators: Option<&Validators>,
-    ) -> Result<Hop, FetchError> {
+    ) -> Result<Hop<'_>, FetchError> {
         let url = redirects.current();
         self.robots.check(url, pace_key).await?;
-        let conditional = validators.filter(|validators| validators.stands_for(url));
+        let conditional = errand
+            .validators
+            .filter(|validators| validators.stands_for(url));
         let response = self.ask(url, jar, conditional).await?;
         if follow(self.ports, redirects, jar, &response)? == Step::Onward {
             return Ok(Hop::Onward);
@@ -202,8 +227,8 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let status = response.status().as_u16();
         match classify_status(status) {
             StatusClass::Success => {
-                let page = self.read(kind, redirects, response).await?;
-                Ok(Hop::Page(Box::new(page)))
+                let (page, turn) = self.read(errand, redirects, response).await?;
+                Ok(Hop::Page(Box::new(page), turn))
             }
             StatusClass::NotModified if conditional.is_some() => Ok(Hop::NotModified),
             _ => Err(self.refusal(redirects.current(), status, response.headers())),
@@ -231,23 +256,24 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     /// What can be refused by the head is refused before a byte of the body is read.
     async fn read(
         &self,
-        kind: Kind,
+        errand: Errand<'_>,
         redirects: &Redirects<'_>,
         response: http::Response<BodyOf<P>>,
-    ) -> Result<Page, FetchError> {
+    ) -> Result<(Page, Turn<'_>), FetchError> {
         let (mut parts, body) = response.into_parts();
         join_content_types(&mut parts.headers);
         let content_type = parts
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        content_type::accept_header(kind, content_type)?;
+        content_type::accept_header(errand.kind, content_type)?;
         let encodings = encodings(&parts.headers)?;
         let clock = self.ports.clock();
-        let packed = read_body(clock, &parts, body, &self.large_bodies).await?;
+        let packed = read_body(clock, &parts, body, errand.account, &self.large_bodies).await?;
+        let turn = self.turn().await;
         let Unpacked { body, gzip } = packed.unpack(clock, &encodings).await?;
-        let form = content_type::accept(kind, content_type, &body)?;
-        Ok(Page {
+        let form = content_type::accept(errand.kind, content_type, &body)?;
+        let page = Page {
             final_url: redirects.current().clone(),
             status: parts.status.as_u16(),
             robots_tags: self.robots.tags(&parts.headers),
@@ -256,7 +282,8 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             form,
             gzip,
             redirects: redirects.chain().to_vec(),
-        })
+        };
+        Ok((page, turn))
     }
 
     fn refusal(&self, url: &Url, status: u16, headers: &HeaderMap) -> FetchError {

@@ -35,6 +35,8 @@ pub(crate) struct RobotsGate<'a, P: Ports> {
     /// Found at hosts and not in the database yet.
     found: RefCell<Vec<FoundRobots>>,
     breath: Breath,
+    /// In which pages are unpacked, too.
+    turns: Rc<Slots>,
 }
 
 /// One authority. The slot makes sure that only one job asks and the others wait for its answer.
@@ -42,7 +44,7 @@ struct Authority {
     asking: Slots,
     answer: RefCell<Option<Rc<Answer>>>,
     /// What the database has of it, when that was looked up and not used yet.
-    copy: RefCell<Option<Copy>>,
+    copy: RefCell<Option<Kept>>,
 }
 
 impl Authority {
@@ -56,7 +58,7 @@ impl Authority {
 }
 
 /// The copy in the database, or that there is none.
-type Copy = Option<CachedRobots>;
+type Kept = Option<CachedRobots>;
 
 /// What holds for an authority.
 struct Answer {
@@ -69,7 +71,7 @@ struct Answer {
 }
 
 impl<'a, P: Ports> RobotsGate<'a, P> {
-    pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
+    pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings, turns: Rc<Slots>) -> Self {
         let product_token = product_token(&settings.user_agent);
         Self {
             ports,
@@ -78,6 +80,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             remembered: RefCell::default(),
             found: RefCell::default(),
             breath: Breath::new(ports.clock()),
+            turns,
         }
     }
 
@@ -214,7 +217,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         &self,
         url: &Url,
         pace_key: Option<&str>,
-        copy: Option<Copy>,
+        copy: Option<Kept>,
     ) -> Result<Answer, FetchError> {
         let key = authority(url);
         let cached = match copy {
@@ -360,6 +363,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         }
         let (parts, body) = response.into_parts();
         let packed = read_beginning(&parts, body, BODY_BYTES_MAX).await?;
+        let _turn = self.turns.take().await;
         match encodings(&parts.headers) {
             Ok(encodings) => match packed.unpack(self.ports.clock(), &encodings).await {
                 Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),

@@ -7,19 +7,20 @@ use std::time::Duration;
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
-use trawl_core::limits::scrape::ATTEMPT_MS_MAX;
+use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, RESULT_BYTES_FREE};
 use trawl_core::retry::{honoured_ms, retry_in_ms};
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
-use trawl_store::{Failure, Finished, HostPause, Job, Previous, Store, StoreError};
+use trawl_store::{
+    Bodies, Failure, Finished, HostPause, Job, Previous, SameRequest, Store, StoreError,
+};
 
 use super::extractor::{Extracted, Extractor};
-use crate::fetch::{FetchError, Fetched, Fetcher, Page, Validators};
+use crate::fetch::{Errand, FetchError, Fetched, Fetcher, Page, Turn, Validators};
 use crate::patience::{Breath, Limit};
 use crate::ports::{Clock as _, Ports, Random as _};
 use crate::result_codec;
 use crate::settings::ScraperSettings;
-use crate::slots::Slots;
 
 /// What the attempts of one invocation share.
 pub(super) struct Scraper<'p, P: Ports, E> {
@@ -27,8 +28,6 @@ pub(super) struct Scraper<'p, P: Ports, E> {
     pub(super) extractor: &'p E,
     pub(super) settings: &'p ScraperSettings,
     fetcher: Fetcher<'p, P>,
-    /// Parsing is CPU work on one thread: doing one page at a time costs nothing and keeps one page's memory, not thirty's.
-    parsing: Slots,
     breath: Breath,
     /// Of jobs that are to be attempted now: read when their robots.txt was looked up.
     targets: RefCell<HashMap<MessageId, Target>>,
@@ -37,9 +36,30 @@ pub(super) struct Scraper<'p, P: Ports, E> {
 }
 
 /// What an attempt came to.
-pub(super) enum Outcome {
-    Finished(Finished),
+pub(super) enum Outcome<'s> {
+    Finished(Ready<'s>),
     Failed(Failure),
+}
+
+/// A result to be recorded. A large one keeps the turn until it is, so that no more pages are worked on than can be written down.
+pub(super) struct Ready<'s> {
+    pub(super) finished: Finished,
+    turn: Option<Turn<'s>>,
+}
+
+impl<'s> Ready<'s> {
+    fn new(finished: Finished, turn: Turn<'s>) -> Self {
+        let is_large = finished.body.len() > RESULT_BYTES_FREE;
+        Self {
+            finished,
+            turn: is_large.then_some(turn),
+        }
+    }
+
+    /// The result, and what is to be kept until it is recorded.
+    pub(super) fn into_parts(self) -> (Finished, Option<Turn<'s>>) {
+        (self.finished, self.turn)
+    }
 }
 
 /// Why there is no result.
@@ -61,7 +81,6 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             extractor,
             settings,
             fetcher: Fetcher::new(ports, settings),
-            parsing: Slots::new(1),
             breath: Breath::new(ports.clock()),
             targets: RefCell::default(),
             limit: Limit::new(Duration::from_millis(ATTEMPT_MS_MAX)),
@@ -107,14 +126,14 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
     }
 
     /// Tries `job` once. Never fails itself: what goes wrong becomes the job's failure.
-    pub(super) async fn attempt(&self, job: &Job) -> Outcome {
+    pub(super) async fn attempt<'s>(&'s self, job: &Job) -> Outcome<'s> {
         let clock = self.ports.clock();
         let result = self
             .limit
             .within(clock, clock.monotonic_ms(), self.result(job))
             .await;
         match result.unwrap_or_else(|| Err(FetchError::from(FetchCode::TimeoutTotal).into())) {
-            Ok(finished) => Outcome::Finished(finished),
+            Ok(ready) => Outcome::Finished(ready),
             Err(error) => Outcome::Failed(self.failure(job, error)),
         }
     }
@@ -147,7 +166,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         }
     }
 
-    async fn result(&self, job: &Job) -> Result<Finished, AttemptError> {
+    async fn result<'s>(&'s self, job: &Job) -> Result<Ready<'s>, AttemptError> {
         let known = self.targets.borrow_mut().remove(&job.id);
         let target = known
             .map_or_else(|| self.target(job), Ok)
@@ -157,42 +176,78 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             // One from the future is left from before the clock was set back: nobody knows how old it is.
             && (0..=max_age_s).contains(&previous.age_s)
         {
-            return Ok(repeated(job, previous, true));
+            return self.repeated(job, true).await;
         }
         let validators = previous.as_ref().and_then(Validators::of);
-        match self
-            .fetcher
-            .page(job.kind, &job.host, target.url, validators.as_ref())
-            .await?
-        {
-            Fetched::Page(page) => self.parse(job, *page).await,
-            Fetched::NotModified => previous
-                .map(|previous| repeated(job, &previous, false))
-                .ok_or_else(|| FetchError::from(FetchCode::Http(304)).into()),
+        let errand = Errand {
+            kind: job.kind,
+            account: job.tenant,
+            pace_key: &job.host,
+            validators: validators.as_ref(),
+        };
+        match self.fetcher.page(errand, target.url).await? {
+            Fetched::Page(page, turn) => {
+                let turn = match turn {
+                    Some(turn) => turn,
+                    None => self.fetcher.turn().await,
+                };
+                self.parse(job, *page, turn).await
+            }
+            Fetched::NotModified => self.repeated(job, false).await,
         }
     }
 
-    /// The last result of the same request, looked for only when the owner said how old it may be.
+    /// The last result of the same request, looked for only when the owner said how old it may be. Without its body: that is needed
+    /// only once the server said that it still holds, and servers may be slow.
     async fn previous(&self, job: &Job) -> Result<Option<Previous>, FetchError> {
         if job.max_age_s.is_none() {
             return Ok(None);
         }
-        let previous = self
-            .store()
-            .last_result(
-                job.tenant,
-                job.kind,
-                &job.request_url,
-                job.mode,
-                job.selector.as_deref(),
-            )
-            .await?;
-        // An extractor may have learnt to make another one since.
-        Ok(previous.filter(|previous| self.extractor.is_same_request(job, &previous.meta)))
+        self.last_result(job, Bodies::Left).await
     }
 
-    async fn parse(&self, job: &Job, page: Page) -> Result<Finished, AttemptError> {
-        let _turn = self.parsing.take().await;
+    async fn last_result(&self, job: &Job, bodies: Bodies) -> Result<Option<Previous>, FetchError> {
+        let same = SameRequest {
+            account: job.tenant,
+            kind: job.kind,
+            request_url: &job.request_url,
+            mode: job.mode,
+            selector: job.selector.as_deref(),
+        };
+        let last = self.store().last_result(same, bodies).await?;
+        // An extractor may have learnt to make another one since.
+        Ok(last.filter(|last| self.extractor.is_same_request(job, &last.meta)))
+    }
+
+    /// The last result, which may have been made meanwhile, as the result of this job, byte for byte; `is_copy` when the server did not
+    /// say that it still holds.
+    async fn repeated<'s>(&'s self, job: &Job, is_copy: bool) -> Result<Ready<'s>, AttemptError> {
+        let turn = self.fetcher.turn().await;
+        let whole = self.last_result(job, Bodies::Read).await?;
+        // Gone since it was seen: the next attempt asks for the page.
+        let whole = whole.ok_or_else(|| FetchError::from(FetchCode::Internal))?;
+        let finished = Finished {
+            id: job.id,
+            lease: job.lease,
+            final_url: whole.final_url,
+            http_status: whole.http_status,
+            content_type: whole.content_type,
+            encoding: whole.encoding,
+            meta: whole.meta,
+            body: whole.body,
+            etag: whole.etag,
+            last_modified: whole.last_modified,
+            is_copy,
+        };
+        Ok(Ready::new(finished, turn))
+    }
+
+    async fn parse<'s>(
+        &'s self,
+        job: &Job,
+        page: Page,
+        turn: Turn<'s>,
+    ) -> Result<Ready<'s>, AttemptError> {
         self.breath.take(self.ports.clock()).await;
         let header = |name| page.header(name).map(str::to_owned);
         let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
@@ -204,7 +259,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             .map_err(AttemptError::Extract)?;
         self.breath.take(self.ports.clock()).await;
         let (encoding, body) = result_codec::encode(body, gzip);
-        Ok(Finished {
+        let finished = Finished {
             id: job.id,
             lease: job.lease,
             final_url,
@@ -216,23 +271,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             etag,
             last_modified,
             is_copy: false,
-        })
-    }
-}
-
-/// An earlier result as the result of this job, byte for byte; `is_copy` when the server did not say that it still holds.
-fn repeated(job: &Job, previous: &Previous, is_copy: bool) -> Finished {
-    Finished {
-        id: job.id,
-        lease: job.lease,
-        final_url: previous.final_url.clone(),
-        http_status: previous.http_status,
-        content_type: previous.content_type.clone(),
-        encoding: previous.encoding.clone(),
-        meta: previous.meta.clone(),
-        body: previous.body.clone(),
-        etag: previous.etag.clone(),
-        last_modified: previous.last_modified.clone(),
-        is_copy,
+        };
+        Ok(Ready::new(finished, turn))
     }
 }

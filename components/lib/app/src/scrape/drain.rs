@@ -12,9 +12,9 @@ use trawl_core::limits::scrape::{
     ALONE_MS_MAX, BEAT_MS, CLAIMED_MAX, CLAIMING_MS_MAX, GATHER_MS, GATHERED_BYTES_MAX,
     GATHERED_MAX, IN_FLIGHT_MAX, INVOCATION_MS_MAX, RING_EVERY_MS, SPARE_MAX, STOP_MS_MAX,
 };
-use trawl_store::{Failure, Finished, Job, Store, StoreError, Waiting};
+use trawl_store::{Failure, Job, Store, StoreError, Waiting};
 
-use super::attempt::{Outcome, Scraper};
+use super::attempt::{Outcome, Ready, Scraper};
 use super::extractor::Extractor;
 use super::leases::Leases;
 use super::record::{Recorded, record_failure, record_results};
@@ -97,7 +97,7 @@ async fn ring_others<P: Ports, E: Extractor>(
 }
 
 /// What a task of the loop ended in.
-enum Event {
+enum Event<'s> {
     ClaimedAlone(Result<Option<Job>, StoreError>),
     Claimed {
         asked: u32,
@@ -107,7 +107,7 @@ enum Event {
     Attempted {
         id: MessageId,
         lease: i64,
-        outcome: Result<Outcome, Aborted>,
+        outcome: Result<Outcome<'s>, Aborted>,
     },
     Finished(Result<Recorded, StoreError>),
     Failed(Result<Recorded, StoreError>),
@@ -136,7 +136,7 @@ enum Event {
 /// The state of one invocation. What is under way is counted here, since that is what decides that all is done.
 struct Drain<'s, 'p, P: Ports, E: Extractor> {
     scraper: &'s Scraper<'p, P, E>,
-    tasks: FuturesUnordered<LocalBoxFuture<'s, Event>>,
+    tasks: FuturesUnordered<LocalBoxFuture<'s, Event<'s>>>,
     leases: Leases,
     drained: Drained,
     broken: Option<StoreError>,
@@ -159,7 +159,7 @@ struct Drain<'s, 'p, P: Ports, E: Extractor> {
     /// Where the last look for accounts with hardly anything in flight began: the claim for them begins there too.
     spare_draw: u32,
     /// Results, and whether a statement that records some is under way.
-    results: Gathering<Finished>,
+    results: Gathering<Ready<'s>>,
     /// Statements under way that record failures or give jobs back.
     giving_up: u32,
     /// A good moment to keep what was found of robots.txt: another statement has just begun, whose commit it may share, or a
@@ -192,7 +192,9 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             gives_way: false,
             claims: Claims::new(SIZES, Rhythm::default()),
             spare_draw: 0,
-            results: Gathering::new(GATHERED_MAX),
+            results: Gathering::new(GATHERED_MAX, GATHERED_BYTES_MAX, |ready| {
+                ready.finished.body.len()
+            }),
             giving_up: 0,
             keep_due: false,
             keeping: 0,
@@ -241,7 +243,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             && self.stopping_since_ms.is_none()
     }
 
-    fn on(&mut self, event: Event) {
+    fn on(&mut self, event: Event<'s>) {
         match event {
             Event::ClaimedAlone(job) => {
                 self.claims.hold(false);
@@ -317,13 +319,13 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
     }
 
     /// The job may be held again under a newer lease, when it was cancelled and asked for again meanwhile: that one goes on.
-    fn on_attempted(&mut self, id: MessageId, lease: i64, outcome: Result<Outcome, Aborted>) {
+    fn on_attempted(&mut self, id: MessageId, lease: i64, outcome: Result<Outcome<'s>, Aborted>) {
         self.suspect = self.suspect.filter(|suspect| *suspect != (id, lease));
         // An aborted attempt has left the leases already.
         let Ok(outcome) = outcome else { return };
         self.leases.drop_held(id, lease);
         match outcome {
-            Outcome::Finished(finished) => self.results.add(finished),
+            Outcome::Finished(ready) => self.results.add(ready),
             Outcome::Failed(failure) => self.start_fail(failure),
         }
     }
@@ -391,7 +393,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         if self.ring_due && !self.ringing {
             self.start_ring();
         }
-        if !self.may_claim() || self.claims.is_claiming() {
+        // With much to be recorded, nothing new is begun: a slow disk must not fill the memory.
+        if !self.may_claim() || self.claims.is_claiming() || self.results.is_full() {
             return;
         }
         if self.alone && self.now_ms >= self.started_ms + ALONE_MS_MAX {
@@ -426,10 +429,8 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
 
     /// Results share a statement; the first wait a moment for company, unless there is nobody left to wait for.
     fn steer_results(&mut self) {
-        let is_full =
-            self.results.iter().map(|one| one.body.len()).sum::<usize>() >= GATHERED_BYTES_MAX;
-        match self.results.next(is_full || self.leases.is_empty()) {
-            Some(Flush::Now(finished)) => self.start_finish(finished),
+        match self.results.next(self.leases.is_empty()) {
+            Some(Flush::Now(ready)) => self.start_finish(ready),
             Some(Flush::Later) => self.start_gathering(),
             None => {}
         }
@@ -456,7 +457,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
 
 /// The tasks.
 impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
-    fn start(&self, task: impl Future<Output = Event> + 's) {
+    fn start(&self, task: impl Future<Output = Event<'s>> + 's) {
         self.tasks.push(Box::pin(task));
     }
 
@@ -552,10 +553,15 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         });
     }
 
-    fn start_finish(&mut self, finished: Vec<Finished>) {
+    fn start_finish(&mut self, ready: Vec<Ready<'s>>) {
         self.keep_due = true;
         let scraper = self.scraper;
-        self.start(async move { Event::Finished(record_results(scraper, finished).await) });
+        let (finished, turns): (Vec<_>, Vec<_>) = ready.into_iter().map(Ready::into_parts).unzip();
+        self.start(async move {
+            let recorded = record_results(scraper, finished).await;
+            drop(turns);
+            Event::Finished(recorded)
+        });
     }
 
     fn start_keep(&mut self) {

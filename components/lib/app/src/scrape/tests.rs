@@ -8,10 +8,12 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use trawl_core::ids::{AccountId, MessageId};
-use trawl_core::limits::scrape::{BODY_BYTES_FREE, LARGE_BODIES_MAX, LARGE_BODY_BYTES_MIN};
+use trawl_core::limits::scrape::{
+    BODY_BYTES_FREE, LARGE_BODIES_MAX, LARGE_BODIES_OF_ACCOUNT_MAX, LARGE_BODY_BYTES_MIN,
+};
 use trawl_core::state::{Kind, State};
 use trawl_store::sql::Sql as _;
-use trawl_store::{QueueLimits, Submitted};
+use trawl_store::{NewMessage, QueueLimits, Submitted};
 use trawl_wire::result::{HtmlMeta, TextParts};
 
 use super::{Domains, Drained, Html, Text, drain};
@@ -779,7 +781,7 @@ fn large_bodies_that_drip_keep_nobody_out() {
             })
         }
     });
-    let drips: Vec<_> = (0..LARGE_BODIES_MAX)
+    let drips: Vec<_> = (0..LARGE_BODIES_OF_ACCOUNT_MAX)
         .map(|n| world.submit_url(Kind::Html, &format!("https://drip{n}.example/")))
         .collect();
     let good = world.submit_url(Kind::Html, "https://good.example/");
@@ -792,6 +794,34 @@ fn large_bodies_that_drip_keep_nobody_out() {
         let error = world.state(drip).1;
         assert_eq!(error.as_deref(), Some("timeout_between_bytes"));
     }
+}
+
+/// Nor do those that come just fast enough: one account has no more than half of the places.
+#[test]
+fn large_bodies_of_one_account_leave_places_for_others() {
+    let world = World::without_robots(|sent| {
+        let beginning = Reply::html(vec![b'x'; BODY_BYTES_FREE + 1]);
+        if sent.url.contains("good") {
+            return beginning;
+        }
+        (0..10).fold(beginning, |reply, _| {
+            reply.body_after(Duration::from_secs(4), vec![b'x'; LARGE_BODY_BYTES_MIN])
+        })
+    });
+    for n in 0..LARGE_BODIES_MAX {
+        world.submit_url(Kind::Html, &format!("https://slow{n}.example/"));
+    }
+    let other = AccountId(world.account.0 + 1);
+    let good = world.submit(&NewMessage {
+        tenant: other,
+        ..world.request(Kind::Html, "https://good.example/")
+    });
+    world.run(drain(&world.ports, &Html)).unwrap();
+    let message = world.run(world.store().message(other, good));
+    let message = message.unwrap().unwrap();
+    assert_eq!(message.state, State::Done);
+    let took_ms = message.date_process_complete.unwrap() - message.date_added;
+    assert!(took_ms < 2_000, "{took_ms}");
 }
 
 /// A clock that was ahead and is set back leaves results of times to come.
