@@ -239,6 +239,45 @@ fn a_list_walks_no_history() {
     assert_eq!((count(closed), count(open)), (9, 3), "{plan:#?}");
 }
 
+/// An account with 20,000 finished messages of type 1.
+#[test]
+fn a_list_costs_the_same_however_little_a_filter_finds() {
+    const PAGE: i64 = 50;
+    let memory = without_triggers();
+    memory.raw(|connection| {
+        connection
+            .execute_batch(
+                "INSERT INTO Messages (request_url, type, tenant, host, priority, mode, body_digest, url_hash, added_ms, state, key, finished_ms)
+                 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+                 SELECT 'https://a.example/', 1, 1, 'a.example', 5, 'best', x'00', 1, 1, 'done', i, 1000 FROM n;",
+            )
+            .unwrap();
+    });
+    let list = |state: Option<&str>, kind: Option<i64>| {
+        memory.raw(|connection| {
+            let mut list = connection.prepare(LIST).unwrap();
+            let mut rows = list.query(params![1, state, kind, PAGE, i64::MAX]).unwrap();
+            let mut found = 0;
+            while rows.next().unwrap().is_some() {
+                found += 1;
+            }
+            drop(rows);
+            (found, list.get_status(StatementStatus::VmStep))
+        })
+    };
+    for (state, kind, wanted) in [
+        (None, None, PAGE),
+        (Some("done"), Some(1), PAGE),
+        (None, Some(3), 0),
+        (Some("failed"), None, 0),
+        (Some("done"), Some(2), 0),
+    ] {
+        let (found, steps) = list(state, kind);
+        assert_eq!(found, wanted, "{state:?} {kind:?}");
+        assert!(steps < 5_000, "{state:?} {kind:?}: {steps} steps");
+    }
+}
+
 #[test]
 fn a_replay_walks_the_accounts_own_messages_in_order() {
     let memory = Memory::new();
@@ -309,7 +348,8 @@ fn the_last_result_costs_the_same_whatever_has_its_hash() {
                 "https://a.example/",
                 "best",
                 selector,
-                LAST_RESULTS_MAX
+                LAST_RESULTS_MAX,
+                false
             ];
             let found = look.query(params).unwrap().next().unwrap().is_some();
             (found, look.get_status(StatementStatus::VmStep))
@@ -354,7 +394,7 @@ fn a_step_of_a_replay_costs_the_same_whatever_there_is() {
         })
     };
     let most = i64::from(REPLAY_ROWS_MAX) * 100;
-    assert!(steps(3, 0) < 300, "who owns nothing: {}", steps(3, 0));
+    assert!(steps(3, 0) < 500, "who owns nothing: {}", steps(3, 0));
     for from_ms in [0, 1_000_000] {
         let taken = i64::from(steps(1, from_ms));
         assert!(taken < most, "{taken} steps from {from_ms}");
