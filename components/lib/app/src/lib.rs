@@ -20,3 +20,4 @@ pub mod settings;
 mod slots;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
+mod turns;

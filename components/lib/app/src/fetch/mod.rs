@@ -35,7 +35,8 @@ pub(crate) use exchange::TIMEOUTS;
 use crate::decode::{Unpacked, encodings};
 use crate::ports::{Clock as _, Http, Ports, Purpose};
 use crate::settings::ScraperSettings;
-use crate::slots::{Slot, Slots};
+use crate::slots::Slots;
+use crate::turns;
 use body::read_body;
 use exchange::{Exchange, follow, send};
 use robots::RobotsGate;
@@ -109,8 +110,9 @@ pub(crate) struct Errand<'j> {
 }
 
 /// The turn to work on a page: one at a time is unpacked and parsed. That is CPU work on one thread, so it costs nothing, and keeps one
-/// page's memory instead of thirty's.
-pub(crate) type Turn<'f> = Slot<'f>;
+/// page's memory instead of thirty's. A robots.txt is nobody's.
+pub(crate) type Turn<'f> = turns::Turn<'f, Option<AccountId>>;
+type Turns = turns::Turns<Option<AccountId>>;
 
 /// What a fetch brings.
 #[derive(Debug)]
@@ -139,13 +141,13 @@ pub(crate) struct Fetcher<'a, P: Ports> {
     settings: &'a ScraperSettings,
     robots: RobotsGate<'a, P>,
     large_bodies: Slots<AccountId>,
-    turns: Rc<Slots>,
+    turns: Rc<Turns>,
 }
 
 impl<'a, P: Ports> Fetcher<'a, P> {
     /// A fetcher with nothing remembered.
     pub(crate) fn new(ports: &'a P, settings: &'a ScraperSettings) -> Self {
-        let turns = Rc::new(Slots::new(1));
+        let turns = Rc::new(Turns::new());
         Self {
             ports,
             settings,
@@ -155,9 +157,9 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         }
     }
 
-    /// Waits for the turn to work on a page.
-    pub(crate) async fn turn(&self) -> Turn<'_> {
-        self.turns.take().await
+    /// Waits for the turn to work on a page of `account`.
+    pub(crate) async fn turn(&self, account: AccountId) -> Turn<'_> {
+        self.turns.take(Some(account)).await
     }
 
     /// The robots.txt that this invocation has to do with.
@@ -270,7 +272,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let encodings = encodings(&parts.headers)?;
         let clock = self.ports.clock();
         let packed = read_body(clock, &parts, body, errand.account, &self.large_bodies).await?;
-        let turn = self.turn().await;
+        let turn = self.turn(errand.account).await;
         let Unpacked { body, gzip } = packed.unpack(clock, &encodings).await?;
         let form = content_type::accept(errand.kind, content_type, &body)?;
         let page = Page {

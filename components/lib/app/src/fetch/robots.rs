@@ -17,9 +17,9 @@ use trawl_extract::domains::is_public_suffix;
 use trawl_store::{CachedRobots, FoundRobots, Store, StoreError};
 use url::Url;
 
-use super::FetchError;
 use super::body::read_beginning;
 use super::exchange::{Exchange, follow, send};
+use super::{FetchError, Turns};
 use crate::decode::encodings;
 use crate::patience::Breath;
 use crate::ports::{Clock as _, Ports, Purpose};
@@ -36,7 +36,7 @@ pub(crate) struct RobotsGate<'a, P: Ports> {
     found: RefCell<Vec<FoundRobots>>,
     breath: Breath,
     /// In which pages are unpacked, too.
-    turns: Rc<Slots>,
+    turns: Rc<Turns>,
 }
 
 /// One authority. The slot makes sure that only one job asks and the others wait for its answer.
@@ -71,7 +71,7 @@ struct Answer {
 }
 
 impl<'a, P: Ports> RobotsGate<'a, P> {
-    pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings, turns: Rc<Slots>) -> Self {
+    pub(super) fn new(ports: &'a P, settings: &'a ScraperSettings, turns: Rc<Turns>) -> Self {
         let product_token = product_token(&settings.user_agent);
         Self {
             ports,
@@ -363,7 +363,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         }
         let (parts, body) = response.into_parts();
         let packed = read_beginning(&parts, body, BODY_BYTES_MAX).await?;
-        let _turn = self.turns.take().await;
+        let _turn = self.turns.take(None).await;
         match encodings(&parts.headers) {
             Ok(encodings) => match packed.unpack(self.ports.clock(), &encodings).await {
                 Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),

@@ -111,7 +111,7 @@ fn what_is_remembered_of_many_hosts_is_bounded_in_bytes() {
     let world = world(move |_, _| Reply::text(text.clone()));
     world.run(async {
         let settings = ScraperSettings::read(&world.ports).await;
-        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Slots::new(1)));
+        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
         let mut most = 0;
         for host in 0..60 {
             let url = Url::parse(&format!("https://h{host}.example/")).unwrap();
@@ -135,7 +135,7 @@ fn others_run_between_two_verdicts() {
     let url = Url::parse("https://a.example/").unwrap();
     world.run(async {
         let settings = ScraperSettings::read(&world.ports).await;
-        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Slots::new(1)));
+        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
         let clock = &world.ports.clock;
         let before = clock.yields();
         for _ in 0..10 {
@@ -152,7 +152,7 @@ fn rules_in_memory_set_the_pace_once() {
     let url = Url::parse("https://a.example/").unwrap();
     world.run(async {
         let settings = ScraperSettings::read(&world.ports).await;
-        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Slots::new(1)));
+        let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
         gate.check(&url, None).await.unwrap();
         for _ in 0..3 {
             gate.check(&url, Some("a.example")).await.unwrap();

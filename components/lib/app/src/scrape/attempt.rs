@@ -189,7 +189,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             Fetched::Page(page, turn) => {
                 let turn = match turn {
                     Some(turn) => turn,
-                    None => self.fetcher.turn().await,
+                    None => self.fetcher.turn(job.tenant).await,
                 };
                 self.parse(job, *page, turn).await
             }
@@ -222,7 +222,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
     /// The last result, which may have been made meanwhile, as the result of this job, byte for byte; `is_copy` when the server did not
     /// say that it still holds.
     async fn repeated<'s>(&'s self, job: &Job, is_copy: bool) -> Result<Ready<'s>, AttemptError> {
-        let turn = self.fetcher.turn().await;
+        let turn = self.fetcher.turn(job.tenant).await;
         let whole = self.last_result(job, Bodies::Read).await?;
         // Gone since it was seen: the next attempt asks for the page.
         let whole = whole.ok_or_else(|| FetchError::from(FetchCode::Internal))?;
