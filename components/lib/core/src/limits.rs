@@ -366,6 +366,11 @@ pub mod scrape {
     pub const PACKED_BYTES_MIN: usize = 256;
     /// CPU work between two yields to the other tasks of the instance.
     pub const YIELD_AFTER_MS: u64 = 5;
+    /// A page that took this long to be read is followed by a rest, in which the instance's other jobs go on.
+    pub const LONG_PAGE_MS: u64 = 100;
+    /// The rest is this part of what the page took: a small page needs about ten steps, each of which would else wait for another long
+    /// page to be read.
+    pub const REST_PART: u64 = 16;
 
     const _: () = assert!(
         ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,

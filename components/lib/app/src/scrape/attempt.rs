@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
-use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, RESULT_BYTES_FREE};
+use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, LONG_PAGE_MS, REST_PART, RESULT_BYTES_FREE};
 use trawl_core::retry::{honoured_ms, retry_in_ms};
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
@@ -242,6 +242,15 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         Ok(Ready::new(finished, turn))
     }
 
+    /// Lets the other jobs go on after what began then, and for longer when it took long.
+    async fn rest_since(&self, began_ms: u64) {
+        let clock = self.ports.clock();
+        match clock.monotonic_ms().saturating_sub(began_ms) {
+            took_ms @ LONG_PAGE_MS.. => self.sleep_ms(took_ms / REST_PART).await,
+            _ => self.breath.take(clock).await,
+        }
+    }
+
     async fn parse<'s>(
         &'s self,
         job: &Job,
@@ -253,11 +262,10 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
         let (etag, last_modified) = (header(ETAG), header(LAST_MODIFIED));
         let (final_url, http_status) = (page.final_url.to_string(), page.status);
         let content_type = page.content_type().to_owned();
-        let Extracted { body, gzip, meta } = self
-            .extractor
-            .extract(job, page)
-            .map_err(AttemptError::Extract)?;
-        self.breath.take(self.ports.clock()).await;
+        let began_ms = self.ports.clock().monotonic_ms();
+        let extracted = self.extractor.extract(job, page);
+        self.rest_since(began_ms).await;
+        let Extracted { body, gzip, meta } = extracted.map_err(AttemptError::Extract)?;
         let (encoding, body) = result_codec::encode(body, gzip);
         let finished = Finished {
             id: job.id,

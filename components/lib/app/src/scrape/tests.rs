@@ -10,16 +10,18 @@ use flate2::write::GzEncoder;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::scrape::{
     BODY_BYTES_FREE, LARGE_BODIES_MAX, LARGE_BODIES_OF_ACCOUNT_MAX, LARGE_BODY_BYTES_MIN,
+    LONG_PAGE_MS,
 };
-use trawl_core::state::{Kind, State};
+use trawl_core::state::{JobError, Kind, State};
 use trawl_store::sql::Sql as _;
-use trawl_store::{NewMessage, QueueLimits, Submitted};
+use trawl_store::{Job, NewMessage, QueueLimits, Submitted};
 use trawl_wire::result::{HtmlMeta, TextParts};
 
-use super::{Domains, Drained, Html, Text, drain};
+use super::{Domains, Drained, Extracted, Extractor, Html, Text, drain};
 use crate::channels::{CALLBACK_QUEUE, TYPE_1_QUEUE, TYPE_2_QUEUE};
+use crate::fetch::Page;
 use crate::ports::{Clock as _, SendError};
-use crate::testing::{Reply, Sent, World};
+use crate::testing::{Reply, Sent, VirtualClock, World};
 
 const PAGE: &str = "<html><head><title>A page</title></head><body><main><p>Some words that make a paragraph, and a few more \
                     so that it is one.</p></main></body></html>";
@@ -822,6 +824,53 @@ fn large_bodies_of_one_account_leave_places_for_others() {
     assert_eq!(message.state, State::Done);
     let took_ms = message.date_process_complete.unwrap() - message.date_added;
     assert!(took_ms < 2_000, "{took_ms}");
+}
+
+/// Reads pages whose path is not `/light` as if each were a long one.
+struct Long(VirtualClock);
+
+impl Extractor for Long {
+    fn kind(&self) -> Kind {
+        Html.kind()
+    }
+
+    fn is_same_request(&self, job: &Job, meta: &str) -> bool {
+        Html.is_same_request(job, meta)
+    }
+
+    fn extract(&self, job: &Job, page: Page) -> Result<Extracted, JobError> {
+        if page.final_url.path() != "/light" {
+            self.0.advance(Duration::from_millis(3 * LONG_PAGE_MS));
+        }
+        Html.extract(job, page)
+    }
+}
+
+/// Each step of a light page comes between two long ones, and it is read before the other account's next one.
+#[test]
+fn long_pages_of_one_account_hold_up_nobody_elses_light_one() {
+    const STEPS: u64 = 4;
+    let world = World::without_robots(|sent| match sent.path().strip_prefix("/step") {
+        Some("0") => Reply::redirect(302, "/light").after(Duration::from_millis(1)),
+        Some(step) => Reply::redirect(302, format!("/step{}", step.parse::<u64>().unwrap() - 1))
+            .after(Duration::from_millis(1)),
+        None => Reply::html(PAGE).after(Duration::from_millis(1)),
+    });
+    for n in 0..30 {
+        world.submit_url(Kind::Html, &format!("https://long{n}.example/"));
+    }
+    let other = AccountId(world.account.0 + 1);
+    let light = world.submit(&NewMessage {
+        tenant: other,
+        ..world.request(Kind::Html, &format!("https://light.example/step{STEPS}"))
+    });
+    let extractor = Long(world.ports.clock.clone());
+    let drained = world.run(drain(&world.ports, &extractor)).unwrap();
+    assert_eq!(drained.finished, 31);
+    let message = world.run(world.store().message(other, light));
+    let message = message.unwrap().unwrap();
+    let took_ms = message.date_process_complete.unwrap() - message.date_added;
+    assert!(took_ms < 3 * 3 * LONG_PAGE_MS as i64, "{took_ms}");
 }
 
 /// A clock that was ahead and is set back leaves results of times to come.
