@@ -1,6 +1,6 @@
 //! Fetching a page: the part of a scraper that all three types share.
 //!
-//! One [`Fetcher`] serves one invocation. Each hop of a chain of redirects, those that pages ask for included, passes the same gates: the URL's text, the
+//! One `Fetcher` serves one invocation. Each hop of a chain of redirects, those that pages ask for included, passes the same gates: the URL's text, the
 //! host's robots.txt, and the address list of the host we run on. The body is counted while it arrives and again while
 //! it is unpacked.
 
