@@ -293,9 +293,6 @@ async fn priority_starvation() {
         stage.node.wait_finished(own_low.unwrap(), DEADLINE).await["status"],
         "done"
     );
-    let waiting = unfinished_of(&stage);
-    println!("when its own low one was, {waiting}");
-    assert!(waiting > 0, "nothing was ahead of it");
 }
 
 fn unfinished_of(stage: &Stage) -> i64 {
