@@ -38,16 +38,21 @@ pub struct Plan {
     pub settle_max: Duration,
 }
 
+/// A random seed, or that of `TRAWL_SEED`.
+#[must_use]
+pub fn seed() -> u64 {
+    let given = std::env::var("TRAWL_SEED").ok();
+    given
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random)
+}
+
 impl Plan {
     /// A run of `kills` kills with a random seed (or that of `TRAWL_SEED`).
     #[must_use]
     pub fn kills(kills: u32) -> Self {
-        let seed = std::env::var("TRAWL_SEED")
-            .ok()
-            .and_then(|s| s.parse().ok())
-            .unwrap_or_else(rand::random);
         Self {
-            seed,
+            seed: seed(),
             kills,
             duration_max: Duration::from_secs(3600),
             nodes: 6,

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// Holders that are remembered in the order in which they were served; with more, the one that was served first counts as new again.
-const SERVED_MAX: usize = 256;
+use trawl_core::limits::scrape::SERVED_MAX;
 
 /// What one task at a time may have. Of those that wait, the holder comes next that was served least lately, and of its tasks the first:
 /// so whoever waits for one small thing waits for one of each other holder's, however many they have.

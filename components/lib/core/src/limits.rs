@@ -366,6 +366,8 @@ pub mod scrape {
     pub const PACKED_BYTES_MIN: usize = 256;
     /// CPU work between two yields to the other tasks of the instance.
     pub const YIELD_AFTER_MS: u64 = 5;
+    /// Accounts that are remembered in the order in which they were served; with more, the one that was served first counts as new again.
+    pub const SERVED_MAX: usize = 256;
     /// A page that took this long to be read is followed by a rest, in which the instance's other jobs go on.
     pub const LONG_PAGE_MS: u64 = 100;
     /// The rest is this part of what the page took: a small page needs about ten steps, each of which would else wait for another long

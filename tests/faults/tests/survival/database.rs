@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use trawl_faults::audit;
 use trawl_faults::disk::Disk;
+use trawl_faults::harness;
 use trawl_faults::power;
 use trawl_faults::stage::Stage;
 use trawl_kit::api::Node;
@@ -135,7 +136,7 @@ const POWER_LOSSES: u64 = 8;
 /// afterwards, and the next start makes what is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn power_lost_while_the_tables_are_made() {
-    let seed: u64 = rand::random();
+    let seed = harness::seed();
     println!("seed {seed}");
     let undisturbed = tempfile::tempdir().unwrap();
     let host = start(undisturbed.path(), true).await;
