@@ -69,11 +69,14 @@ async fn taken_and_not_recorded(
     let other = rusqlite::Connection::open(file).unwrap();
     other.busy_timeout(Duration::from_secs(10)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    for label in labels {
-        push(redis, &pushed(stage, label).to_string())
-            .await
-            .unwrap();
-    }
+    // At once, or a tick of the clock in between takes a part of them.
+    let bodies: Vec<_> = labels
+        .iter()
+        .map(|label| pushed(stage, label).to_string())
+        .collect();
+    let command = [&b"RPUSH"[..], b"data_queue"].into_iter();
+    let command: Vec<&[u8]> = command.chain(bodies.iter().map(String::as_bytes)).collect();
+    redis.number(&command).await.unwrap();
     redis.publish("data_queue", b"").await.unwrap();
     eventually("the host has taken a batch", DEADLINE, || async {
         (redis.number(&[b"ZCARD", b"data_queue:taking"]).await.ok()? > 0).then_some(())
