@@ -113,7 +113,7 @@ impl std::error::Error for FetchCode {}
 impl From<UrlError> for FetchCode {
     fn from(error: UrlError) -> Self {
         match error {
-            UrlError::Invalid => Self::InvalidUrl,
+            UrlError::Invalid | UrlError::NoHost => Self::InvalidUrl,
             UrlError::TooLong => Self::UrlTooLong,
             UrlError::Scheme => Self::SchemeNotAllowed,
             UrlError::Userinfo => Self::UserinfoNotAllowed,

@@ -24,6 +24,7 @@ fn codes_are_unique_and_every_url_error_has_one_for_good() {
     assert_eq!(codes.len(), TABLE.len());
     for (error, code) in [
         (UrlError::Invalid, "invalid_url"),
+        (UrlError::NoHost, "invalid_url"),
         (UrlError::TooLong, "url_too_long"),
         (UrlError::Scheme, "scheme_not_allowed"),
         (UrlError::Userinfo, "userinfo_not_allowed"),

@@ -20,6 +20,9 @@ pub enum UrlError {
     /// It is not a URL, or has no usable host.
     #[error("the URL can't be read")]
     Invalid,
+    /// It is a path, as links within a site are.
+    #[error("the URL names no host")]
+    NoHost,
     /// It is longer than [`URL_BYTES_MAX`].
     #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
@@ -100,12 +103,13 @@ pub fn parse_target(raw: &str) -> Result<Target, UrlError> {
     if text.is_empty() {
         return Err(UrlError::Invalid);
     }
-    let url = if text.starts_with("//") {
-        Url::parse(&format!("https:{text}"))
-    } else if has_scheme(&text) {
-        Url::parse(&text)
-    } else {
-        Url::parse(&format!("https://{text}"))
+    let slashes = text.len() - text.trim_start_matches(['/', '\\']).len();
+    let url = match slashes {
+        0 if has_scheme(&text) => Url::parse(&text),
+        0 => Url::parse(&format!("https://{text}")),
+        // After `https://` the parser would take its first part for a host.
+        1 => return Err(UrlError::NoHost),
+        _ => Url::parse(&format!("https:{text}")),
     };
     let mut url = url.map_err(|_| UrlError::Invalid)?;
     check_shape(&url)?;

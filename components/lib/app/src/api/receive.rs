@@ -10,6 +10,7 @@ use trawl_core::limits::api::{
 use trawl_core::problem::{Code, Problem};
 use trawl_core::state::{Kind, Mode};
 use trawl_core::url_guard::{Target, UrlPolicy, pace_key};
+use trawl_extract::dom::Selector;
 use trawl_store::{NewMessage, Submitted};
 use trawl_wire::message::{Accepted, AcceptedData};
 use trawl_wire::object::FieldError;
@@ -170,7 +171,10 @@ fn selector(sent: Option<&str>, kind: Kind) -> Result<Option<String>, Problem> {
     } else if text.chars().count() > SELECTOR_CHARS_MAX || text.chars().any(char::is_control) {
         format!("must be a CSS selector of at most {SELECTOR_CHARS_MAX} characters")
     } else {
-        return Ok(Some(text.to_owned()));
+        match Selector::parse(text) {
+            Ok(_) => return Ok(Some(text.to_owned())),
+            Err(error) => format!("can't be read: {error}"),
+        }
     };
     Err(bad_field(FieldError::new("selector", problem)))
 }
@@ -336,5 +340,14 @@ mod tests {
             message(|sent| sent.selector = Some(" ")).unwrap().selector,
             None
         );
+    }
+
+    #[test]
+    fn a_selector_that_no_scraper_can_read_is_refused_at_once() {
+        let refused = message(|sent| sent.selector = Some("main > p:hover")).unwrap_err();
+        assert_eq!(refused.field, Some("selector"));
+        assert!(refused.detail.contains(":hover"), "{}", refused.detail);
+        let read = message(|sent| sent.selector = Some("main > p:not(.note)")).unwrap();
+        assert_eq!(read.selector.as_deref(), Some("main > p:not(.note)"));
     }
 }
