@@ -14,6 +14,7 @@ pub enum Code {
     EmailTaken,
     UnsupportedGrantType,
     InvalidCredentials,
+    MissingToken,
     InvalidToken,
     RegistrationClosed,
     NotFound,
@@ -44,12 +45,13 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of their statuses.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::EmailTaken,
         Self::UnsupportedGrantType,
         Self::InvalidCredentials,
+        Self::MissingToken,
         Self::InvalidToken,
         Self::RegistrationClosed,
         Self::NotFound,
@@ -98,7 +100,8 @@ impl Code {
                 "invalid_credentials",
                 "The name or the password is wrong",
             ),
-            Self::InvalidToken => (401, "invalid_token", "A valid Bearer token is needed"),
+            Self::MissingToken => (401, "missing_token", "A Bearer token is needed"),
+            Self::InvalidToken => (401, "invalid_token", "The Bearer token is not valid"),
             Self::RegistrationClosed => (403, "registration_closed", "Registration is closed"),
             Self::NotFound => (404, "not_found", "There is nothing here"),
             Self::NotReady => (404, "not_ready", "The result is not ready yet"),

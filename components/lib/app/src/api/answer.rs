@@ -141,6 +141,7 @@ pub(super) fn problem(problem: &Problem) -> Answer {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
+        // RFC 6750, section 3.1: a request without a token is told of no error.
         let challenge = match problem.code {
             Code::InvalidToken => r#"Bearer realm="trawl", error="invalid_token""#,
             _ => r#"Bearer realm="trawl""#,

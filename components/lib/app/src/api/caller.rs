@@ -90,7 +90,7 @@ pub(super) fn digest(key: &str) -> [u8; 32] {
 
 fn missing() -> Problem {
     Problem::new(
-        Code::InvalidToken,
+        Code::MissingToken,
         "Send `Authorization: Bearer <token>`; POST /token gives one, POST /keys a lasting key.",
     )
 }

@@ -214,6 +214,12 @@ fn wrong_requests() {
             "selector",
         ),
         (
+            with("selector", json!("p:hover")),
+            422,
+            "invalid_field",
+            "selector",
+        ),
+        (
             with("user_Id", json!("é".repeat(101))),
             422,
             "invalid_field",
@@ -411,21 +417,23 @@ fn forged_tokens() {
     ] {
         let refused = server.call_as(&token, "GET", "/messages", "");
         refused.assert_problem(401, "invalid_token");
-        assert!(
-            refused.header("www-authenticate").starts_with("Bearer"),
+        assert_eq!(
+            refused.header("www-authenticate"),
+            r#"Bearer realm="trawl", error="invalid_token""#,
             "{token:.60}"
         );
     }
     let builder = || Request::get("http://trawl.test/messages");
-    server
-        .send(builder(), "")
-        .assert_problem(401, "invalid_token");
-    server
-        .send(
-            builder().header("authorization", format!("Basic {token}")),
-            "",
-        )
-        .assert_problem(401, "invalid_token");
+    let basic = builder().header("authorization", format!("Basic {token}"));
+    for without_token in [builder(), basic] {
+        let missing = server.send(without_token, "");
+        missing.assert_problem(401, "missing_token");
+        // It is told how to ask, and of no error.
+        assert_eq!(
+            missing.header("www-authenticate"),
+            r#"Bearer realm="trawl""#
+        );
+    }
     let twice = builder()
         .header("authorization", format!("Bearer {token}"))
         .header("authorization", format!("Bearer {token}"));
