@@ -186,7 +186,9 @@ impl CodeCache {
     fn temporary_file(&self) -> std::io::Result<tempfile::NamedTempFile> {
         // It usually lies in the state directory, which must be private whoever makes it first.
         private::make_directory(&self.directory)?;
-        tempfile::NamedTempFile::new_in(&self.directory)
+        tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempfile_in(&self.directory)
     }
 
     /// Under a name of its own first: another host may write the same file at the same time, and nobody may see half a file.
@@ -199,6 +201,29 @@ impl CodeCache {
         file.write_all(&seal(&checksum))?;
         file.as_file().sync_all()?;
         file.persist(kept).map_err(|error| error.error)?;
+        // What can't be removed is in nobody's way.
+        if let Err(error) = self.remove_unused() {
+            tracing::debug!(directory = %self.directory.display(), "old compiled code stays: {error}");
+        }
+        Ok(())
+    }
+
+    /// Removes code that no start has used for long, and what killed hosts left half written. A host that runs such code has its
+    /// file open; one that wants it once more compiles it.
+    fn remove_unused(&self) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if !name.ends_with(SUFFIX.as_bytes()) && !name.starts_with(TEMPORARY.as_bytes()) {
+                continue;
+            }
+            // A clock that was set back makes nothing older.
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > Duration::from_secs(limits::CODE_UNUSED_S_MAX) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
         Ok(())
     }
 }
@@ -217,6 +242,10 @@ impl Code {
         self.is_kept
     }
 }
+
+/// How the names of files end that hold compiled code, and how they begin while they are written.
+const SUFFIX: &str = ".sealed.cwasm";
+const TEMPORARY: &str = ".tmp";
 
 /// Stands behind the code in its file: a mark and the checksum. The code is found from the front, so that nobody minds.
 ///
@@ -269,7 +298,7 @@ fn key(engine: &Engine, wasm: &[u8]) -> String {
     engine.precompile_compatibility_hash().hash(&mut compiler);
     let digest = Sha256::digest(wasm);
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{digest}-{:016x}.sealed.cwasm", compiler.finish())
+    format!("{digest}-{:016x}{SUFFIX}", compiler.finish())
 }
 
 #[expect(
@@ -281,6 +310,12 @@ fn load_kept(engine: &Engine, kept: &Path) -> anyhow::Result<Component> {
     // name that holds the digest of its source and of the compiler's settings, and had its checksum a moment ago. Whoever can
     // change it can change this program.
     let component = unsafe { Component::deserialize_file(engine, kept) };
+    // Its time says when it was used last. In a directory that can only be read nothing is removed either.
+    if component.is_ok()
+        && let Ok(file) = File::open(kept)
+    {
+        let _ = file.set_modified(std::time::SystemTime::now());
+    }
     component.map_err(anyhow::Error::from)
 }
 
@@ -345,6 +380,42 @@ mod tests {
             assert!(!load());
             assert!(load());
         }
+    }
+
+    #[test]
+    fn only_code_that_no_start_has_used_for_long_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let code = directory.path().join("code");
+        let cache = CodeCache::new(code.clone());
+        let engine = small();
+        let load = |name: &str, wasm: &[u8]| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, wasm).unwrap();
+            let found = cache.locate(&engine, &file).unwrap();
+            cache.load(&engine, &found).unwrap();
+            found.kept
+        };
+        let age = |file: &Path| {
+            let long = Duration::from_secs(limits::CODE_UNUSED_S_MAX + 60);
+            let file = File::options().append(true).open(file).unwrap();
+            file.set_modified(std::time::SystemTime::now() - long)
+                .unwrap();
+        };
+        // An empty custom section without a name makes another component of it.
+        let with_section = |name: u8| [EMPTY, &[0, 2, 1, name]].concat();
+        let (used, unused) = (load("used", EMPTY), load("unused", &with_section(b'a')));
+        let (half, foreign) = (code.join(".tmpx"), code.join("notes.txt"));
+        for file in [&half, &foreign] {
+            std::fs::write(file, "x").unwrap();
+        }
+        for file in [&used, &unused, &half, &foreign] {
+            age(file);
+        }
+        load("used", EMPTY);
+        assert!(unused.exists(), "as long as nothing is added all stays");
+        let added = load("added", &with_section(b'b'));
+        let left = [&used, &added, &foreign, &unused, &half].map(|file| file.exists());
+        assert_eq!(left, [true, true, true, false, false]);
     }
 
     #[test]

@@ -662,6 +662,9 @@ pub mod host {
     /// Bytes of an empty slot's memory, and of its tables, that stay resident. Nothing: a slot that was used once would keep them
     /// for ever, forty of them a fifth of a host that has nothing to do, and instances are made a few times a second at most.
     pub const KEPT_BYTES: usize = 0;
+    /// Compiled code that no start has used for so long is removed when other code is kept: each version of a component leaves some
+    /// megabytes, and who goes back to the one before does it sooner.
+    pub const CODE_UNUSED_S_MAX: u64 = 30 * 86_400;
     /// Requests that one instance works on at once (Spin's default).
     pub const CONCURRENT_PER_INSTANCE_MAX: usize = 16;
     /// Requests that one instance serves in its life: what it leaks or fragments ends with it.
