@@ -64,6 +64,9 @@ impl Findings {
 }
 
 /// The database file in a state directory.
+///
+/// # Errors
+/// When the directory can't be read, or has none in it.
 pub fn database_file(state: &Path) -> anyhow::Result<PathBuf> {
     std::fs::read_dir(state)?
         .filter_map(Result::ok)
@@ -73,11 +76,17 @@ pub fn database_file(state: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Opens the database of a host that is gone for good, as the next host would: what its log holds is taken over.
+///
+/// # Errors
+/// When there is none, or it can't be opened.
 pub fn open_as_successor(state: &Path) -> anyhow::Result<Connection> {
     Ok(Connection::open(database_file(state)?)?)
 }
 
 /// Opens the database of a host read-only, as a plain SQL reader would.
+///
+/// # Errors
+/// When there is none, or it can't be opened.
 pub fn open(state: &Path) -> anyhow::Result<Connection> {
     let connection = Connection::open_with_flags(
         database_file(state)?,
@@ -88,6 +97,9 @@ pub fn open(state: &Path) -> anyhow::Result<Connection> {
 }
 
 /// All messages.
+///
+/// # Errors
+/// When the database can't be read.
 pub fn rows(connection: &Connection) -> anyhow::Result<Vec<Row>> {
     let mut statement = connection.prepare("SELECT Id, coalesce(user_Id, ''), state, coalesce(error_code, ''), crash_count FROM Messages")?;
     let rows = statement.query_map([], |r| {
@@ -103,6 +115,9 @@ pub fn rows(connection: &Connection) -> anyhow::Result<Vec<Row>> {
 }
 
 /// How many messages, and callbacks, are not at their end yet.
+///
+/// # Errors
+/// When the database can't be read.
 pub fn unfinished(connection: &Connection) -> anyhow::Result<(i64, i64)> {
     let messages = connection.query_row(
         "SELECT count(*) FROM Messages WHERE is_processed = 0",
@@ -117,7 +132,10 @@ pub fn unfinished(connection: &Connection) -> anyhow::Result<(i64, i64)> {
     Ok((messages, callbacks))
 }
 
-/// Whether SQLite finds the file whole.
+/// What SQLite says to whether the file is whole: `ok`, or what is wrong with it.
+///
+/// # Errors
+/// When the database can't be read.
 pub fn integrity(connection: &Connection) -> anyhow::Result<String> {
     Ok(connection.query_row("PRAGMA integrity_check", [], |r| r.get(0))?)
 }
@@ -217,6 +235,9 @@ fn check_calls(
 }
 
 /// `webhook-id` to the number of times its row was claimed.
+///
+/// # Errors
+/// When the database can't be read.
 pub fn callback_leases(connection: &Connection) -> anyhow::Result<BTreeMap<String, i64>> {
     let mut statement = connection.prepare("SELECT webhook_id, lease FROM callbacks")?;
     let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;

@@ -86,6 +86,9 @@ impl Node {
     }
 
     /// Like [`Self::send`], for when the service may be gone.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
     pub async fn try_send(
         &self,
         method: &str,

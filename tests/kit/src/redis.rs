@@ -55,11 +55,17 @@ impl RedisServer {
     }
 
     /// Sends one command and gives back the raw RESP answer (up to 64 KiB).
+    ///
+    /// # Errors
+    /// When the server is gone.
     pub async fn command(&self, words: &[&[u8]]) -> anyhow::Result<Vec<u8>> {
         command_at(&self.url(), words).await
     }
 
     /// Publishes a message; an empty one is a ring.
+    ///
+    /// # Errors
+    /// When the server is gone.
     pub async fn publish(&self, channel: &str, payload: &[u8]) -> anyhow::Result<()> {
         self.command(&[b"PUBLISH", channel.as_bytes(), payload])
             .await
@@ -67,6 +73,9 @@ impl RedisServer {
     }
 
     /// Sends one command whose answer is a number.
+    ///
+    /// # Errors
+    /// When the server is gone, or answers otherwise.
     pub async fn number(&self, words: &[&[u8]]) -> anyhow::Result<i64> {
         let answer = self.command(words).await?;
         let text = String::from_utf8_lossy(&answer);

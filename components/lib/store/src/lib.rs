@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "all methods fail alike, which `Store` says once"
+)]
 
 pub mod accounts;
 pub mod callbacks;
@@ -26,6 +30,10 @@ pub use work::{Failure, Finished, HostPause, Job, Rescued, Unattended, Waiting};
 
 /// The store over a database port. Each change of state is one statement, hence atomic; an operation that needs several may be cut
 /// off between any two of them.
+///
+/// # Errors
+/// Every method fails with a [`StoreError`] and with nothing else, see its variants. What a caller plans for, such as a lease that is
+/// stale or an address that is taken, stands in what the method gives.
 #[derive(Debug)]
 pub struct Store<'a, S: Sql> {
     sql: &'a S,

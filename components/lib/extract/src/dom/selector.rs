@@ -139,6 +139,9 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
 impl Selector {
     /// Reads a selector list: names, `#id`, `.class`, attributes with every operator, descendants, `>`, `+`, `~`,
     /// commas, `:first-child`, `:last-child`, `:nth-child()` and `:not()` of one simple selector.
+    ///
+    /// # Errors
+    /// A selector with an empty part, or longer than the limits, or one with anything else in it.
     pub fn parse(source: &str) -> Result<Selector, SelectorError> {
         if source.len() > SELECTOR_BYTES_MAX {
             return Err(SelectorError::TooLong {
