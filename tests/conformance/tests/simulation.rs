@@ -28,9 +28,15 @@ fn store_and_auditor_agree_on_every_seed() {
     }
     println!("{seeds} seeds: {total:?}");
     assert!(
-        [total.stale, total.pauses, total.rescued, total.delivered]
-            .iter()
-            .all(|&met| met > 0),
+        [
+            total.stale,
+            total.pauses,
+            total.put_off,
+            total.rescued,
+            total.delivered
+        ]
+        .iter()
+        .all(|&met| met > 0),
         "the seeds met what they are for: {total:?}"
     );
 }

@@ -63,6 +63,11 @@ impl<K: Copy + PartialEq> Slots<K> {
         .await
     }
 
+    /// Whether others wait; also for a while after they have given up.
+    pub(crate) fn are_waited_for(&self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
+
     fn hand_out(&self, holder: K) -> bool {
         let Some(left) = self.free.get().checked_sub(1) else {
             return false;

@@ -14,7 +14,7 @@ pub enum Cause {
     GiveUp,
     /// The worker reports an error worth another attempt.
     RetryLater,
-    /// The worker gives it back at a graceful stop.
+    /// The worker gives it back: at a graceful stop, or because a host may not be asked yet.
     Release,
     /// Its lease expired.
     Rescue,

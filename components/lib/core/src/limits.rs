@@ -310,6 +310,12 @@ pub mod scrape {
     pub const LEASE_S_MIN: u32 = 3;
     /// One attempt: robots.txt, all redirects and the body.
     pub const ATTEMPT_MS_MAX: u64 = 45_000;
+    /// A job that may not ask a host yet waits for so long in its place, and else comes back later: fifty starts at the usual pace of a
+    /// host (`queue::HOST_GAP_MS`), a small part of an attempt.
+    pub const START_WAIT_MS_MAX: u64 = 5_000;
+    /// A job that was led to a host which may not be asked yet comes back at some time within so much of when it may: of many that were
+    /// led there at once not all come at once again.
+    pub const POSTPONED_MS: u64 = 60_000;
     /// After this an invocation ends as soon as nothing is in flight: what it holds in memory ends with it.
     pub const INVOCATION_MS_MAX: u64 = 20_000;
     /// An invocation that never has nothing in flight claims nothing new after this, less up to a quarter; the next ring or tick
@@ -493,8 +499,8 @@ pub mod robots {
     /// Bytes of memory for what is remembered of them; all are forgotten together when it is more. A text of short rules takes five
     /// times its size once it is read, so that 256 of the largest would fill an instance twice; real ones take a few kilobytes.
     pub const REMEMBERED_BYTES_MAX: usize = 32 * 1_024 * 1_024;
-    /// A crawl delay is honoured up to a minute: a larger one would outlast every retry of a job.
-    pub const CRAWL_DELAY_MS_MAX: u64 = 60_000;
+    /// A crawl delay is honoured up to an hour, as a `Retry-After` is (`queue::RETRY_AFTER_MS_MAX`): it costs a job that waits no attempt.
+    pub const CRAWL_DELAY_MS_MAX: u64 = 3_600_000;
     /// Directives of `X-Robots-Tag` that are reported; there are about a dozen real ones.
     pub const DIRECTIVES_MAX: usize = 32;
 }

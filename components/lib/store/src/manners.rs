@@ -132,23 +132,25 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Sets the pace of a host. `source` is `robots` or `operator`; an operator's word is not overridden by robots.
+    /// Sets the pace of a host. `source` is `robots` or `operator`; an operator's word is not overridden by robots. Whether the gap was
+    /// begun with it: whoever read it in a robots.txt has started at the host then.
     pub async fn set_host_pace(
         &self,
         host: &str,
         gap_ms: u64,
         in_flight_max: u32,
         source: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let params = vec![
             host.into(),
             gap_ms.into(),
             in_flight_max.max(1).into(),
             source.into(),
         ];
-        self.run(include_str!("../sql/set_host_pace.sql"), params)
+        let set = self
+            .run(include_str!("../sql/set_host_pace.sql"), params)
             .await?;
-        Ok(())
+        set.first().map_or(Ok(false), |row| row.get(0))
     }
 
     /// Takes back the pace that a host's robots.txt asked for; an operator's stays. Nothing is written when there is none.
@@ -159,6 +161,22 @@ impl<S: Sql> Store<'_, S> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Takes a start at a host that no claim took. `None` when it may be asked now, and else in how many milliseconds it is worth trying
+    /// again.
+    pub async fn take_start(&self, host: &str) -> Result<Option<u64>, StoreError> {
+        let taken = self
+            .run(include_str!("../sql/take_start.sql"), vec![host.into()])
+            .await?;
+        if taken.first().is_some() {
+            return Ok(None);
+        }
+        let next = self
+            .run(include_str!("../sql/next_start.sql"), vec![host.into()])
+            .await?;
+        let wait_ms: i64 = next.first().map_or(Ok(0), |row| row.get(0))?;
+        Ok(Some(u64::try_from(wait_ms).unwrap_or_default()))
     }
 
     /// The newest result of the same tenant, kind, URL and options. Only a text has options that make a difference.

@@ -6,7 +6,7 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("../../../../infra/migrations/0013_host_pauses.sql"),
     include_str!("../../../../infra/migrations/0014_delayed_flows.sql"),
     include_str!("../../../../infra/migrations/0015_closed_by_type.sql"),
+    include_str!("../../../../infra/migrations/0016_host_starts.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

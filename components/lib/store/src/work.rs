@@ -221,6 +221,21 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
+    /// Gives a job back for `in_ms` milliseconds, because a host that it was led to may not be asked sooner; the attempt is not counted.
+    /// `false` when the lease was stale.
+    pub async fn postpone(
+        &self,
+        id: MessageId,
+        lease: i64,
+        in_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let params = vec![id.0.into(), lease.into(), in_ms.into()];
+        let given_back = self
+            .run(include_str!("../sql/postpone.sql"), params)
+            .await?;
+        Ok(given_back.first().is_some())
+    }
+
     /// Records results; returns the accepted ones. A missing id was stale: its work is to be thrown away. More than 16 take several
     /// statements, each atomic by itself: when one fails, those before it stand, and are stale if they are tried again.
     pub async fn finish(&self, finished: &[Finished]) -> Result<Vec<MessageId>, StoreError> {

@@ -124,18 +124,7 @@ impl Auditor {
         row.lease_until_ms = now_ms + lease_ms;
         row.deadline_ms = now_ms + job_ms;
         row.moves += 1;
-        let last_ms = self
-            .last_start_ms
-            .insert(job.host.clone(), now_ms)
-            .unwrap_or(i64::MIN);
-        let apart = self.unsure.remove(&job.host) || now_ms.saturating_sub(last_ms) >= pace.gap_ms;
-        assert!(apart, "{} started twice within its gap", job.host);
-        let pause = self.pauses.get(&job.host);
-        assert!(
-            pause.is_none_or(|pause| !pause.is_sure || pause.until_ms <= now_ms),
-            "{} asked to be left alone",
-            job.host
-        );
+        self.started(&job.host, now_ms);
         assert!(
             self.in_flight(&job.host) <= pace.in_flight_max as usize,
             "{} has too many in flight",
@@ -154,6 +143,22 @@ impl Auditor {
         row.state = state;
         row.moves += 1;
         row.ends += usize::from(state != State::Cancelled);
+    }
+
+    /// A page of the host is asked for, by a job that was claimed for it or led there.
+    pub(super) fn started(&mut self, host: &str, now_ms: i64) {
+        let pace = self.paces[host];
+        let last_ms = self
+            .last_start_ms
+            .insert(host.to_owned(), now_ms)
+            .unwrap_or(i64::MIN);
+        let apart = self.unsure.remove(host) || now_ms.saturating_sub(last_ms) >= pace.gap_ms;
+        assert!(apart, "{host} started twice within its gap");
+        let pause = self.pauses.get(host);
+        assert!(
+            pause.is_none_or(|pause| !pause.is_sure || pause.until_ms <= now_ms),
+            "{host} asked to be left alone"
+        );
     }
 
     pub(super) fn requeued(&mut self, id: i64, due_ms: i64, counts: bool) {

@@ -27,6 +27,8 @@ pub struct Report {
     pub stale: u64,
     /// Times that a host asked to be left alone.
     pub pauses: u64,
+    /// Starts at a host that came too early.
+    pub put_off: u64,
     /// Leases that expired.
     pub rescued: u64,
     /// Callbacks delivered.
@@ -40,6 +42,7 @@ impl Report {
         self.claims += other.claims;
         self.stale += other.stale;
         self.pauses += other.pauses;
+        self.put_off += other.put_off;
         self.rescued += other.rescued;
         self.delivered += other.delivered;
     }

@@ -95,7 +95,8 @@ impl<'a> World<'a> {
                 25..45 => self.ring_arrives().await,
                 45..62 => self.worker_answers().await,
                 62..66 => self.owner_changes_mind().await,
-                66..72 => self.tick().await,
+                66..70 => self.tick().await,
+                70..72 => self.job_is_led_elsewhere().await,
                 72..80 => self.send_callbacks().await,
                 80..90 => self.endpoint_answers().await,
                 90..97 => self.clock.turn(self.random.random_range(1..20_000)),
@@ -136,6 +137,15 @@ impl<'a> World<'a> {
         // Lost, once, or twice.
         for _ in 0..self.random.random_range(0..3) {
             self.rings.push(message.kind);
+        }
+    }
+
+    async fn job_is_led_elsewhere(&mut self) {
+        let (host, _) = HOSTS[self.random.random_range(0..HOSTS.len())];
+        let now_ms = self.now_ms();
+        match self.store.take_start(host).await.unwrap() {
+            None => self.auditor.started(host, now_ms),
+            Some(_) => self.report.put_off += 1,
         }
     }
 
@@ -237,6 +247,13 @@ impl<'a> World<'a> {
                         self.report.pauses += 1;
                     }
                 }
+            }
+            7 if self.random.random_bool(0.5) => {
+                let wait_ms = self.random.random_range(0..30_000);
+                let given_back = self.store.postpone(MessageId(id), lease, wait_ms);
+                assert_eq!(given_back.await.unwrap(), owned);
+                let until_ms = now_ms + i64::try_from(wait_ms).unwrap();
+                owned.then(|| self.auditor.requeued(id, until_ms, false));
             }
             7 => {
                 self.store.release(&[(MessageId(id), lease)]).await.unwrap();

@@ -208,6 +208,46 @@ pub(super) async fn a_gap_that_robots_asks_for_begins_at_once<S: Subject>(sql: &
     assert_eq!(claim(store, 9).await.len(), 1);
 }
 
+/// A redirect leads to a host that has rows of its own, or a page waited for its robots.txt: the gap is between all starts.
+pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_gap_ms: 1_000,
+        ..LIMITS
+    };
+    for _ in 0..3 {
+        accepted(store, &request(1, "a"), &limits).await;
+    }
+    assert_eq!(store.take_start("a").await.unwrap(), None);
+    assert!(claim(store, 9).await.is_empty(), "put off by that start");
+    let wait_ms = store.take_start("a").await.unwrap().unwrap();
+    assert!((1..=1_000).contains(&wait_ms), "{wait_ms}");
+    sql.pass(1_000).await;
+    let job = claim(store, 9).await.remove(0);
+    assert!(
+        store.take_start("a").await.unwrap().is_some(),
+        "too early after a claim"
+    );
+    sql.pass(1_000).await;
+    assert_eq!(store.take_start("a").await.unwrap(), None);
+    assert!(
+        claim(store, 9).await.is_empty(),
+        "the next was armed by then"
+    );
+    sql.pass(1_000).await;
+    assert_eq!(claim(store, 9).await.len(), 1);
+    // Who asked to be left alone is, whoever leads there.
+    store.fail(&not_now(&job, 60_000)).await.unwrap();
+    let wait_ms = store.take_start("a").await.unwrap().unwrap();
+    assert!((59_000..=60_000).contains(&wait_ms), "{wait_ms}");
+    // Two starts of a host without rows, one of which is from before the clock was set back.
+    assert_eq!(store.take_start("b").await.unwrap(), None);
+    assert!(store.take_start("b").await.unwrap().is_some());
+    let ahead = "UPDATE hosts SET next_at = next_at + 86400000 WHERE host = ?1";
+    sql.run(ahead, vec!["b".into()]).await.unwrap();
+    assert_eq!(store.take_start("b").await.unwrap(), None);
+}
+
 pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     store.set_host_pace("a", 0, 3, "operator").await.unwrap();

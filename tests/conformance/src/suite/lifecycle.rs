@@ -146,6 +146,23 @@ pub(super) async fn release_does_not_count<S: Subject>(sql: &S) {
     assert_eq!(claimed(store).await.attempt, 1);
 }
 
+pub(super) async fn postponing_does_not_count<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    assert!(store.postpone(id, job.lease, 5_000).await.unwrap());
+    assert!(
+        !store.postpone(id, job.lease, 5_000).await.unwrap(),
+        "stale"
+    );
+    sql.pass(4_000).await;
+    assert_eq!(store.wake().await.unwrap(), 0);
+    sql.pass(1_000).await;
+    assert_eq!(store.wake().await.unwrap(), 1);
+    let again = claimed(store).await;
+    assert_eq!((again.id, again.attempt, again.lease), (id, 1, 2));
+}
+
 pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let bad = accepted(store, &request(1, "a"), &LIMITS).await;

@@ -30,7 +30,7 @@ macro_rules! run {
 pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
     run! { make:
         lifecycle::{
-            claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, rescue_tries_alone,
+            claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, postponing_does_not_count, rescue_tries_alone,
             leases_of_one_dead_worker_end_at_once, leases_of_the_dead_end_at_once, hosts_that_die_are_forgiven_for_a_while,
             poison_after_three, extend_keeps_a_job_until_its_deadline, cancel_at_any_moment, ask_again, arrows_that_do_not_exist,
             many_finish_together, events_tell_the_story, a_long_story_is_told_from_its_end,
@@ -38,7 +38,7 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         schema::{checks_refuse_impossible_rows, migrations_run_twice, one_migrates_at_a_time, a_trigger_that_is_missing_is_made_again, readiness_is_proved_by_writing_now_and_then, generated_columns_follow},
         limits::{tenant_and_total, idempotency, many_at_once},
         fairness::{noisy_tenant, spare_slots, stuck_accounts_hide_nobody, late_rows_take_turns, priorities_order, low_priorities_age, retries_lose_no_place, backlogs_take_turns, one_after_the_other_starves_nobody, failures_take_turns, priorities_order_a_backlog, a_backlog_costs_nothing_yet, what_is_asked_for_again_costs_nothing_yet, spare_slots_move_no_time, cancelled_rows_cost_nothing},
-        hosts::{slots_are_never_exceeded, gaps_are_kept, a_clock_set_back_skips_a_gap, a_new_pace_takes_effect, a_gap_that_robots_asks_for_begins_at_once, operator_wins_over_robots, kinds_share_a_host, a_pause_is_kept_by_all_rows, a_pause_keeps_the_pace, a_pause_of_a_clock_set_back_ends, many_host_pauses_end_in_parts},
+        hosts::{slots_are_never_exceeded, gaps_are_kept, a_clock_set_back_skips_a_gap, a_new_pace_takes_effect, a_gap_that_robots_asks_for_begins_at_once, a_start_that_no_claim_took_keeps_the_gap, operator_wins_over_robots, kinds_share_a_host, a_pause_is_kept_by_all_rows, a_pause_keeps_the_pace, a_pause_of_a_clock_set_back_ends, many_host_pauses_end_in_parts},
         callbacks::{delivered, pending_before_the_end, stale_leases, schedule_and_exhaustion, deliveries_together, deliveries_of_one_message, many_deliveries_are_told_from_their_end, replays, replays_of_what_runs_again, rescue_and_release, secrets},
         endpoints::{in_flight, spare_slots, late_ones_take_turns, throttled, many_pauses_end_in_parts, gone, disabled_after_days, one_dead_endpoint_slows_nobody, a_pause_holds_up_no_other_endpoint},
         accounts::{registration, throttle, tries_at_once, registrations_of_a_network, keys},

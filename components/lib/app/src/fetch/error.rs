@@ -18,6 +18,17 @@ pub struct FetchError {
     pub retry_after_ms: Option<u64>,
     /// By whichever job: the name under which the queue keeps the pace of its host.
     pub paused_host: Option<String>,
+    /// No failure: the host may not be asked yet, and this is how long it is until it may.
+    pub too_early: Option<TooEarly>,
+}
+
+/// Why an attempt ends before the host was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooEarly {
+    /// The job's own host: the queue keeps its pace.
+    OwnHost,
+    /// One that a redirect led to, which may be asked in so many milliseconds.
+    Elsewhere(u64),
 }
 
 impl FetchError {
@@ -51,6 +62,16 @@ impl From<FetchCode> for FetchError {
             detail: None,
             retry_after_ms: None,
             paused_host: None,
+            too_early: None,
+        }
+    }
+}
+
+impl From<TooEarly> for FetchError {
+    fn from(too_early: TooEarly) -> Self {
+        Self {
+            too_early: Some(too_early),
+            ..Self::from(FetchCode::Internal)
         }
     }
 }

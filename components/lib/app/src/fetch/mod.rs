@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod refresh;
 mod robots;
+mod starts;
 
 use std::rc::Rc;
 
@@ -29,7 +30,7 @@ use trawl_extract::domains::is_public_suffix;
 use url::Url;
 
 pub(crate) use conditional::Validators;
-pub use error::FetchError;
+pub use error::{FetchError, TooEarly};
 pub(crate) use exchange::TIMEOUTS;
 
 use crate::decode::{Unpacked, encodings};
@@ -39,7 +40,8 @@ use crate::slots::Slots;
 use crate::turns;
 use body::read_body;
 use exchange::{Exchange, follow, send};
-use robots::RobotsGate;
+use robots::{Passed, RobotsGate};
+use starts::Starts;
 
 /// A page as the server sent it, unpacked.
 #[derive(Debug, Clone)]
@@ -140,6 +142,7 @@ pub(crate) struct Fetcher<'a, P: Ports> {
     ports: &'a P,
     settings: &'a ScraperSettings,
     robots: RobotsGate<'a, P>,
+    starts: Starts<'a, P>,
     large_bodies: Slots<AccountId>,
     turns: Rc<Turns>,
 }
@@ -152,6 +155,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
             ports,
             settings,
             robots: RobotsGate::new(ports, settings, Rc::clone(&turns)),
+            starts: Starts::new(ports),
             large_bodies: Slots::shared(LARGE_BODIES_MAX, LARGE_BODIES_OF_ACCOUNT_MAX),
             turns,
         }
@@ -176,14 +180,12 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         errand: Errand<'_>,
         start: Url,
     ) -> Result<Fetched<'_>, FetchError> {
-        let origin = start.origin();
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
         // A page that sends its visitor on, until what it leads to was read.
         let mut sent_on_by: Option<Box<Page>> = None;
         loop {
-            let pace_key = (redirects.current().origin() == origin).then_some(errand.pace_key);
-            let hop = self.hop(errand, pace_key, &mut redirects, &mut jar).await;
+            let hop = self.hop(errand, &mut redirects, &mut jar).await;
             let (page, turn) = match (hop, sent_on_by.take()) {
                 (Ok(Hop::Onward), before) => {
                     sent_on_by = before;
@@ -213,12 +215,23 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     async fn hop(
         &self,
         errand: Errand<'_>,
-        pace_key: Option<&str>,
         redirects: &mut Redirects<'_>,
         jar: &mut Jar,
     ) -> Result<Hop<'_>, FetchError> {
         let url = redirects.current();
-        self.robots.check(url, pace_key).await?;
+        let host = pace_key(url);
+        let passed = self.robots.check(url, &host).await?;
+        // The claim of a job is its start at its own host, if it did not have to wait since.
+        let is_elsewhere = host != errand.pace_key;
+        let there = (is_elsewhere || passed == Passed::Late).then(|| self.starts.at(&host));
+        let _visit = match &there {
+            Some(there) if is_elsewhere => Some(self.starts.visit(there, passed).await?),
+            Some(there) => {
+                self.starts.start_late(there).await?;
+                None
+            }
+            None => None,
+        };
         let conditional = errand
             .validators
             .filter(|validators| validators.stands_for(url));

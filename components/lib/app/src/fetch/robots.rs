@@ -57,6 +57,17 @@ impl Authority {
     }
 }
 
+/// How a job comes out of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// The rules were known, or it asked for them and nobody else waited.
+    AtOnce,
+    /// Several waited for the rules. They must not all begin when these are there.
+    Late,
+    /// With it begins the pace that the rules ask for: the queue knows of this start.
+    Started,
+}
+
 /// The copy in the database, or that there is none.
 type Kept = Option<CachedRobots>;
 
@@ -136,27 +147,29 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         self.settings.robots.applies_to(host)
     }
 
-    /// Whether `url` may be fetched. `pace_key` names the host to the queue, when it is the job's own.
+    /// Whether `url` may be fetched. `pace_key` names its host to the queue.
     ///
     /// # Errors
     /// `robots_disallowed`, or why nobody can know: `robots_unreachable`, `dns`, `connect`, `address_not_allowed`, `tls`.
-    pub(super) async fn check(&self, url: &Url, pace_key: Option<&str>) -> Result<(), FetchError> {
+    pub(super) async fn check(&self, url: &Url, pace_key: &str) -> Result<Passed, FetchError> {
         if !self.applies_to(url) {
-            return Ok(());
+            return Ok(Passed::AtOnce);
         }
         let authority = self.authority(authority(url));
         let answered = authority.answer.borrow().clone();
-        let answer = match answered {
-            Some(answer) => answer,
+        let (answer, passed) = match answered {
+            Some(answer) => (answer, Passed::AtOnce),
             None => self.ask_once(&authority, url, pace_key).await?,
         };
-        if let Some(host) = pace_key {
-            self.keep_pace(host, &answer).await?;
-        }
+        let passed = if self.keep_pace(pace_key, &answer).await? {
+            Passed::Started
+        } else {
+            passed
+        };
         // Rules made to be slow take long to read and to ask, and a chain of redirects asks some on each hop.
         self.breath.take(self.ports.clock()).await;
         match answer.state.verdict(url) {
-            RobotsVerdict::Allowed => Ok(()),
+            RobotsVerdict::Allowed => Ok(passed),
             RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
             RobotsVerdict::Unreachable => Err(answer.unreachable.clone()),
         }
@@ -190,20 +203,24 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         &self,
         authority: &Authority,
         url: &Url,
-        pace_key: Option<&str>,
-    ) -> Result<Rc<Answer>, FetchError> {
+        pace_key: &str,
+    ) -> Result<(Rc<Answer>, Passed), FetchError> {
         let _turn = authority.asking.take().await;
         let answered = authority.answer.borrow().clone();
         if let Some(answer) = answered {
-            return Ok(answer);
+            return Ok((answer, Passed::Late));
         }
         let copy = authority.copy.take();
-        let answer = Rc::new(self.answer(url, pace_key, copy).await?);
+        let (answer, mut passed) = self.answer(url, pace_key, copy).await?;
+        if passed == Passed::AtOnce && authority.asking.are_waited_for() {
+            passed = Passed::Late;
+        }
+        let answer = Rc::new(answer);
         authority.answer.replace(Some(Rc::clone(&answer)));
         if self.remembered_bytes() > REMEMBERED_BYTES_MAX {
             self.remembered.borrow_mut().clear();
         }
-        Ok(answer)
+        Ok((answer, passed))
     }
 
     /// What the remembered rules, and the copies that nobody needed yet, take of the instance's memory.
@@ -216,9 +233,9 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     async fn answer(
         &self,
         url: &Url,
-        pace_key: Option<&str>,
+        pace_key: &str,
         copy: Option<Kept>,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<(Answer, Passed), FetchError> {
         let key = authority(url);
         let cached = match copy {
             Some(copy) => copy,
@@ -231,7 +248,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         if let Some(cached) = &cached
             && (cached.fetched_ms..cached.expires_ms).contains(&cached.now_ms)
         {
-            return Ok(self.stored_answer(&known, body, cached.now_ms, cached.expires_ms));
+            let answer = self.stored_answer(&known, body, cached.now_ms, cached.expires_ms);
+            return Ok((answer, Passed::AtOnce));
         }
         match self.fetch(url).await {
             Ok((found, body)) if found != Found::Unreachable => {
@@ -241,13 +259,19 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     ..Known::default()
                 };
                 // First the pace: once the text is kept, nobody asks for a day.
-                self.set_pace(pace_key, &state, cached.is_some()).await?;
+                let started = self.set_pace(pace_key, &state, cached.is_some()).await?;
                 self.keep(key, &known, &body, FRESH_MS);
-                Ok(Answer {
+                let answer = Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),
-                    is_paced: Cell::new(pace_key.is_some()),
-                })
+                    is_paced: Cell::new(true),
+                };
+                let passed = if started {
+                    Passed::Started
+                } else {
+                    Passed::AtOnce
+                };
+                Ok((answer, passed))
             }
             // The page can't be had either, and no later answer of robots.txt will change that.
             Err(error) if error.code.is_permanent() => Err(error),
@@ -261,7 +285,9 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     .map_or_else(|| self.ports.clock().now_ms(), |cached| cached.now_ms);
                 let (known, wait_ms) = known.unreachable(told_as(code), now_ms);
                 self.keep(key, &known, body, wait_ms);
-                Ok(self.stored_answer(&known, body, now_ms, now_ms.saturating_add(wait_ms)))
+                let until_ms = now_ms.saturating_add(wait_ms);
+                let answer = self.stored_answer(&known, body, now_ms, until_ms);
+                Ok((answer, Passed::AtOnce))
             }
         }
     }
@@ -298,31 +324,28 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         Store::new(self.ports.sql())
     }
 
-    /// A host that asks for pauses gets them, from every replica: the queue keeps the pace, until the host asks no more.
+    /// A host that asks for pauses gets them, from every replica: the queue keeps the pace, until the host asks no more. Whether the first
+    /// pause began with it.
     async fn set_pace(
         &self,
-        pace_key: Option<&str>,
+        host: &str,
         state: &RobotsState,
         was_known: bool,
-    ) -> Result<(), StoreError> {
-        let Some(host) = pace_key else {
-            return Ok(());
-        };
+    ) -> Result<bool, StoreError> {
         match state.crawl_delay_ms() {
             Some(gap_ms) => self.store().set_host_pace(host, gap_ms, 1, "robots").await,
-            None if was_known => self.store().clear_host_pace(host).await,
+            None if was_known => self.store().clear_host_pace(host).await.map(|()| false),
             // A new host has no pace of ours, and for each a statement would be spent on nothing.
-            None => Ok(()),
+            None => Ok(false),
         }
     }
 
-    /// The same for rules that were not asked for by a job of their host: a redirect met them first, or they were kept and the pace
-    /// was forgotten. Only a host whose rules ask for pauses costs a statement, and that once in an invocation.
-    async fn keep_pace(&self, host: &str, answer: &Answer) -> Result<(), StoreError> {
+    /// The same for rules that were kept when the pace was forgotten. Only a host whose rules ask for pauses costs a statement, and that once in an invocation.
+    async fn keep_pace(&self, host: &str, answer: &Answer) -> Result<bool, StoreError> {
         if answer.state.crawl_delay_ms().is_none() || answer.is_paced.replace(true) {
-            return Ok(());
+            return Ok(false);
         }
-        let set = self.set_pace(Some(host), &answer.state, false).await;
+        let set = self.set_pace(host, &answer.state, false).await;
         answer.is_paced.set(set.is_ok());
         set
     }

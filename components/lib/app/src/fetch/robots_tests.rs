@@ -81,21 +81,21 @@ fn a_pace_stays_while_it_is_asked_for_or_nobody_answers() {
     }
 }
 
-/// A redirect of another host's page brings the rules, for which the queue has no name there. The host's own jobs set the pace,
-/// whether they find the rules in the database or in memory.
+/// Whoever reads the rules tells the queue of the pace, also when a redirect led there; and what was read is not asked for again.
 #[test]
-fn a_host_that_a_redirect_met_first_is_paced_by_its_own_jobs() {
+fn a_host_that_a_redirect_met_first_is_paced_from_then_on() {
     let world = World::new(|sent| match (sent.url.as_str(), sent.path()) {
         ("https://a.example/robots.txt", _) => Reply::text("User-agent: *\nCrawl-delay: 7\n"),
         (_, "/robots.txt") => Reply::status(404),
         ("https://before.example/", _) => Reply::redirect(302, "https://a.example/x"),
         _ => Reply::html("<p>x"),
     });
-    scrape(&world, "https://before.example/");
-    assert_eq!(paced(&world, "gap_ms IS NOT NULL"), 0);
-    let id = scrape(&world, "https://a.example/");
+    let id = scrape(&world, "https://before.example/");
     assert_eq!(world.state(id).0, State::Done);
     assert_eq!(paced(&world, "gap_ms = 7000 AND in_flight_max = 1"), 1);
+    world.elapse(Duration::from_secs(7));
+    let id = scrape(&world, "https://a.example/");
+    assert_eq!(world.state(id).0, State::Done);
     let asked = world.ports.http.urls();
     let asked = asked
         .iter()
@@ -115,7 +115,7 @@ fn what_is_remembered_of_many_hosts_is_bounded_in_bytes() {
         let mut most = 0;
         for host in 0..60 {
             let url = Url::parse(&format!("https://h{host}.example/")).unwrap();
-            gate.check(&url, None).await.unwrap();
+            gate.check(&url, "a host").await.unwrap();
             gate.keep_found().await.unwrap();
             most = most.max(gate.remembered_bytes());
         }
@@ -123,7 +123,7 @@ fn what_is_remembered_of_many_hosts_is_bounded_in_bytes() {
         // What was forgotten is known from the database.
         let asked = world.ports.http.urls().len();
         let url = Url::parse("https://h0.example/").unwrap();
-        gate.check(&url, None).await.unwrap();
+        gate.check(&url, "a.example").await.unwrap();
         assert_eq!(world.ports.http.urls().len(), asked);
     });
 }
@@ -140,7 +140,7 @@ fn others_run_between_two_verdicts() {
         let before = clock.yields();
         for _ in 0..10 {
             clock.advance(Duration::from_millis(YIELD_AFTER_MS));
-            gate.check(&url, None).await.unwrap();
+            gate.check(&url, "a.example").await.unwrap();
         }
         assert!(clock.yields() >= before + 10);
     });
@@ -153,9 +153,8 @@ fn rules_in_memory_set_the_pace_once() {
     world.run(async {
         let settings = ScraperSettings::read(&world.ports).await;
         let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
-        gate.check(&url, None).await.unwrap();
-        for _ in 0..3 {
-            gate.check(&url, Some("a.example")).await.unwrap();
+        for _ in 0..4 {
+            gate.check(&url, "a.example").await.unwrap();
         }
     });
     assert_eq!(paced(&world, "gap_ms = 7000 AND in_flight_max = 1"), 1);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
-use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, LONG_PAGE_MS, REST_PART, RESULT_BYTES_FREE};
+use trawl_core::limits::scrape::{
+    ATTEMPT_MS_MAX, LONG_PAGE_MS, POSTPONED_MS, REST_PART, RESULT_BYTES_FREE,
+};
 use trawl_core::retry::{honoured_ms, retry_in_ms};
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
@@ -16,7 +18,7 @@ use trawl_store::{
 };
 
 use super::extractor::{Extracted, Extractor};
-use crate::fetch::{Errand, FetchError, Fetched, Fetcher, Page, Turn, Validators};
+use crate::fetch::{Errand, FetchError, Fetched, Fetcher, Page, TooEarly, Turn, Validators};
 use crate::patience::{Breath, Limit};
 use crate::ports::{Clock as _, Ports, Random as _};
 use crate::result_codec;
@@ -39,6 +41,8 @@ pub(super) struct Scraper<'p, P: Ports, E> {
 pub(super) enum Outcome<'s> {
     Finished(Ready<'s>),
     Failed(Failure),
+    /// Nothing: a host may not be asked yet. For as many milliseconds, or until the queue has a place for it.
+    TooEarly(Option<u64>),
 }
 
 /// A result to be recorded. A large one keeps the turn until it is, so that no more pages are worked on than can be written down.
@@ -134,13 +138,30 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             .await;
         match result.unwrap_or_else(|| Err(FetchError::from(FetchCode::TimeoutTotal).into())) {
             Ok(ready) => Outcome::Finished(ready),
+            Err(AttemptError::Fetch(FetchError {
+                too_early: Some(too_early),
+                ..
+            })) => Outcome::TooEarly(self.later_ms(too_early)),
             Err(error) => Outcome::Failed(self.failure(job, error)),
         }
     }
 
-    fn failure(&self, job: &Job, error: AttemptError) -> Failure {
+    /// When to try again what came too early; nothing where the queue knows.
+    fn later_ms(&self, too_early: TooEarly) -> Option<u64> {
+        let TooEarly::Elsewhere(wait_ms) = too_early else {
+            return None;
+        };
+        let spread_ms = wait_ms.max(POSTPONED_MS);
+        Some(wait_ms.saturating_add(u64::from(self.draw()) % spread_ms))
+    }
+
+    fn draw(&self) -> u32 {
         let mut draw = [0; 4];
         self.ports.random().fill(&mut draw);
+        u32::from_be_bytes(draw)
+    }
+
+    fn failure(&self, job: &Job, error: AttemptError) -> Failure {
         let (error, retry_after_ms, paused_host) = match error {
             AttemptError::Fetch(error) => (
                 error.code.job_error(error.detail),
@@ -149,12 +170,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             ),
             AttemptError::Extract(error) => (error, None, None),
         };
-        let retry_in_ms = retry_in_ms(
-            job.attempt,
-            error.permanent,
-            retry_after_ms,
-            u32::from_be_bytes(draw),
-        );
+        let retry_in_ms = retry_in_ms(job.attempt, error.permanent, retry_after_ms, self.draw());
         Failure {
             id: job.id,
             lease: job.lease,

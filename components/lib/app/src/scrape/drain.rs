@@ -42,7 +42,7 @@ pub struct Drained {
     pub failed: u32,
     /// Work thrown away because somebody else holds the lease, or nobody may.
     pub stale: u32,
-    /// Jobs given back unfinished at a stop.
+    /// Jobs given back unfinished: at a stop, or because a host may not be asked yet.
     pub released: u32,
 }
 
@@ -125,6 +125,7 @@ enum Event<'s> {
         standing: Result<Vec<MessageId>, StoreError>,
     },
     Released(u32),
+    Postponed(Result<(), StoreError>),
     Gathered,
     Kept(Result<(), StoreError>),
     Beat {
@@ -292,6 +293,13 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
                 self.giving_up -= 1;
                 self.drained.released += count;
             }
+            Event::Postponed(given_back) => {
+                self.giving_up -= 1;
+                if self.unless_broken(given_back).is_some() {
+                    self.drained.released += 1;
+                    self.claims.ended();
+                }
+            }
             Event::Gathered => self.results.time_is_up(),
             Event::Kept(kept) => {
                 self.keeping -= 1;
@@ -327,6 +335,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         match outcome {
             Outcome::Finished(ready) => self.results.add(ready),
             Outcome::Failed(failure) => self.start_fail(failure),
+            Outcome::TooEarly(later_ms) => self.start_postpone(id, lease, later_ms),
         }
     }
 
@@ -575,6 +584,18 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         self.keep_due = true;
         let scraper = self.scraper;
         self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
+    }
+
+    fn start_postpone(&mut self, id: MessageId, lease: i64, later_ms: Option<u64>) {
+        self.giving_up += 1;
+        let scraper = self.scraper;
+        self.start(async move {
+            let store = scraper.store();
+            Event::Postponed(match later_ms {
+                Some(later_ms) => store.postpone(id, lease, later_ms).await.map(drop),
+                None => store.release(&[(id, lease)]).await,
+            })
+        });
     }
 
     fn start_renew(&self, asked: Vec<(MessageId, i64)>) {

@@ -23,6 +23,8 @@ pub struct Sent {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// When, in virtual milliseconds since the beginning.
+    pub at_ms: u64,
 }
 
 impl Sent {
@@ -196,6 +198,7 @@ impl Http for FakeHttp {
             method: parts.method,
             headers: parts.headers,
             body,
+            at_ms: self.clock.elapsed_ms(),
         };
         let reply = (self.serve)(&sent);
         self.sent.borrow_mut().push(sent);
