@@ -75,10 +75,13 @@ impl fmt::Display for Causes<'_> {
     }
 }
 
+/// A call of a local replica.
+pub type Call = BoxFuture<'static, Result<Response<Body>, BackendError>>;
+
 /// A replica inside this process. The host implements it over a set of instances.
 pub trait LocalBackend: Send + Sync + 'static {
-    /// Answers one request. Dropping the future abandons the call.
-    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>>;
+    /// Answers one request. The balancer sees the future to its end, also when nobody waits for the answer any more.
+    fn call(self: Arc<Self>, request: Request<Body>) -> Call;
 }
 
 /// Makes local replicas when the balance file names one that does not exist yet.

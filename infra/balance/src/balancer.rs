@@ -148,7 +148,7 @@ impl Balancer {
         &self,
         fleet: &Fleet,
         network: Option<IpAddr>,
-    ) -> Result<Option<Ticket>, TooMany> {
+    ) -> Result<Option<Arc<Ticket>>, TooMany> {
         let Some(address) = network else {
             return Ok(None);
         };
@@ -158,10 +158,10 @@ impl Balancer {
             clients_max: limits::CLIENTS_MAX,
         };
         lock(&self.clients).enter(address, self.clock.now_ms(), &rules)?;
-        Ok(Some(Ticket {
+        Ok(Some(Arc::new(Ticket {
             clients: Arc::clone(&self.clients),
             address,
-        }))
+        })))
     }
 
     pub(crate) fn budget(&self) -> MutexGuard<'_, RetryBudget> {

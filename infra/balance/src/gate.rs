@@ -78,6 +78,11 @@ impl<W> Gate<W> {
         self.waiting.push_back((now_ms, waiter));
     }
 
+    /// Those that wait no more leave the queue.
+    pub(crate) fn forget(&mut self, has_left: impl Fn(&W) -> bool) {
+        self.waiting.retain(|(_, waiter)| !has_left(waiter));
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(&mut self) {
         self.running = self.running.saturating_sub(1);

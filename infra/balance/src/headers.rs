@@ -106,8 +106,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|name| name.trim().parse().ok())
-            // Nobody may talk us out of these: they decide where the request goes and where it ends.
-            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+            // Nobody may talk us out of these: they decide where the request goes, where it ends, and who sent it.
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH && !CLAIMS.contains(name))
             .collect();
         for name in named {
             headers.remove(name);

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-pub mod backend;
+pub mod attended;
+mod backend;
 mod balancer;
 pub mod body;
 mod budget;
@@ -27,7 +28,7 @@ pub mod server;
 mod strategy;
 pub mod tally;
 
-pub use backend::{BackendError, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
+pub use backend::{BackendError, Call, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
 pub use balancer::{ApplyError, Balancer};
 pub use body::{Body, BoxError};
 pub use config::{BalanceConfig, ConfigError, Origin, ReplicaConfig, StrategyKind, check_id};

@@ -90,7 +90,7 @@ async fn ask(slot: &Slot, path: &str) -> Said {
         return Said::Nothing;
     };
     let outcome = match &slot.replica.backend {
-        Backend::Local(local) => local.call(request).await,
+        Backend::Local(local) => Arc::clone(local).call(request).await,
         Backend::Remote(remote) => remote.send(request).await,
     };
     match outcome {

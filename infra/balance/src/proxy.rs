@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    attended::Attended,
     backend::{BackendError, Causes, FailureKind},
     balancer::{Balancer, Ticket},
     body::{Body, Polled, Seen, Watch},
@@ -26,6 +27,7 @@ use crate::{
     replica::{Backend, Lease},
     retry::{Upload, is_repeatable, is_worth_another},
     strategy::key_of,
+    tally::Counted,
 };
 
 const BAD_GATEWAY: Problem = Problem::new(
@@ -77,6 +79,7 @@ struct Journey<'a> {
     peer: IpAddr,
     key: u64,
     deadline: Instant,
+    ticket: Option<Arc<Ticket>>,
     tried: Tried,
     tries: u32,
     repeatable: bool,
@@ -88,6 +91,9 @@ struct Journey<'a> {
     /// How the last try failed that got no answer.
     problem: Option<Problem>,
 }
+
+/// What counts a request: the client's ticket, and its body, if it is large.
+type Held = (Option<Arc<Ticket>>, Option<Arc<Counted>>);
 
 /// What one try came to.
 enum Step {
@@ -121,13 +127,19 @@ impl Balancer {
         };
         self.budget().request(self.clock.now_ms());
         let response = self
-            .pass_on(&fleet, request, (client, peer.ip()), network)
+            .pass_on(
+                &fleet,
+                request,
+                (client, peer.ip()),
+                network,
+                ticket.clone(),
+            )
             .await;
         let response = self.large.pass(response, network);
         // An answer that is not taken is in flight too.
         match ticket {
             Some(ticket) if !response.body().is_end_stream() => {
-                response.map(|body| Seen::new(body, Held(Some(ticket))).boxed_unsync())
+                response.map(|body| Seen::new(body, Answering(Some(ticket))).boxed_unsync())
             }
             _ => response,
         }
@@ -139,6 +151,7 @@ impl Balancer {
         request: Request<Body>,
         (client, peer): (IpAddr, IpAddr),
         network: Option<IpAddr>,
+        ticket: Option<Arc<Ticket>>,
     ) -> Response<Body> {
         let key = key(fleet, &request, client);
         let (parts, body) = request.into_parts();
@@ -157,6 +170,7 @@ impl Balancer {
             peer,
             key,
             deadline: Instant::now() + fleet.config.deadline,
+            ticket,
             tried: Tried::default(),
             tries: 0,
             repeatable,
@@ -194,14 +208,15 @@ impl Journey<'_> {
             return Step::Done(self.give_up(BAD_GATEWAY));
         };
         let until = self.try_until(&lease);
-        let outcome = match timeout_at(until, call(&lease, request, (self.client, self.peer))).await
-        {
-            Ok(outcome) => outcome,
-            Err(_) => Err(BackendError::new(
-                FailureKind::TimedOut,
-                "there was no answer in time",
-            )),
-        };
+        let held = (self.ticket.clone(), self.upload.large());
+        let outcome =
+            match timeout_at(until, call(&lease, request, (self.client, self.peer), held)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(BackendError::new(
+                    FailureKind::TimedOut,
+                    "there was no answer in time",
+                )),
+            };
         match outcome {
             Ok(response) => self.answered(index, lease, response),
             Err(error) => self.failed(index, &mut lease, error),
@@ -337,13 +352,18 @@ impl Journey<'_> {
     }
 }
 
+/// Sends the request. `held` is what counts it beside its place, as long as anybody works on it.
 async fn call(
     lease: &Lease,
     mut request: Request<Body>,
     (client, peer): (IpAddr, IpAddr),
+    held: Held,
 ) -> Result<Response<Body>, BackendError> {
     match &lease.replica.backend {
-        Backend::Local(local) => local.call(request).await,
+        Backend::Local(local) => {
+            let held = (lease.place(), held);
+            Attended::new(Arc::clone(local).call(request), held).await
+        }
         Backend::Remote(remote) => {
             // A request that comes back unsent and goes elsewhere has them already.
             if request.extensions_mut().insert(Travelled).is_none() {
@@ -399,9 +419,9 @@ fn leased(response: Response<Body>, lease: Lease) -> Response<Body> {
 pub struct Whole;
 
 /// The client's ticket, until the answer has come to its end.
-struct Held(Option<Ticket>);
+struct Answering(Option<Arc<Ticket>>);
 
-impl Watch for Held {
+impl Watch for Answering {
     fn seen(&mut self, polled: Polled, _body: &Body) -> Polled {
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.0 = None;

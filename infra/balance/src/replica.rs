@@ -170,25 +170,53 @@ impl Replica {
     }
 }
 
-/// A place in a replica. Dropping it gives the place to the next one that waits.
+/// A place in a replica. The next one that waits gets it when nobody holds it any more.
+pub(crate) struct Place {
+    replica: Arc<Replica>,
+    rules: Rules,
+    clock: Clock,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.replica.state();
+        state.gate.leave();
+        let now_ms = self.clock.now_ms();
+        admit(&mut state, &self.replica.counts, now_ms, &self.rules);
+    }
+}
+
+/// A request's place, and what is to be told of how it went.
 pub(crate) struct Lease {
     pub(crate) replica: Arc<Replica>,
     rules: Rules,
     clock: Clock,
     begun: Instant,
     settled: bool,
+    place: Arc<Place>,
 }
 
 impl Lease {
     /// For a place that was taken at the gate.
     pub(crate) fn new(replica: Arc<Replica>, rules: Rules, clock: Clock) -> Self {
+        let place = Place {
+            replica: Arc::clone(&replica),
+            rules,
+            clock,
+        };
         Self {
             replica,
             rules,
             clock,
             begun: Instant::now(),
             settled: false,
+            place: Arc::new(place),
         }
+    }
+
+    /// For who works on when the request is given up.
+    pub(crate) fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
     }
 
     /// The head of the answer is there.
@@ -251,14 +279,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let now_ms = self.clock.now_ms();
-        let mut state = self.replica.state();
         if !self.settled {
-            state.health.abandoned(now_ms);
+            self.replica.state().health.abandoned(self.clock.now_ms());
             self.replica.counts.abandoned.fetch_add(1, Relaxed);
         }
-        state.gate.leave();
-        admit(&mut state, &self.replica.counts, now_ms, &self.rules);
     }
 }
 
@@ -329,8 +353,10 @@ impl Drop for Queued {
         if matches!(self.word.try_recv(), Ok(Admission::Go)) {
             drop(self.lease());
         } else if !self.is_admitted {
+            let mut state = self.replica.state();
+            state.gate.forget(oneshot::Sender::is_closed);
             // If it was to be the trial of a benched replica, the next one is.
-            self.replica.state().health.abandoned(self.clock.now_ms());
+            state.health.abandoned(self.clock.now_ms());
         }
     }
 }

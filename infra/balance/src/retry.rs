@@ -1,6 +1,6 @@
 //! What may be sent a second time.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -48,8 +48,8 @@ pub(crate) fn is_worth_another(status: StatusCode) -> bool {
 #[derive(Debug)]
 pub(crate) struct Upload {
     bytes: Bytes,
-    /// A large one is counted as long as the request is on its way.
-    _large: Option<Counted>,
+    /// A large one is counted as long as anybody works on the request.
+    large: Option<Arc<Counted>>,
 }
 
 impl Upload {
@@ -82,8 +82,13 @@ impl Upload {
         }
         Ok(Self {
             bytes,
-            _large: counted,
+            large: counted.map(Arc::new),
         })
+    }
+
+    /// What counts it, if it is large.
+    pub(crate) fn large(&self) -> Option<Arc<Counted>> {
+        self.large.clone()
     }
 
     /// The body for the next try.

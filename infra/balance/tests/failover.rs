@@ -14,15 +14,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use support::{Client, Door, Front, Load, PATIENCE, Replica, eventually, plain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trawl_balance::{
-    BackendError, BalanceConfig, Balancer, Body, BoxError, FailureKind, LocalBackend,
-    LocalReplicas, ReplicaConfig, ServerLimits, StrategyKind,
+    BalanceConfig, Balancer, Body, BoxError, Call, FailureKind, LocalBackend, LocalReplicas,
+    ReplicaConfig, ServerLimits, StrategyKind,
 };
 
 async fn three() -> [Replica; 3] {
@@ -336,7 +335,7 @@ impl LocalReplicas for Breaking {
 }
 
 impl LocalBackend for Breaking {
-    fn call(&self, _: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+    fn call(self: Arc<Self>, _: Request<Body>) -> Call {
         let pieces = [Ok(Frame::data(Bytes::from("begun"))), Err("a trap".into())];
         let body = StreamBody::new(futures::stream::iter(pieces)).boxed_unsync();
         Box::pin(async { Ok(Response::new(body)) })

@@ -9,12 +9,10 @@ mod support;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use http::{Request, Response, header::HOST};
 use support::{Door, plain, read_all};
 use trawl_balance::{
-    BackendError, Body, BoxError, LocalBackend, LocalReplicas, OverTls, ReplicaConfig,
-    StrategyKind, body,
+    Body, BoxError, Call, LocalBackend, LocalReplicas, OverTls, ReplicaConfig, StrategyKind, body,
 };
 
 /// Answers with the scheme and the host that it was asked by.
@@ -27,7 +25,7 @@ impl LocalReplicas for Telling {
 }
 
 impl LocalBackend for Telling {
-    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+    fn call(self: Arc<Self>, request: Request<Body>) -> Call {
         let is_https = request.extensions().get::<OverTls>().is_some();
         let scheme = if is_https { "https" } else { "http" };
         let host = request.headers()[HOST].to_str().unwrap();

@@ -10,13 +10,13 @@ mod support;
 use std::{net::Ipv4Addr, sync::Arc};
 
 use bytes::Bytes;
-use futures::{StreamExt as _, future::BoxFuture, stream};
+use futures::{StreamExt as _, stream};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body_util::{BodyExt as _, StreamBody};
 use support::{Door, eventually, plain};
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use trawl_balance::{
-    BackendError, Body, BoxError, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind,
+    Body, BoxError, Call, LocalBackend, LocalReplicas, ReplicaConfig, StrategyKind,
 };
 use trawl_core::limits::balance::{
     LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX, LARGE_ANSWERS_PER_CLIENT_MAX,
@@ -45,7 +45,7 @@ impl LocalReplicas for Pages {
 }
 
 impl LocalBackend for Pages {
-    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
+    fn call(self: Arc<Self>, request: Request<Body>) -> Call {
         let path = request.uri().path().to_owned();
         let count = match path.as_str() {
             "/just" => usize::try_from(LARGE_ANSWER_BYTES).unwrap() / PIECE,

@@ -5,21 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use trawl_balance::{
-    BAD_HOST, BackendError, Body, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls,
+    BAD_HOST, BackendError, Body, Call, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls,
     Problem, Whole,
 };
 use trawl_core::limits::scrape::DECODED_BYTES_MAX;
 use wasmtime::Engine;
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
-use crate::costly::{Place, TOO_MANY, read_whole};
+use crate::costly::{TOO_MANY, read_whole};
 use crate::failure;
 use crate::gather::gathered;
 use crate::http_trigger::{Handler, Instances};
@@ -114,12 +113,12 @@ impl Replica {
             Some(costly) => {
                 let (head, body) = request.into_parts();
                 let body = into_wasi_body(read_whole(body).await);
-                let Some(place) = costly.place(client).await else {
+                let Some(_place) = costly.place(client).await else {
                     part.figures.refused.fetch_add(1, Relaxed);
                     return Ok(TOO_MANY.response());
                 };
                 let request = Request::from_parts(head, body);
-                whole(Arc::clone(&current), Arc::clone(&given), request, place).await
+                current.handle(Arc::clone(&given), request).await
             }
         };
         match outcome {
@@ -156,25 +155,9 @@ impl Replica {
     }
 }
 
-/// Sees a costly request to its end, also when the client goes away: the guest works on, and its place must not be given to
-/// somebody else meanwhile.
-async fn whole(
-    handler: Arc<ProxyHandler<Instances>>,
-    given: Arc<GivenTo>,
-    request: Request<WasiBody>,
-    place: Place,
-) -> wasmtime::Result<Response<WasiBody>> {
-    let working = tokio::spawn(async move {
-        let outcome = handler.handle(given, request).await;
-        drop(place);
-        outcome
-    });
-    working.await.map_err(wasmtime::Error::from)?
-}
-
 impl LocalBackend for Replica {
-    fn call(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
-        Box::pin(self.answer(request))
+    fn call(self: Arc<Self>, request: Request<Body>) -> Call {
+        Box::pin(async move { self.answer(request).await })
     }
 }
 

@@ -11,7 +11,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -25,7 +24,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 use trawl_balance::{
-    BackendError, BalanceConfig, Balancer, Body, BoxError, FailureKind, LocalBackend,
+    BackendError, BalanceConfig, Balancer, Body, BoxError, Call, FailureKind, LocalBackend,
     LocalReplicas, RemoteOnly, ReplicaConfig, ServerLimits, StrategyKind, body, serve,
 };
 
@@ -454,8 +453,8 @@ impl LocalReplicas for Scripted {
 }
 
 impl LocalBackend for ScriptedReplica {
-    fn call(&self, _request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, BackendError>> {
-        Box::pin(async {
+    fn call(self: Arc<Self>, _request: Request<Body>) -> Call {
+        Box::pin(async move {
             self.asked.lock().unwrap().push(self.id.clone());
             match self.failure {
                 Some(kind) => Err(BackendError::new(kind, "scripted")),
