@@ -4,7 +4,7 @@ use crate::OutboundError;
 use crate::connection::{Http1, hyper_error, poll_body};
 use crate::pool::{Key, Pool};
 use crate::shared_use::SharedUse;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::fmt;
@@ -15,7 +15,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
-use trawl_core::limits::outbound::DRAIN_BYTES_MAX;
+use trawl_core::limits::outbound::{
+    DRAIN_BYTES_MAX, JOINED_BYTES_MAX, JOINED_MAX, PIECE_BYTES_MEAN_MIN, PIECE_BYTES_SMALL,
+    PIECES_FREE,
+};
 
 /// What a response still holds while its body is read.
 pub(crate) struct Lease {
@@ -65,7 +68,15 @@ pub struct ResponseBody {
     between_bytes: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     silent: bool,
+    /// Pieces and bytes so far.
+    pieces: u64,
+    bytes: u64,
+    /// What came behind pieces that were joined, and is not one.
+    behind: Option<Behind>,
 }
+
+/// The end of a body, or what can't be joined.
+type Behind = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 impl ResponseBody {
     pub(crate) fn new(incoming: Incoming, lease: Lease, between_bytes: Duration) -> Self {
@@ -75,6 +86,9 @@ impl ResponseBody {
             between_bytes,
             silence: None,
             silent: false,
+            pieces: 0,
+            bytes: 0,
+            behind: None,
         };
         if body.incoming.is_end_stream() {
             body.complete();
@@ -86,6 +100,60 @@ impl ResponseBody {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Behind> {
+        if let Some(behind) = self.behind.take() {
+            return Poll::Ready(behind);
+        }
+        let http1 = self.lease.as_mut().and_then(Lease::http1);
+        let polled = poll_body(&mut self.incoming, http1, context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.pieces += 1;
+            self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        polled
+    }
+
+    /// A small piece with those behind it that are here already.
+    fn joined(&mut self, first: Frame<Bytes>, context: &mut Context<'_>) -> Frame<Bytes> {
+        let first = match first.into_data() {
+            Ok(first) if first.len() < PIECE_BYTES_SMALL => first,
+            Ok(first) => return Frame::data(first),
+            Err(trailers) => return trailers,
+        };
+        let mut joined = BytesMut::new();
+        for _ in 0..JOINED_MAX {
+            let next = match self.poll_piece(context) {
+                Poll::Ready(Some(Ok(next))) => next.into_data().map_err(|next| Some(Ok(next))),
+                Poll::Ready(behind) => Err(behind),
+                Poll::Pending => break,
+            };
+            match next {
+                Ok(next) => {
+                    if joined.is_empty() {
+                        joined.extend_from_slice(&first);
+                    }
+                    joined.extend_from_slice(&next);
+                    if joined.len() >= JOINED_BYTES_MAX {
+                        break;
+                    }
+                }
+                Err(behind) => {
+                    self.behind = Some(behind);
+                    break;
+                }
+            }
+        }
+        Frame::data(if joined.is_empty() {
+            first
+        } else {
+            joined.freeze()
+        })
+    }
+
+    fn is_in_crumbs(&self) -> bool {
+        self.pieces > PIECES_FREE && self.bytes < self.pieces * PIECE_BYTES_MEAN_MIN
     }
 
     /// Time runs only while nothing comes.
@@ -127,13 +195,23 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, OutboundError>>> {
         let this = &mut *self;
-        let Some(lease) = &mut this.lease else {
+        if this.lease.is_none() {
             return Poll::Ready(None);
-        };
-        match poll_body(&mut this.incoming, lease.http1(), context) {
+        }
+        match this.poll_piece(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.silent = false;
-                if this.incoming.is_end_stream() {
+                let frame = if this.incoming.is_end_stream() {
+                    frame
+                } else {
+                    this.joined(frame, context)
+                };
+                if this.is_in_crumbs() {
+                    this.lease = None;
+                    let why = "the body comes in pieces that are too small";
+                    return Poll::Ready(Some(Err(OutboundError::HttpProtocolError(why.into()))));
+                }
+                if this.behind.is_none() && this.incoming.is_end_stream() {
                     this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))

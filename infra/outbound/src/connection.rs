@@ -6,16 +6,17 @@ use crate::request::{Outgoing, RequestBody};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
-use trawl_core::limits::outbound::RESPONSE_HEAD_BYTES_MAX;
+use tokio::task::JoinSet;
+use trawl_core::limits::outbound::{GOODBYE_MS_MAX, RESPONSE_HEAD_BYTES_MAX};
 
 /// An HTTP/1.1 connection. Nobody but its present user drives it: no task, no wake-up between tasks per request.
 pub(crate) struct Http1 {
@@ -129,13 +130,42 @@ fn drive(
     }
 }
 
+/// What hyper spawns for one HTTP/2 connection. The future that it gives is only a part of it: when nobody uses the connection any more
+/// that one ends, while another task, which has the socket, still says goodbye. To a peer that does not read it does so for ever.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits a moment for their end, and makes one.
+    async fn end(&self) {
+        let mut tasks = std::mem::take(&mut *self.lock());
+        let limit = Duration::from_millis(GOODBYE_MS_MAX);
+        let said = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(limit, said).await;
+        tasks.shutdown().await;
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        let mut tasks = self.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
 impl Http2 {
     pub(crate) async fn open(
         dialled: Dialled,
         open: OwnedSemaphorePermit,
     ) -> Result<Self, OutboundError> {
         let peer = dialled.peer;
-        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+        let tasks = Tasks::default();
+        let (sender, driver) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
             .adaptive_window(true)
             .max_header_list_size(u32::try_from(RESPONSE_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
@@ -147,6 +177,7 @@ impl Http2 {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "an HTTP/2 connection ended");
             }
+            tasks.end().await;
         });
         Ok(Self {
             sender,

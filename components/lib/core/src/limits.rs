@@ -205,8 +205,21 @@ pub mod outbound {
     pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1_024;
     /// Fields of a response head.
     pub const RESPONSE_HEADERS_MAX: usize = 100;
+    /// For so long an HTTP/2 connection that nobody uses any more may say goodbye: a round trip or two. Until then it counts as open.
+    pub const GOODBYE_MS_MAX: u64 = 1_000;
     /// Bytes of a body that its reader gave up on which are still read, so that the connection can be kept.
     pub const DRAIN_BYTES_MAX: usize = 64 * 1_024;
+    /// A smaller piece of a body is joined with those that are here too: each one that is handed on costs some microseconds, and a server
+    /// decides how small it makes them.
+    pub const PIECE_BYTES_SMALL: usize = 4 * 1_024;
+    /// Bytes that are joined so, which is what a component reads at once.
+    pub const JOINED_BYTES_MAX: usize = 64 * 1_024;
+    /// Pieces that are joined before others have their turn: about a millisecond.
+    pub const JOINED_MAX: usize = 1_024;
+    /// A body may have so many pieces, however small they are: a page of a megabyte that is sent word by word has fewer.
+    pub const PIECES_FREE: u64 = 65_536;
+    /// Past that they must have so many bytes on average; else ten megabytes would be ten million pieces, and as many microseconds.
+    pub const PIECE_BYTES_MEAN_MIN: u64 = 16;
 }
 
 const _: () = assert!(
@@ -304,6 +317,9 @@ pub mod scrape {
     pub const LARGE_BODY_BYTES_MIN: usize = 64 * 1024;
     /// Long enough for a few lost packets and for what else an instance computes meanwhile, short beside an attempt.
     pub const LARGE_BODY_EVERY_MS: u64 = 5_000;
+    /// After so many pieces of a body the other jobs of the instance have their turn. Most pages are one or two; a large one that comes
+    /// quickly has some hundred.
+    pub const PIECES_IN_A_ROW: u32 = 16;
     /// A lease outlasts the longest attempt (`ATTEMPT_MS_MAX`) and the parse after it.
     pub const LEASE_S: u32 = 60;
     /// The shortest lease that can be configured: renewed at a third of its age, on a beat of one second.

@@ -279,3 +279,56 @@ async fn a_post_that_was_sent_is_never_sent_again() {
         (2, 0)
     );
 }
+
+/// Sends `count` chunks of `size` bytes, as quickly as they are taken.
+async fn chunks(size: usize, count: usize) -> crate::support::Server {
+    serve(move |mut tcp| async move {
+        read_head(&mut tcp).await;
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let _ = tcp.write_all(head).await;
+        let chunk = [
+            format!("{size:x}\r\n").as_bytes(),
+            &vec![b'x'; size],
+            b"\r\n",
+        ]
+        .concat();
+        let many = chunk.repeat(count.min(10_000));
+        for _ in 0..count.div_ceil(10_000) {
+            if tcp.write_all(&many).await.is_err() {
+                return;
+            }
+        }
+        let _ = tcp.write_all(b"0\r\n\r\n").await;
+        let _ = tokio::io::AsyncReadExt::read_u8(&mut tcp).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn small_pieces_are_joined() {
+    for (size, count) in [(1, 50_000), (40, 50_000), (8_000, 50), (1, 1)] {
+        let server = chunks(size, count).await;
+        let client = client();
+        let class = class();
+        let answer = client.send(&class, get(&server.url("/")), Timeouts::default());
+        let mut body = answer.await.unwrap().into_body();
+        let (mut pieces, mut bytes) = (0, 0);
+        while let Some(frame) = body.frame().await {
+            bytes += frame.unwrap().into_data().unwrap().len();
+            pieces += 1;
+        }
+        assert_eq!(bytes, size * count);
+        assert!(pieces <= 200, "{pieces} of {size}");
+        assert_eq!(client.stats().connections_idle, 1, "read to its end");
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_crumbs_is_refused() {
+    let server = chunks(1, 100_000).await;
+    let outcome = fetch(&client(), &server.url("/")).await;
+    assert!(
+        matches!(outcome, Err(OutboundError::HttpProtocolError(_))),
+        "{outcome:?}"
+    );
+}

@@ -1,12 +1,15 @@
 //! HTTP/2 connections: how they share the places of the pool with others, and what becomes of one whose peer falls silent.
 
 use crate::pooling::eventually;
-use crate::support::{Server, class, get, short, text};
+use crate::support::{Server, class, get, serve, short, text};
 use crate::tls::Authority;
 use http::Version;
 use hyper::Response;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use trawl_outbound::{
     Class, Client, Options, OutboundError, Resolve, Resolving, ResponseBody, Timeouts,
 };
@@ -157,6 +160,49 @@ async fn a_connection_whose_peer_falls_silent_gets_no_new_requests() {
     assert_eq!(server.connections(), 3, "a new one");
     eventually("those that were forgotten close", || {
         client.stats().connections_open == 1
+    })
+    .await;
+}
+
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
+}
+
+/// A peer that asks for answers to its pings and reads none: what is to be sent to it, the goodbye as well, stays unsent.
+#[tokio::test]
+async fn a_connection_whose_peer_does_not_read_counts_until_it_is_closed() {
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    let authority = Authority::new("site.test");
+    let acceptor = authority.acceptor();
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&open);
+    let server = serve(move |tcp| {
+        let (acceptor, open) = (acceptor.clone(), Arc::clone(&counted));
+        async move {
+            let mut tls = acceptor.accept(tcp).await.unwrap();
+            open.fetch_add(1, SeqCst);
+            let pings = frame(PING, 0, b"12345678").repeat(10_000);
+            let _ = tls.write_all(&frame(SETTINGS, 0, &[])).await;
+            // Until nothing more fits, and then until the other side has gone.
+            while tls.write_all(&pings).await.is_ok() {}
+            open.fetch_sub(1, SeqCst);
+        }
+    })
+    .await;
+    let client = client(&authority, 1);
+    for _ in 0..3 {
+        let times = Timeouts {
+            first_byte: Duration::from_millis(500),
+            ..patient()
+        };
+        let outcome = client.send(&class(), get(&url(&server, "/")), times).await;
+        assert_eq!(outcome.unwrap_err(), OutboundError::ConnectionReadTimeout);
+        assert!(open.load(SeqCst) <= 1, "one may be open");
+    }
+    eventually("the last one is closed", || {
+        client.stats().connections_open == 0 && open.load(SeqCst) == 0
     })
     .await;
 }

@@ -57,8 +57,12 @@ impl Authority {
         self.directory.path().join("ca.pem")
     }
 
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
     pub(crate) async fn serve(&self) -> crate::support::Server {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let acceptor = self.acceptor();
         serve(move |tcp| {
             let acceptor = acceptor.clone();
             async move {

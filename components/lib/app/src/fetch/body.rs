@@ -7,7 +7,7 @@ use http::response::Parts;
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::scrape::{
-    BODY_BYTES_FREE, LARGE_BODY_BYTES_MIN, LARGE_BODY_EVERY_MS, WIRE_BYTES_MAX,
+    BODY_BYTES_FREE, LARGE_BODY_BYTES_MIN, LARGE_BODY_EVERY_MS, PIECES_IN_A_ROW, WIRE_BYTES_MAX,
 };
 
 use super::FetchError;
@@ -33,6 +33,20 @@ impl Place<'_> {
         }
         (self.since_ms, self.bytes) = (now_ms, 0);
         Ok(())
+    }
+}
+
+/// Counts the pieces of a body. A server that sends many small ones without a pause has always one here, and whoever reads them would never
+/// let the other jobs of the instance go on.
+#[derive(Default)]
+struct Pieces(u32);
+
+impl Pieces {
+    async fn one_more(&mut self, clock: &impl Clock) {
+        self.0 += 1;
+        if self.0.is_multiple_of(PIECES_IN_A_ROW) {
+            clock.yield_now().await;
+        }
     }
 }
 
@@ -87,6 +101,7 @@ pub(super) async fn read_body<'s>(
     }
     let mut whole = Vec::new();
     let mut place: Option<Place<'_>> = None;
+    let mut pieces = Pieces::default();
     while let Some(piece) = next_piece(&mut body, stated, whole.len()).await? {
         if whole.len() + piece.len() > WIRE_BYTES_MAX {
             return Err(FetchCode::TooLarge.into());
@@ -112,24 +127,28 @@ pub(super) async fn read_body<'s>(
                 bytes: 0,
             });
         }
+        pieces.one_more(clock).await;
     }
     Ok(Packed::of(whole, stated, place))
 }
 
 /// Reads at most `bytes_max` bytes and cuts the rest off.
 pub(super) async fn read_beginning(
+    clock: &impl Clock,
     head: &Parts,
     mut body: impl Body,
     bytes_max: usize,
 ) -> Result<Packed<'static>, FetchError> {
     let stated = stated_length(head);
     let mut whole = Vec::new();
+    let mut pieces = Pieces::default();
     while let Some(piece) = next_piece(&mut body, stated, whole.len()).await? {
         let room = bytes_max - whole.len();
         whole.extend_from_slice(&piece[..piece.len().min(room)]);
         if whole.len() == bytes_max {
             return Ok(Packed::of(whole, None, None));
         }
+        pieces.one_more(clock).await;
     }
     Ok(Packed::of(whole, stated, None))
 }
@@ -167,4 +186,40 @@ fn stated_length(head: &Parts) -> Option<u64> {
         .trim()
         .parse()
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::SendError;
+    use crate::testing::{VirtualClock, run};
+
+    /// A body that has always a piece.
+    struct Ready(u32);
+
+    impl Body for Ready {
+        async fn chunk(&mut self) -> Option<Result<Bytes, SendError>> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(Ok(Bytes::from_static(b"x")))
+        }
+    }
+
+    #[test]
+    fn others_go_on_between_the_pieces_of_a_body() {
+        let clock = VirtualClock::default();
+        let (head, ()) = http::Response::new(()).into_parts();
+        run(&clock, async {
+            let large = Slots::shared(1, 1);
+            for count in [1_u32, 10, 1_000] {
+                let before = clock.yields();
+                let read = read_body(&clock, &head, Ready(count), AccountId(1), &large).await;
+                assert_eq!(read.unwrap().bytes.len(), count as usize);
+                let yields = clock.yields() - before;
+                assert_eq!(yields, u64::from(count / PIECES_IN_A_ROW), "{count}");
+                let read = read_beginning(&clock, &head, Ready(count), 500).await;
+                assert_eq!(read.unwrap().bytes.len(), count.min(500) as usize);
+                assert!(clock.yields() - before >= 2 * yields.min(30));
+            }
+        });
+    }
 }

@@ -385,7 +385,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok((found, Vec::new()));
         }
         let (parts, body) = response.into_parts();
-        let packed = read_beginning(&parts, body, BODY_BYTES_MAX).await?;
+        let packed = read_beginning(self.ports.clock(), &parts, body, BODY_BYTES_MAX).await?;
         let _turn = self.turns.take(None).await;
         match encodings(&parts.headers) {
             Ok(encodings) => match packed.unpack(self.ports.clock(), &encodings).await {
