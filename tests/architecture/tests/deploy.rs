@@ -389,13 +389,29 @@ fn kubernetes_runs_every_component_once_and_keeps_redis_out_of_the_api() {
         &found.unwrap_or_else(|| panic!("no Deployment {name}")).1
     };
     let (api, workers) = (find("trawl-api"), find("trawl-workers"));
+    let producers = find("trawl-producers");
     // A process with a Redis trigger ends when Redis goes away, and nodes should still be answered then.
     assert_eq!(chosen(api), triggered("http"));
-    assert_eq!(chosen(workers), triggered("redis"));
-    assert!(chosen(api).is_disjoint(&chosen(workers)));
-    let all: BTreeSet<String> = chosen(api).union(&chosen(workers)).cloned().collect();
+    assert!(chosen(workers).is_disjoint(&chosen(producers)));
+    let with_redis: BTreeSet<String> = chosen(workers).union(&chosen(producers)).cloned().collect();
+    assert_eq!(with_redis, triggered("redis"));
+    assert!(chosen(api).is_disjoint(&with_redis));
+    let all: BTreeSet<String> = chosen(api).union(&with_redis).cloned().collect();
     assert_eq!(all, names("component"));
-    for (name, container) in [("trawl-api", api), ("trawl-workers", workers)] {
+    // Each process that hears a published request records it.
+    assert_eq!(chosen(producers), BTreeSet::from(["producers".to_owned()]));
+    let deployment = documents(KUBERNETES)
+        .into_iter()
+        .find(|it| it["metadata"]["name"].as_str() == Some("trawl-producers"))
+        .unwrap();
+    assert_eq!(deployment["spec"]["replicas"].as_i64(), Some(1));
+    let strategy = &deployment["spec"]["strategy"]["type"];
+    assert_eq!(strategy.as_str(), Some("Recreate"));
+    for (name, container) in [
+        ("trawl-api", api),
+        ("trawl-workers", workers),
+        ("trawl-producers", producers),
+    ] {
         let environment = container["env"].as_vec().unwrap();
         let given = variables(
             environment
