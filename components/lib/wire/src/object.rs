@@ -82,14 +82,15 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The value of the first of `spellings` that is present and not null.
+    /// The value of the one of `spellings` that is present and not null.
     ///
     /// # Errors
-    /// When one spelling is given twice: two readers could then see two different requests.
+    /// When one spelling is given twice, or two of them with different values: two readers could then see two different requests.
     pub fn get(&self, spellings: &[&'static str]) -> Result<Option<&Scalar<'a>>, FieldError> {
         let Some(canonical) = spellings.first() else {
             return Ok(None);
         };
+        let mut known: Option<&Scalar<'a>> = None;
         for spelling in spellings {
             let mut found = self
                 .fields
@@ -100,11 +101,15 @@ impl<'a> Object<'a> {
             if found.next().is_some() {
                 return Err(FieldError::new(canonical, "is given twice"));
             }
+            if known.is_some_and(|known| known != value) && *value != Scalar::Null {
+                let problem = "is given in two spellings, with different values";
+                return Err(FieldError::new(canonical, problem));
+            }
             if *value != Scalar::Null {
-                return Ok(Some(value));
+                known = Some(value);
             }
         }
-        Ok(None)
+        Ok(known)
     }
 
     /// A string field.

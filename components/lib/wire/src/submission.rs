@@ -61,6 +61,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_spellings_that_say_different_things_are_refused() {
+        for (body, field) in [
+            (
+                r#"{"user_Id":"a","user_id":"b","request_url":"a.b","type":1}"#,
+                "user_Id",
+            ),
+            (
+                r#"{"callback_url":"a.b","callback":"c","request_url":"a.b","type":1}"#,
+                "callback_url",
+            ),
+        ] {
+            let object = Object::parse(body.as_bytes()).unwrap();
+            assert_eq!(Submission::read(&object).unwrap_err().field, field);
+        }
+        for body in [
+            r#"{"user_Id":"a","user_id":"a","request_url":"a.b","type":1}"#,
+            r#"{"user_Id":null,"user_id":"a","request_url":"a.b","type":1}"#,
+            r#"{"user_Id":"a","user_id":null,"request_url":"a.b","type":1}"#,
+        ] {
+            let object = Object::parse(body.as_bytes()).unwrap();
+            let submission = Submission::read(&object).unwrap();
+            assert_eq!(submission.user_label.as_deref(), Some("a"), "{body}");
+        }
+    }
+
+    #[test]
     fn both_spellings() {
         for body in [
             r#"{"user_Id":"n1","request_url":"a.b","type":1,"callback_url":"c"}"#,

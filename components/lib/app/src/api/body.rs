@@ -1,7 +1,7 @@
 //! Reading a request's body.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use trawl_core::problem::{Code, Problem};
 use trawl_wire::object::{FieldError, Object, ObjectError};
 
@@ -23,11 +23,6 @@ impl<P: Ports> Exchange<'_, P> {
             ));
         }
         Object::parse(self.request.body()).map_err(|error| not_an_object(&error))
-    }
-
-    /// A header's text, or `None` when it is not there.
-    pub(super) fn header(&self, name: &'static str) -> Option<&HeaderValue> {
-        self.request.headers().get(name)
     }
 }
 

@@ -180,9 +180,16 @@ fn selector(sent: Option<&str>, kind: Kind) -> Result<Option<String>, Problem> {
 }
 
 fn idempotency_key<P: Ports>(exchange: &Exchange<'_, P>) -> Result<Option<String>, Problem> {
-    let Some(value) = exchange.header(IDEMPOTENCY_KEY) else {
+    let mut values = exchange.request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
+    if values.next().is_some() {
+        return Err(bad_field(FieldError::new(
+            "Idempotency-Key",
+            "is given twice",
+        )));
+    }
     let text = value.to_str().unwrap_or_default().trim();
     check_idempotency_key(text, "Idempotency-Key").map(Some)
 }

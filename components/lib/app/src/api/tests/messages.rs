@@ -138,6 +138,14 @@ fn idempotency() {
         first.json()["data"]["message_id"]
     );
     send(&server, "", &request()).assert_problem(422, "invalid_field");
+    let token = server.token(server.world.account.0);
+    let twice = Request::post("http://trawl.test/receive_data")
+        .header("authorization", format!("Bearer {token}"))
+        .header("idempotency-key", "m")
+        .header("idempotency-key", "n");
+    server
+        .send(twice, request().to_string())
+        .assert_problem(422, "invalid_field");
     send(&server, &"k".repeat(256), &request()).assert_problem(422, "invalid_field");
     assert_eq!(
         server
