@@ -495,6 +495,8 @@ pub mod fetch {
 pub mod robots {
     /// Bytes that are read (RFC 9309, 2.5 asks for at least 500 KiB); the rest is cut at the last whole line.
     pub const BODY_BYTES_MAX: usize = 500 * 1_024;
+    /// Bytes of one that comes packed: what is cut off can't be unpacked, so all of it is read first. Texts of rules shrink to a tenth.
+    pub const PACKED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
     /// Bytes of one line; Google's parser cuts at eight times the longest URL of old browsers.
     pub const LINE_BYTES_MAX: usize = 8 * 2_083;
     /// How long a copy is used (RFC 9309, 2.4: not more than 24 hours).

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
 use trawl_core::limits::robots::{
-    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, FRESH_MS, REMEMBERED_BYTES_MAX, REMEMBERED_MAX,
-    UNREACHABLE_RETRY_MS,
+    ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, FRESH_MS, PACKED_BYTES_MAX, REMEMBERED_BYTES_MAX,
+    REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
 };
 use trawl_core::redirect::{Purpose as Chain, Redirects, Step};
 use trawl_core::robots::{Found, RobotsState, RobotsVerdict, while_unreachable, x_robots_tag};
@@ -385,13 +385,18 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok((found, Vec::new()));
         }
         let (parts, body) = response.into_parts();
-        let packed = read_beginning(self.ports.clock(), &parts, body, BODY_BYTES_MAX).await?;
+        let Ok(encodings) = encodings(&parts.headers) else {
+            return Ok((Found::Unreachable, Vec::new()));
+        };
+        let bytes_max = if encodings.is_empty() {
+            BODY_BYTES_MAX
+        } else {
+            PACKED_BYTES_MAX
+        };
+        let packed = read_beginning(self.ports.clock(), &parts, body, bytes_max).await?;
         let _turn = self.turns.take(None).await;
-        match encodings(&parts.headers) {
-            Ok(encodings) => match packed.unpack(self.ports.clock(), &encodings).await {
-                Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),
-                Err(_) => Ok((Found::Unreachable, Vec::new())),
-            },
+        match packed.unpack(self.ports.clock(), &encodings).await {
+            Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),
             Err(_) => Ok((Found::Unreachable, Vec::new())),
         }
     }

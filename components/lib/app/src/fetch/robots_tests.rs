@@ -223,6 +223,29 @@ fn a_redirect_to_a_broken_host_is_no_word_about_the_page() {
     }
 }
 
+/// One that is larger than is read of any, also packed. What comes cut off can't be unpacked.
+#[test]
+fn a_long_robots_txt_that_comes_packed_is_cut_after_it_was_unpacked() {
+    let mut number = 1_u64;
+    let mut rules = String::from("User-agent: *\nDisallow: /secret\n");
+    for _ in 0..60_000 {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        rules.push_str(&format!("Disallow: /{number:x}\n"));
+    }
+    rules.push_str("Disallow: /\n");
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(rules.as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    assert!(packed.len() > BODY_BYTES_MAX);
+    let world = world(move |_, _| Reply::text(packed.clone()).header("content-encoding", "gzip"));
+    for (path, state) in [("/open", State::Done), ("/secret", State::Failed)] {
+        let id = scrape(&world, &format!("https://a.example{path}"));
+        assert_eq!(world.state(id).0, state, "{path}");
+    }
+}
+
 #[test]
 fn a_robots_txt_behind_the_gate_of_its_pages_is_read() {
     let world = World::new(|sent| match (sent.header("cookie"), sent.path()) {
