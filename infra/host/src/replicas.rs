@@ -171,13 +171,24 @@ fn ids(given: Option<String>, count: u16) -> anyhow::Result<Vec<String>> {
 }
 
 /// Asks the policy of the component that wants to connect.
-struct Policies(HashMap<String, AddressPolicy>);
+struct Policies {
+    of: HashMap<String, AddressPolicy>,
+    own: SocketAddr,
+}
+
+impl Policies {
+    /// Whether this host listens there: at the unspecified address it does at all addresses of the machine, public ones too.
+    fn is_own(&self, address: SocketAddr) -> bool {
+        self.own.ip().is_unspecified()
+            && address.port() == self.own.port()
+            && is_of_this_machine(address.ip().to_canonical())
+    }
+}
 
 impl AddressCheck for Policies {
     fn permits(&self, class: &Class, address: SocketAddr) -> bool {
-        self.0
-            .get(class.name())
-            .is_some_and(|policy| policy.permits(address))
+        let policy = self.of.get(class.name());
+        policy.is_some_and(|policy| policy.permits(address)) && !self.is_own(address)
     }
 }
 
@@ -205,10 +216,11 @@ pub(crate) fn client(
         extra_ca_files: networks.ca_file.clone(),
         ..trawl_outbound::Options::default()
     };
-    Ok(Client::new(
-        options,
-        Policies(policies.collect::<anyhow::Result<_>>()?),
-    )?)
+    let policies = Policies {
+        of: policies.collect::<anyhow::Result<_>>()?,
+        own,
+    };
+    Ok(Client::new(options, policies)?)
 }
 
 #[cfg(test)]

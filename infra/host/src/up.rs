@@ -242,7 +242,7 @@ impl Handler for Front {
         };
         let mut request = request;
         request.extensions_mut().insert(ClientAddress(peer.ip()));
-        direct.call(request).await.unwrap_or_else(|_| {
+        Arc::clone(direct).call(request).await.unwrap_or_else(|_| {
             Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", "No answer.").response()
         })
     }

@@ -79,8 +79,7 @@ pub struct AddressPolicy {
     /// Networks that are opened although they are not public.
     pub allow: Vec<IpNet>,
     /// Listen addresses of this very service, refused even inside an opened network. One with the unspecified
-    /// address (`0.0.0.0`, `::`) covers every address that is not public; a public address of the same machine has to
-    /// be listed itself.
+    /// address (`0.0.0.0`, `::`) covers every address that is not public; which public ones are this machine's, only the machine knows.
     pub deny_own: Vec<SocketAddr>,
     /// The NAT64 prefix of the operator's network (RFC 6052: /32, /40, /48, /56, /64 or /96). Addresses under it are
     /// judged by the IPv4 address that they embed; without it they are refused.
@@ -126,7 +125,8 @@ impl AddressPolicy {
         self.deny_own.iter().any(|own| {
             let own_ip = own.ip().to_canonical();
             own.port() == address.port()
-                && (own_ip == ip || (own_ip.is_unspecified() && !is_public(ip)))
+                // Whoever connects to the unspecified address comes to this machine.
+                && (own_ip == ip || ip.is_unspecified() || (own_ip.is_unspecified() && !is_public(ip)))
         })
     }
 }

@@ -182,6 +182,11 @@ fn own_listeners_are_refused_even_where_the_network_is_open() {
     assert!(!permits(&any, "127.0.0.2:3000"));
     assert!(!permits(&any, "10.0.0.9:3000"));
     assert!(permits(&any, "8.8.8.8:3000"));
+    let all = policy(&["0.0.0.0/0", "::/0"], &["127.0.0.1:3000"], None);
+    for unspecified in ["0.0.0.0:3000", "[::]:3000", "[::ffff:0.0.0.0]:3000"] {
+        assert!(!permits(&all, unspecified), "{unspecified}");
+    }
+    assert!(permits(&all, "0.0.0.0:3001"));
 }
 
 #[test]

@@ -184,7 +184,9 @@ impl Service {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let answered = self.replica.call(request.body(body::full(content))?).await;
+        let answered = Arc::clone(&self.replica)
+            .call(request.body(body::full(content))?)
+            .await;
         let response = answered.map_err(|error| anyhow::anyhow!("{method} {path}: {error}"))?;
         let (head, body) = response.into_parts();
         let bytes = body
