@@ -60,7 +60,7 @@ fn classify(sql: &str) -> Option<Class> {
     if sql.len() > SQL_BYTES_MAX {
         return Some(refused("the statement is too long"));
     }
-    let mut words = Words { rest: sql };
+    let mut words = Words::of(sql);
     let first = words.next_word().to_ascii_uppercase();
     Some(match first.as_str() {
         "" if words.rest.is_empty() => Class::Answered(Rows::none()),
@@ -83,7 +83,7 @@ fn classify(sql: &str) -> Option<Class> {
 /// Whether a statement changes what is in the schema and nothing else. `CREATE TABLE … AS SELECT` fills the table too, and whatever looks
 /// like that is counted as such.
 pub(crate) fn changes_schema(sql: &str) -> bool {
-    let mut words = Words { rest: sql };
+    let mut words = Words::of(sql);
     let first = words.next_word().to_ascii_uppercase();
     match first.as_str() {
         "DROP" | "ALTER" => true,
@@ -152,6 +152,13 @@ struct Words<'sql> {
 }
 
 impl<'sql> Words<'sql> {
+    /// From the first statement that is one: SQLite passes over empty ones before it.
+    fn of(sql: &'sql str) -> Self {
+        let mut words = Self { rest: sql };
+        while words.take(';') {}
+        words
+    }
+
     fn next_word(&mut self) -> &'sql str {
         self.skip();
         let end = self
@@ -213,6 +220,9 @@ mod tests {
         );
         check("/* never closed BEGIN", Some(Class::Answered(Rows::none())));
         check("beginning", None);
+        check("; /* why */ ;\nBEGIN", Some(Class::Begin));
+        check(" ;; ", Some(Class::Answered(Rows::none())));
+        check("; SELECT 1", None);
     }
 
     #[test]

@@ -86,8 +86,8 @@ fn run_statements(
     deadline: Instant,
 ) -> Ending {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let write = match received.recv_timeout(left) {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let write = match received.recv_timeout(left()) {
             Ok(write) => write,
             Err(RecvTimeoutError::Timeout) => return Ending::TimedOut,
             Err(RecvTimeoutError::Disconnected) => return Ending::Statement,
@@ -95,7 +95,7 @@ fn run_statements(
         if write.reply.is_closed() {
             continue;
         }
-        let outcome = run_whole(session, left, &write.sql, &write.params);
+        let outcome = run_whole(session, left(), &write.sql, &write.params);
         let ended = !session.in_transaction();
         if ended {
             let _ = ending.set(Ending::Statement);
