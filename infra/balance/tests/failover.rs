@@ -641,6 +641,40 @@ async fn a_stated_length_beside_chunks_does_not_cut_the_body() {
     }
 }
 
+/// What a replica says of its own connection ends here, and what it names there.
+#[tokio::test]
+async fn an_answer_leaves_behind_what_is_for_one_connection() {
+    let replica = answers(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x-inner\r\nx-inner: 1\r\n\
+          proxy-authenticate: Basic\r\nupgrade: h2c\r\nx-outer: 1\r\n\r\nok",
+    )
+    .await;
+    let front = Front::start(plain(StrategyKind::RoundRobin, vec![replica])).await;
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = support::raw(front.address, request).await;
+    assert!(answer.contains("x-outer: 1"), "{answer}");
+    for field in ["x-inner", "proxy-authenticate", "upgrade"] {
+        assert!(!answer.contains(field), "{answer}");
+    }
+}
+
+/// However many replicas there are, a request is sent to no more of them than it may be.
+#[tokio::test]
+async fn a_request_is_tried_no_oftener_than_it_may_be() {
+    let mut replicas = Vec::new();
+    for _ in 0..5 {
+        replicas.push(answers(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n").await);
+    }
+    let config = plain(StrategyKind::RoundRobin, replicas);
+    let tries_max = u64::from(config.tries_max);
+    let front = Front::start(config).await;
+    let (status, _) = Client::new(front.address).get().await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    let replicas = front.balancer.snapshot().replicas;
+    let tries: u64 = replicas.iter().map(|replica| replica.failed).sum();
+    assert_eq!(tries, tries_max);
+}
+
 #[tokio::test]
 async fn a_protocol_that_nobody_asked_for_is_no_answer() {
     let replica = answers(

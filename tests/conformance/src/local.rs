@@ -37,7 +37,8 @@ impl Default for Local {
 }
 
 /// Every column that holds a time which the clock is compared with.
-const OLDER: [&str; 8] = [
+const OLDER: [&str; 9] = [
+    "UPDATE dead_requests SET at_ms = at_ms - ?1",
     "UPDATE Messages SET added_ms = added_ms - ?1, run_at = run_at - ?1, lease_until = lease_until - ?1, deadline_at = deadline_at - ?1, finished_ms = finished_ms - ?1",
     "UPDATE hosts SET next_at = next_at - ?1, paused_until = paused_until - ?1",
     "UPDATE results SET stored_ms = stored_ms - ?1",

@@ -205,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn time_brings_back_callbacks_of_dead_workers() {
+        let world = World::without_robots(|_| Reply::html("x"));
+        world.submit_url(Kind::Html, "https://a.example/");
+        world.run(drain(&world.ports, &Html)).unwrap();
+        let claimed = world.run(world.store().claim_callbacks(1, "dies", 60));
+        assert_eq!(claimed.unwrap().len(), 1);
+        let mut requeued = 0;
+        for _ in 0..75 {
+            world.elapse(Duration::from_secs(1));
+            let dispatched = world.run(dispatch(&world.ports)).unwrap();
+            requeued += dispatched.callbacks_rescued.requeued;
+        }
+        assert_eq!(requeued, 1);
+        assert!(world.run(world.store().callbacks_waiting()).unwrap());
+        assert!(world.ports.bell.rings(CALLBACK_QUEUE) > 1);
+    }
+
+    #[test]
     fn a_chore_that_fails_keeps_no_other_from_its_turn() {
         let world = World::without_robots(|_| Reply::status(503));
         let retried = world.submit_url(Kind::Html, "https://a.example/");

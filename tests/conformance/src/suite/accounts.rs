@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use trawl_core::ids::AccountId;
+use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::limits::login::{ADDRESS_FAILURES_MAX, NAME_FREE, REGISTRATIONS_MAX};
 use trawl_store::{Created, KeyOwner, Registration, Store};
 
@@ -34,6 +35,8 @@ pub(super) async fn registration<S: Subject>(sql: &S) {
         (account.id, account.password_hash.as_str()),
         (first, "stronger")
     );
+    let other = store.account_by_email_key("b@x.y").await.unwrap().unwrap();
+    assert_eq!(other.password_hash, "hash", "nobody else's");
     assert!(store.account_by_email_key("c@x.y").await.unwrap().is_none());
 }
 
@@ -115,10 +118,10 @@ pub(super) async fn registrations_of_a_network<S: Subject>(sql: &S) {
     let wait_s = store.registration_gate("reg:192.0.2.1").await.unwrap();
     assert!(wait_s.is_some(), "the purge leaves what is still counted");
     sql.pass(101_000).await;
-    assert_eq!(
-        store.registration_gate("reg:192.0.2.1").await.unwrap(),
-        None
-    );
+    for count in 0..=REGISTRATIONS_MAX {
+        let wait_s = store.registration_gate("reg:192.0.2.1").await.unwrap();
+        assert_eq!(wait_s.is_some(), count == REGISTRATIONS_MAX, "a new window");
+    }
 }
 
 pub(super) async fn keys<S: Subject>(sql: &S) {
@@ -172,4 +175,18 @@ pub(super) async fn keys<S: Subject>(sql: &S) {
         None,
         "revoked at once"
     );
+    // Each account has a limit of its own.
+    for number in 1..KEYS_MAX {
+        create("more", [10 + number as u8; 32]).await;
+    }
+    let full = store.create_key(account, "one more", &[4; 32]).await;
+    assert_eq!(full.unwrap(), None);
+    let neighbour = store
+        .create_account("b", "b", "h", Registration::Open)
+        .await;
+    let Created::Account(neighbour) = neighbour.unwrap() else {
+        panic!("not created")
+    };
+    let first = store.create_key(neighbour, "ci", &[5; 32]).await;
+    assert!(first.unwrap().is_some());
 }

@@ -155,6 +155,11 @@ pub(super) async fn stale_leases<S: Subject>(sql: &S) {
             .unwrap()
             .is_empty()
     );
+    store
+        .release_callbacks(&[(old.id, old.lease)])
+        .await
+        .unwrap();
+    assert!(!store.callbacks_waiting().await.unwrap());
     assert_eq!(
         store
             .extend_callbacks(&[(new.id, new.lease)], 60)
@@ -208,6 +213,50 @@ pub(super) async fn schedule_and_exhaustion<S: Subject>(sql: &S) {
         store.deliveries(TENANT, id).await.unwrap().unwrap().len(),
         ATTEMPTS_MAX as usize
     );
+}
+
+/// One try that is due brings forward none that are not.
+pub(super) async fn only_what_is_due_is_sent<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for in_ms in [5_000, 3_600_000] {
+        done(sql).await;
+        let callback = take(store).await;
+        let next = Next::Retry { in_ms };
+        let answer = attempt(500);
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, None);
+        assert!(failed.await.unwrap());
+    }
+    sql.pass(6_000).await;
+    store.wake().await.unwrap();
+    let sent = store.claim_callbacks(9, "c", 60).await.unwrap();
+    assert_eq!(sent.len(), 1);
+}
+
+/// A lease that has run out takes none with it that runs on.
+pub(super) async fn only_what_expired_is_rescued<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for lease_s in [10, 600] {
+        done(sql).await;
+        let held = store.claim_callbacks(1, "c", lease_s).await.unwrap();
+        assert_eq!(held.len(), 1);
+    }
+    sql.pass(11_000).await;
+    assert_eq!(store.rescue_callbacks().await.unwrap().requeued, 1);
+}
+
+/// What ended since the leases were asked for keeps none of the others from being extended.
+pub(super) async fn what_ended_is_not_extended<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for _ in 0..2 {
+        done(sql).await;
+    }
+    let held = store.claim_callbacks(9, "c", 60).await.unwrap();
+    let leases: Vec<_> = held.iter().map(|one| (one.id, one.lease)).collect();
+    let answer = attempt(200);
+    let delivered = store.callback_done(held[0].id, held[0].lease, &answer);
+    assert!(delivered.await.unwrap());
+    let extended = store.extend_callbacks(&leases, 60).await.unwrap();
+    assert_eq!(extended, [held[1].id]);
 }
 
 pub(super) async fn deliveries_together<S: Subject>(sql: &S) {
@@ -276,9 +325,15 @@ pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     assert!(store.callbacks_done(&recorded).await.is_err());
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
     assert_eq!(log, [], "nothing was recorded of what was refused");
-    for one in &recorded {
+    let mut in_order = recorded;
+    in_order.sort_by_key(|one| one.id);
+    for (one, told) in in_order
+        .iter()
+        .zip([CallbackStatus::Pending, CallbackStatus::Delivered])
+    {
         let held = store.callbacks_done(std::slice::from_ref(one)).await;
         assert_eq!(held.unwrap(), [one.id]);
+        assert_eq!(status(store, id).await, told, "that of the last end");
     }
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
     assert_eq!(log.len(), 2);
@@ -424,6 +479,12 @@ pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
         "not for ever"
     );
     assert_eq!(status(store, id).await, CallbackStatus::Failed);
+    // Once purged, it is out of the figures.
+    accepted(store, &request(2, "newest"), &LIMITS).await;
+    sql.pass(100 * 86_400_000).await;
+    assert!(store.purge(30, 90, 500).await.unwrap() > 0);
+    let queues = store.queues(None).await.unwrap();
+    assert_eq!(queues[3].dead, 0);
 }
 
 pub(super) async fn secrets<S: Subject>(sql: &S) {

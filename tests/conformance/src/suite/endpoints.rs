@@ -5,7 +5,7 @@ use trawl_core::ids::AccountId;
 use trawl_core::limits::outbox::ENDPOINT_IN_FLIGHT_MAX;
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_store::sql::Value;
-use trawl_store::{Attempt, CallbackJob, Filter, Next, Replay, Store};
+use trawl_store::{Attempt, CallbackJob, Filter, Next, Replay, ReplayPoint, Store};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, claimed, finished, request};
@@ -205,6 +205,65 @@ pub(super) async fn gone<S: Subject>(sql: &S) {
     assert_eq!(sent, 7, "nothing was lost while it was disabled");
 }
 
+/// An endpoint that said 410 stays disabled, whatever becomes of what was on its way to it.
+pub(super) async fn gone_for_good<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done(sql, 1, 3).await;
+    let sent = take(store, 50).await;
+    let retry = Next::Retry { in_ms: 5_000 };
+    for (job, status, next) in [(&sent[0], 410, Next::EndpointGone), (&sent[1], 500, retry)] {
+        let answer = attempt(status);
+        let recorded = store.callback_failed(job.id, job.lease, &answer, next, None);
+        assert!(recorded.await.unwrap());
+    }
+    let answer = attempt(200);
+    let answered = store.callback_done(sent[2].id, sent[2].lease, &answer);
+    assert!(answered.await.unwrap());
+    sql.pass(60_000).await;
+    store.wake().await.unwrap();
+    assert!(take(store, 50).await.is_empty());
+    // Nor is it sent again with others of its time.
+    let now = store.now_ms().await.unwrap();
+    let replayed = store.replay_range(AccountId(1), 0, now + 1, ReplayPoint::START);
+    assert_eq!(replayed.await.unwrap().count, 0);
+    assert!(take(store, 50).await.is_empty());
+}
+
+/// Two accounts may have one endpoint. What one of them has on its way there takes no slot of the other.
+pub(super) async fn each_account_has_its_own_slots<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done(sql, 1, SLOTS).await;
+    let running = take(store, 50).await;
+    assert_eq!(running.len(), SLOTS);
+    let mut message = request(2, "a");
+    message.callback_url = Some(running[0].endpoint_url.clone());
+    let id = accepted(store, &message, &LIMITS).await;
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    let other = take(store, 50).await;
+    assert_eq!(other.len(), 1);
+    assert_eq!(other[0].message_id, id);
+}
+
+/// A shorter wish ends no longer pause: an endpoint asks once for each callback that is on its way.
+pub(super) async fn the_longest_pause_counts<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done(sql, 1, 2).await;
+    let sent = take(store, 50).await;
+    let (answer, next) = (attempt(503), Next::Retry { in_ms: 5_000 });
+    for (job, pause_ms) in sent.iter().zip([600_000, 10_000]) {
+        let recorded = store.callback_failed(job.id, job.lease, &answer, next, Some(pause_ms));
+        assert!(recorded.await.unwrap());
+    }
+    sql.pass(60_000).await;
+    store.wake().await.unwrap();
+    done(sql, 1, 1).await;
+    assert!(take(store, 50).await.is_empty(), "nor what is new");
+    sql.pass(541_000).await;
+    store.wake().await.unwrap();
+    assert_eq!(take(store, 50).await.len(), 3);
+}
+
 pub(super) async fn disabled_after_days<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     // Days with a failure (f) and with a success (s), and whether the endpoint is disabled at the end, by the pure rule.
@@ -305,6 +364,8 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
         "only who has hardly any in flight, and no more of each than that"
     );
     assert!(!store.callbacks_waiting_spare().await.unwrap());
+    // They are attempts as any other: uncounted, their schedule would have no end.
+    assert!(spare.iter().all(|job| (job.attempt, job.lease) == (1, 1)));
 }
 
 /// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.

@@ -409,3 +409,81 @@ pub(super) async fn many_host_pauses_end_in_parts<S: Subject>(sql: &S) {
     store.wake().await.unwrap();
     assert_eq!(paused().await, Value::Integer(0), "and the rest after them");
 }
+
+/// A row whose host's gap is over is claimed without waiting for the clock, but by workers of its own type alone.
+pub(super) async fn a_gap_that_is_over_is_no_other_kinds<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_gap_ms: 60_000,
+        ..LIMITS
+    };
+    for _ in 0..2 {
+        let mut page = request(1, "slow");
+        page.kind = Kind::Html;
+        accepted(store, &page, &limits).await;
+    }
+    // The spare slots of texts are for this account.
+    accepted(store, &request(1, "free"), &limits).await;
+    let first = store.claim(Kind::Html, 9, "w", 60).await.unwrap();
+    assert_eq!(first.len(), 1);
+    let taken = async || {
+        let mut taken = store.claim_spare(Kind::Text, 9, "w", 60, 0).await.unwrap();
+        taken.extend(claim(store, 9).await);
+        taken.extend(store.claim_alone(Kind::Text, "w", 60).await.unwrap());
+        let kinds = taken.iter().map(|job| job.kind);
+        kinds.collect::<Vec<_>>()
+    };
+    sql.pass(61_000).await;
+    assert_eq!(store.waiting().await.unwrap().alone, []);
+    assert_eq!(taken().await, [Kind::Text]);
+    // Nor is it one of those that run alone.
+    let alone = async || store.claim_alone(Kind::Html, "w", 60).await.unwrap();
+    assert_eq!(alone().await, None);
+    let second = store.claim(Kind::Html, 9, "w", 3).await.unwrap();
+    assert_eq!(second.len(), 1);
+    // Their workers died, within the gap: once it is over nothing else takes them.
+    sql.pass(4_000).await;
+    assert_eq!(store.rescue().await.unwrap().requeued, 2);
+    sql.pass(61_000).await;
+    assert_eq!(store.rescue().await.unwrap().requeued, 1);
+    let mut company = store.claim_spare(Kind::Html, 9, "w", 60, 0).await.unwrap();
+    company.extend(store.claim(Kind::Html, 9, "w", 60).await.unwrap());
+    assert_eq!(company, []);
+    let text = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+    assert_eq!(text.map(|job| job.host).as_deref(), Some("free"));
+    assert_eq!(taken().await, []);
+    assert!(alone().await.is_some());
+}
+
+/// A gap that is over lets no other host's row start before its own is.
+pub(super) async fn each_host_waits_for_its_own_gap<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for (host, host_gap_ms) in [("quick", 10_000), ("slow", 60_000)] {
+        let pace = store.set_host_pace(host, host_gap_ms, 4, "operator");
+        pace.await.unwrap();
+        for _ in 0..2 {
+            accepted(store, &request(1, host), &LIMITS).await;
+        }
+    }
+    assert_eq!(claim(store, 9).await.len(), 2);
+    let spare = store.claim_spare(Kind::Text, 9, "w", 60, 0).await.unwrap();
+    assert_eq!(spare, [], "spare slots wait for gaps, too");
+    sql.pass(11_000).await;
+    store.wake().await.unwrap();
+    let started = claim(store, 9).await;
+    let hosts: Vec<_> = started.iter().map(|job| job.host.as_str()).collect();
+    assert_eq!(hosts, ["quick"]);
+}
+
+/// Spare slots are for rows of the worker's own type, whatever else the account has waiting.
+pub(super) async fn spare_slots_are_no_other_kinds<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for kind in Kind::ALL {
+        let mut message = request(1, "a");
+        message.kind = kind;
+        accepted(store, &message, &LIMITS).await;
+    }
+    let spare = store.claim_spare(Kind::Text, 9, "w", 60, 0).await.unwrap();
+    let kinds: Vec<_> = spare.iter().map(|job| job.kind).collect();
+    assert_eq!(kinds, [Kind::Text]);
+}

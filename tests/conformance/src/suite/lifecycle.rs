@@ -563,6 +563,44 @@ pub(super) async fn many_finish_together<S: Subject>(sql: &S) {
     }
 }
 
+/// In a statement for several results each has its own lease: one that somebody else holds by now is stale, and is not his result.
+pub(super) async fn a_stale_lease_among_many<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for count in [2_usize, 5] {
+        for _ in 0..count {
+            accepted(store, &request(1, "a"), &LIMITS).await;
+        }
+        let jobs = store.claim(Kind::Text, 32, "w", 60).await.unwrap();
+        assert_eq!(jobs.len(), count);
+        store.release(&[(jobs[0].id, jobs[0].lease)]).await.unwrap();
+        let newer = claimed(store).await;
+        assert_eq!(newer.id, jobs[0].id);
+        let work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
+        let mut done = store.finish(&work).await.unwrap();
+        done.sort();
+        let others: Vec<_> = jobs[1..].iter().map(|job| job.id).collect();
+        assert_eq!(done, others);
+        assert_eq!(state(store, newer.id).await, State::Processing);
+        let last = store.finish(&[finished(newer.id, newer.lease)]).await;
+        assert_eq!(last.unwrap(), [newer.id]);
+    }
+}
+
+/// One retry that is due brings back none that are not.
+pub(super) async fn only_what_is_due_comes_back<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for retry_in_ms in [5_000, 3_600_000] {
+        accepted(store, &request(1, "a"), &LIMITS).await;
+        let job = claimed(store).await;
+        let failed = failure(job.id, job.lease, Some(retry_in_ms));
+        assert!(store.fail(&failed).await.unwrap());
+    }
+    sql.pass(6_000).await;
+    assert_eq!(store.wake().await.unwrap(), 1);
+    let back = store.claim(Kind::Text, 9, "w", 60).await.unwrap();
+    assert_eq!(back.len(), 1);
+}
+
 pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;

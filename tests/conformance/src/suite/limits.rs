@@ -50,6 +50,29 @@ pub(super) async fn tenant_and_total<S: Subject>(sql: &S) {
     accepted(store, &request(3, "a"), &limits).await;
 }
 
+/// What counts is what is to be scraped: callbacks that wait for a dead endpoint leave room for as many messages as without them.
+pub(super) async fn callbacks_take_no_room<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for _ in 0..3 {
+        let id = accepted(store, &request(1, "a"), &LIMITS).await;
+        let job = claimed(store).await;
+        store.finish(&[finished(id, job.lease)]).await.unwrap();
+    }
+    let limits = QueueLimits {
+        tenant_max: 1,
+        total_max: 1,
+        ..LIMITS
+    };
+    let full = async || store.is_full(AccountId(1), &limits).await.unwrap();
+    assert_eq!(full().await, None);
+    accepted(store, &request(1, "a"), &limits).await;
+    // One that waits for another try takes as much as one that waits for the first.
+    let job = claimed(store).await;
+    let failed = failure(job.id, job.lease, Some(60_000));
+    assert!(store.fail(&failed).await.unwrap());
+    assert_eq!(full().await, Some(Submitted::TenantFull));
+}
+
 pub(super) async fn idempotency<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let mut message = request(1, "a");
@@ -84,6 +107,15 @@ pub(super) async fn idempotency<S: Subject>(sql: &S) {
         "also when it is done"
     );
     message.tenant = AccountId(2);
+    let none = QueueLimits {
+        tenant_max: 0,
+        ..LIMITS
+    };
+    assert_eq!(
+        store.submit(&message, &none).await.unwrap(),
+        Submitted::TenantFull,
+        "another account's key is no repeat"
+    );
     accepted(store, &message, &LIMITS).await;
 }
 

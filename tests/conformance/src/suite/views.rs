@@ -208,6 +208,42 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
     assert!((5..9).contains(&look(1, Kind::Text).await.unwrap().age_s));
 }
 
+/// The hash only finds: with those of all others' results made its own, a request gets none of them.
+pub(super) async fn a_hash_proves_nothing<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    mixed(sql).await;
+    let asked = || request(1, "a");
+    let mut other_kind = asked();
+    other_kind.kind = Kind::Domains;
+    let mut other_mode = asked();
+    other_mode.mode = Mode::Fast;
+    let mut other_selector = asked();
+    other_selector.selector = Some("main".into());
+    let mut other_tenant = asked();
+    other_tenant.tenant = AccountId(2);
+    let other_url = request(1, "b");
+    for message in [
+        other_kind,
+        other_mode,
+        other_selector,
+        other_tenant,
+        other_url,
+    ] {
+        let id = accepted(store, &message, &LIMITS).await;
+        let all = "UPDATE results SET url_hash = (SELECT url_hash FROM Messages WHERE Id = ?1)";
+        sql.run(all, vec![id.0.into()]).await.unwrap();
+        let same = SameRequest {
+            account: message.tenant,
+            kind: message.kind,
+            request_url: &message.request_url,
+            mode: message.mode,
+            selector: message.selector.as_deref(),
+        };
+        let found = store.last_result(same, Bodies::Read).await.unwrap();
+        assert_eq!(found, None, "{message:?}");
+    }
+}
+
 pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     mixed(sql).await;
@@ -296,6 +332,32 @@ pub(super) async fn robots_and_dead_requests<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert_eq!(kept.rows.len(), 1);
+}
+
+/// A purge takes neither before its time.
+pub(super) async fn robots_and_dead_requests_are_kept_for_a_while<S: Subject>(sql: &S) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = Store::new(sql);
+    let found = FoundRobots {
+        authority: "https://a".into(),
+        state: "ok".into(),
+        body: Vec::new(),
+        ttl_s: 86_400,
+    };
+    store.put_robots(&[found]).await.unwrap();
+    let dead = store.dead_request("data_queue", b"{", "it is not JSON");
+    dead.await.unwrap();
+    let left = async || {
+        store.purge(30, 90, 500).await.unwrap();
+        let left = "SELECT (SELECT COUNT(*) FROM dead_requests), (SELECT COUNT(*) FROM robots)";
+        let rows = sql.run(left, vec![]).await.unwrap().rows;
+        rows[0].clone()
+    };
+    assert_eq!(left().await, [1, 1].map(Value::Integer));
+    sql.pass(29 * DAY_MS).await;
+    assert_eq!(left().await[0], Value::Integer(1));
+    sql.pass(2 * DAY_MS).await;
+    assert_eq!(left().await[0], Value::Integer(0));
 }
 
 /// A row for each host that was ever scraped, and for each URL that ever failed, would be there for ever.

@@ -324,6 +324,63 @@ fn a_stop_gives_back_what_was_not_answered() {
     assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
 }
 
+#[test]
+fn a_short_lease_is_renewed_while_the_endpoint_is_slow() {
+    let (world, ids) = finished(1, |_| Reply::status(204).after(Duration::from_secs(14)));
+    world.ports.variables.set("lease_seconds", "3");
+    let sweeps = async {
+        for _ in 0..14 {
+            world.ports.clock.sleep(Duration::from_secs(1)).await;
+            world.store().rescue_callbacks().await.unwrap();
+        }
+    };
+    let (delivered, ()) = world.run(async { futures::join!(deliver(&world.ports), sweeps) });
+    assert_eq!(delivered.unwrap().delivered, 1);
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Delivered);
+    assert_eq!(callbacks(&world).len(), 1);
+}
+
+/// What an endpoint that says 503 asks for holds for all of its callbacks.
+#[test]
+fn an_endpoint_that_says_not_now_gets_nothing_for_a_while() {
+    let (world, ids) = finished(3, |_| Reply::status(503).header("retry-after", "600"));
+    world.run(deliver(&world.ports)).unwrap();
+    assert_eq!(callbacks(&world).len(), 3);
+    let later = world.submit_url(Kind::Html, "https://later.example/");
+    world.run(drain(&world.ports, &Html)).unwrap();
+    for elapsed_s in [60, 500] {
+        world.elapse(Duration::from_secs(elapsed_s));
+        world.run(world.store().wake()).unwrap();
+        world.run(deliver(&world.ports)).unwrap();
+        assert_eq!(callbacks(&world).len(), 3, "within its ten minutes");
+    }
+    world.elapse(Duration::from_secs(120));
+    world.run(world.store().wake()).unwrap();
+    world.run(deliver(&world.ports)).unwrap();
+    assert!(callbacks(&world).len() > 3);
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Pending);
+    assert_eq!(status(&world, later), CallbackStatus::Pending);
+}
+
+/// Receivers may check with the secret before for a day after it was rotated.
+#[test]
+fn the_secret_before_signs_too() {
+    let (world, _) = finished(1, |_| Reply::status(204));
+    let (account, store) = (world.account, world.store());
+    let (before, after) = ([1; 32], [2; 32]);
+    world.run(store.webhook_secrets(account, &before)).unwrap();
+    world
+        .run(store.rotate_webhook_secret(account, &after))
+        .unwrap();
+    assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
+    let sent = callbacks(&world).remove(0);
+    let header = |name| sent.header(name).unwrap();
+    let timestamp_s = header("webhook-timestamp").parse().unwrap();
+    let secrets = [&after[..], &before[..]];
+    let wanted = sign(secrets, header("webhook-id"), timestamp_s, &sent.body);
+    assert_eq!(header("webhook-signature"), wanted.unwrap());
+}
+
 /// The record has waited for a busy database since before the stop: it must not end with the tasks.
 #[test]
 fn a_stop_records_what_was_about_to_be_recorded() {

@@ -1156,6 +1156,33 @@ fn a_short_lease_is_renewed_while_the_page_is_slow() {
     );
 }
 
+/// A renewal may fail: each comes when a third of the lease has passed, and not at its end.
+#[test]
+fn a_lease_outlasts_a_renewal_that_fails() {
+    let world = World::without_robots(|_| {
+        let pieces = 0..4;
+        pieces.fold(Reply::html(PAGE), |reply, _| {
+            reply.body_after(Duration::from_secs(9), "<p>more</p>")
+        })
+    });
+    world.ports.variables.set("lease_seconds", "30");
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    let sweeps = async {
+        for second in 0..36 {
+            let fails = (28..35).contains(&second);
+            world
+                .ports
+                .sql
+                .refuse(fails.then_some("-- Extends the leases"));
+            world.ports.clock.sleep(Duration::from_secs(1)).await;
+            world.store().rescue().await.unwrap();
+        }
+    };
+    let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), sweeps) });
+    assert_eq!(drained.unwrap().finished, 1);
+    assert_eq!(world.message(id).crash_count, 0);
+}
+
 #[test]
 fn what_was_in_flight_in_a_crash_runs_alone_and_first() {
     let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_millis(100)));
@@ -1255,6 +1282,31 @@ fn a_stop_gives_unfinished_jobs_back_without_counting_the_attempt() {
         Drained::default(),
         "nothing is claimed any more"
     );
+}
+
+/// A stop waits for what will end in time: given back at once, each page under way would be fetched twice.
+#[test]
+fn what_ends_soon_after_a_stop_is_recorded() {
+    let world = World::without_robots(|_| Reply::html(PAGE).after(Duration::from_secs(5)));
+    let id = world.submit_url(Kind::Html, "https://a.example/");
+    let stop = async {
+        world.ports.clock.sleep(Duration::from_secs(1)).await;
+        world.ports.variables.set("stopping", "1");
+    };
+    let (drained, ()) = world.run(async { futures::join!(drain(&world.ports, &Html), stop) });
+    assert_eq!(
+        (drained.unwrap().finished, world.state(id).0),
+        (1, State::Done)
+    );
+}
+
+/// What ends leaves a callback: its worker is rung for at once, and not at the next tick.
+#[test]
+fn the_end_of_a_job_rings_for_its_callback() {
+    let world = World::without_robots(|_| Reply::html(PAGE));
+    world.submit_url(Kind::Html, "https://a.example/");
+    assert_eq!(world.run(drain(&world.ports, &Html)).unwrap().finished, 1);
+    assert!(world.ports.bell.rings(CALLBACK_QUEUE) >= 1);
 }
 
 #[test]
