@@ -71,7 +71,7 @@ async fn power_loss() {
 
 /// Another process holds the write lock: posts answer 503 with Retry-After, what was acknowledged is kept, and work goes on after.
 #[tokio::test(flavor = "multi_thread")]
-async fn database_locked_or_restarted() {
+async fn database_locked() {
     let stage = Stage::set(HostOptions::default()).await;
     let before = stage.submit("/odd/slow", "before").await;
     let file = audit::database_file(stage.host.state_directory()).unwrap();

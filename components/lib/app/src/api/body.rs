@@ -1,7 +1,7 @@
 //! Reading a request's body.
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use trawl_core::problem::{Code, Problem};
 use trawl_wire::object::{FieldError, Object, ObjectError};
 
