@@ -208,8 +208,7 @@ impl Body for ResponseBody {
                 };
                 if this.is_in_crumbs() {
                     this.lease = None;
-                    let why = "the body comes in pieces that are too small";
-                    return Poll::Ready(Some(Err(OutboundError::HttpProtocolError(why.into()))));
+                    return Poll::Ready(Some(Err(OutboundError::ResponseBodyInCrumbs)));
                 }
                 if this.behind.is_none() && this.incoming.is_end_stream() {
                     this.complete();

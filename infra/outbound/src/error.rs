@@ -35,6 +35,9 @@ pub enum OutboundError {
     /// The response head is larger than the limit in bytes or in fields (`HTTP-response-header-section-size`).
     #[error("the response head is too large")]
     ResponseHeadTooLarge,
+    /// The response body comes in so many small pieces that it is none (`HTTP-response-body-size`).
+    #[error("the response body comes in pieces that are too small")]
+    ResponseBodyInCrumbs,
     /// The limit of connections was reached and none came free in time (`connection-limit-reached`).
     #[error("too many connections")]
     ConnectionLimitReached,

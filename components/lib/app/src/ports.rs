@@ -43,6 +43,9 @@ pub enum SendError {
     /// The head of the answer is larger than the host takes.
     #[error("the headers are too large")]
     HeadersTooLarge,
+    /// The body of the answer is larger than the host takes, or comes in too many pieces.
+    #[error("the body is too large")]
+    BodyTooLarge,
     /// Too many connections at once; try later.
     #[error("too many connections")]
     Busy,

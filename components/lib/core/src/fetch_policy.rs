@@ -43,7 +43,7 @@ codes! {
     TimeoutBetweenBytes = "timeout_between_bytes", transient, "the answer paused for longer than 10 s, or a large one came too slowly";
     TimeoutTotal = "timeout_total", transient, "the whole fetch took longer than 45 s";
     HeadersTooLarge = "headers_too_large", permanent, "the answer's headers are larger than 64 KiB or more than 100";
-    TooLarge = "too_large", permanent, "the body is larger than 10 MiB, or than 20 MiB once decoded";
+    TooLarge = "too_large", permanent, "the body is larger than 10 MiB, or than 20 MiB once decoded, or comes in tiny pieces only";
     DecodeBomb = "decode_bomb", permanent, "the body grows more than a hundredfold when decoded, or is packed in more than 2,000 pieces";
     BadEncoding = "bad_encoding", transient, "the body does not decode as its Content-Encoding says";
     UnsupportedEncoding = "unsupported_encoding", permanent, "an unknown Content-Encoding, or more than two";

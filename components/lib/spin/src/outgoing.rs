@@ -187,6 +187,7 @@ pub(crate) fn into_send_error(error: ErrorCode, phase: Phase) -> SendError {
         ErrorCode::HttpResponseHeaderSectionSize(_) | ErrorCode::HttpResponseHeaderSize(_) => {
             SendError::HeadersTooLarge
         }
+        ErrorCode::HttpResponseBodySize(_) => SendError::BodyTooLarge,
         ErrorCode::ConnectionLimitReached => SendError::Busy,
         other => SendError::Protocol(other.to_string()),
     }

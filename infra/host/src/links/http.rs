@@ -131,6 +131,7 @@ fn into_wasi(error: OutboundError) -> Error {
         OutboundError::TlsCertificateError(_) => Error::TlsCertificateError,
         OutboundError::HttpProtocolError(_) => Error::HttpProtocolError,
         OutboundError::ResponseHeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        OutboundError::ResponseBodyInCrumbs => Error::HttpResponseBodySize(None),
         OutboundError::ConnectionLimitReached => Error::ConnectionLimitReached,
         OutboundError::HttpRequestDenied(_) => Error::HttpRequestDenied,
         OutboundError::RequestBody(why) => Error::InternalError(Some(why)),

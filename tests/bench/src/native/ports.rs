@@ -228,6 +228,7 @@ fn send_error(error: OutboundError, waited: Phase) -> SendError {
         OutboundError::ConnectionTimeout => SendError::Timeout(Phase::Connect),
         OutboundError::ConnectionReadTimeout => SendError::Timeout(waited),
         OutboundError::ResponseHeadTooLarge => SendError::HeadersTooLarge,
+        OutboundError::ResponseBodyInCrumbs => SendError::BodyTooLarge,
         OutboundError::ConnectionLimitReached => SendError::Busy,
         other => SendError::Protocol(other.to_string()),
     }

@@ -46,6 +46,7 @@ impl FetchError {
             SendError::Busy => FetchCode::Internal,
             SendError::Tls(_) => FetchCode::Tls,
             SendError::HeadersTooLarge => FetchCode::HeadersTooLarge,
+            SendError::BodyTooLarge => FetchCode::TooLarge,
             SendError::Timeout(Phase::Connect) => FetchCode::TimeoutConnect,
             SendError::Timeout(Phase::FirstByte) => FetchCode::TimeoutFirstByte,
             SendError::Timeout(Phase::BetweenBytes) => FetchCode::TimeoutBetweenBytes,
