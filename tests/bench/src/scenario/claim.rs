@@ -1,4 +1,5 @@
-//! What a claim costs against the rows that wait: the statement itself, each undone, in a file without flushes.
+//! What a claim costs against the rows that wait: the statement itself, each undone, in a file without flushes. Once with hosts that want no
+//! pause, where it is cheapest, and once with the pause that a host has by default, where each claim hands out its host's next row too.
 
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use futures::executor::block_on;
 use rusqlite::Connection;
 use trawl_conformance::Memory;
 use trawl_core::ids::AccountId;
+use trawl_core::limits::queue::{HOST_GAP_MS, HOST_IN_FLIGHT_MAX};
 use trawl_core::state::{Kind, Mode};
 use trawl_store::{NewMessage, QueueLimits, Store};
 
@@ -20,20 +22,38 @@ pub(crate) const FEWEST: &str = "claim of 16, fewest rows waiting (1,000)";
 const SOME: &str = "claim of 16, more rows waiting (100,000)";
 /// A million, in the short version fifty thousand.
 pub(crate) const MOST: &str = "claim of 16, most rows waiting (1,000,000; short version 50,000)";
+/// The same with the usual pause of a host.
+pub(crate) const FEWEST_PACED: &str = "claim of 16, hosts with their usual pause, 1,000 waiting";
+const SOME_PACED: &str = "claim of 16, hosts with their usual pause, 100,000 waiting";
+pub(crate) const MOST_PACED: &str = "claim of 16, hosts with their usual pause, 1,000,000 waiting";
 /// Claims measured in each repeat.
 const CLAIMS: usize = 100;
-const LIMITS: QueueLimits = QueueLimits {
-    tenant_max: u64::MAX >> 1,
-    total_max: u64::MAX >> 1,
-    host_in_flight_max: 4,
-    host_gap_ms: 0,
-};
 
 pub(crate) fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
-    let sizes: &[(&str, u64)] = if plan.short {
-        &[(FEWEST, 1_000), (MOST, 50_000)]
-    } else {
-        &[(FEWEST, 1_000), (SOME, 100_000), (MOST, 1_000_000)]
+    if plan.short {
+        return against(0, &[(FEWEST, 1_000), (MOST, 50_000)], plan, table);
+    }
+    let sizes = [(FEWEST, 1_000), (SOME, 100_000), (MOST, 1_000_000)];
+    against(0, &sizes, plan, table)?;
+    let sizes = [
+        (FEWEST_PACED, 1_000),
+        (SOME_PACED, 100_000),
+        (MOST_PACED, 1_000_000),
+    ];
+    against(HOST_GAP_MS, &sizes, plan, table)
+}
+
+fn against(
+    host_gap_ms: u64,
+    sizes: &[(&str, u64)],
+    plan: &Plan,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let limits = QueueLimits {
+        tenant_max: u64::MAX >> 1,
+        total_max: u64::MAX >> 1,
+        host_in_flight_max: HOST_IN_FLIGHT_MAX,
+        host_gap_ms,
     };
     let folder = tempfile::tempdir()?;
     let connection = Connection::open(folder.path().join("claim.db"))?;
@@ -42,7 +62,7 @@ pub(crate) fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     block_on(Store::new(&database).migrate())?;
     let mut filled = 0;
     for &(name, rows) in sizes {
-        fill(&database, filled, rows)?;
+        fill(&database, &limits, filled, rows)?;
         filled = rows;
         let times = (0..plan.repeats).map(|_| claim_us(&database));
         table.add(name, "us", times.collect::<anyhow::Result<_>>()?);
@@ -76,12 +96,12 @@ fn request(index: u64) -> anyhow::Result<NewMessage> {
     })
 }
 
-fn fill(database: &Memory, from: u64, to: u64) -> anyhow::Result<()> {
+fn fill(database: &Memory, limits: &QueueLimits, from: u64, to: u64) -> anyhow::Result<()> {
     let store = Store::new(database);
     for block in (from..to).step_by(1_000) {
         database.execute("BEGIN IMMEDIATE", vec![])?;
         for index in block..(block + 1_000).min(to) {
-            block_on(store.submit(&request(index)?, &LIMITS))?;
+            block_on(store.submit(&request(index)?, limits))?;
         }
         database.execute("COMMIT", vec![])?;
     }
