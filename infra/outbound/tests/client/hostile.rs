@@ -318,7 +318,8 @@ async fn small_pieces_are_joined() {
             pieces += 1;
         }
         assert_eq!(bytes, size * count);
-        assert!(pieces <= 200, "{pieces} of {size}");
+        // How many depends on how much lies ready each time.
+        assert!(pieces <= 200.max(count / 10), "{pieces} of {size}");
         assert_eq!(client.stats().connections_idle, 1, "read to its end");
     }
 }
