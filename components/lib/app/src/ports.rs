@@ -111,6 +111,13 @@ pub trait Clock {
 pub trait Random {
     /// Fills `buffer`.
     fn fill(&self, buffer: &mut [u8]);
+
+    /// Any number.
+    fn draw(&self) -> u32 {
+        let mut draw = [0; 4];
+        self.fill(&mut draw);
+        u32::from_be_bytes(draw)
+    }
 }
 
 /// The doorbell: a hint that work waits. It carries no data, may be lost, and is never waited for long.

@@ -87,11 +87,7 @@ impl<'p, P: Ports> Sender<'p, P> {
             latency_ms,
             error: answer.error,
         };
-        let draw = || {
-            let mut draw = [0; 4];
-            self.ports.random().fill(&mut draw);
-            u32::from_be_bytes(draw)
-        };
+        let draw = || self.ports.random().draw();
         match judge(job.attempt, answer.status, answer.retry_after_ms, draw) {
             Verdict::Delivered => Ok(Ended::Delivered(Done {
                 id: job.id,

@@ -18,7 +18,7 @@ pub struct FetchError {
     pub retry_after_ms: Option<u64>,
     /// By whichever job: the name under which the queue keeps the pace of its host.
     pub paused_host: Option<String>,
-    /// No failure: the host may not be asked yet, and this is how long it is until it may.
+    /// It is no failure: a host may not be asked yet.
     pub too_early: Option<TooEarly>,
 }
 

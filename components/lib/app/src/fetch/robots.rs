@@ -211,10 +211,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok((answer, Passed::Late));
         }
         let copy = authority.copy.take();
-        let (answer, mut passed) = self.answer(url, pace_key, copy).await?;
-        if passed == Passed::AtOnce && authority.asking.are_waited_for() {
-            passed = Passed::Late;
-        }
+        let (answer, has_started) = self.answer(url, pace_key, copy).await?;
+        let passed = if has_started {
+            Passed::Started
+        } else if authority.asking.are_waited_for() {
+            Passed::Late
+        } else {
+            Passed::AtOnce
+        };
         let answer = Rc::new(answer);
         authority.answer.replace(Some(Rc::clone(&answer)));
         if self.remembered_bytes() > REMEMBERED_BYTES_MAX {
@@ -229,13 +233,13 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         remembered.values().map(|known| known.bytes()).sum()
     }
 
-    /// From the database while the copy there is fresh, else from the host.
+    /// From the database while the copy there is fresh, else from the host; and whether the pace that it asks for began with it.
     async fn answer(
         &self,
         url: &Url,
         pace_key: &str,
         copy: Option<Kept>,
-    ) -> Result<(Answer, Passed), FetchError> {
+    ) -> Result<(Answer, bool), FetchError> {
         let key = authority(url);
         let cached = match copy {
             Some(copy) => copy,
@@ -249,7 +253,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             && (cached.fetched_ms..cached.expires_ms).contains(&cached.now_ms)
         {
             let answer = self.stored_answer(&known, body, cached.now_ms, cached.expires_ms);
-            return Ok((answer, Passed::AtOnce));
+            return Ok((answer, false));
         }
         match self.fetch(url).await {
             Ok((found, body)) if found != Found::Unreachable => {
@@ -259,19 +263,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                     ..Known::default()
                 };
                 // First the pace: once the text is kept, nobody asks for a day.
-                let started = self.set_pace(pace_key, &state, cached.is_some()).await?;
+                let has_started = self.set_pace(pace_key, &state, cached.is_some()).await?;
                 self.keep(key, &known, &body, FRESH_MS);
                 let answer = Answer {
                     state,
                     unreachable: FetchCode::RobotsUnreachable.into(),
                     is_paced: Cell::new(true),
                 };
-                let passed = if started {
-                    Passed::Started
-                } else {
-                    Passed::AtOnce
-                };
-                Ok((answer, passed))
+                Ok((answer, has_started))
             }
             // The page can't be had either, and no later answer of robots.txt will change that.
             Err(error) if error.code.is_permanent() => Err(error),
@@ -287,7 +286,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 self.keep(key, &known, body, wait_ms);
                 let until_ms = now_ms.saturating_add(wait_ms);
                 let answer = self.stored_answer(&known, body, now_ms, until_ms);
-                Ok((answer, Passed::AtOnce))
+                Ok((answer, false))
             }
         }
     }
@@ -340,7 +339,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         }
     }
 
-    /// The same for rules that were kept when the pace was forgotten. Only a host whose rules ask for pauses costs a statement, and that once in an invocation.
+    /// The same for rules that were kept when the pace was forgotten. Only a host whose rules ask for pauses costs a statement, and that
+    /// once in an invocation.
     async fn keep_pace(&self, host: &str, answer: &Answer) -> Result<bool, StoreError> {
         if answer.state.crawl_delay_ms().is_none() || answer.is_paced.replace(true) {
             return Ok(false);

@@ -152,13 +152,7 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             return None;
         };
         let spread_ms = wait_ms.max(POSTPONED_MS);
-        Some(wait_ms.saturating_add(u64::from(self.draw()) % spread_ms))
-    }
-
-    fn draw(&self) -> u32 {
-        let mut draw = [0; 4];
-        self.ports.random().fill(&mut draw);
-        u32::from_be_bytes(draw)
+        Some(wait_ms.saturating_add(u64::from(self.ports.random().draw()) % spread_ms))
     }
 
     fn failure(&self, job: &Job, error: AttemptError) -> Failure {
@@ -170,7 +164,8 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             ),
             AttemptError::Extract(error) => (error, None, None),
         };
-        let retry_in_ms = retry_in_ms(job.attempt, error.permanent, retry_after_ms, self.draw());
+        let draw = self.ports.random().draw();
+        let retry_in_ms = retry_in_ms(job.attempt, error.permanent, retry_after_ms, draw);
         Failure {
             id: job.id,
             lease: job.lease,

@@ -542,9 +542,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     }
 
     fn start_watch(&mut self, after_ms: u64) {
-        let mut draw = [0; 4];
-        self.scraper.ports.random().fill(&mut draw);
-        let draw = u32::from_le_bytes(draw);
+        let draw = self.scraper.ports.random().draw();
         self.spare_draw = draw;
         let scraper = self.scraper;
         self.start(async move {
