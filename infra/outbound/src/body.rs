@@ -173,8 +173,8 @@ impl ResponseBody {
     fn drain(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         let mut bytes = 0;
-        while let Some(lease) = &mut self.lease {
-            match poll_body(&mut self.incoming, lease.http1(), &mut context) {
+        while self.lease.is_some() {
+            match self.poll_piece(&mut context) {
                 Poll::Ready(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
                 Poll::Ready(None) => self.complete(),
                 Poll::Ready(Some(Err(_))) | Poll::Pending => return,
