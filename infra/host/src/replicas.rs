@@ -61,21 +61,24 @@ impl LocalReplicas for Locals {
 /// Whether an address leads back to the front door at `own`. A name other than `localhost` is not looked up: what it means is
 /// the name server's to say, and may change.
 fn is_own(own: SocketAddr, address: &Origin) -> bool {
-    let is_here = |ip: IpAddr| {
-        let (own, ip) = (own.ip().to_canonical(), ip.to_canonical());
-        // Whoever connects to the unspecified address comes to this machine.
-        own == ip
-            || (own.is_unspecified() && is_of_this_machine(ip))
-            || (ip.is_unspecified() && own.is_loopback())
-    };
+    let leads_here = |ip: IpAddr| listens_at(own, SocketAddr::new(ip, address.port));
     let host = address.host.trim_matches(['[', ']']);
-    address.port == own.port()
-        && match host.parse() {
-            Ok(ip) => is_here(ip),
-            Err(_) => {
-                host.eq_ignore_ascii_case("localhost") && THIS_MACHINE.into_iter().any(is_here)
-            }
+    match host.parse() {
+        Ok(ip) => leads_here(ip),
+        Err(_) => {
+            host.eq_ignore_ascii_case("localhost") && THIS_MACHINE.into_iter().any(leads_here)
         }
+    }
+}
+
+/// Whether the front door at `own` listens there: at the unspecified address it does at all addresses of the machine, public ones too.
+fn listens_at(own: SocketAddr, address: SocketAddr) -> bool {
+    let (own_ip, ip) = (own.ip().to_canonical(), address.ip().to_canonical());
+    // Whoever connects to the unspecified address comes to this machine.
+    own.port() == address.port()
+        && (own_ip == ip
+            || (own_ip.is_unspecified() && is_of_this_machine(ip))
+            || (ip.is_unspecified() && own_ip.is_loopback()))
 }
 
 /// An address that can be bound is one of ours.
@@ -176,19 +179,10 @@ struct Policies {
     own: SocketAddr,
 }
 
-impl Policies {
-    /// Whether this host listens there: at the unspecified address it does at all addresses of the machine, public ones too.
-    fn is_own(&self, address: SocketAddr) -> bool {
-        self.own.ip().is_unspecified()
-            && address.port() == self.own.port()
-            && is_of_this_machine(address.ip().to_canonical())
-    }
-}
-
 impl AddressCheck for Policies {
     fn permits(&self, class: &Class, address: SocketAddr) -> bool {
         let policy = self.of.get(class.name());
-        policy.is_some_and(|policy| policy.permits(address)) && !self.is_own(address)
+        policy.is_some_and(|policy| policy.permits(address)) && !listens_at(self.own, address)
     }
 }
 
