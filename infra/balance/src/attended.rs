@@ -1,6 +1,7 @@
 //! A call of a local replica, to its end.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -17,16 +18,15 @@ use crate::{
 /// A call, and what is held while it is under way. A component works on when the client has left, or when no answer came in time: then the
 /// call goes on by itself and holds all that until its end. Otherwise whoever asks and leaves, again and again, would have far more under
 /// way than anybody may have.
-pub(crate) struct Attended<H: Send + 'static> {
-    call: Option<Call>,
-    held: Option<H>,
+pub struct Attended<H: Send + 'static> {
+    under_way: Option<(Call, H)>,
 }
 
 impl<H: Send + Unpin + 'static> Attended<H> {
-    pub(crate) fn new(call: Call, held: H) -> Self {
+    /// Of a call, which begins when this is first waited for.
+    pub fn new(call: Call, held: H) -> Self {
         Self {
-            call: Some(call),
-            held: Some(held),
+            under_way: Some((call, held)),
         }
     }
 }
@@ -35,13 +35,12 @@ impl<H: Send + Unpin + 'static> Future for Attended<H> {
     type Output = Result<Response<Body>, BackendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(call) = &mut self.call else {
+        let Some((call, _)) = &mut self.under_way else {
             return Poll::Pending;
         };
         let polled = call.as_mut().poll(context);
         if polled.is_ready() {
-            self.call = None;
-            self.held = None;
+            self.under_way = None;
         }
         polled
     }
@@ -49,14 +48,22 @@ impl<H: Send + Unpin + 'static> Future for Attended<H> {
 
 impl<H: Send + 'static> Drop for Attended<H> {
     fn drop(&mut self) {
-        let held = self.held.take();
         // Without a runtime the process is at its end.
-        if let (Some(call), Ok(runtime)) = (self.call.take(), Handle::try_current()) {
+        if let (Some((call, held)), Ok(runtime)) = (self.under_way.take(), Handle::try_current()) {
             runtime.spawn(async move {
                 drop(call.await);
                 drop(held);
             });
         }
+    }
+}
+
+impl<H: Send + 'static> fmt::Debug for Attended<H> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Attended")
+            .field("is_under_way", &self.under_way.is_some())
+            .finish_non_exhaustive()
     }
 }
 

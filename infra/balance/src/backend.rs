@@ -80,7 +80,8 @@ pub type Call = BoxFuture<'static, Result<Response<Body>, BackendError>>;
 
 /// A replica inside this process. The host implements it over a set of instances.
 pub trait LocalBackend: Send + Sync + 'static {
-    /// Answers one request. The balancer sees the future to its end, also when nobody waits for the answer any more.
+    /// Answers one request. To be called through [`crate::Attended`], which sees it to its end when nobody waits for the answer any more:
+    /// what works on it counts, and holds what it has, until then.
     fn call(self: Arc<Self>, request: Request<Body>) -> Call;
 }
 

@@ -28,6 +28,7 @@ pub mod server;
 mod strategy;
 pub mod tally;
 
+pub use attended::Attended;
 pub use backend::{BackendError, Call, FailureKind, LocalBackend, LocalReplicas, RemoteOnly};
 pub use balancer::{ApplyError, Balancer};
 pub use body::{Body, BoxError};

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 use trawl_core::limits::balance as limits;
 
 use crate::{
-    backend::FailureKind, balancer::Balancer, body::empty, config::CheckConfig, fleet::Slot,
-    replica::Backend,
+    attended::Attended, backend::FailureKind, balancer::Balancer, body::empty, config::CheckConfig,
+    fleet::Slot, replica::Backend,
 };
 
 /// Checks all replicas again and again.
@@ -90,7 +90,7 @@ async fn ask(slot: &Slot, path: &str) -> Said {
         return Said::Nothing;
     };
     let outcome = match &slot.replica.backend {
-        Backend::Local(local) => Arc::clone(local).call(request).await,
+        Backend::Local(local) => Attended::new(Arc::clone(local).call(request), ()).await,
         Backend::Remote(remote) => remote.send(request).await,
     };
     match outcome {

@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use trawl_balance::{
-    BalanceConfig, Balancer, Body, ClientAddress, ConnectionCounts, Handler, LocalBackend,
-    LocalReplicas as _, Operator, Problem, ServerLimits, serve,
+    Attended, BalanceConfig, Balancer, Body, ClientAddress, ConnectionCounts, Handler,
+    LocalBackend, LocalReplicas as _, Operator, Problem, ServerLimits, serve,
 };
 use trawl_core::limits::host as limits;
 use trawl_core::limits::inbound::DRAIN_MS;
@@ -242,7 +242,8 @@ impl Handler for Front {
         };
         let mut request = request;
         request.extensions_mut().insert(ClientAddress(peer.ip()));
-        Arc::clone(direct).call(request).await.unwrap_or_else(|_| {
+        let call = Arc::clone(direct).call(request);
+        Attended::new(call, ()).await.unwrap_or_else(|_| {
             Problem::new(StatusCode::BAD_GATEWAY, "bad_gateway", "No answer.").response()
         })
     }
