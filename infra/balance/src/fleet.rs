@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, millis},
     config::{BalanceConfig, ReplicaConfig},
     gate::GateRules,
-    health::HealthRules,
+    health::{HealthRules, Trial},
     replica::{Backend, Lease, Queued, Replica, Rules},
     strategy::{Candidate, Draw, RAMP_FULL, Strategy, strategy},
 };
@@ -106,12 +106,14 @@ const ROUNDS: [Round; 4] = [
 
 impl Fleet {
     pub(crate) fn new(config: BalanceConfig, replicas: Vec<Arc<Replica>>, clock: Clock) -> Self {
+        let drained = config.replicas.iter().filter(|replica| replica.drain);
+        let active = config.replicas.len() - drained.count();
         let slots: Vec<Slot> = config
             .replicas
             .iter()
             .zip(replicas)
             .map(|(replica_config, replica)| Slot {
-                rules: rules(&config, replica_config),
+                rules: rules(&config, replica_config, active == 1),
                 config: replica_config.clone(),
                 replica,
             })
@@ -123,7 +125,7 @@ impl Fleet {
             probed_ms: 0,
         };
         Self {
-            active: slots.iter().filter(|slot| !slot.config.drain).count(),
+            active,
             slots,
             config,
             chooser: Mutex::new(chooser),
@@ -254,7 +256,7 @@ impl Fleet {
     fn take(&self, index: usize, waiting: bool, now_ms: u64) -> Choice {
         let slot = &self.slots[index];
         let mut state = slot.replica.state();
-        state.health.chosen();
+        let trial = state.health.chosen();
         // Looked at once more under this lock: the last one that ran may have left since, and found nobody who waits. Nobody
         // would ever call one that waits in front of an empty replica.
         if waiting && !state.gate.is_free(&slot.rules.gate) {
@@ -263,17 +265,23 @@ impl Fleet {
             drop(state);
             Choice::Wait(
                 index,
-                Queued::new(Arc::clone(&slot.replica), slot.rules, self.clock, word),
+                Queued::new(
+                    Arc::clone(&slot.replica),
+                    slot.rules,
+                    self.clock,
+                    trial,
+                    word,
+                ),
             )
         } else {
             state.gate.enter();
             drop(state);
-            Choice::Go(index, self.lease(slot))
+            Choice::Go(index, self.lease(slot, trial))
         }
     }
 
-    fn lease(&self, slot: &Slot) -> Lease {
-        Lease::new(Arc::clone(&slot.replica), slot.rules, self.clock)
+    fn lease(&self, slot: &Slot, trial: Option<Trial>) -> Lease {
+        Lease::new(Arc::clone(&slot.replica), slot.rules, self.clock, trial)
     }
 
     /// Nobody can take it. With all replicas out, one request a second is let through as a probe.
@@ -313,17 +321,18 @@ impl Fleet {
         chooser.probed_ms = now_ms;
         let slot = &self.slots[index];
         let mut state = slot.replica.state();
-        state.health.probe();
+        let trial = state.health.probe();
         state.gate.enter();
         drop(state);
-        Choice::Go(index, self.lease(slot))
+        Choice::Go(index, self.lease(slot, trial))
     }
 }
 
-fn rules(config: &BalanceConfig, replica: &ReplicaConfig) -> Rules {
+/// A replica that is the only one is asked whatever it did, so it is not benched either.
+fn rules(config: &BalanceConfig, replica: &ReplicaConfig, is_single: bool) -> Rules {
     Rules {
         health: HealthRules {
-            max_fails: replica.max_fails,
+            max_fails: if is_single { 0 } else { replica.max_fails },
             fail_timeout_ms: millis(replica.fail_timeout),
             slow_start_ms: millis(replica.slow_start),
             check_fails: config.check.fails,

@@ -35,15 +35,21 @@ pub(crate) enum Standing {
         until_ms: u64,
     },
     /// One request is on its way to find out.
-    Trial,
+    Trial(Trial),
     /// The active check says no. Only a good check brings it back.
     Down,
 }
+
+/// Which of a replica's trials a request is. Requests that were under way before it, and trials that ended otherwise meanwhile, say
+/// nothing about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trial(u64);
 
 /// Health of one replica.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     standing: Standing,
+    last_trial: Trial,
     failures_ms: VecDeque<u64>,
     checks_failed: u32,
 }
@@ -54,6 +60,7 @@ impl Default for Health {
             standing: Standing::Up {
                 warming_since_ms: None,
             },
+            last_trial: Trial::default(),
             failures_ms: VecDeque::new(),
             checks_failed: 0,
         }
@@ -79,21 +86,31 @@ impl Health {
             } => Some(ramp_at(now_ms.saturating_sub(since), rules.slow_start_ms)),
             // Due for its trial: one request at full weight, as nginx gives it.
             Standing::Benched { until_ms } if now_ms > until_ms => Some(RAMP_FULL),
-            Standing::Benched { .. } | Standing::Trial | Standing::Down => None,
+            Standing::Benched { .. } | Standing::Trial(_) | Standing::Down => None,
         }
     }
 
-    /// It was chosen. A benched one is on trial from here on.
-    pub(crate) fn chosen(&mut self) {
-        if matches!(self.standing, Standing::Benched { .. }) {
-            self.standing = Standing::Trial;
-        }
+    /// It was chosen. A benched one is on trial from here on, and the request that chose it is the trial.
+    #[must_use]
+    pub(crate) fn chosen(&mut self) -> Option<Trial> {
+        matches!(self.standing, Standing::Benched { .. }).then(|| self.begin_trial())
     }
 
-    /// It answered. True when this brought it back.
-    pub(crate) fn succeeded(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+    fn begin_trial(&mut self) -> Trial {
+        self.last_trial = Trial(self.last_trial.0 + 1);
+        self.standing = Standing::Trial(self.last_trial);
+        self.last_trial
+    }
+
+    /// It answered a request, which was that trial or none. True when this brought it back.
+    pub(crate) fn succeeded(
+        &mut self,
+        trial: Option<Trial>,
+        now_ms: u64,
+        rules: &HealthRules,
+    ) -> bool {
         match self.standing {
-            Standing::Trial => {
+            Standing::Trial(current) if trial == Some(current) => {
                 self.come_back(now_ms, rules);
                 return true;
             }
@@ -105,25 +122,23 @@ impl Health {
                 };
             }
             // An answer that was under way when the bench began says nothing about now.
-            Standing::Up { .. } | Standing::Benched { .. } | Standing::Down => {}
+            Standing::Up { .. }
+            | Standing::Benched { .. }
+            | Standing::Trial(_)
+            | Standing::Down => {}
         }
         false
     }
 
-    /// It failed. True when this benched it.
-    pub(crate) fn failed(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+    /// It failed a request, which was that trial or none. True when this benched it.
+    pub(crate) fn failed(
+        &mut self,
+        trial: Option<Trial>,
+        now_ms: u64,
+        rules: &HealthRules,
+    ) -> bool {
         match self.standing {
-            // What checks took out, and a probe found no better, comes back by a good check.
-            Standing::Trial if self.checks_failed >= rules.check_fails => {
-                self.standing = Standing::Down;
-                false
-            }
-            // Here failures take nobody out, so a trial that failed must not keep it out either.
-            Standing::Trial if rules.max_fails == 0 => {
-                self.come_back(now_ms, rules);
-                false
-            }
-            Standing::Trial => self.bench(now_ms, rules),
+            Standing::Trial(current) if trial == Some(current) => self.failed_trial(now_ms, rules),
             Standing::Up { .. } if rules.max_fails == 0 => false,
             Standing::Up { .. } => {
                 let oldest_ms = now_ms.saturating_sub(rules.fail_timeout_ms);
@@ -136,13 +151,29 @@ impl Health {
                 }
                 self.bench(now_ms, rules)
             }
-            Standing::Benched { .. } | Standing::Down => false,
+            Standing::Benched { .. } | Standing::Trial(_) | Standing::Down => false,
         }
     }
 
-    /// The client left before there was an answer: nothing was learned, and a trial is due again.
-    pub(crate) fn abandoned(&mut self, now_ms: u64) {
-        if self.standing == Standing::Trial {
+    fn failed_trial(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
+        // What checks took out, and a probe found no better, comes back by a good check.
+        if self.checks_failed >= rules.check_fails {
+            self.standing = Standing::Down;
+            return false;
+        }
+        // Here failures take nobody out, so a trial that failed must not keep it out either.
+        if rules.max_fails == 0 {
+            self.come_back(now_ms, rules);
+            return false;
+        }
+        self.bench(now_ms, rules)
+    }
+
+    /// The client left before there was an answer: nothing was learned, and if this was the trial, it is due again.
+    pub(crate) fn abandoned(&mut self, trial: Option<Trial>, now_ms: u64) {
+        if let Some(trial) = trial
+            && self.standing == Standing::Trial(trial)
+        {
             self.standing = Standing::Benched {
                 until_ms: now_ms.saturating_sub(1),
             };
@@ -177,10 +208,9 @@ impl Health {
     }
 
     /// A probe while every replica is out: whatever its answer, it counts as a trial.
-    pub(crate) fn probe(&mut self) {
-        if !matches!(self.standing, Standing::Up { .. }) {
-            self.standing = Standing::Trial;
-        }
+    #[must_use]
+    pub(crate) fn probe(&mut self) -> Option<Trial> {
+        (!matches!(self.standing, Standing::Up { .. })).then(|| self.begin_trial())
     }
 
     fn bench(&mut self, now_ms: u64, rules: &HealthRules) -> bool {
@@ -229,15 +259,15 @@ mod tests {
     #[test]
     fn benched_after_max_fails_then_one_trial_then_slow_start() {
         let mut health = Health::default();
-        assert!(!health.failed(0, &RULES));
+        assert!(!health.failed(None, 0, &RULES));
         assert_eq!(health.ramp(0, &RULES), Some(RAMP_FULL));
-        assert!(health.failed(1, &RULES));
+        assert!(health.failed(None, 1, &RULES));
         assert_eq!(health.ramp(10_001, &RULES), None);
         assert_eq!(health.ramp(10_002, &RULES), Some(RAMP_FULL));
-        health.chosen();
+        let trial = health.chosen();
         assert_eq!(health.ramp(10_002, &RULES), None, "one trial, not two");
         assert!(
-            health.succeeded(10_003, &RULES),
+            health.succeeded(trial, 10_003, &RULES),
             "the trial brought it back"
         );
         assert_eq!(health.ramp(10_003, &RULES), Some(RAMP_FULL / 100));
@@ -248,10 +278,10 @@ mod tests {
     #[test]
     fn a_failed_trial_benches_again_at_once() {
         let mut health = Health::default();
-        health.failed(0, &RULES);
-        health.failed(0, &RULES);
-        health.chosen();
-        assert!(health.failed(20_000, &RULES));
+        health.failed(None, 0, &RULES);
+        health.failed(None, 0, &RULES);
+        let trial = health.chosen();
+        assert!(health.failed(trial, 20_000, &RULES));
         assert_eq!(health.ramp(30_000, &RULES), None);
         assert_eq!(health.ramp(30_001, &RULES), Some(RAMP_FULL));
     }
@@ -260,19 +290,19 @@ mod tests {
     fn successes_in_between_do_not_clear_the_count() {
         // nginx forgets the failures here: its counter is reset by the first success of a second.
         let mut health = Health::default();
-        health.failed(0, &RULES);
+        health.failed(None, 0, &RULES);
         for now in 1_000..1_050 {
-            health.succeeded(now, &RULES);
+            health.succeeded(None, now, &RULES);
         }
-        assert!(health.failed(2_000, &RULES));
+        assert!(health.failed(None, 2_000, &RULES));
     }
 
     #[test]
     fn failures_outside_the_window_do_not_count() {
         let mut health = Health::default();
-        assert!(!health.failed(0, &RULES));
-        assert!(!health.failed(10_001, &RULES));
-        assert!(health.failed(10_002, &RULES));
+        assert!(!health.failed(None, 0, &RULES));
+        assert!(!health.failed(None, 10_001, &RULES));
+        assert!(health.failed(None, 10_002, &RULES));
     }
 
     #[test]
@@ -283,7 +313,7 @@ mod tests {
         };
         let mut health = Health::default();
         for now in 0..100 {
-            assert!(!health.failed(now, &rules));
+            assert!(!health.failed(None, now, &rules));
         }
         assert_eq!(health.ramp(100, &rules), Some(RAMP_FULL));
     }
@@ -291,11 +321,31 @@ mod tests {
     #[test]
     fn an_abandoned_trial_is_due_again() {
         let mut health = Health::default();
-        health.failed(0, &RULES);
-        health.failed(0, &RULES);
-        health.chosen();
-        health.abandoned(12_000);
+        health.failed(None, 0, &RULES);
+        health.failed(None, 0, &RULES);
+        let trial = health.chosen();
+        health.abandoned(trial, 12_000);
         assert_eq!(health.ramp(12_000, &RULES), Some(RAMP_FULL));
+    }
+
+    #[test]
+    fn only_the_trial_itself_ends_a_trial() {
+        let mut health = Health::default();
+        health.failed(None, 0, &RULES);
+        health.failed(None, 0, &RULES);
+        let first = health.chosen();
+        // The first trial is still under way when checks take the replica out, and a probe begins another.
+        health.checked(false, 11_000, &RULES);
+        health.checked(false, 11_000, &RULES);
+        let second = health.probe();
+        assert!(first.is_some() && second.is_some() && first != second);
+        for other in [None, first] {
+            assert!(!health.succeeded(other, 12_000, &RULES));
+            assert!(!health.failed(other, 12_000, &RULES));
+            health.abandoned(other, 12_000);
+            assert_eq!(health.ramp(12_000, &RULES), None, "still on trial");
+        }
+        assert!(health.succeeded(second, 12_000, &RULES));
     }
 
     #[test]
@@ -306,7 +356,7 @@ mod tests {
         assert!(!health.checked(false, 2, &RULES));
         assert!(health.checked(false, 3, &RULES));
         assert_eq!(health.ramp(1_000_000, &RULES), None);
-        health.succeeded(4, &RULES);
+        health.succeeded(None, 4, &RULES);
         assert_eq!(
             health.standing(),
             Standing::Down,
@@ -320,14 +370,14 @@ mod tests {
     #[test]
     fn a_trial_that_fails_after_failures_ceased_to_count_brings_it_back() {
         let mut health = Health::default();
-        health.failed(0, &RULES);
-        assert!(health.failed(0, &RULES));
+        health.failed(None, 0, &RULES);
+        assert!(health.failed(None, 0, &RULES));
         let rules = HealthRules {
             max_fails: 0,
             ..RULES
         };
-        health.chosen();
-        assert!(!health.failed(10_001, &rules));
+        let trial = health.chosen();
+        assert!(!health.failed(trial, 10_001, &rules));
         assert!(health.ramp(10_001, &rules).is_some());
     }
 
@@ -340,17 +390,17 @@ mod tests {
         let mut health = Health::default();
         health.checked(false, 0, &rules);
         assert!(health.checked(false, 0, &rules));
-        health.probe();
-        health.failed(1, &rules);
+        let probe = health.probe();
+        health.failed(probe, 1, &rules);
         assert_eq!(health.standing(), Standing::Down, "the checks still say no");
         assert!(health.checked(true, 2, &rules));
         assert!(health.ramp(2, &rules).is_some());
         // A check that was good while the probe was on its way has the last word too.
         health.checked(false, 3, &rules);
         health.checked(false, 3, &rules);
-        health.probe();
+        let probe = health.probe();
         health.checked(true, 4, &rules);
-        health.failed(5, &rules);
+        health.failed(probe, 5, &rules);
         assert!(health.ramp(5, &rules).is_some());
     }
 
@@ -364,28 +414,29 @@ mod tests {
         ) {
             let mut health = Health::default();
             let mut now = 0;
+            let mut trial = None;
             for (event, later, max_fails) in events {
                 let rules = HealthRules { max_fails, ..RULES };
                 now += later;
                 match event {
-                    0 => { health.failed(now, &rules); }
-                    1 => { health.succeeded(now, &rules); }
-                    2 => health.abandoned(now),
+                    0 => { health.failed(trial, now, &rules); }
+                    1 => { health.succeeded(trial, now, &rules); }
+                    2 => health.abandoned(trial, now),
                     3 => { health.checked(false, now, &rules); }
                     4 => { health.checked(true, now, &rules); }
-                    5 => health.probe(),
-                    _ => if health.ramp(now, &rules).is_some() { health.chosen() },
+                    5 => trial = health.probe().or(trial),
+                    _ => if health.ramp(now, &rules).is_some() { trial = health.chosen().or(trial) },
                 }
                 prop_assert!(health.failures_ms.len() <= 3);
                 prop_assert!(health.ramp(now, &rules).is_none_or(|ramp| (1..=RAMP_FULL).contains(&ramp)));
-                prop_assert!(event > 1 || health.standing() != Standing::Trial, "its trial has ended");
+                prop_assert!(event > 2 || !matches!(health.standing(), Standing::Trial(_)), "its trial has ended");
             }
             // A good check and, if a trial is on its way, its end always bring it back; a bad end no later than a bench.
             let rules = HealthRules { max_fails, ..RULES };
             if ends_well {
-                health.succeeded(now, &rules);
+                health.succeeded(trial, now, &rules);
             } else {
-                health.failed(now, &rules);
+                health.failed(trial, now, &rules);
             }
             health.checked(true, now, &rules);
             prop_assert!(health.ramp(now + 10_001, &rules).is_some());

@@ -214,7 +214,7 @@ fn figures(fleet: &Fleet, slot: &Slot, clock: Clock) -> ReplicaFigures {
         Standing::Up { .. } if ramp < RAMP_FULL => "warming",
         Standing::Up { .. } => "up",
         Standing::Benched { .. } => "benched",
-        Standing::Trial => "trial",
+        Standing::Trial(_) => "trial",
         Standing::Down => "down",
     };
     let counts = &slot.replica.counts;

@@ -17,7 +17,7 @@ use crate::{
     backend::{FailureKind, LocalBackend},
     clock::{Clock, micros},
     gate::{Gate, GateRules, Turn},
-    health::{Health, HealthRules},
+    health::{Health, HealthRules, Trial},
     histogram::Histogram,
     remote::Remote,
 };
@@ -191,6 +191,8 @@ pub(crate) struct Lease {
     pub(crate) replica: Arc<Replica>,
     rules: Rules,
     clock: Clock,
+    /// Set when it decides whether the replica comes back.
+    trial: Option<Trial>,
     begun: Instant,
     settled: bool,
     place: Arc<Place>,
@@ -198,7 +200,12 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// For a place that was taken at the gate.
-    pub(crate) fn new(replica: Arc<Replica>, rules: Rules, clock: Clock) -> Self {
+    pub(crate) fn new(
+        replica: Arc<Replica>,
+        rules: Rules,
+        clock: Clock,
+        trial: Option<Trial>,
+    ) -> Self {
         let place = Place {
             replica: Arc::clone(&replica),
             rules,
@@ -208,6 +215,7 @@ impl Lease {
             replica,
             rules,
             clock,
+            trial,
             begun: Instant::now(),
             settled: false,
             place: Arc::new(place),
@@ -226,7 +234,9 @@ impl Lease {
         let now_ms = self.clock.now_ms();
         let is_back = {
             let mut state = self.replica.state();
-            let is_back = state.health.succeeded(now_ms, &self.rules.health);
+            let is_back = state
+                .health
+                .succeeded(self.trial, now_ms, &self.rules.health);
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "microseconds of a request are far below 2^52"
@@ -246,7 +256,10 @@ impl Lease {
         match kind {
             FailureKind::Overloaded => {
                 counts.shed.fetch_add(1, Relaxed);
-                self.replica.state().health.abandoned(self.clock.now_ms());
+                self.replica
+                    .state()
+                    .health
+                    .abandoned(self.trial, self.clock.now_ms());
                 return;
             }
             FailureKind::Trapped => {
@@ -254,7 +267,11 @@ impl Lease {
                 // It did answer, in its way: a trial ends well.
                 let health = &self.rules.health;
                 let now_ms = self.clock.now_ms();
-                let is_back = self.replica.state().health.succeeded(now_ms, health);
+                let is_back = self
+                    .replica
+                    .state()
+                    .health
+                    .succeeded(self.trial, now_ms, health);
                 self.replica.tell_that_it_is_back(is_back);
                 return;
             }
@@ -268,7 +285,7 @@ impl Lease {
             // A failure must never make a replica look fast.
             let us = state.peak.us(now_ms);
             state.peak.observe(us, now_ms);
-            state.health.failed(now_ms, &self.rules.health)
+            state.health.failed(self.trial, now_ms, &self.rules.health)
         };
         if benched {
             counts.benched.fetch_add(1, Relaxed);
@@ -280,7 +297,10 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.settled {
-            self.replica.state().health.abandoned(self.clock.now_ms());
+            self.replica
+                .state()
+                .health
+                .abandoned(self.trial, self.clock.now_ms());
             self.replica.counts.abandoned.fetch_add(1, Relaxed);
         }
     }
@@ -310,6 +330,7 @@ pub(crate) struct Queued {
     replica: Arc<Replica>,
     rules: Rules,
     clock: Clock,
+    trial: Option<Trial>,
     word: oneshot::Receiver<Admission>,
     is_admitted: bool,
 }
@@ -319,12 +340,14 @@ impl Queued {
         replica: Arc<Replica>,
         rules: Rules,
         clock: Clock,
+        trial: Option<Trial>,
         word: oneshot::Receiver<Admission>,
     ) -> Self {
         Self {
             replica,
             rules,
             clock,
+            trial,
             word,
             is_admitted: false,
         }
@@ -342,7 +365,12 @@ impl Queued {
     }
 
     fn lease(&self) -> Lease {
-        Lease::new(Arc::clone(&self.replica), self.rules, self.clock)
+        Lease::new(
+            Arc::clone(&self.replica),
+            self.rules,
+            self.clock,
+            self.trial,
+        )
     }
 }
 
@@ -356,7 +384,7 @@ impl Drop for Queued {
             let mut state = self.replica.state();
             state.gate.forget(oneshot::Sender::is_closed);
             // If it was to be the trial of a benched replica, the next one is.
-            state.health.abandoned(self.clock.now_ms());
+            state.health.abandoned(self.trial, self.clock.now_ms());
         }
     }
 }
@@ -413,20 +441,19 @@ mod tests {
                 interval_ms: 1_000,
             },
         };
-        let lease = || {
+        let lease = |trial| {
             replica.state().gate.enter();
-            Lease::new(Arc::clone(&replica), rules, Clock::new())
+            Lease::new(Arc::clone(&replica), rules, Clock::new(), trial)
         };
+        let probe = || replica.state().health.probe();
         let log = Log::default();
         tracing::subscriber::with_default(log.clone(), || {
             let refused = std::io::Error::other("nobody listens");
             let cause = crate::BackendError::new(FailureKind::Unreachable, refused);
-            lease().failed(cause.kind, &Causes(cause.cause.as_ref()));
-            replica.state().health.probe();
-            lease().failed(FailureKind::Broken, &StatusCode::BAD_GATEWAY);
-            replica.state().health.probe();
-            lease().answered();
-            lease().answered();
+            lease(None).failed(cause.kind, &Causes(cause.cause.as_ref()));
+            lease(probe()).failed(FailureKind::Broken, &StatusCode::BAD_GATEWAY);
+            lease(probe()).answered();
+            lease(None).answered();
         });
         assert_eq!(
             *log.0.lock().unwrap(),
