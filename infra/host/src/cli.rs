@@ -1,13 +1,14 @@
 //! The command line. Every flag can be given in the environment too.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use ipnet::IpNet;
+use tracing_subscriber::filter::Targets;
 use trawl_core::address::parse_network;
 use trawl_core::limits::{balance, host as limits, inbound};
 
@@ -20,6 +21,29 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The command line and the environment of this process. Ends the process, as clap does, when they are wrong or ask for help.
+    pub(crate) fn of_process() -> Self {
+        let given = |name: &OsStr| std::env::var_os(name);
+        let command = Self::command()
+            .mut_subcommands(|command| command.mut_args(|arg| without_empty(arg, given)));
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// An empty variable is none: files of settings have a line for what is not set too.
+fn without_empty(arg: Arg, given: impl Fn(&OsStr) -> Option<OsString>) -> Arg {
+    let is_empty = arg
+        .get_env()
+        .and_then(given)
+        .is_some_and(|value| value.is_empty());
+    if is_empty {
+        arg.env(Resettable::Reset)
+    } else {
+        arg
+    }
 }
 
 /// Which of these names in the environment look like one of a flag, and are none.
@@ -85,7 +109,7 @@ pub(crate) struct Up {
     /// Where compiled code is kept [default: `code` in the state directory]
     #[arg(long, env = "TRAWL_CODE_CACHE_DIR", value_name = "DIR")]
     pub(crate) code_cache_dir: Option<PathBuf>,
-    /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port)
+    /// Use this Redis server as the doorbell instead of the embedded one (redis://host:port) [default: the variable redis_url, if it is set]
     #[arg(long, env = "TRAWL_REDIS", value_name = "URL", hide_env_values = true)]
     pub(crate) redis: Option<String>,
     /// Set a variable of the manifest (repeatable; in the environment one a line, all of which a flag replaces); `name=@file` takes the content of a file
@@ -194,7 +218,8 @@ pub(crate) struct Networks {
         long,
         env = "TRAWL_ADMIN_TOKEN",
         value_name = "TOKEN",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = admin_token
     )]
     pub(crate) admin_token: Option<String>,
 }
@@ -231,14 +256,9 @@ pub(crate) struct Tuning {
         value_name = "FILE"
     )]
     pub(crate) profile_file: PathBuf,
-    /// What is logged to standard error: a level, or targets with levels
-    #[arg(
-        long,
-        env = "TRAWL_LOG",
-        value_name = "FILTER",
-        default_value = "warn,component=info"
-    )]
-    pub(crate) log: String,
+    /// What is logged to standard error: a level, or targets with levels [default: warn,component=info, and with --quiet warn]
+    #[arg(long, env = "TRAWL_LOG", value_name = "FILTER", value_parser = log_filter)]
+    pub(crate) log: Option<Targets>,
     /// Only compile the components, so that the first start takes no time
     #[arg(long, env = "TRAWL_PRECOMPILE", value_parser = FalseyValueParser::new())]
     pub(crate) precompile: bool,
@@ -340,6 +360,22 @@ fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value))
 }
 
+/// Files that hold a token end with a newline, mostly. One that no header can carry would shut everybody out.
+fn admin_token(text: &str) -> Result<String, &'static str> {
+    let token = text.trim();
+    let is_printable = |byte| (b' '..=b'~').contains(&byte);
+    if token.is_empty() || !token.bytes().all(is_printable) {
+        return Err("it must be printable ASCII characters");
+    }
+    Ok(token.to_owned())
+}
+
+fn log_filter(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; it is a level, or targets with levels such as trawl=debug,warn")
+    })
+}
+
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
     text.parse()
@@ -426,6 +462,26 @@ mod tests {
                     flag.get_id()
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_token_is_what_a_header_can_carry() {
+        assert_eq!(admin_token("s3cret\n").as_deref(), Ok("s3cret"));
+        assert_eq!(admin_token("two words").as_deref(), Ok("two words"));
+        for none in ["", " \n", "two\nlines", "sécret"] {
+            assert!(admin_token(none).is_err(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        for (value, counts) in [(None, true), (Some(""), false), (Some("1"), true)] {
+            let arg = without_empty(Arg::new("replicas").env("TRAWL_REPLICAS"), |name| {
+                assert_eq!(name, "TRAWL_REPLICAS");
+                value.map(OsString::from)
+            });
+            assert_eq!(arg.get_env().is_some(), counts, "{value:?}");
         }
     }
 

@@ -41,12 +41,10 @@ mod vital;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     let done = match cli.command {
         Command::Up(options) => run(up::run(*options)),
         Command::Nodes(options) => run(trawl_nodes::run(*options)),

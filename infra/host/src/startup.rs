@@ -56,14 +56,29 @@ pub(crate) fn lines(
         ""
     };
     let _ = writeln!(text, "  data      {}{shared}", absolute(state).display());
-    let variable = |name| application.variables.get(name);
-    if !tells_contact(variable("user_agent"), variable("public_url")) {
-        let _ = writeln!(
-            text,
-            "  contact   none: put an address into user_agent, or leave it empty and set public_url, so that the sites that are read know whom to ask"
-        );
+    if !has_contact(application) {
+        let _ = writeln!(text, "  contact   none: {NO_CONTACT}");
     }
     text
+}
+
+/// What whoever does not see the lines must know all the same.
+pub(crate) fn notices(application: &Application) -> Vec<String> {
+    let mut notices = Vec::new();
+    if application.state.found == Found::Another {
+        notices.push("another trawl runs with the same state directory".to_owned());
+    }
+    if !has_contact(application) {
+        notices.push(format!("no contact: {NO_CONTACT}"));
+    }
+    notices
+}
+
+const NO_CONTACT: &str = "put an address into user_agent, or leave it empty and set public_url, so that the sites that are read know whom to ask";
+
+fn has_contact(application: &Application) -> bool {
+    let variable = |name| application.variables.get(name);
+    tells_contact(variable("user_agent"), variable("public_url"))
 }
 
 /// Whether the requests to other sites say where to ask about them. A `user_agent` that is set is all that they say; without one

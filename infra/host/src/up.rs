@@ -1,5 +1,6 @@
 //! `trawl up`: from the command line to the last request.
 
+use std::env::VarError;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 use trawl_balance::{
     Attended, BalanceConfig, Balancer, Body, ClientAddress, ConnectionCounts, Handler,
@@ -39,12 +40,12 @@ use crate::{startup, vital};
 /// # Errors
 /// One line that says what to do; nothing was served then.
 pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
-    log_to_stderr(&options)?;
+    log_to_stderr(&options);
     if options.tuning.precompile {
         precompile(&options)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let options = Arc::new(options);
+    let options = Arc::new(with_redis_of_variables(options, std::env::var));
     let stop = Stop::new();
     stop.at_signals()?;
     let balance = balance(&options)?;
@@ -98,9 +99,27 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Under Spin a Redis server is named by the variable alone; whoever names one so means it here too.
+fn with_redis_of_variables(
+    mut options: Up,
+    environment: impl Fn(&'static str) -> Result<String, VarError>,
+) -> Up {
+    const NAME: &str = "redis_url";
+    let given = options.variables.iter().rev();
+    let given = given.filter(|(name, _)| name == NAME).map(|(_, url)| url);
+    let url = given.cloned().next();
+    let url = url.or_else(|| environment("SPIN_VARIABLE_REDIS_URL").ok());
+    let url = url.filter(|url| !url.trim().is_empty());
+    options.redis = options.redis.or(url);
+    options
+}
+
 /// Says that it serves, and what and where.
 fn announce(options: &Up, application: &Application, address: SocketAddr, balancer: &Balancer) {
     if options.quiet {
+        for notice in startup::notices(application) {
+            tracing::warn!("{notice}");
+        }
         return;
     }
     let lines = startup::lines(application, address, &balancer.config(), &options.state_dir);
@@ -126,15 +145,15 @@ async fn load(
     }
 }
 
-fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
-    let filter = if options.quiet {
-        "warn"
-    } else {
-        &options.tuning.log
-    };
-    let filter: Targets = filter
-        .parse()
-        .map_err(|error| anyhow::anyhow!("--log {filter}: {error}; it is a level, or targets with levels such as trawl=debug,warn"))?;
+fn log_to_stderr(options: &Up) {
+    let filter = options.tuning.log.clone().unwrap_or_else(|| {
+        let all = Targets::new().with_default(LevelFilter::WARN);
+        if options.quiet {
+            all
+        } else {
+            all.with_target("component", LevelFilter::INFO)
+        }
+    });
     let to_stderr = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
@@ -142,7 +161,6 @@ fn log_to_stderr(options: &Up) -> anyhow::Result<()> {
     let _ = tracing_subscriber::registry()
         .with(to_stderr.with_filter(filter))
         .try_init();
-    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
