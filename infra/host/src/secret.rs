@@ -1,7 +1,9 @@
 //! The key that signs access tokens: made at the first start, and kept where only the operator can read it.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -70,7 +72,10 @@ fn kept(state: &Path) -> anyhow::Result<String> {
         )
     };
     match std::fs::read_to_string(&file) {
-        Ok(secret) => return Ok(secret.trim().to_owned()),
+        Ok(secret) => {
+            close_to_others(&file);
+            return Ok(secret.trim().to_owned());
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         // Another key in its place would end every token.
         Err(error) => {
@@ -103,10 +108,18 @@ fn kept(state: &Path) -> anyhow::Result<String> {
     }
 }
 
+/// Whoever reads the key can make tokens of anybody. It is not made so, but it may have been copied so, beside a backup for instance.
+fn close_to_others(file: &Path) {
+    let is_open =
+        std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    if is_open && let Err(error) = std::fs::set_permissions(file, Permissions::from_mode(0o600)) {
+        let file = file.display();
+        tracing::warn!(%file, %error, "others can read the key that signs tokens");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -114,12 +127,13 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let secret = kept(state.path()).unwrap();
         assert_eq!(secret.len(), 2 * BYTES);
+        let file = state.path().join(NAME);
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        // As a copy may be.
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert_eq!(kept(state.path()).unwrap(), secret);
-        let mode = std::fs::metadata(state.path().join(NAME))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(mode(), 0o600);
         assert!(TokenKeys::parse(&secret, None).is_ok());
     }
 
