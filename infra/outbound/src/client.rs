@@ -150,7 +150,23 @@ impl Shared {
                 Err(failed) => request = second_try(failed, spare, attempt.uri)?,
             }
             self.retries.fetch_add(1, Ordering::Relaxed);
+            // The one before may have been silent for longer than connecting may take.
+            let again = Attempt {
+                key: Arc::clone(&attempt.key),
+                deadline: Instant::now() + attempt.timeouts.connect,
+                ..*attempt
+            };
+            return self.over_a_new_one(&again, request, slot).await;
         }
+        self.over_a_new_one(attempt, request, slot).await
+    }
+
+    async fn over_a_new_one(
+        &self,
+        attempt: &Attempt<'_>,
+        request: Outgoing,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Response<ResponseBody>, OutboundError> {
         let held = self.open(attempt).await?;
         match exchange(held, request, attempt).await {
             Ok((response, held)) => self.respond(response, held, slot, attempt),

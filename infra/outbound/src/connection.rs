@@ -16,7 +16,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use trawl_core::limits::outbound::{GOODBYE_MS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use trawl_core::limits::outbound::{
+    GOODBYE_MS_MAX, H2_CONNECTION_WINDOW_BYTES, H2_STREAM_WINDOW_BYTES, RESPONSE_HEAD_BYTES_MAX,
+};
 
 /// An HTTP/1.1 connection. Nobody but its present user drives it: no task, no wake-up between tasks per request.
 pub(crate) struct Http1 {
@@ -167,7 +169,9 @@ impl Http2 {
         let tasks = Tasks::default();
         let (sender, driver) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
-            .adaptive_window(true)
+            // Not `adaptive_window`: it gives the whole connection no more than each response.
+            .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
             .max_header_list_size(u32::try_from(RESPONSE_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
             .handshake(TokioIo::new(dialled.stream))
             .await

@@ -123,7 +123,9 @@ fn tls_error(error: &io::Error) -> OutboundError {
         Some(rustls::Error::InvalidCertificate(reason)) => {
             OutboundError::TlsCertificateError(format!("{reason:?}"))
         }
-        _ => OutboundError::TlsProtocolError(error.to_string()),
+        Some(_) => OutboundError::TlsProtocolError(error.to_string()),
+        // Nothing was said about TLS: the connection broke, as it does when a server is restarted.
+        None => OutboundError::ConnectionTerminated(error.to_string()),
     }
 }
 

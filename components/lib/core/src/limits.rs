@@ -205,6 +205,11 @@ pub mod outbound {
     pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1_024;
     /// Fields of a response head.
     pub const RESPONSE_HEADERS_MAX: usize = 100;
+    /// Bytes of an HTTP/2 response that may come before they are read: 2.5 MB a second at a round trip of 100 ms.
+    pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1_024;
+    /// The same of all responses of a connection together. More than stand still at once, each with its window full, because their
+    /// readers wait for something: otherwise those would hold up the others, whose end may be what they wait for.
+    pub const H2_CONNECTION_WINDOW_BYTES: u32 = 32 * H2_STREAM_WINDOW_BYTES;
     /// For so long an HTTP/2 connection that nobody uses any more may say goodbye: a round trip or two. Until then it counts as open.
     pub const GOODBYE_MS_MAX: u64 = 1_000;
     /// Bytes of a body that its reader gave up on which are still read, so that the connection can be kept.
@@ -329,9 +334,14 @@ pub mod scrape {
     /// A job that may not ask a host yet waits for so long in its place, and else comes back later: fifty starts at the usual pace of a
     /// host (`queue::HOST_GAP_MS`), a small part of an attempt.
     pub const START_WAIT_MS_MAX: u64 = 5_000;
-    /// A job that was led to a host which may not be asked yet comes back at some time within so much of when it may: of many that were
-    /// led there at once not all come at once again.
+    /// A job that was led to a host which may not be asked yet comes back at some time after it may, within so much or the wait itself:
+    /// of many that were led there at once not all come at once again.
     pub const POSTPONED_MS: u64 = 60_000;
+    /// So often that time doubles, each time that a job was given back: to an hour and four minutes.
+    pub const POSTPONED_DOUBLINGS: u32 = 6;
+    /// Whoever waits for a start looks again no sooner than this, also where another one's turn has come: that one is claimed within
+    /// `RING_EVERY_MS`.
+    pub const START_LOOK_MS: u64 = 10;
     /// After this an invocation ends as soon as nothing is in flight: what it holds in memory ends with it.
     pub const INVOCATION_MS_MAX: u64 = 20_000;
     /// An invocation that never has nothing in flight claims nothing new after this, less up to a quarter; the next ring or tick

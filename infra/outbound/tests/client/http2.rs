@@ -2,7 +2,7 @@
 
 use crate::pooling::eventually;
 use crate::support::{Server, class, get, serve, short, text};
-use crate::tls::Authority;
+use crate::tls::{Authority, LONG};
 use http::Version;
 use hyper::Response;
 use std::net::SocketAddr;
@@ -162,6 +162,24 @@ async fn a_connection_whose_peer_falls_silent_gets_no_new_requests() {
         client.stats().connections_open == 1
     })
     .await;
+}
+
+/// Their readers may wait for what the others hold.
+#[tokio::test]
+async fn responses_that_are_not_read_hold_up_no_other_one() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let client = client(&authority, 1);
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        unread.push(send(&client, &url(&server, "/long")).await.unwrap());
+    }
+    let read = fetch(&client, &url(&server, "/long")).await.unwrap();
+    assert_eq!(read.len(), LONG);
+    for late in unread {
+        assert_eq!(text(late).await.unwrap().len(), LONG);
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {

@@ -16,6 +16,10 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use trawl_outbound::{Class, Client, Options, OptionsError, OutboundError, Timeouts};
 
@@ -78,7 +82,9 @@ impl Authority {
     }
 }
 
-/// Says its secret; on `/silent` nothing at all, on `/half` half of it.
+pub(crate) const LONG: usize = 2_000_000;
+
+/// Says its secret; on `/silent` nothing at all, on `/half` half of it, on `/long` two megabytes.
 async fn answer(
     request: Request<hyper::body::Incoming>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
@@ -90,6 +96,8 @@ async fn answer(
         let half = Frame::data(Bytes::from("sec"));
         let endless = stream::iter([Ok(half)]).chain(stream::pending());
         BodyExt::boxed(StreamBody::new(endless))
+    } else if path == "/long" {
+        BodyExt::boxed(Full::new(Bytes::from(vec![b'x'; LONG])))
     } else {
         BodyExt::boxed(Full::new(Bytes::from("secret")))
     };
@@ -186,6 +194,33 @@ async fn a_peer_without_tls_is_an_error_of_tls() {
         matches!(outcome, Err(OutboundError::TlsProtocolError(_))),
         "{outcome:?}"
     );
+}
+
+/// As when a server, or what stands before it, is restarted: it says nothing about TLS, and the next try may succeed.
+#[tokio::test]
+async fn a_handshake_that_is_cut_off_is_a_lost_connection() {
+    for resets in [false, true] {
+        let server = serve(move |mut tcp: TcpStream| async move {
+            // The beginning of what the client says.
+            let _ = tcp.read(&mut [0; 16]).await;
+            if resets {
+                // What is left unread makes closing a reset.
+                return;
+            }
+            let mut rest = [0; 4096];
+            while let Ok(Ok(1..)) = timeout(Duration::from_millis(100), tcp.read(&mut rest)).await {
+            }
+        })
+        .await;
+        let client = client(Options::default(), server.address);
+        let outcome = client
+            .send(&class(), get("https://site.test/"), Timeouts::default())
+            .await;
+        assert!(
+            matches!(outcome, Err(OutboundError::ConnectionTerminated(_))),
+            "{outcome:?}"
+        );
+    }
 }
 
 #[test]
