@@ -118,8 +118,8 @@ impl Writer {
 
     /// What shares its commit with nothing else.
     fn serve_alone(&mut self) {
-        let synced = self.sync_commits(true);
-        match (self.backlog.pop_front(), synced) {
+        let prepared = self.prepare(true);
+        match (self.backlog.pop_front(), prepared) {
             (Some(Job::Begin(reply)), Err(error)) => drop(reply.send(Err(error))),
             (Some(Job::Alone(write) | Job::Write(write)), Err(error)) => write.answer(Err(error)),
             (Some(Job::Begin(reply)), Ok(())) => {
@@ -206,7 +206,7 @@ impl Writer {
             return Attempt::Finished;
         }
         let only_schema = batch.iter().all(|write| changes_schema(&write.sql));
-        if let Err(error) = self.sync_commits(!only_schema) {
+        if let Err(error) = self.prepare(!only_schema) {
             answer_all(batch, &error);
             return Attempt::Finished;
         }
@@ -237,10 +237,11 @@ impl Writer {
         Attempt::Finished
     }
 
-    /// Says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
+    /// Looks whether the file is in its place, and says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
     /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
     /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
-    fn sync_commits(&mut self, each: bool) -> Result<(), SqliteError> {
+    fn prepare(&mut self, each: bool) -> Result<(), SqliteError> {
+        self.session.is_in_place()?;
         if each && !self.syncs {
             self.session.control("PRAGMA synchronous=FULL")?;
             self.syncs = true;

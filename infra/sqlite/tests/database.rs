@@ -772,3 +772,28 @@ async fn a_database_that_is_closed_beside_a_reader_keeps_what_is_in_its_log() {
     let kept = again.query_row("SELECT count(*) FROM t WHERE v = 7", [], |row| row.get(0));
     assert_eq!(kept, Ok(1_i64));
 }
+
+/// By a clean-up, or by whoever puts a backup there: what is written then would be gone with the process.
+#[tokio::test]
+async fn nothing_is_written_to_a_file_that_is_no_longer_there() {
+    let (directory, database, connection) = table(Options::default()).await;
+    insert(&connection, 1).await.unwrap();
+    let (path, away) = (
+        directory.path().join("test.db"),
+        directory.path().join("away.db"),
+    );
+    std::fs::rename(&path, &away).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            std::fs::copy(&away, &path).unwrap();
+        }
+        let refused = insert(&connection, 2).await.unwrap_err();
+        assert!(matches!(refused, SqliteError::Io(_)), "{refused}");
+        assert!(refused.to_string().contains("was removed or replaced"));
+        let holder = database.connection();
+        assert!(holder.execute("BEGIN IMMEDIATE", vec![]).await.is_err());
+    }
+    std::fs::rename(&away, &path).unwrap();
+    insert(&connection, 2).await.unwrap();
+    assert_eq!(count(&connection).await, 2);
+}

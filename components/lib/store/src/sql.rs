@@ -264,6 +264,9 @@ impl SqlError {
             "connection",
             "timed out",
             "timeout",
+            "locking protocol",
+            "interrupted",
+            "database is closed",
         ]) {
             Self::Busy(text.to_owned())
         } else if has(&[
@@ -273,6 +276,10 @@ impl SqlError {
             "disk i/o",
             "unable to open database",
             "no space",
+            "out of memory",
+            "access permission denied",
+            "disk image is malformed",
+            "file is not a database",
         ]) {
             Self::Full(text.to_owned())
         } else if has(&["constraint failed", "constraint violation"]) {
@@ -305,10 +312,25 @@ mod tests {
             sorted("database or disk is full"),
             SqlError::Full(_)
         ));
-        assert!(matches!(
-            sorted("attempt to write a readonly database"),
-            SqlError::Full(_)
-        ));
+        for unwritable in [
+            "attempt to write a readonly database",
+            "database disk image is malformed",
+            "file is not a database",
+            "access permission denied",
+            "out of memory",
+        ] {
+            assert!(
+                matches!(sorted(unwritable), SqlError::Full(_)),
+                "{unwritable}"
+            );
+        }
+        for later in [
+            "interrupted: the statement ran too long",
+            "locking protocol",
+            "the database is closed",
+        ] {
+            assert!(matches!(sorted(later), SqlError::Busy(_)), "{later}");
+        }
         assert!(matches!(
             sorted("UNIQUE constraint failed: accounts.email_key"),
             SqlError::Constraint(_)
