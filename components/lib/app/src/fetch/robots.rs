@@ -74,9 +74,10 @@ type Kept = Option<CachedRobots>;
 /// What holds for an authority.
 struct Answer {
     state: RobotsState,
-    /// The error of a job while the rules are not known: the host's own failure where its pages could not be had either, with the
-    /// time at which it is asked again.
-    unreachable: FetchError,
+    /// Why a job fails while the rules are not known: the host's own failure where its pages could not be had either.
+    cause: FetchCode,
+    /// When a host that gives no answer is asked again; an invocation may go on for longer than that.
+    again_ms: Option<u64>,
     /// Whether the queue was told of the pace that the rules ask for.
     is_paced: Cell<bool>,
 }
@@ -156,8 +157,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok(Passed::AtOnce);
         }
         let authority = self.authority(authority(url));
-        let answered = authority.answer.borrow().clone();
-        let (answer, passed) = match answered {
+        let (answer, passed) = match self.known_of(&authority) {
             Some(answer) => (answer, Passed::AtOnce),
             None => self.ask_once(&authority, url, pace_key).await?,
         };
@@ -171,7 +171,27 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         match answer.state.verdict(url) {
             RobotsVerdict::Allowed => Ok(passed),
             RobotsVerdict::Disallowed => Err(FetchCode::RobotsDisallowed.into()),
-            RobotsVerdict::Unreachable => Err(answer.unreachable.clone()),
+            RobotsVerdict::Unreachable => Err(self.unreachable(&answer)),
+        }
+    }
+
+    /// What holds for an authority, as far as it is known.
+    fn known_of(&self, authority: &Authority) -> Option<Rc<Answer>> {
+        let answer = authority.answer.borrow().clone()?;
+        let is_over = answer
+            .again_ms
+            .is_some_and(|again_ms| again_ms <= self.ports.clock().monotonic_ms());
+        (!is_over).then_some(answer)
+    }
+
+    /// The error of a job while the rules are not known: it is tried again when the host is asked again.
+    fn unreachable(&self, answer: &Answer) -> FetchError {
+        let retry_after_ms = answer
+            .again_ms
+            .map(|again_ms| again_ms.saturating_sub(self.ports.clock().monotonic_ms()));
+        FetchError {
+            retry_after_ms,
+            ..FetchError::from(answer.cause)
         }
     }
 
@@ -206,8 +226,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         pace_key: &str,
     ) -> Result<(Rc<Answer>, Passed), FetchError> {
         let _turn = authority.asking.take().await;
-        let answered = authority.answer.borrow().clone();
-        if let Some(answer) = answered {
+        if let Some(answer) = self.known_of(authority) {
             return Ok((answer, Passed::Late));
         }
         let copy = authority.copy.take();
@@ -267,7 +286,8 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 self.keep(key, &known, &body, FRESH_MS);
                 let answer = Answer {
                     state,
-                    unreachable: FetchCode::RobotsUnreachable.into(),
+                    cause: FetchCode::RobotsUnreachable,
+                    again_ms: None,
                     is_paced: Cell::new(true),
                 };
                 Ok((answer, has_started))
@@ -299,13 +319,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             (Some(since_ms), last_good) => while_unreachable(last_good, since_ms, now_ms),
             (None, last_good) => last_good.unwrap_or(RobotsState::Unreachable),
         };
-        let retry_after_ms = u64::try_from(expires_ms.saturating_sub(now_ms)).ok();
+        let again_ms = known.unreachable_since_ms.map(|_| {
+            let wait_ms = u64::try_from(expires_ms.saturating_sub(now_ms)).unwrap_or(0);
+            self.ports.clock().monotonic_ms().saturating_add(wait_ms)
+        });
         Answer {
             state,
-            unreachable: FetchError {
-                retry_after_ms,
-                ..FetchError::from(known.cause)
-            },
+            cause: known.cause,
+            again_ms,
             is_paced: Cell::new(false),
         }
     }
@@ -357,8 +378,12 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         start.set_query(None);
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Robots, start);
         match self.fetch_along(&mut redirects).await {
-            // The host itself answered. That it leads to one that can't be had says nothing about its pages (RFC 9309, 2.3.1.4).
-            Err(error) if error.code.is_permanent() && !redirects.chain().is_empty() => {
+            // The host itself answered. That it leads to one that can't be had, or that this answer can't be read, says nothing about
+            // its pages (RFC 9309, 2.3.1.4).
+            Err(error)
+                if error.code.is_permanent()
+                    && (!redirects.chain().is_empty() || is_of_an_answer(error.code)) =>
+            {
                 Ok((Found::Unreachable, Vec::new()))
             }
             outcome => outcome,
@@ -426,6 +451,11 @@ fn product_token(user_agent: &str) -> &str {
     } else {
         &user_agent[..end]
     }
+}
+
+/// Whether the code says something of one answer only.
+const fn is_of_an_answer(code: FetchCode) -> bool {
+    matches!(code, FetchCode::HeadersTooLarge | FetchCode::TooLarge)
 }
 
 /// A host without a name or a listener has no pages either: saying so helps more than naming robots.txt.

@@ -307,3 +307,40 @@ fn a_host_with_a_trailing_dot_is_asked_without_it() {
     let kept = "SELECT COUNT(*) FROM robots WHERE authority LIKE '%.:%'";
     assert_eq!(world.ports.sql.number(kept), 0);
 }
+
+/// An invocation may go on for minutes, and the jobs that were to wait for the host come back to it.
+#[test]
+fn a_host_that_gave_no_answer_is_asked_again_in_the_same_invocation() {
+    let world = world(|_, asked| match asked {
+        0 => Reply::status(503),
+        _ => Reply::status(404),
+    });
+    let settings = world.run(ScraperSettings::read(&world.ports));
+    let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
+    let url = Url::parse("https://a.example/").unwrap();
+    let check = || world.run(gate.check(&url, "a.example"));
+    let wait_ms = ASKED_AGAIN_MS_MIN as u64;
+    for waited_ms in [0, 10_000] {
+        world.elapse(Duration::from_millis(waited_ms));
+        let refused = check().unwrap_err();
+        assert_eq!(refused.code, FetchCode::RobotsUnreachable);
+        assert_eq!(refused.retry_after_ms, Some(wait_ms - waited_ms));
+    }
+    assert_eq!(world.ports.http.urls().len(), 1);
+    world.elapse(Duration::from_millis(wait_ms - 10_000));
+    assert!(check().is_ok());
+    assert_eq!(world.ports.http.urls().len(), 2);
+}
+
+#[test]
+fn an_answer_that_is_too_large_to_read_says_nothing_of_the_pages() {
+    for error in [SendError::HeadersTooLarge, SendError::BodyTooLarge] {
+        let world = world(move |_, asked| match asked {
+            0 => Reply::failure(error.clone()),
+            _ => Reply::status(404),
+        });
+        let id = scrape(&world, "https://a.example/");
+        let expected = (State::Queued, Some("robots_unreachable".to_owned()));
+        assert_eq!(world.state(id), expected);
+    }
+}
