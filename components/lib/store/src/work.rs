@@ -293,7 +293,7 @@ impl<S: Sql> Store<'_, S> {
     /// the first one on this database after others have died. A worker that lives after all loses nothing but its work: it is fenced,
     /// and what it did is done again.
     ///
-    /// Returns how many leases were still running.
+    /// Returns how many leases ended so.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
         let jobs = self.expire(0, Value::Null).await?;
         let callbacks = self

@@ -122,12 +122,12 @@ impl Outbox {
         self.held.remove(endpoint);
     }
 
-    pub(super) fn leases_ended(&mut self, now_ms: i64) -> u64 {
+    pub(super) fn leases_ended(&mut self) -> u64 {
         let mut count = 0;
         for row in self
             .rows
             .values_mut()
-            .filter(|row| row.in_flight && row.lease_until_ms >= now_ms)
+            .filter(|row| row.in_flight && row.lease_until_ms > 0)
         {
             row.lease_until_ms = 0;
             count += 1;

@@ -347,8 +347,7 @@ impl<'a> World<'a> {
 
     /// A process believes that it is alone. Those that it takes for dead may live, and answer in time or too late.
     async fn all_are_taken_for_dead(&mut self) {
-        let now_ms = self.now_ms();
-        let expected = self.auditor.leases_ended(now_ms) + self.outbox.leases_ended(now_ms);
+        let expected = self.auditor.leases_ended() + self.outbox.leases_ended();
         assert_eq!(self.store.expire_leases().await.unwrap(), expected);
     }
 

@@ -208,6 +208,39 @@ pub(super) async fn a_gap_that_robots_asks_for_begins_at_once<S: Subject>(sql: &
     assert_eq!(claim(store, 9).await.len(), 1);
 }
 
+/// Whoever is led there asks again in the moment in which there may be a start, and a claim comes later.
+pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<S: Subject>(
+    sql: &S,
+) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_gap_ms: 1_000,
+        ..LIMITS
+    };
+    for _ in 0..3 {
+        accepted(store, &request(1, "a"), &limits).await;
+    }
+    for turn in 0..3 {
+        assert_eq!(store.take_start("a").await.unwrap(), None, "{turn}");
+        sql.pass(1_000).await;
+        let wait_ms = store.take_start("a").await.unwrap();
+        assert_eq!(wait_ms, Some(0), "now the row's turn has come");
+        assert_eq!(claim(store, 9).await.len(), 1);
+        sql.pass(1_000).await;
+    }
+    // Without a row that waits nobody has to be let in between.
+    for _ in 0..3 {
+        assert_eq!(store.take_start("a").await.unwrap(), None);
+        sql.pass(1_000).await;
+    }
+    // Nor where there is no gap to wait for.
+    store.set_host_pace("b", 0, 4, "operator").await.unwrap();
+    accepted(store, &request(1, "b"), &limits).await;
+    for _ in 0..3 {
+        assert_eq!(store.take_start("b").await.unwrap(), None);
+    }
+}
+
 /// A redirect leads to a host that has rows of its own, or a page waited for its robots.txt: the gap is between all starts.
 pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S) {
     let store = Store::new(sql);

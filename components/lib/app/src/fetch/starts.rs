@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use trawl_core::limits::queue::HOST_IN_FLIGHT_MAX;
-use trawl_core::limits::scrape::{IN_FLIGHT_MAX, START_WAIT_MS_MAX};
+use trawl_core::limits::scrape::{IN_FLIGHT_MAX, START_LOOK_MS, START_WAIT_MS_MAX};
 use trawl_store::{Store, StoreError};
 
 use super::error::{FetchError, TooEarly};
@@ -106,8 +106,9 @@ impl<'a, P: Ports> Starts<'a, P> {
             if waited_ms.saturating_add(wait_ms) > START_WAIT_MS_MAX {
                 return Ok(Some(wait_ms));
             }
-            // Never at once: where the clocks of the database and of this instance differ, that would be a loop.
-            clock.sleep(Duration::from_millis(wait_ms.max(1))).await;
+            // Never at once: it may be another one's turn, and the clocks of the database and of this instance may differ.
+            let wait_ms = wait_ms.max(START_LOOK_MS);
+            clock.sleep(Duration::from_millis(wait_ms)).await;
         }
     }
 }

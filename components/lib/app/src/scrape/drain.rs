@@ -17,7 +17,7 @@ use trawl_store::{Failure, Job, Store, StoreError, Waiting};
 use super::attempt::{Outcome, Ready, Scraper};
 use super::extractor::Extractor;
 use super::leases::Leases;
-use super::record::{Recorded, record_failure, record_results};
+use super::record::{Recorded, give_back, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
 use crate::claims::{Claims, Rhythm, Sizes, Step};
 use crate::gather::{Flush, Gathering};
@@ -587,13 +587,7 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
     fn start_postpone(&mut self, id: MessageId, lease: i64, later_ms: Option<u64>) {
         self.giving_up += 1;
         let scraper = self.scraper;
-        self.start(async move {
-            let store = scraper.store();
-            Event::Postponed(match later_ms {
-                Some(later_ms) => store.postpone(id, lease, later_ms).await.map(drop),
-                None => store.release(&[(id, lease)]).await,
-            })
-        });
+        self.start(async move { Event::Postponed(give_back(scraper, id, lease, later_ms).await) });
     }
 
     fn start_renew(&self, asked: Vec<(MessageId, i64)>) {

@@ -84,6 +84,21 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
     })
 }
 
+/// Gives back a job whose host may not be asked yet: for so many milliseconds, or until the queue has a place for it.
+pub(super) async fn give_back<P: Ports, E: Extractor>(
+    scraper: &Scraper<'_, P, E>,
+    id: MessageId,
+    lease: i64,
+    later_ms: Option<u64>,
+) -> Result<(), StoreError> {
+    let store = scraper.store();
+    let given_back = async || match later_ms {
+        Some(later_ms) => store.postpone(id, lease, later_ms).await.map(drop),
+        None => store.release(&[(id, lease)]).await,
+    };
+    patiently(scraper.ports.clock(), given_back).await
+}
+
 /// What the database had no room or no time for is lost, and its job is done again; but its worker lives. Left to run out, the lease
 /// would say that it died, and three times that would be the page's fault. A disk that has no room for a result mostly has some
 /// for this; when it has not, the lease runs out. What the database refuses for good is left to run out too: done again without
