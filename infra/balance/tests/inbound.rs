@@ -484,6 +484,23 @@ async fn one_address_has_only_so_many_connections() {
 }
 
 #[tokio::test]
+async fn fields_are_counted_in_http2_too() {
+    let limits = ServerLimits::default();
+    let allowed = limits.headers_max;
+    let door = door(limits).await;
+    let mut sender = http2(&door).await;
+    for (fields, status) in [(allowed, 200), (allowed + 1, 431)] {
+        let mut request = Request::get("http://a/");
+        for number in 0..fields {
+            request = request.header(format!("x-{number}"), "1");
+        }
+        let request = request.body(Full::new(bytes::Bytes::new())).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{fields}");
+    }
+}
+
+#[tokio::test]
 async fn http2_is_spoken_without_an_upgrade() {
     let door = door(ServerLimits::default()).await;
     let mut sender = http2(&door).await;

@@ -52,7 +52,7 @@ pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec
     let known: HashSet<&OsStr> = command
         .get_subcommands()
         .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_env)
+        .filter_map(Arg::get_env)
         .collect();
     // Kubernetes gives every pod two kinds for a service that is called trawl; the last two are of our tests.
     let of_others = ["TRAWL_PORT", "TRAWL_SERVICE_", "TRAWL_TEST", "TRAWL_SEED"];

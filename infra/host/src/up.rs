@@ -104,11 +104,11 @@ fn with_redis_of_variables(
     mut options: Up,
     environment: impl Fn(&'static str) -> Result<String, VarError>,
 ) -> Up {
-    const NAME: &str = "redis_url";
-    let given = options.variables.iter().rev();
-    let given = given.filter(|(name, _)| name == NAME).map(|(_, url)| url);
-    let url = given.cloned().next();
-    let url = url.or_else(|| environment("SPIN_VARIABLE_REDIS_URL").ok());
+    let mut given = options.variables.iter().rev();
+    // The last one counts, as with every variable.
+    let given = given.find(|(name, _)| name == "redis_url");
+    let given = given.map(|(_, url)| url.clone());
+    let url = given.or_else(|| environment("SPIN_VARIABLE_REDIS_URL").ok());
     let url = url.filter(|url| !url.trim().is_empty());
     options.redis = options.redis.or(url);
     options

@@ -41,7 +41,7 @@ use self::{
     connections::{Admitted, Connections},
     inbound_body::{Guarded, TOO_LARGE, answering},
     seldom::Seldom,
-    watched::{Watch, Watched},
+    watched::{HEAD_TOO_LARGE, Watch, Watched},
 };
 use crate::{
     body::{Body, empty},
@@ -259,9 +259,13 @@ async fn connection<H: Handler>(
         let stall = is_http2.then_some(limits.body_read);
         let handler = Arc::clone(&handler);
         let bounds = (limits.body_bytes_max, limits.body_read);
+        // In HTTP/1 they are counted while they come.
+        let has_too_many = is_http2 && request.headers().len() > limits.headers_max;
         async move {
             let response = if is_refused {
                 closing(BAD_FRAMING.response())
+            } else if has_too_many {
+                HEAD_TOO_LARGE.response()
             } else {
                 answer(handler.as_ref(), request, peer, bounds).await
             };

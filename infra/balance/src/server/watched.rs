@@ -34,7 +34,7 @@ const SLOW_HEAD: Problem = Problem::new(
 );
 
 /// The answer to a head that is too large.
-const HEAD_TOO_LARGE: Problem = Problem::new(
+pub(super) const HEAD_TOO_LARGE: Problem = Problem::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "headers_too_large",
     "The head of the request is too large.",
