@@ -43,7 +43,7 @@ dist: build ## the same with a host that needs an eighth less processor time (ta
 package: PROFILE = dist
 package: dist ## what make dist builds, in one folder: target/package
 	rm -rf target/package && mkdir -p target/package
-	cp $(TRAWL) LICENSE-* README.md target/package/
+	cp $(TRAWL) LICENSE-* README.md infra/deploy/trawl.service target/package/
 	cp $(addprefix target/$(WASM_TARGET)/release/,$(addsuffix .wasm,$(subst -,_,$(ROLES)))) target/package/
 	sed 's|target/$(WASM_TARGET)/release/||' spin.toml > target/package/spin.toml
 
@@ -137,5 +137,5 @@ fuzz: setup ## the parsers of pages, robots.txt, URLs and redirects under libFuz
 experiments: build setup-tests ## the six load-balancing experiments (RUN_ARGS=--record puts the table into the docs)
 	cargo run --locked --release -p trawl-e2e --bin experiments -- $(RUN_ARGS)
 
-clean: ## remove what was built and the state kept in .trawl and .spin
-	rm -rf target .trawl .spin
+clean: ## remove what was built; the state in .trawl and .spin stays
+	rm -rf target

@@ -17,6 +17,7 @@ use trawl_core::limits::host::INSTANCE_MEMORY_MB_MAX;
 use yaml_rust2::{Yaml, YamlLoader};
 
 const CONTAINERFILE: &str = "infra/deploy/Containerfile";
+const CONTAINERFILE_LOCAL: &str = "infra/deploy/Containerfile.local";
 const COMPOSE: &str = "infra/deploy/compose.yaml";
 const KUBERNETES: &str = "infra/deploy/kubernetes/trawl.yaml";
 const RUNTIME_CONFIGS: [&str; 3] = [
@@ -131,6 +132,38 @@ fn every_scraper_is_told_its_name() {
             "{id}"
         );
     }
+}
+
+#[test]
+fn the_local_image_and_unit_set_what_the_host_reads() {
+    let (cli, image) = (text("infra/host/src/cli.rs"), text(CONTAINERFILE_LOCAL));
+    let set = image.lines().find_map(|line| line.strip_prefix("ENV "));
+    let set: Vec<(&str, &str)> = set
+        .expect("the image has settings")
+        .split(' ')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    for (name, _) in &set {
+        assert!(cli.contains(&format!("env = \"{name}\"")), "{name}");
+    }
+    let value = |name| set.iter().find(|(set, _)| *set == name).unwrap().1;
+    let port = value("TRAWL_LISTEN").rsplit_once(':').unwrap().1;
+    assert!(image.contains(&format!("EXPOSE {port}")));
+    let state = value("TRAWL_STATE_DIR");
+    assert!(image.contains(&format!("VOLUME {state}\n")));
+    assert!(image.contains(&format!(" {state}\n")), "made for the user");
+    // What both run lies in the package.
+    let unit = text("infra/deploy/trawl.service");
+    let makefile = text("Makefile");
+    for part in ["$(TRAWL)", "spin.toml", "infra/deploy/trawl.service"] {
+        assert!(makefile.contains(part), "{part}");
+    }
+    assert!(unit.contains(&format!("--from {}", value("TRAWL_FROM"))));
+    let program = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=")?.split(' ').next())
+        .unwrap();
+    assert!(image.contains(&format!("ENTRYPOINT [\"{program}\"")));
 }
 
 /// Spin does not start with a key that it does not know.
@@ -407,6 +440,7 @@ fn kubernetes_runs_every_component_once_and_keeps_redis_out_of_the_api() {
     assert_eq!(deployment["spec"]["replicas"].as_i64(), Some(1));
     let strategy = &deployment["spec"]["strategy"]["type"];
     assert_eq!(strategy.as_str(), Some("Recreate"));
+    let instance_mb = i64::try_from(INSTANCE_MEMORY_MB_MAX).unwrap();
     for (name, container) in [
         ("trawl-api", api),
         ("trawl-workers", workers),
@@ -419,6 +453,12 @@ fn kubernetes_runs_every_component_once_and_keeps_redis_out_of_the_api() {
                 .filter_map(|entry| entry["name"].as_str()),
         );
         assert_variables(&given, name);
+        // Else the process would end before an instance that grows does, and every page in it with it.
+        let limit = container["resources"]["limits"]["memory"].as_str();
+        let limit_mb = limit
+            .and_then(|limit| limit.strip_suffix("Gi")?.parse::<i64>().ok())
+            .map(|gib| gib * 1_024);
+        assert!(limit_mb > Some(instance_mb + 256), "{name}: {limit:?}");
         let mounts: BTreeSet<&str> = container["volumeMounts"]
             .as_vec()
             .unwrap()
