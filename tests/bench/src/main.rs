@@ -99,9 +99,9 @@ fn main() -> anyhow::Result<ExitCode> {
         short: arguments.check.is_some() || arguments.record.is_some(),
     };
     let measure = || -> anyhow::Result<Table> {
-        let table = runtime.block_on(scenario::run(&plan))?;
+        let (table, failed) = runtime.block_on(scenario::run(&plan));
         report(&table, &folder)?;
-        Ok(table)
+        failed.map_or(Ok(table), Err)
     };
     if let Some(recorded) = &arguments.check {
         return check(measure, recorded);

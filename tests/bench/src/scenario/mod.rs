@@ -44,22 +44,27 @@ pub(crate) const FLATNESS: &str = "claim flatness (fewest rows / most rows)";
 /// Those of the short version: their ratios depend on no peer.
 const SHORT: [&str; 3] = ["accept", "job", "claim"];
 
-/// Runs the plan.
-pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
+/// Runs the plan. With the first failure, if there was one: what the other scenarios measured is not lost for it.
+pub(crate) async fn run(plan: &Plan) -> (Table, Option<anyhow::Error>) {
     let mut table = Table::default();
+    let mut failed = None;
     for name in ALL.into_iter().filter(|name| plan.wants(name)) {
         eprintln!("# {name}");
-        match name {
-            "hello" => hello::run(plan, &mut table).await?,
-            "balance" => balance::run(plan, &mut table).await?,
-            "accept" => accept::run(plan, &mut table).await?,
-            "job" => job::run(plan, &mut table).await?,
-            "latency" => latency::run(plan, &mut table).await?,
-            "mixed" => mixed::run(plan, &mut table).await?,
-            "claim" => claim::run(plan, &mut table)?,
-            "memory" => memory::run(plan, &mut table).await?,
-            "pages" => pages::run(plan, &mut table)?,
-            _ => start::run(plan, &mut table).await?,
+        let measured = match name {
+            "hello" => hello::run(plan, &mut table).await,
+            "balance" => balance::run(plan, &mut table).await,
+            "accept" => accept::run(plan, &mut table).await,
+            "job" => job::run(plan, &mut table).await,
+            "latency" => latency::run(plan, &mut table).await,
+            "mixed" => mixed::run(plan, &mut table).await,
+            "claim" => claim::run(plan, &mut table),
+            "memory" => memory::run(plan, &mut table).await,
+            "pages" => pages::run(plan, &mut table),
+            _ => start::run(plan, &mut table).await,
+        };
+        if let Err(error) = measured {
+            table.note(format!("The scenario {name} failed: {error:#}"));
+            failed.get_or_insert(error);
         }
     }
     ratios(&mut table);
@@ -69,7 +74,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Table> {
             table.note(format!("Absent on this machine: {}.", absent.join(", ")));
         }
     }
-    Ok(table)
+    (table, failed)
 }
 
 /// Ratios between figures of several scenarios, with the targets.
