@@ -2,6 +2,7 @@
 
 use crate::class::Classes;
 use crate::log::Log;
+use crate::place::Place;
 use crate::queue::{Queue, Taker, Takers};
 use crate::reader::Read;
 use crate::session::{Role, Session};
@@ -46,6 +47,7 @@ impl Database {
         crate::private::make(path);
         // The writer first: it turns the log on.
         let session = Session::open(path, Role::Writer, &options)?;
+        let place = Place::of(path);
         let readers = (0..options.readers.max(1))
             .map(|_| Session::open(path, Role::Reader, &options))
             .collect::<Result<Vec<_>, _>>()?;
@@ -64,6 +66,7 @@ impl Database {
         let wal_path = PathBuf::from(wal_path);
         let writer = Writer {
             session,
+            place,
             syncs: true,
             queue: Arc::clone(&writes),
             counters: Arc::clone(&counters),

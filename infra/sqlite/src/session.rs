@@ -1,6 +1,5 @@
 //! One SQLite connection as the threads use it: set up, guarded, with its statements kept prepared.
 
-use crate::place::Place;
 use crate::stats::Counters;
 use crate::{Options, Rows, SqliteError, Value};
 use rusqlite::config::DbConfig;
@@ -45,7 +44,6 @@ pub(crate) enum Role {
 /// A connection with its limits.
 pub(crate) struct Session {
     connection: rusqlite::Connection,
-    place: Place,
     clock: Clock,
     result_bytes_max: usize,
     statement_time_max: Duration,
@@ -70,7 +68,6 @@ impl Session {
         connection.progress_handler(STEPS_PER_LOOK, Some(move || watch.is_over()));
         Ok(Self {
             connection,
-            place: Place::of(path),
             clock,
             result_bytes_max: options.result_bytes_max,
             statement_time_max: Duration::from_millis(options.statement_ms_max),
@@ -78,11 +75,6 @@ impl Session {
             #[cfg(feature = "test-support")]
             faults: options.faults.clone(),
         })
-    }
-
-    /// Whether what is written now stays.
-    pub(crate) fn is_in_place(&self) -> Result<(), SqliteError> {
-        self.place.check()
     }
 
     /// Runs one statement within its usual time.

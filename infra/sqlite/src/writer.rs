@@ -2,6 +2,7 @@
 
 use crate::class::changes_schema;
 use crate::log::Log;
+use crate::place::Place;
 use crate::queue::{Queue, Taken, Weigh};
 use crate::session::Session;
 use crate::stats::Counters;
@@ -63,6 +64,7 @@ enum Attempt {
 /// The writer's thread.
 pub(crate) struct Writer {
     pub(crate) session: Session,
+    pub(crate) place: Place,
     /// Each commit is on the disk when it is answered.
     pub(crate) syncs: bool,
     pub(crate) queue: Arc<Queue<Job>>,
@@ -241,7 +243,7 @@ impl Writer {
     /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
     /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
     fn prepare(&mut self, each: bool) -> Result<(), SqliteError> {
-        self.session.is_in_place()?;
+        self.place.check()?;
         if each && !self.syncs {
             self.session.control("PRAGMA synchronous=FULL")?;
             self.syncs = true;
@@ -309,6 +311,7 @@ mod tests {
         let options = Options::default();
         Writer {
             session: Session::open(path, Role::Writer, &options).unwrap(),
+            place: Place::of(path),
             syncs: true,
             queue: Arc::new(Queue::new(1, 1)),
             counters: Arc::default(),
