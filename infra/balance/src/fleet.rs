@@ -106,8 +106,8 @@ const ROUNDS: [Round; 4] = [
 
 impl Fleet {
     pub(crate) fn new(config: BalanceConfig, replicas: Vec<Arc<Replica>>, clock: Clock) -> Self {
-        let drained = config.replicas.iter().filter(|replica| replica.drain);
-        let active = config.replicas.len() - drained.count();
+        let active = config.replicas.iter().filter(|replica| !replica.drain);
+        let active = active.count();
         let slots: Vec<Slot> = config
             .replicas
             .iter()

@@ -311,3 +311,39 @@ async fn drain(application: &Application, asked_at: Instant) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_redis_server_is_named_by_the_flag_or_else_by_the_variable() {
+        const OF_VARIABLE: [&str; 2] = ["--variable", "redis_url=redis://variable"];
+        let [flag, empty] = [["--redis", "redis://flag"], ["--variable", "redis_url="]];
+        for (arguments, environment, expected) in [
+            (&[][..], None, None),
+            (&[flag, OF_VARIABLE][..], None, Some("redis://flag")),
+            (
+                &[OF_VARIABLE],
+                Some("redis://env"),
+                Some("redis://variable"),
+            ),
+            (&[], Some("redis://env"), Some("redis://env")),
+            // As under Spin: what is set to nothing is not set, and hides what the environment says.
+            (&[OF_VARIABLE, empty], Some("redis://env"), None),
+        ] {
+            let arguments = ["trawl", "up"].into_iter().chain(arguments.concat());
+            let Command::Up(options) = Cli::try_parse_from(arguments).unwrap().command else {
+                panic!("`up` was asked for");
+            };
+            let options = with_redis_of_variables(*options, |name| {
+                assert_eq!(name, "SPIN_VARIABLE_REDIS_URL");
+                environment.map(str::to_owned).ok_or(VarError::NotPresent)
+            });
+            assert_eq!(options.redis.as_deref(), expected);
+        }
+    }
+}
