@@ -12,6 +12,14 @@ async fn claim<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<Job> {
     store.claim(Kind::Text, limit, "w", 60).await.unwrap()
 }
 
+/// The usual limits, with a pause between two starts at a host.
+const fn with_gap(host_gap_ms: u64) -> QueueLimits {
+    QueueLimits {
+        host_gap_ms,
+        ..LIMITS
+    }
+}
+
 pub(super) async fn slots_are_never_exceeded<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let limits = QueueLimits {
@@ -102,10 +110,7 @@ pub(super) async fn gaps_are_kept<S: Subject>(sql: &S) {
 
 pub(super) async fn a_clock_set_back_skips_a_gap<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits {
-        host_gap_ms: 60_000,
-        ..LIMITS
-    };
+    let limits = with_gap(60_000);
     store
         .set_host_pace("operated", 7_200_000, 4, "operator")
         .await
@@ -213,10 +218,7 @@ pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<
     sql: &S,
 ) {
     let store = Store::new(sql);
-    let limits = QueueLimits {
-        host_gap_ms: 1_000,
-        ..LIMITS
-    };
+    let limits = with_gap(1_000);
     for _ in 0..3 {
         accepted(store, &request(1, "a"), &limits).await;
     }
@@ -244,10 +246,7 @@ pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<
 /// A redirect leads to a host that has rows of its own, or a page waited for its robots.txt: the gap is between all starts.
 pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits {
-        host_gap_ms: 1_000,
-        ..LIMITS
-    };
+    let limits = with_gap(1_000);
     for _ in 0..3 {
         accepted(store, &request(1, "a"), &limits).await;
     }
@@ -375,10 +374,7 @@ pub(super) async fn a_pause_is_kept_by_all_rows<S: Subject>(sql: &S) {
 /// The end of a pause is not the start of all that waited for it.
 pub(super) async fn a_pause_keeps_the_pace<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits {
-        host_gap_ms: 2_000,
-        ..LIMITS
-    };
+    let limits = with_gap(2_000);
     for _ in 0..4 {
         accepted(store, &request(1, "slow"), &limits).await;
     }
@@ -446,10 +442,7 @@ pub(super) async fn many_host_pauses_end_in_parts<S: Subject>(sql: &S) {
 /// A row whose host's gap is over is claimed without waiting for the clock, but by workers of its own type alone.
 pub(super) async fn a_gap_that_is_over_is_no_other_kinds<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    let limits = QueueLimits {
-        host_gap_ms: 60_000,
-        ..LIMITS
-    };
+    let limits = with_gap(60_000);
     for _ in 0..2 {
         let mut page = request(1, "slow");
         page.kind = Kind::Html;
