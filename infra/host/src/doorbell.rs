@@ -11,7 +11,7 @@ pub(crate) mod ticker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 
@@ -39,6 +39,7 @@ pub(crate) struct Doorbell {
     wire: Wire,
     lanes: HashMap<String, Vec<Arc<Lane>>>,
     ticks_heard: AtomicU64,
+    listeners: AtomicUsize,
 }
 
 /// One subscription of the manifest, its templates filled in.
@@ -72,7 +73,13 @@ impl Doorbell {
             wire,
             lanes: by_channel,
             ticks_heard: AtomicU64::new(0),
+            listeners: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether somebody may still bring messages from elsewhere.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listeners.load(Relaxed) > 0
     }
 
     /// Where rings of components go.
@@ -109,5 +116,27 @@ impl Doorbell {
             }
         }
         lanes
+    }
+}
+
+/// Somebody who brings messages from elsewhere; counted until it is dropped.
+pub(crate) struct Listener(Arc<Doorbell>);
+
+impl Listener {
+    /// One more.
+    pub(crate) fn new(doorbell: &Arc<Doorbell>) -> Self {
+        doorbell.listeners.fetch_add(1, Relaxed);
+        Self(Arc::clone(doorbell))
+    }
+
+    /// Where it brings them.
+    pub(crate) fn doorbell(&self) -> &Doorbell {
+        &self.0
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.listeners.fetch_sub(1, Relaxed);
     }
 }

@@ -68,6 +68,7 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
     tasks.spawn(Arc::clone(&balancer).run(options.balance_file.clone(), stop.asked()));
     let watching = tokio::spawn(vital::watch(
         tasks,
+        Arc::clone(&application.doorbell),
         application.database.clone(),
         stop.clone(),
     ));
@@ -77,14 +78,17 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         balancer,
         direct,
     };
+    // Held until the drain is over: with it the local replicas end, whose rights the last invocations need.
+    let front = Arc::new(front);
     let asked_at = OnceLock::new();
     let asked = async {
         stop.asked().await;
         asked_at.get_or_init(Instant::now);
     };
-    serve(listener, Arc::new(front), server_limits(&options), asked).await;
+    serve(listener, Arc::clone(&front), server_limits(&options), asked).await;
     stop.ask();
     drain(&application, *asked_at.get_or_init(Instant::now)).await;
+    drop(front);
     let is_whole = watching.await.unwrap_or(false);
     close(&application.database).await;
     if let Some(stacks) = &application.stacks
@@ -176,6 +180,7 @@ fn ring(application: &Arc<Application>) -> JoinSet<()> {
         subscriber::start(
             &application.doorbell,
             &application.subscriptions,
+            &application.stop,
             &mut tasks,
         );
     }
@@ -285,21 +290,17 @@ async fn close(database: &Database) {
     }
 }
 
-/// Waits for work after answers and for workers, which were told at `asked_at` to claim nothing new. Their time ran while requests
-/// were answered.
+/// Waits for work after answers and for workers, which were told at `asked_at` to claim nothing new, and for messages that nobody else
+/// has. Their time ran while requests were answered.
 async fn drain(application: &Application, asked_at: Instant) {
     let deadline = asked_at + Duration::from_millis(DRAIN_MS);
+    let lanes = application.doorbell.lanes();
     let busy = || {
         let answering = application
             .parts
             .values()
             .any(|part| part.figures.busy.load(Relaxed) > 0);
-        answering
-            || application
-                .doorbell
-                .lanes()
-                .iter()
-                .any(|lane| lane.running() > 0)
+        answering || application.doorbell.is_listening() || lanes.iter().any(|lane| lane.is_busy())
     };
     while busy() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -310,6 +311,7 @@ async fn drain(application: &Application, asked_at: Instant) {
             DRAIN_MS / 1000
         );
     }
+    lanes.iter().for_each(|lane| lane.give_up());
 }
 
 #[cfg(test)]

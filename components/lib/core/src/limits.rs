@@ -737,6 +737,10 @@ pub mod host {
     pub const PAYLOADS_WAITING_MAX: usize = 65_536;
     /// Bytes of those payloads.
     pub const PAYLOAD_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+    /// Payloads that one instance works on at once, as many as Spin gives requests to an instance.
+    pub const PAYLOADS_TOGETHER_MAX: usize = 16;
+    /// Bytes of them, but for a single one: each is held several times while it is read.
+    pub const PAYLOAD_BYTES_TOGETHER_MAX: usize = 1024 * 1024;
     /// Files that are open beside the clients' connections: those to replicas, to the web and to name servers, the database, Redis.
     pub const OPEN_FILES_BESIDE_CONNECTIONS: usize = super::outbound::CONNECTIONS_MAX
         + super::outbound::LOOKUPS_MAX
@@ -764,6 +768,8 @@ pub mod host {
     pub const REDIS_SILENCE_MS: u64 = 2 * TICK_MS;
     /// It must answer within this; a server that takes longer is no doorbell.
     pub const REDIS_SIGN_OF_LIFE_MS: u64 = 3_000;
+    /// How long a host that is to end waits for what a Redis server has told others that it heard.
+    pub const REDIS_HEAR_OUT_MS: u64 = 1_000;
     /// Beats of the clock that may pass without a tick from Redis, whoever rang it there; then it rings here.
     pub const BEATS_UNHEARD_MAX: u32 = 2;
     /// The longest wait between two attempts to reach a Redis that is gone.

@@ -1,16 +1,20 @@
 //! One component's lane: what waits for it, and the workers that take it.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use trawl_core::ids::worker_name;
 use trawl_core::limits::host as limits;
 use wasmtime::Store;
+use wasmtime::component::Accessor;
 
 use super::crew::Crew;
 use crate::failure;
@@ -29,6 +33,8 @@ pub(crate) struct Lane {
     threads: Handle,
     stopping: Arc<AtomicBool>,
     waiting: Mutex<Waiting>,
+    /// Tells a worker whose instance may take more that something has come.
+    arrived: Notify,
     running: AtomicUsize,
 }
 
@@ -86,13 +92,14 @@ impl Lane {
             threads,
             stopping,
             waiting: Mutex::default(),
+            arrived: Notify::new(),
             running: AtomicUsize::new(0),
         })
     }
 
-    /// Takes a message; starts a worker when one more may run.
+    /// Takes a message; starts a worker when one more may run. While the host stops it takes what nobody else keeps.
     pub(crate) fn ring(self: &Arc<Self>, payload: Bytes) {
-        if self.stopping.load(Relaxed) {
+        if self.stopping.load(Relaxed) && !self.alone_has(&payload) {
             return;
         }
         let mut waiting = self.waiting();
@@ -104,7 +111,16 @@ impl Lane {
             waiting.workers += 1;
             drop(waiting);
             self.start_counted_worker();
+        } else {
+            drop(waiting);
+            self.arrived.notify_one();
         }
+    }
+
+    /// Whether a message says what stands nowhere else: one with content, where the component gets each message. What a ring tells of
+    /// is in the database, or in a list.
+    fn alone_has(&self, payload: &Bytes) -> bool {
+        !self.part.local.rings && !payload.is_empty()
     }
 
     /// Not under the lock: threads that have ended drop the worker, which then takes itself out of the count.
@@ -131,16 +147,46 @@ impl Lane {
         self.running.load(Relaxed)
     }
 
+    /// Whether workers are there, which the end of the host waits for: they work, or will look at what waits.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.waiting().workers > 0
+    }
+
+    /// Gives up what still waits when the host ends, and says so where nobody else has it.
+    pub(crate) fn give_up(&self) {
+        let mut waiting = self.waiting();
+        let left = std::iter::from_fn(|| waiting.pop());
+        let lost = left.filter(|payload| self.alone_has(payload)).count();
+        if lost > 0 {
+            self.part.figures.dropped.fetch_add(lost as u64, Relaxed);
+            tracing::error!(
+                component = &*self.part.id,
+                "{lost} messages that came over Redis were not recorded before the host ended"
+            );
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next message, unless the host stops.
-    fn take(&self) -> Option<Bytes> {
-        if self.stopping.load(Relaxed) {
-            return None;
+    /// The next message; while the host stops, the next that nobody else has.
+    fn next_of(&self, waiting: &mut Waiting) -> Option<Bytes> {
+        let stops = self.stopping.load(Relaxed);
+        std::iter::from_fn(|| waiting.pop()).find(|payload| !stops || self.alone_has(payload))
+    }
+
+    /// A message to be worked on in one instance beside others of so many `bytes`: one request of a producer is a short wait for
+    /// the database, and many of them share a commit. None that says nothing, since there is one list to look at.
+    fn next_beside(&self, bytes: usize) -> Option<Bytes> {
+        let mut waiting = self.waiting();
+        let next = waiting.payloads.front()?;
+        let fits = bytes + next.len() <= limits::PAYLOAD_BYTES_TOGETHER_MAX;
+        if fits && self.alone_has(next) {
+            waiting.pop()
+        } else {
+            None
         }
-        self.waiting().pop()
     }
 
     /// One instance, called for the first message and for those that have come meanwhile.
@@ -157,14 +203,12 @@ impl Lane {
         let mut store = Guest::store(engine, rights);
         store.data_mut().worker = worker;
         let instance = inbound.instantiate_async(&mut store).await?;
+        let mut left = limits::INVOCATIONS_PER_INSTANCE_MAX;
         let mut payload = Some(first);
-        let mut count = 0;
         while let Some(message) = payload {
-            self.part.figures.invocations.fetch_add(1, Relaxed);
-            invoke(&mut store, &instance, message, self).await?;
-            count += 1;
-            payload = if count < limits::INVOCATIONS_PER_INSTANCE_MAX {
-                self.take()
+            invoke(&mut store, &instance, message, self, &mut left).await?;
+            payload = if left > 0 {
+                self.next_of(&mut self.waiting())
             } else {
                 None
             };
@@ -190,7 +234,6 @@ impl Worker {
                 lane.part.figures.dropped.fetch_add(1, Relaxed);
                 continue;
             };
-            let _running = Running::begin(&lane.running);
             let name = rights
                 .takes_name()
                 .then(|| Arc::from(worker_name(&rights.replica, rand::random())));
@@ -209,11 +252,7 @@ impl Worker {
     /// find a worker that is already gone.
     fn take_or_leave(&mut self) -> Option<Bytes> {
         let mut waiting = self.lane.waiting();
-        let first = if self.lane.stopping.load(Relaxed) {
-            None
-        } else {
-            waiting.pop()
-        };
+        let first = self.lane.next_of(&mut waiting);
         if first.is_none() {
             waiting.workers -= 1;
             self.has_left = true;
@@ -229,9 +268,7 @@ impl Drop for Worker {
         }
         let mut waiting = self.lane.waiting();
         // Not when the threads end, which drops workers as well: nobody would be there to run another one.
-        let is_followed = std::thread::panicking()
-            && !waiting.payloads.is_empty()
-            && !self.lane.stopping.load(Relaxed);
+        let is_followed = std::thread::panicking() && !waiting.payloads.is_empty();
         if !is_followed {
             waiting.workers -= 1;
         }
@@ -258,38 +295,82 @@ impl Drop for Running<'_> {
     }
 }
 
-/// One call of `handle-message`, to the end of what it spawned.
+/// Calls `handle-message` with the first message and, beside it, with others that may be, to the end of what they spawned. As many as are
+/// `left` at most.
 async fn invoke(
     store: &mut Store<Guest>,
     instance: &bindings::Component,
+    first: Bytes,
+    lane: &Lane,
+    left: &mut usize,
+) -> wasmtime::Result<()> {
+    let calls = store.run_concurrent(async |accessor| {
+        let mut calls = FuturesUnordered::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        loop {
+            while let Some(message) = next {
+                *left = left.saturating_sub(1);
+                bytes += message.len();
+                calls.push(call(accessor, instance, message, lane));
+                let has_room = *left > 0 && calls.len() < limits::PAYLOADS_TOGETHER_MAX;
+                next = has_room.then(|| lane.next_beside(bytes)).flatten();
+            }
+            let has_room = *left > 0 && calls.len() < limits::PAYLOADS_TOGETHER_MAX;
+            let arrived = async {
+                if has_room && !lane.part.local.rings {
+                    lane.arrived.notified().await;
+                } else {
+                    pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = calls.next() => match ended {
+                    Some(length) => bytes -= length?,
+                    None => break,
+                },
+                () = arrived => {}
+            }
+            next = (*left > 0).then(|| lane.next_beside(bytes)).flatten();
+        }
+        let spawned = poll_fn(|context| accessor.poll_no_interesting_tasks(context));
+        in_time(spawned).await
+    });
+    lane.precedence.give_way(calls).await?
+}
+
+/// One call; how long its message was.
+async fn call(
+    accessor: &Accessor<Guest>,
+    instance: &bindings::Component,
     message: Bytes,
     lane: &Lane,
-) -> wasmtime::Result<()> {
-    let call = store.run_concurrent(async |accessor| {
-        let inbound = instance.spin_redis_inbound_redis();
-        let outcome = inbound
-            .call_handle_message(accessor, message.to_vec())
-            .await?;
-        poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
-        wasmtime::error::Ok(outcome)
-    });
+) -> wasmtime::Result<usize> {
+    lane.part.figures.invocations.fetch_add(1, Relaxed);
+    let _running = Running::begin(&lane.running);
+    let inbound = instance.spin_redis_inbound_redis();
+    let called = inbound.call_handle_message(accessor, message.to_vec());
+    if let Err(error) = in_time(called).await?? {
+        lane.part.figures.failures.fetch_add(1, Relaxed);
+        tracing::info!(
+            component = &*lane.part.id,
+            "a message was answered with an error: {error:?}"
+        );
+    }
+    Ok(message.len())
+}
+
+/// What a call comes to, unless it hangs.
+async fn in_time<F: Future>(call: F) -> wasmtime::Result<F::Output> {
     let time_max = Duration::from_millis(limits::INVOCATION_MS_MAX);
-    match tokio::time::timeout(time_max, lane.precedence.give_way(call)).await {
-        Err(_) => wasmtime::bail!(
+    let outcome = tokio::time::timeout(time_max, call).await;
+    outcome.map_err(|_| {
+        wasmtime::format_err!(
             "ended after {} s without an end of its own",
             time_max.as_secs()
-        ),
-        Ok(ended) => {
-            if let Err(error) = ended?? {
-                lane.part.figures.failures.fetch_add(1, Relaxed);
-                tracing::info!(
-                    component = &*lane.part.id,
-                    "a message was answered with an error: {error:?}"
-                );
-            }
-            Ok(())
-        }
-    }
+        )
+    })
 }
 
 #[cfg(test)]
@@ -315,6 +396,39 @@ mod tests {
             threads,
             Arc::default(),
         )
+    }
+
+    #[tokio::test]
+    async fn a_host_that_stops_still_takes_what_nobody_else_has() {
+        let lane = lane();
+        lane.stopping.store(true, Relaxed);
+        lane.waiting().workers = 1;
+        for payload in ["", "of a producer", "", "of another"] {
+            lane.ring(Bytes::from(payload));
+        }
+        assert_eq!(lane.queued(), 2);
+        lane.waiting().payloads.push_front(Bytes::new());
+        let next = lane.next_of(&mut lane.waiting());
+        assert_eq!(next, Some(Bytes::from("of a producer")));
+        lane.give_up();
+        assert_eq!(lane.part.figures.dropped.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn messages_stand_beside_each_other_by_their_bytes() {
+        let lane = lane();
+        let most = limits::PAYLOAD_BYTES_TOGETHER_MAX;
+        let rest = [&vec![0; most - 1][..], b"a", b"", b"b"];
+        for payload in rest {
+            lane.waiting().push(Bytes::copy_from_slice(payload), false);
+        }
+        assert_eq!(lane.next_beside(2), None);
+        assert!(
+            lane.next_beside(1)
+                .is_some_and(|next| next.len() == most - 1)
+        );
+        assert_eq!(lane.next_beside(0), Some(Bytes::from("a")));
+        assert_eq!(lane.next_beside(0), None, "a look at the list comes alone");
     }
 
     #[tokio::test]

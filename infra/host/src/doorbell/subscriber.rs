@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use tokio::task::JoinSet;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::timeout;
 use trawl_core::limits::host as limits;
 
-use super::{Doorbell, Subscription};
+use super::{Doorbell, Listener, Subscription};
+use crate::stop::Stop;
 
 /// Subscribers that are without their server. Many of them notice the same; one line says that it went, and one that it is back.
 #[derive(Default)]
@@ -34,10 +36,12 @@ impl Outage {
     }
 }
 
-/// Starts one subscriber for each address, among the `tasks`. None of them ends by itself.
+/// Starts one subscriber for each address, among the `tasks`. They end when the end of the host is asked for, once they have passed on
+/// what they heard by then.
 pub(crate) fn start(
     doorbell: &Arc<Doorbell>,
     subscriptions: &[Subscription],
+    stop: &Stop,
     tasks: &mut JoinSet<()>,
 ) {
     let mut by_address: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -50,8 +54,9 @@ pub(crate) fn start(
     let outage = Arc::new(Outage::default());
     for (address, channels) in by_address {
         tasks.spawn(keep_subscribed(
-            Arc::clone(doorbell),
+            Listener::new(doorbell),
             Arc::clone(&outage),
+            stop.clone(),
             address.to_owned(),
             channels,
         ));
@@ -59,26 +64,52 @@ pub(crate) fn start(
 }
 
 async fn keep_subscribed(
-    doorbell: Arc<Doorbell>,
+    listener: Listener,
     outage: Arc<Outage>,
+    stop: Stop,
     address: String,
     channels: Vec<String>,
+) {
+    let keep = async {
+        let (doorbell, stop) = (listener.doorbell(), &stop);
+        keep_connected(doorbell, &outage, stop, &address, &channels).await;
+    };
+    let given_up = async {
+        stop.asked().await;
+        tokio::time::sleep(Duration::from_millis(limits::REDIS_HEAR_OUT_MS)).await;
+    };
+    tokio::select! {
+        () = keep => {}
+        () = given_up => {}
+    }
+}
+
+/// Comes back when the end of the host was asked for while it was connected, and what had been heard is passed on.
+async fn keep_connected(
+    doorbell: &Doorbell,
+    outage: &Outage,
+    stop: &Stop,
+    address: &str,
+    channels: &[String],
 ) {
     let mut wait_ms = 0;
     let mut is_out = false;
     loop {
-        match subscribe(&address, &channels).await {
+        match subscribe(address, channels).await {
             Ok(connection) => {
                 wait_ms = 0;
                 if std::mem::take(&mut is_out) {
                     outage.ends();
                 }
                 // Whatever was published before is lost; one look each makes up for it.
-                look_once(&doorbell, &channels);
-                let end = pass_on(&doorbell, connection).await;
-                if end == End::Silent {
-                    is_out = true;
-                    outage.begins(&"its connection is dead");
+                look_once(doorbell, channels);
+                match pass_on(doorbell, stop, channels, connection).await {
+                    End::Asked => return,
+                    End::Silent => {
+                        is_out = true;
+                        outage.begins(&"its connection is dead");
+                    }
+                    End::Closed => {}
                 }
             }
             Err(error) => {
@@ -123,20 +154,33 @@ enum End {
     Closed,
     /// Nothing comes any more, and nobody says why.
     Silent,
+    /// The host is to end.
+    Asked,
 }
 
-/// Hands messages on until the connection ends, or gives no sign of life when it is asked for one. A server that went away
-/// without a word, behind a NAT or in a failover, leaves a connection that looks well for ever.
-async fn pass_on(doorbell: &Doorbell, connection: redis::aio::PubSub) -> End {
+/// Hands messages on until the connection ends, or gives no sign of life when it is asked for one, or the host is to end. A server that
+/// went away without a word, behind a NAT or in a failover, leaves a connection that looks well for ever.
+async fn pass_on(
+    doorbell: &Doorbell,
+    stop: &Stop,
+    channels: &[String],
+    connection: redis::aio::PubSub,
+) -> End {
     let (mut asking, mut messages) = connection.split();
     let silence = Duration::from_millis(limits::REDIS_SILENCE_MS);
     let answer = Duration::from_millis(limits::REDIS_SIGN_OF_LIFE_MS);
+    let mut asked = pin!(stop.asked());
     loop {
-        match timeout(silence, messages.next()).await {
-            Ok(Some(message)) => {
-                let payload = Bytes::copy_from_slice(message.get_payload_bytes());
-                doorbell.hear(message.get_channel_name(), &payload);
+        let heard = tokio::select! {
+            biased;
+            () = &mut asked => {
+                hear_out(doorbell, channels, asking, messages).await;
+                return End::Asked;
             }
+            heard = timeout(silence, messages.next()) => heard,
+        };
+        match heard {
+            Ok(Some(message)) => hear(doorbell, &message),
             Ok(None) => return End::Closed,
             Err(_) => match timeout(answer, asking.ping::<redis::Value>()).await {
                 Ok(Ok(_)) => {}
@@ -145,4 +189,29 @@ async fn pass_on(doorbell: &Doorbell, connection: redis::aio::PubSub) -> End {
             },
         }
     }
+}
+
+/// Ends the subscriptions and hands on what came before that. The server told whoever published it that it was heard, so it must not
+/// get lost on the way here.
+async fn hear_out(
+    doorbell: &Doorbell,
+    channels: &[String],
+    mut asking: redis::aio::PubSubSink,
+    mut messages: redis::aio::PubSubStream,
+) {
+    for channel in channels {
+        // A server that has gone sends nothing more either.
+        if asking.unsubscribe(channel).await.is_err() {
+            break;
+        }
+    }
+    // All of them are here; tokio would have a task that reads many at a time wait in between.
+    while let Some(Some(message)) = unconstrained(messages.next()).now_or_never() {
+        hear(doorbell, &message);
+    }
+}
+
+fn hear(doorbell: &Doorbell, message: &redis::Msg) {
+    let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+    doorbell.hear(message.get_channel_name(), &payload);
 }

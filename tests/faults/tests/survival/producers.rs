@@ -157,6 +157,27 @@ async fn ingest_killed_between_recording_and_forgetting() {
     all_recorded_once(&state, &expected).await;
 }
 
+/// Requests that were published stand nowhere but in the host that heard them: one that is told to end records them first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_records_what_it_heard() {
+    let redis = RedisServer::start().await;
+    let mut stage = stage_with(&redis).await;
+    let expected: Vec<String> = (0..400).map(|n| format!("published{n}")).collect();
+    for label in &expected {
+        let body = pushed(&stage, label).to_string();
+        let heard = redis.number(&[b"PUBLISH", b"data_queue", body.as_bytes()]);
+        assert_eq!(heard.await.unwrap(), 1, "the host heard it");
+    }
+    let ended = stage.host.terminate(Duration::from_secs(20)).await;
+    assert!(ended.is_some_and(|status| status.success()));
+    let recorded = labels(stage.host.state_directory());
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|label| !recorded.contains_key(*label))
+        .collect();
+    assert!(missing.is_empty(), "heard and not recorded: {missing:?}");
+}
+
 /// Redis is killed at random moments and comes back, while producers push and nodes post. What either was told is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed_at_any_time() {
