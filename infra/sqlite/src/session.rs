@@ -1,5 +1,6 @@
 //! One SQLite connection as the threads use it: set up, guarded, with its statements kept prepared.
 
+use crate::class::changes_schema;
 use crate::stats::Counters;
 use crate::{Options, Rows, SqliteError, Value};
 use rusqlite::config::DbConfig;
@@ -11,11 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use trawl_core::limits::sqlite::{
-    PREPARED_MAX, READER_CACHE_PART, WAL_BYTES_KEPT, WAL_CHECKPOINT_PAGES,
+    PREPARED_MAX, READER_CACHE_PART, SCHEMA_STATEMENT_MS_MAX, WAL_BYTES_KEPT, WAL_CHECKPOINT_PAGES,
 };
 
 /// Virtual machine steps between two looks at the clock: some tens of microseconds.
 const STEPS_PER_LOOK: i32 = 5_000;
+/// How long a change of the schema may take.
+const SCHEMA_STATEMENT_TIME_MAX: Duration = Duration::from_millis(SCHEMA_STATEMENT_MS_MAX);
 
 /// Why a statement failed, and whether it has left its changes behind.
 #[derive(Debug)]
@@ -77,9 +80,14 @@ impl Session {
         })
     }
 
-    /// Runs one statement within its usual time.
+    /// Runs one statement within its usual time, or that of one which changes the schema.
     pub(crate) fn run(&self, sql: &str, params: &[Value]) -> Result<Rows, Failure> {
-        self.run_within(self.statement_time_max, sql, params)
+        let time_max = if changes_schema(sql) {
+            SCHEMA_STATEMENT_TIME_MAX
+        } else {
+            self.statement_time_max
+        };
+        self.run_in(time_max, sql, params)
     }
 
     /// Runs one statement within `time`, if that is less than usual.
@@ -89,7 +97,11 @@ impl Session {
         sql: &str,
         params: &[Value],
     ) -> Result<Rows, Failure> {
-        self.clock.start(time.min(self.statement_time_max));
+        self.run_in(time.min(self.statement_time_max), sql, params)
+    }
+
+    fn run_in(&self, time: Duration, sql: &str, params: &[Value]) -> Result<Rows, Failure> {
+        self.clock.start(time);
         let mut statement = self.connection.prepare_cached(sql)?;
         self.step_through(&mut statement, params)
     }

@@ -508,6 +508,25 @@ async fn results_and_times_are_bounded() {
     assert_eq!(count(&connection).await, 0);
 }
 
+/// An index over a large table takes longer than any other statement should. Cut off, it would be begun anew for ever.
+#[tokio::test]
+async fn a_change_of_the_schema_has_time() {
+    let options = Options {
+        statement_ms_max: 1,
+        ..Options::default()
+    };
+    let (directory, _database, connection) = table(options).await;
+    let other = rusqlite::Connection::open(directory.path().join("test.db")).unwrap();
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+                INSERT INTO t (v) SELECT i FROM n";
+    other.execute_batch(rows).unwrap();
+    let all = "SELECT max(v + 1) FROM t";
+    let cut_off = connection.execute(all, vec![]).await;
+    assert!(matches!(cut_off, Err(SqliteError::Limit(_))), "{cut_off:?}");
+    let index = "CREATE INDEX t_next ON t (v + 1)";
+    connection.execute(index, vec![]).await.unwrap();
+}
+
 #[tokio::test]
 async fn another_process_that_writes_is_waited_for() {
     let (directory, _database, connection) = table(Options::default()).await;
