@@ -100,19 +100,27 @@ fn unless_failed<T: Default>(failed: &mut Option<StoreError>, result: Result<T, 
 async fn purge<P: Ports>(ports: &P, went_on: bool) -> Result<u64, StoreError> {
     let store = Store::new(ports.sql());
     let keeping = KeepingSettings::read(ports.variables()).await;
-    let (mut purged, mut is_full, mut rounds) = (0, true, 0);
-    while is_full && rounds < PURGES_MAX {
-        let gone = store
-            .purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX)
-            .await?;
-        purged += gone;
-        is_full = gone >= u64::from(PURGE_ROWS_MAX);
+    let (mut rows, mut goes_on, mut rounds) = (0, true, 0);
+    let mut outcome = Ok(());
+    while goes_on && rounds < PURGES_MAX {
+        let purge = store.purge(keeping.result_days, keeping.message_days, PURGE_ROWS_MAX);
+        goes_on = match purge.await {
+            Ok(purged) => {
+                rows += purged.rows;
+                purged.goes_on
+            }
+            // What can't be done now would be tried every second, by each node; once a minute is enough.
+            Err(error) => {
+                outcome = Err(error);
+                false
+            }
+        };
         rounds += 1;
     }
-    if is_full != went_on {
-        store.set_purge_goes_on(is_full).await?;
+    if goes_on != went_on {
+        store.set_purge_goes_on(goes_on).await?;
     }
-    Ok(purged)
+    outcome.map(|()| rows)
 }
 
 /// Whether this tick is the one of its period. Instances remember nothing, so the moment is computed: in each period

@@ -263,6 +263,9 @@ pub mod sqlite {
     pub const TRANSACTION_STATEMENTS_MAX: usize = 64;
     /// Execution time of one statement: ten times the slowest sensible one.
     pub const STATEMENT_MS_MAX: u64 = 10_000;
+    /// The same for one that changes the schema. An index over tens of millions of rows takes minutes, once; cut off, it would be begun
+    /// again and again, and a database that is large could never be brought to a new release.
+    pub const SCHEMA_STATEMENT_MS_MAX: u64 = 3_600_000;
     /// Bytes of one result, as Spin.
     pub const RESULT_BYTES_MAX: usize = 128 * 1_024 * 1_024;
     /// Bytes of one statement's text; data belongs into parameters.
@@ -469,6 +472,8 @@ pub mod sweep {
     pub const TICK_LATE_MS: u64 = 1_100;
     /// Rows removed at once: a short statement, so that nobody waits for it.
     pub const PURGE_ROWS_MAX: u32 = 500;
+    /// Bytes of results removed at once: about 60 ms, since a gigabyte that is not in memory took 0.9 s.
+    pub const PURGE_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
     /// Such rounds in a row. When the last of them was full the next second goes on: up to 4,000 rows of each table a second,
     /// several times the jobs that a node of two cores does.
     pub const PURGES_MAX: u32 = 8;

@@ -8,6 +8,7 @@ use trawl_core::limits::queue::{
     DEAD_REQUEST_DAYS, ENDPOINT_FORGOTTEN_MS, HOST_FORGOTTEN_MS, PURGE_LOOKS,
 };
 use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
+use trawl_core::limits::sweep::PURGE_BYTES_MAX;
 
 use crate::sql::{Row, Sql, Value};
 use crate::{Store, StoreError};
@@ -45,6 +46,38 @@ struct Purge {
     most: u32,
     /// Rows that are looked at.
     looks: u32,
+    /// Bytes that may go at once, where each row that went tells how many it had.
+    bytes_max: Option<u64>,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Rows that went.
+    pub rows: u64,
+    /// Whether as much went as may at once, so that more may be there.
+    pub goes_on: bool,
+}
+
+impl Purged {
+    fn of(rows: usize, most: u32) -> Self {
+        let rows = rows as u64;
+        Self {
+            rows,
+            goes_on: rows >= u64::from(most),
+        }
+    }
+
+    /// Adds what became of one table, and says whether there is more of it; the first error is kept.
+    fn add(&mut self, failed: &mut Option<StoreError>, part: Result<Self, StoreError>) -> bool {
+        let part = part.unwrap_or_else(|error| {
+            failed.get_or_insert(error);
+            Self::default()
+        });
+        self.rows += part.rows;
+        self.goes_on |= part.goes_on;
+        part.goes_on
+    }
 }
 
 impl<S: Sql> Store<'_, S> {
@@ -92,39 +125,25 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Deletes results older than `result_days` and terminal messages older than `message_days`, at most `limit`
-    /// of each; returns how many rows went.
+    /// Deletes results older than `result_days` and terminal messages older than `message_days`, and what else is old: at most `limit`
+    /// rows of each table, and [`PURGE_BYTES_MAX`] of results or one of them.
+    ///
+    /// # Errors
+    /// The first one; each table has its turn nevertheless.
     pub async fn purge(
         &self,
         result_days: u32,
         message_days: u32,
         limit: u32,
-    ) -> Result<u64, StoreError> {
-        let looks = limit.saturating_mul(PURGE_LOOKS);
-        let by_age =
-            |days: u32| -> Vec<Value> { vec![days_ms(days).into(), limit.into(), looks.into()] };
-        let mut gone = self
-            .purge_by_marks(Purge {
-                statement: include_str!("../sql/purge_results.sql"),
-                params: by_age(result_days),
-                mark: include_str!("../sql/purge_results_mark.sql"),
-                mark_params: vec![days_ms(result_days).into()],
-                most: limit,
-                looks,
-            })
-            .await?;
-        let mut messages = by_age(message_days);
-        messages.push(KEPT_MS.into());
-        gone += self
-            .purge_by_marks(Purge {
-                statement: include_str!("../sql/purge_messages.sql"),
-                params: messages,
-                mark: include_str!("../sql/purge_messages_mark.sql"),
-                mark_params: vec![days_ms(message_days).into()],
-                most: limit,
-                looks,
-            })
-            .await?;
+    ) -> Result<Purged, StoreError> {
+        let mut sum = Purged::default();
+        let mut failed = None;
+        // A message takes its result with it, however long that is; so a result is never kept for longer, and goes first.
+        let results = self.purge_results(result_days.min(message_days), limit);
+        let more_results = sum.add(&mut failed, results.await);
+        if !more_results {
+            sum.add(&mut failed, self.purge_messages(message_days, limit).await);
+        }
         for (statement, age_ms) in [
             (
                 include_str!("../sql/purge_login_failures.sql"),
@@ -136,35 +155,73 @@ impl<S: Sql> Store<'_, S> {
                 days_ms(DEAD_REQUEST_DAYS),
             ),
         ] {
-            gone += self
-                .count(statement, vec![age_ms.into(), limit.into()])
-                .await?;
+            let gone = self.run(statement, vec![age_ms.into(), limit.into()]);
+            let purged = gone.await.map(|gone| Purged::of(gone.rows.len(), limit));
+            sum.add(&mut failed, purged);
         }
-        gone += self
-            .purge_by_marks(Purge {
-                statement: include_str!("../sql/purge_hosts.sql"),
-                params: vec![HOST_FORGOTTEN_MS.into(), limit.into()],
-                mark: include_str!("../sql/purge_hosts_mark.sql"),
-                mark_params: vec![],
-                most: limit,
-                looks: limit,
-            })
-            .await?;
-        gone += self
-            .purge_by_marks(Purge {
-                statement: include_str!("../sql/purge_endpoints.sql"),
-                params: vec![
-                    ENDPOINT_FORGOTTEN_MS.into(),
-                    limit.into(),
-                    days_ms(message_days).into(),
-                ],
-                mark: include_str!("../sql/purge_endpoints_mark.sql"),
-                mark_params: vec![],
-                most: limit,
-                looks: limit,
-            })
-            .await?;
-        Ok(gone)
+        let hosts = self.purge_by_marks(Purge {
+            statement: include_str!("../sql/purge_hosts.sql"),
+            params: vec![HOST_FORGOTTEN_MS.into(), limit.into()],
+            mark: include_str!("../sql/purge_hosts_mark.sql"),
+            mark_params: vec![],
+            most: limit,
+            looks: limit,
+            bytes_max: None,
+        });
+        sum.add(&mut failed, hosts.await);
+        let endpoints = self.purge_by_marks(Purge {
+            statement: include_str!("../sql/purge_endpoints.sql"),
+            params: vec![
+                ENDPOINT_FORGOTTEN_MS.into(),
+                limit.into(),
+                days_ms(message_days).into(),
+            ],
+            mark: include_str!("../sql/purge_endpoints_mark.sql"),
+            mark_params: vec![],
+            most: limit,
+            looks: limit,
+            bytes_max: None,
+        });
+        sum.add(&mut failed, endpoints.await);
+        failed.map_or(Ok(sum), Err)
+    }
+
+    async fn purge_results(&self, days: u32, limit: u32) -> Result<Purged, StoreError> {
+        let looks = limit.saturating_mul(PURGE_LOOKS);
+        self.purge_by_marks(Purge {
+            statement: include_str!("../sql/purge_results.sql"),
+            params: vec![
+                days_ms(days).into(),
+                limit.into(),
+                looks.into(),
+                PURGE_BYTES_MAX.into(),
+            ],
+            mark: include_str!("../sql/purge_results_mark.sql"),
+            mark_params: vec![days_ms(days).into()],
+            most: limit,
+            looks,
+            bytes_max: Some(PURGE_BYTES_MAX),
+        })
+        .await
+    }
+
+    async fn purge_messages(&self, days: u32, limit: u32) -> Result<Purged, StoreError> {
+        let looks = limit.saturating_mul(PURGE_LOOKS);
+        self.purge_by_marks(Purge {
+            statement: include_str!("../sql/purge_messages.sql"),
+            params: vec![
+                days_ms(days).into(),
+                limit.into(),
+                looks.into(),
+                KEPT_MS.into(),
+            ],
+            mark: include_str!("../sql/purge_messages_mark.sql"),
+            mark_params: vec![days_ms(days).into()],
+            most: limit,
+            looks,
+            bytes_max: None,
+        })
+        .await
     }
 
     /// Whether the last purge left something behind. It stands in the database, since an instance may end with its round.
@@ -187,18 +244,23 @@ impl<S: Sql> Store<'_, S> {
     }
 
     /// Looks at rows from where the last purge ended; the next one begins behind those that stay, unless some could still go.
-    async fn purge_by_marks(&self, purge: Purge) -> Result<u64, StoreError> {
-        let gone = self.count(purge.statement, purge.params).await?;
-        if gone < u64::from(purge.most) {
-            let mut params = vec![u64::from(purge.looks).saturating_sub(gone).into()];
+    async fn purge_by_marks(&self, purge: Purge) -> Result<Purged, StoreError> {
+        let gone = self.run(purge.statement, purge.params).await?;
+        let mut purged = Purged::of(gone.rows.len(), purge.most);
+        if let Some(bytes_max) = purge.bytes_max {
+            let mut bytes: u64 = 0;
+            for row in gone.iter() {
+                bytes = bytes.saturating_add(row.get(0)?);
+            }
+            purged.goes_on |= bytes >= bytes_max;
+        }
+        if !purged.goes_on {
+            let stay = u64::from(purge.looks).saturating_sub(purged.rows);
+            let mut params = vec![stay.into()];
             params.extend(purge.mark_params);
             self.run(purge.mark, params).await?;
         }
-        Ok(gone)
-    }
-
-    async fn count(&self, statement: &'static str, params: Vec<Value>) -> Result<u64, StoreError> {
-        Ok(self.run(statement, params).await?.rows.len() as u64)
+        Ok(purged)
     }
 }
 

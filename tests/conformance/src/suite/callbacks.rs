@@ -482,7 +482,7 @@ pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
     // Once purged, it is out of the figures.
     accepted(store, &request(2, "newest"), &LIMITS).await;
     sql.pass(100 * 86_400_000).await;
-    assert!(store.purge(30, 90, 500).await.unwrap() > 0);
+    assert!(store.purge(30, 90, 500).await.unwrap().rows > 0);
     let queues = store.queues(None).await.unwrap();
     assert_eq!(queues[3].dead, 0);
 }

@@ -42,6 +42,6 @@ pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
         callbacks::{delivered, pending_before_the_end, stale_leases, schedule_and_exhaustion, only_what_is_due_is_sent, only_what_expired_is_rescued, what_ended_is_not_extended, deliveries_together, deliveries_of_one_message, many_deliveries_are_told_from_their_end, replays, replays_of_what_runs_again, rescue_and_release, secrets},
         endpoints::{in_flight, spare_slots, late_ones_take_turns, throttled, the_longest_pause_counts, each_account_has_its_own_slots, many_pauses_end_in_parts, gone, gone_for_good, disabled_after_days, one_dead_endpoint_slows_nobody, a_pause_holds_up_no_other_endpoint},
         accounts::{registration, throttle, tries_at_once, registrations_of_a_network, keys},
-        views::{lists_and_filters, pages_of_a_list, results, last_result, a_hash_proves_nothing, queues_tell_the_truth, robots_and_dead_requests, robots_and_dead_requests_are_kept_for_a_while, purge_and_ids, old_rows_that_stay_hold_up_no_purge, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
+        views::{lists_and_filters, pages_of_a_list, results, last_result, a_hash_proves_nothing, queues_tell_the_truth, robots_and_dead_requests, robots_and_dead_requests_are_kept_for_a_while, purge_and_ids, long_results_go_a_few_at_a_time, old_rows_that_stay_hold_up_no_purge, hosts_and_endpoints_are_forgotten, callbacks_outlast_a_purge},
     }
 }
