@@ -19,27 +19,37 @@ pub(crate) async fn give_back_when_quiet(database: Database) {
             once_more = Some(Instant::now() + Duration::from_millis(limits::QUIET_AGAIN_MS));
         } else if once_more.is_some_and(|at| at <= Instant::now()) && burst.is_still_over() {
             once_more = None;
+        } else if burst.trickles() {
+            give_back(&database, trim).await;
+            continue;
         } else {
             continue;
         }
-        database.release_memory();
-        // Its threads do it with their next statement, which comes with the clock.
-        tokio::time::sleep(Duration::from_millis(2 * limits::TICK_MS)).await;
-        // Both may take a while: what is given back may be a lot, and the mappings are many.
-        let giving_back = tokio::task::spawn_blocking(|| {
+        let all = || {
             trim();
             code::give_back();
-        });
-        let _ = giving_back.await;
+        };
+        give_back(&database, all).await;
     }
+}
+
+/// Empties the database's page caches, and gives back then what is free in the process.
+async fn give_back(database: &Database, of_process: impl FnOnce() + Send + 'static) {
+    database.release_memory();
+    // Its threads do it with their next statement, which comes with the clock.
+    tokio::time::sleep(Duration::from_millis(2 * limits::TICK_MS)).await;
+    // It may take a while: what is given back may be a lot, and the mappings are many.
+    let _ = tokio::task::spawn_blocking(of_process).await;
 }
 
 /// Statements that were done, as a sign of how busy the application is.
 #[derive(Debug, Default)]
 struct Burst {
     done: u64,
-    /// As of the last time that memory was given back.
+    /// As of the last time that memory was given back after a busy time.
     given_back_at: u64,
+    /// As of the last time that page caches were emptied.
+    emptied_at: u64,
     /// The most between two looks since then.
     busiest: u64,
     /// What was done between the last two looks.
@@ -60,8 +70,20 @@ impl Burst {
             && done.saturating_sub(self.given_back_at) >= limits::BURST_STATEMENTS_MIN;
         if is_over {
             (self.given_back_at, self.busiest, self.quiet_max) = (done, 0, quiet_max);
+            self.emptied_at = done;
         }
         is_over
+    }
+
+    /// Whether what a busy time left of its queue has filled the page caches again. It touches each page once, here and there in a table
+    /// that is long since the burst, so they save it little.
+    fn trickles(&mut self) -> bool {
+        let trickles = self.is_still_over()
+            && self.done.saturating_sub(self.emptied_at) >= limits::TRICKLE_STATEMENTS_MIN;
+        if trickles {
+            self.emptied_at = self.done;
+        }
+        trickles
     }
 
     /// Whether the time is as quiet as it was when memory was given back.
@@ -213,6 +235,26 @@ mod tests {
         let later = 2 * quiet + 2 * much;
         assert!(!burst.is_over(later));
         assert!(burst.is_over(later + 1));
+    }
+
+    #[test]
+    fn the_rest_of_a_queue_is_given_back_for_as_it_goes() {
+        let (much, some) = (limits::BURST_STATEMENTS_MIN, limits::TRICKLE_STATEMENTS_MIN);
+        let mut burst = Burst::default();
+        assert!(!burst.is_over(some));
+        assert!(!burst.trickles(), "no busy time was before");
+        let mut done = some + limits::QUIET_PART * much;
+        assert!(!burst.is_over(done));
+        assert!(burst.is_over(done));
+        for _ in 0..2 {
+            assert!(!burst.is_over(done + some - 1));
+            assert!(!burst.trickles(), "too few");
+            done += some;
+            assert!(!burst.is_over(done));
+            assert!(burst.trickles());
+        }
+        assert!(!burst.is_over(done + 2 * much));
+        assert!(!burst.trickles(), "it is a busy time again");
     }
 
     #[test]

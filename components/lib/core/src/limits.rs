@@ -760,6 +760,9 @@ pub mod host {
     pub const QUIET_STATEMENTS_MAX: u64 = 250;
     /// A time is quiet too when less was done than this part of the busiest.
     pub const QUIET_PART: u64 = 8;
+    /// Statements of a quiet time after a busy one after which the page caches are worth emptying again: each reads some pages
+    /// anew, of 4 KB, and the caches hold 12 MB in all.
+    pub const TRICKLE_STATEMENTS_MIN: u64 = 500;
     /// Statements after which there is something to give back: a thousand jobs.
     pub const BURST_STATEMENTS_MIN: u64 = 5_000;
     /// The clock rings this often.
