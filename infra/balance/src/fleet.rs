@@ -133,13 +133,15 @@ impl Fleet {
         }
     }
 
-    /// Chooses for a request that has tried `tried` already; `key` is what `hash` goes by.
-    pub(crate) fn choose(&self, tried: Tried, key: u64) -> Choice {
+    /// Chooses for a request that has tried `tried` already; `key` is what `hash` goes by. One that may not wait is never queued.
+    pub(crate) fn choose(&self, tried: Tried, key: u64, may_wait: bool) -> Choice {
         let now_ms = self.clock.now_ms();
         let mut chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner);
         let random = chooser.random.random();
         let has_backups = self.slots.iter().any(|slot| slot.config.backup);
-        for round in ROUNDS.iter().filter(|round| has_backups || !round.backup) {
+        let is_open =
+            |round: &&Round| (has_backups || !round.backup) && (may_wait || !round.waiting);
+        for round in ROUNDS.iter().filter(is_open) {
             let mut candidates = std::mem::take(&mut chooser.candidates);
             candidates.clear();
             candidates.extend(
@@ -183,8 +185,8 @@ impl Fleet {
         self.slots.iter().filter(usable).count()
     }
 
-    /// Is there a replica that a request has not tried and that may be chosen now, if only to wait for it?
-    pub(crate) fn has_other(&self, tried: Tried) -> bool {
+    /// Is there a replica that a request has not tried and that may be chosen now; if it may wait, also one to wait for?
+    pub(crate) fn has_other(&self, tried: Tried, may_wait: bool) -> bool {
         let now_ms = self.clock.now_ms();
         self.slots.iter().enumerate().any(|(index, slot)| {
             if tried.has(index) || slot.config.drain {
@@ -193,7 +195,7 @@ impl Fleet {
             let state = slot.replica.state();
             let gate = &slot.rules.gate;
             self.ramp(slot, &state.health, now_ms).is_some()
-                && (state.gate.is_free(gate) || state.gate.has_room(gate))
+                && (state.gate.is_free(gate) || may_wait && state.gate.has_room(gate))
         })
     }
 
@@ -201,7 +203,10 @@ impl Fleet {
     pub(crate) fn has_other_remote(&self, tried: Tried) -> bool {
         let locals = self.slots.iter().enumerate();
         let locals = locals.filter(|(_, slot)| matches!(slot.replica.backend, Backend::Local(_)));
-        self.has_other(locals.fold(tried, |tried, (index, _)| tried.with(index)))
+        self.has_other(
+            locals.fold(tried, |tried, (index, _)| tried.with(index)),
+            true,
+        )
     }
 
     /// A request has just tried all that it could: should they all be out, the next probe is due a second from now.
@@ -374,13 +379,13 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_replica_that_became_free_during_the_choice() {
         let fleet = one_place();
-        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0) else {
+        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0, true) else {
             panic!("an idle replica was not chosen");
         };
         let running = Arc::new(Mutex::new(Some(first)));
         fleet.chooser.lock().unwrap().strategy =
             Box::new(LeavesBetweenRounds(Arc::clone(&running)));
-        let second = fleet.choose(Tried::default(), 0);
+        let second = fleet.choose(Tried::default(), 0, true);
         assert!(matches!(second, Choice::Go(0, _)), "it waits for nobody");
         let state = fleet.slots[0].replica.state();
         assert_eq!((state.gate.running(), state.gate.waiting()), (1, 0));
@@ -389,10 +394,12 @@ mod tests {
     #[test]
     fn one_that_waits_gets_the_place_of_the_one_that_leaves() {
         let fleet = one_place();
-        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0) else {
+        let Choice::Go(0, first) = fleet.choose(Tried::default(), 0, true) else {
             panic!("an idle replica was not chosen");
         };
-        let Choice::Wait(0, queued) = fleet.choose(Tried::default(), 0) else {
+        let at_once = fleet.choose(Tried::default(), 0, false);
+        assert!(matches!(at_once, Choice::Full), "it may not wait");
+        let Choice::Wait(0, queued) = fleet.choose(Tried::default(), 0, true) else {
             panic!("a busy replica was given to two");
         };
         drop(first);

@@ -86,7 +86,8 @@ struct Journey<'a> {
     /// The head, until it was sent for the last time.
     parts: Option<Parts>,
     upload: Upload,
-    /// A replica's own answer, if nothing better comes.
+    /// A replica's own answer, if nothing better comes. It keeps its place in that replica, so whoever has one waits for no
+    /// other: two requests that each wait for the place of the other would do so until their deadline.
     last: Option<Response<Body>>,
     /// How the last try failed that got no answer.
     problem: Option<Problem>,
@@ -189,7 +190,8 @@ impl Balancer {
 
 impl Journey<'_> {
     async fn step(&mut self) -> Step {
-        let (index, mut lease) = match self.fleet.choose(self.tried, self.key) {
+        let may_wait = self.last.is_none();
+        let (index, mut lease) = match self.fleet.choose(self.tried, self.key, may_wait) {
             Choice::Go(index, lease) => (index, lease),
             Choice::Wait(index, queued) => match timeout_at(self.deadline, queued.admitted()).await
             {
@@ -238,7 +240,7 @@ impl Journey<'_> {
     fn has_better(&self, lease: &Lease) -> bool {
         match lease.replica.backend {
             Backend::Local(_) => self.fleet.has_other_remote(self.tried),
-            Backend::Remote(_) => self.fleet.has_other(self.tried),
+            Backend::Remote(_) => self.fleet.has_other(self.tried, true),
         }
     }
 
@@ -281,7 +283,7 @@ impl Journey<'_> {
             self.fleet.failed(index);
         }
         let is_futile = is_shed && !self.has_better(&lease);
-        if self.repeatable && !is_futile && self.may_try_again() {
+        if self.repeatable && !is_futile && self.may_try_again(false) {
             self.last = Some(leased(response, lease));
             return Step::Again;
         }
@@ -312,19 +314,20 @@ impl Journey<'_> {
         let is_futile = error.kind == FailureKind::Trapped;
         self.problem = Some(problem);
         let can_be_sent = !is_futile && self.parts.is_some();
-        if can_be_sent && self.may_try_again() {
+        if can_be_sent && self.may_try_again(self.last.is_none()) {
             return Step::Again;
         }
         Step::Done(self.give_up(problem))
     }
 
-    fn may_try_again(&self) -> bool {
+    /// Whether it is tried again; `may_wait` as for the choice.
+    fn may_try_again(&self, may_wait: bool) -> bool {
         let config = &self.fleet.config;
         if self.tries >= config.tries_max || Instant::now() >= self.deadline {
             return false;
         }
         // What never happens must not be counted, nor paid for by requests that could be sent elsewhere.
-        if !self.fleet.has_other(self.tried) {
+        if !self.fleet.has_other(self.tried, may_wait) {
             self.fleet.asked_all();
             return false;
         }

@@ -570,6 +570,49 @@ async fn answers_with_the_retry_budget_spent_are_passed_on() {
     assert_eq!(server_errors(), arrived);
 }
 
+/// Each has the 503 of one replica, and with it the only place there, when it looks for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_hold_an_answer_do_not_wait_for_each_other() {
+    let replicas = [Replica::start("a").await, Replica::start("b").await];
+    for replica in &replicas {
+        replica.behaviour.status.store(503, Relaxed);
+        replica.behaviour.holds.store(true, Relaxed);
+    }
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    config.deadline = PATIENCE * 10;
+    for replica in &mut config.replicas {
+        replica.concurrency_max = 1;
+    }
+    let front = Front::start(config).await;
+    let address = front.address;
+    let clients: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(async move { Client::new(address).get().await }))
+        .collect();
+    eventually("both are under way", || {
+        let arrived = |replica: &Replica| replica.behaviour.arrived.load(Relaxed);
+        replicas.iter().all(|replica| arrived(replica) == 1)
+    })
+    .await;
+    for replica in &replicas {
+        replica.behaviour.holds.store(false, Relaxed);
+    }
+    for client in clients {
+        let answer = tokio::time::timeout(PATIENCE, client).await;
+        let (status, body) = answer.expect("they wait for each other").unwrap();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(
+            ["a", "b"].contains(&body.as_str()),
+            "the replica's own words: {body}"
+        );
+    }
+    let snapshot = front.balancer.snapshot();
+    let tries: u64 = replicas
+        .iter()
+        .map(|replica| replica.behaviour.arrived.load(Relaxed))
+        .sum();
+    assert_eq!(snapshot.retries, tries - 2, "none is paid for in vain");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_try_that_never_happens_is_not_counted_and_a_replicas_answer_is_no_failure() {
     let replicas = [Replica::start("a").await, Replica::start("b").await];

@@ -55,6 +55,8 @@ pub(crate) struct Behaviour {
     /// Requests that arrived, answered or not.
     pub(crate) arrived: AtomicU64,
     pub(crate) delay_ms: AtomicU64,
+    /// Answers nobody while it is set.
+    pub(crate) holds: AtomicBool,
     /// Ends the connection instead of answering.
     pub(crate) cuts: AtomicBool,
     /// Answers with this status instead of 200.
@@ -161,6 +163,9 @@ async fn answer(
     let delay_ms = behaviour.delay_ms.load(Relaxed);
     if delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
+    while behaviour.holds.load(Relaxed) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     if behaviour.cuts.load(Relaxed) {
         return Err("cut");
