@@ -354,7 +354,11 @@ fn rules(config: &BalanceConfig, replica: &ReplicaConfig, is_single: bool) -> Ru
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::StrategyKind, remote::Remote, replica::Backend};
+    use crate::{
+        config::StrategyKind,
+        remote::Remote,
+        replica::{Backend, Waited},
+    };
 
     /// Chooses the only replica there is, and ends the request that runs in it between two rounds of the choice.
     struct LeavesBetweenRounds(Arc<Mutex<Option<Lease>>>);
@@ -403,6 +407,7 @@ mod tests {
             panic!("a busy replica was given to two");
         };
         drop(first);
-        assert!(futures::executor::block_on(queued.admitted()).is_some());
+        let waited = futures::executor::block_on(queued.admitted());
+        assert!(matches!(waited, Waited::Admitted(_)));
     }
 }

@@ -83,6 +83,13 @@ impl<W> Gate<W> {
         self.waiting.retain(|(_, waiter)| !has_left(waiter));
     }
 
+    /// Empties the queue; gives those that waited, in their order.
+    pub(crate) fn turn_away(&mut self) -> impl Iterator<Item = W> {
+        self.codel.ends();
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().map(|(_, waiter)| waiter)
+    }
+
     /// Gives a place back.
     pub(crate) fn leave(&mut self) {
         self.running = self.running.saturating_sub(1);
@@ -120,8 +127,7 @@ struct Codel {
 impl Codel {
     fn sheds(&mut self, now_ms: u64, waited_ms: u64, others_wait: bool, rules: &GateRules) -> bool {
         if waited_ms < rules.target_ms || !others_wait {
-            self.first_above_ms = None;
-            self.shedding = false;
+            self.ends();
             return false;
         }
         let stands_ms = *self
@@ -148,6 +154,12 @@ impl Codel {
         self.shed_count = self.shed_count.saturating_add(1);
         self.next_shed_ms += self.gap_ms(rules);
         true
+    }
+
+    /// The queue stands no more.
+    fn ends(&mut self) {
+        self.first_above_ms = None;
+        self.shedding = false;
     }
 
     /// The interval over the square root of the count: the control law of RFC 8289.
@@ -225,6 +237,27 @@ mod tests {
             served += 1;
         }
         assert_eq!((served, gate.waiting()), (40, 0));
+    }
+
+    #[test]
+    fn who_is_turned_away_leaves_in_order_and_no_trace_of_the_queue() {
+        let mut gate: Gate<u64> = Gate::default();
+        for waiter in 0..4 {
+            gate.wait(0, waiter);
+        }
+        // The queue has stood for a while when it is emptied.
+        assert_eq!(gate.next_turn(60, &RULES), Some(Turn::Go(0)));
+        assert_eq!(gate.turn_away().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((gate.running(), gate.waiting()), (1, 0));
+        gate.leave();
+        for waiter in 4..6 {
+            gate.wait(200, waiter);
+        }
+        assert_eq!(
+            gate.next_turn(260, &RULES),
+            Some(Turn::Go(4)),
+            "a new queue has an interval of its own"
+        );
     }
 
     #[test]

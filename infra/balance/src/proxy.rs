@@ -24,7 +24,7 @@ use crate::{
     fleet::{Choice, Fleet, Tried},
     headers,
     problem::{FAILED, Problem},
-    replica::{Backend, Lease},
+    replica::{Backend, Lease, Waited},
     retry::{Upload, is_repeatable, is_worth_another},
     strategy::key_of,
     tally::Counted,
@@ -195,8 +195,10 @@ impl Journey<'_> {
             Choice::Go(index, lease) => (index, lease),
             Choice::Wait(index, queued) => match timeout_at(self.deadline, queued.admitted()).await
             {
-                Ok(Some(lease)) => (index, lease),
-                Ok(None) | Err(_) => return self.refused(FULL),
+                Ok(Waited::Admitted(lease)) => (index, lease),
+                // Nothing was tried there, so nothing is marked, counted or paid for.
+                Ok(Waited::Elsewhere) => return Step::Again,
+                Ok(Waited::Shed) | Err(_) => return self.refused(FULL),
             },
             Choice::Full => return self.refused(FULL),
             Choice::Out { retry_after_ms } => {

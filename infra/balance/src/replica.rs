@@ -84,6 +84,16 @@ pub(crate) struct State {
 pub(crate) enum Admission {
     Go,
     Shed,
+    /// The replica is out; another may stand idle.
+    Elsewhere,
+}
+
+/// What it came to for one that waited.
+pub(crate) enum Waited {
+    Admitted(Lease),
+    Shed,
+    /// No try was made here, and the request may choose anew.
+    Elsewhere,
 }
 
 /// Peak EWMA of the latency: a slower answer is believed at once, a faster one bit by bit. What was observed long ago is
@@ -147,7 +157,15 @@ impl Replica {
 
     /// An active check ended.
     pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &Rules) {
-        if self.state().health.checked(good, now_ms, &rules.health) {
+        let has_changed = {
+            let mut state = self.state();
+            let has_changed = state.health.checked(good, now_ms, &rules.health);
+            if has_changed && !good {
+                send_elsewhere(&mut state);
+            }
+            has_changed
+        };
+        if has_changed {
             if good {
                 tracing::warn!(replica = self.id, "replica passes its check again");
             } else {
@@ -285,7 +303,11 @@ impl Lease {
             // A failure must never make a replica look fast.
             let us = state.peak.us(now_ms);
             state.peak.observe(us, now_ms);
-            state.health.failed(self.trial, now_ms, &self.rules.health)
+            let benched = state.health.failed(self.trial, now_ms, &self.rules.health);
+            if benched {
+                send_elsewhere(&mut state);
+            }
+            benched
         };
         if benched {
             counts.benched.fetch_add(1, Relaxed);
@@ -325,6 +347,17 @@ fn admit(state: &mut State, counts: &Counts, now_ms: u64, rules: &Rules) {
     }
 }
 
+/// Those that wait for a replica that is out choose anew. They would only find out one by one what is known already, each at the
+/// cost of a try, while another replica stands idle. In the next queue they begin at the end: to count there how long they
+/// waited here would have that replica shed for what this one did. They are sent on once for each time that a replica goes out,
+/// and have their deadline, so nobody goes round for ever.
+fn send_elsewhere(state: &mut State) {
+    for waiter in state.gate.turn_away() {
+        // Whoever has left needs no word.
+        let _ = waiter.send(Admission::Elsewhere);
+    }
+}
+
 /// A place in the queue of a replica.
 pub(crate) struct Queued {
     replica: Arc<Replica>,
@@ -353,14 +386,15 @@ impl Queued {
         }
     }
 
-    /// Waits for a place; `None` when it was shed.
-    pub(crate) async fn admitted(mut self) -> Option<Lease> {
+    /// Waits for a place.
+    pub(crate) async fn admitted(mut self) -> Waited {
         match (&mut self.word).await {
             Ok(Admission::Go) => {
                 self.is_admitted = true;
-                Some(self.lease())
+                Waited::Admitted(self.lease())
             }
-            Ok(Admission::Shed) | Err(_) => None,
+            Ok(Admission::Elsewhere) => Waited::Elsewhere,
+            Ok(Admission::Shed) | Err(_) => Waited::Shed,
         }
     }
 

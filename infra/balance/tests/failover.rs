@@ -18,10 +18,13 @@ use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use support::{Client, Door, Front, Load, PATIENCE, Replica, eventually, plain};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+};
 use trawl_balance::{
     BalanceConfig, Balancer, Body, BoxError, Call, FailureKind, LocalBackend, LocalReplicas,
-    ReplicaConfig, ServerLimits, StrategyKind,
+    ReplicaConfig, ReplicaFigures, ServerLimits, StrategyKind,
 };
 
 async fn three() -> [Replica; 3] {
@@ -568,6 +571,80 @@ async fn answers_with_the_retry_budget_spent_are_passed_on() {
     config.replicas[0].weight = 2;
     front.balancer.apply(config).unwrap();
     assert_eq!(server_errors(), arrived);
+}
+
+/// Two replicas with one place each, both taken by a GET and with `waiting` POSTs in front of them. Gives the answers to come.
+async fn queues(
+    replicas: &[Replica; 2],
+    waiting: usize,
+    change: impl FnOnce(&mut BalanceConfig),
+) -> (Front, Vec<JoinHandle<StatusCode>>) {
+    for replica in replicas {
+        replica.behaviour.holds.store(true, Relaxed);
+    }
+    let mut config = plain(StrategyKind::RoundRobin, configs(replicas));
+    config.deadline = PATIENCE * 10;
+    for replica in &mut config.replicas {
+        replica.concurrency_max = 1;
+    }
+    change(&mut config);
+    let front = Front::start(config).await;
+    let address = front.address;
+    let get = || tokio::spawn(async move { Client::new(address).get().await.0 });
+    let mut clients = vec![get(), get()];
+    let sum = |of: fn(&ReplicaFigures) -> usize| {
+        let replicas = front.balancer.snapshot().replicas;
+        replicas.iter().map(of).sum::<usize>()
+    };
+    eventually("the places are taken", || sum(|it| it.in_flight) == 2).await;
+    let post = || tokio::spawn(async move { Client::new(address).post("/", "x", None).await.0 });
+    clients.extend((0..waiting).map(|_| post()));
+    eventually("the others wait", || sum(|it| it.queued) == waiting).await;
+    (front, clients)
+}
+
+/// The statuses of all answers, in order.
+async fn statuses(clients: Vec<JoinHandle<StatusCode>>) -> Vec<u16> {
+    let all = futures::future::join_all(clients);
+    let answers = tokio::time::timeout(PATIENCE, all).await;
+    let answers = answers.expect("some wait for ever");
+    let mut statuses: Vec<_> = answers.into_iter().map(|it| it.unwrap().as_u16()).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_replica_that_is_benched_goes_elsewhere() {
+    let replicas = [Replica::start("a").await, Replica::start("b").await];
+    // No retries: who waits must not need one.
+    let (front, clients) = queues(&replicas, 8, |config| config.retry_percent = 0).await;
+    assert_eq!(front.balancer.snapshot().replicas[0].queued, 4);
+    replicas[0].kill().await;
+    eventually("a is benched", || front.state("a") == "benched").await;
+    replicas[1].behaviour.holds.store(false, Relaxed);
+    let mut expected = vec![200; 9];
+    expected.push(502);
+    assert_eq!(statuses(clients).await, expected, "only what ran is lost");
+    let snapshot = front.balancer.snapshot();
+    let failed = snapshot.replicas[0].failed;
+    assert_eq!((failed, snapshot.retries_refused), (1, 1), "{snapshot:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_replica_that_a_check_takes_out_goes_elsewhere() {
+    let replicas = [Replica::start("a").await, Replica::start("b").await];
+    let (front, clients) = queues(&replicas, 4, |config| {
+        config.check.enabled = true;
+        config.check.interval = Duration::from_millis(20);
+    })
+    .await;
+    replicas[1].behaviour.holds.store(false, Relaxed);
+    replicas[0].behaviour.ready_status.store(503, Relaxed);
+    eventually("b has answered all but one", || replicas[1].served() == 5).await;
+    assert_eq!(front.state("a"), "down");
+    // What runs there goes on.
+    replicas[0].behaviour.holds.store(false, Relaxed);
+    assert_eq!(statuses(clients).await, [200; 6]);
 }
 
 /// Each has the 503 of one replica, and with it the only place there, when it looks for another.
