@@ -21,7 +21,7 @@ use crate::{
     clients::{ClientRules, Clients, TooMany},
     clock::Clock,
     config::{BalanceConfig, ReplicaConfig},
-    fleet::Fleet,
+    fleet::{Fleet, gate_rules},
     large::{LargeAnswers, LargeBodies},
     probe, reload,
     remote::Remote,
@@ -231,7 +231,8 @@ fn replicas(
                 cause,
             })?),
         };
-        Ok(Arc::new(Replica::new(replica.id.clone(), backend)))
+        let gate = gate_rules(config, replica);
+        Ok(Arc::new(Replica::new(replica.id.clone(), backend, gate)))
     };
     config.replicas.iter().map(make).collect()
 }

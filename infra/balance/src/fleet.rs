@@ -14,14 +14,14 @@ use crate::{
     config::{BalanceConfig, ReplicaConfig},
     gate::GateRules,
     health::{HealthRules, Trial},
-    replica::{Backend, Lease, Queued, Replica, Rules},
+    replica::{Backend, Lease, Queued, Replica},
     strategy::{Candidate, Draw, RAMP_FULL, Strategy, strategy},
 };
 
 /// One replica with what the present configuration says of it.
 pub(crate) struct Slot {
     pub(crate) config: ReplicaConfig,
-    pub(crate) rules: Rules,
+    pub(crate) rules: HealthRules,
     pub(crate) replica: Arc<Replica>,
 }
 
@@ -105,6 +105,7 @@ const ROUNDS: [Round; 4] = [
 ];
 
 impl Fleet {
+    /// The `replicas` of `config`, one for each that it names. From here on they go by its limits.
     pub(crate) fn new(config: BalanceConfig, replicas: Vec<Arc<Replica>>, clock: Clock) -> Self {
         let active = config.replicas.iter().filter(|replica| !replica.drain);
         let active = active.count();
@@ -113,11 +114,15 @@ impl Fleet {
             .iter()
             .zip(replicas)
             .map(|(replica_config, replica)| Slot {
-                rules: rules(&config, replica_config, active == 1),
+                rules: health_rules(&config, replica_config, active == 1),
                 config: replica_config.clone(),
                 replica,
             })
             .collect();
+        for slot in &slots {
+            slot.replica
+                .regulate(gate_rules(&config, &slot.config), clock.now_ms());
+        }
         let chooser = Chooser {
             strategy: strategy(config.strategy),
             random: SmallRng::from_os_rng(),
@@ -193,9 +198,8 @@ impl Fleet {
                 return false;
             }
             let state = slot.replica.state();
-            let gate = &slot.rules.gate;
             self.ramp(slot, &state.health, now_ms).is_some()
-                && (state.gate.is_free(gate) || may_wait && state.gate.has_room(gate))
+                && (state.gate.is_free() || may_wait && state.gate.has_room())
         })
     }
 
@@ -220,9 +224,9 @@ impl Fleet {
         let state = slot.replica.state();
         let ramp = self.ramp(slot, &state.health, now_ms);
         let has_place = if round.waiting {
-            state.gate.has_room(&slot.rules.gate)
+            state.gate.has_room()
         } else {
-            state.gate.is_free(&slot.rules.gate)
+            state.gate.is_free()
         };
         Candidate {
             usable: has_place
@@ -254,7 +258,7 @@ impl Fleet {
         if self.has_single() && !slot.config.drain {
             Some(RAMP_FULL)
         } else {
-            health.ramp(now_ms, &slot.rules.health)
+            health.ramp(now_ms, &slot.rules)
         }
     }
 
@@ -264,7 +268,7 @@ impl Fleet {
         let trial = state.health.chosen();
         // Looked at once more under this lock: the last one that ran may have left since, and found nobody who waits. Nobody
         // would ever call one that waits in front of an empty replica.
-        if waiting && !state.gate.is_free(&slot.rules.gate) {
+        if waiting && !state.gate.is_free() {
             let (sender, word) = oneshot::channel();
             state.gate.wait(now_ms, sender);
             drop(state);
@@ -334,20 +338,22 @@ impl Fleet {
 }
 
 /// A replica that is the only one is asked whatever it did, so it is not benched either.
-fn rules(config: &BalanceConfig, replica: &ReplicaConfig, is_single: bool) -> Rules {
-    Rules {
-        health: HealthRules {
-            max_fails: if is_single { 0 } else { replica.max_fails },
-            fail_timeout_ms: millis(replica.fail_timeout),
-            slow_start_ms: millis(replica.slow_start),
-            check_fails: config.check.fails,
-        },
-        gate: GateRules {
-            running_max: replica.concurrency_max,
-            waiting_max: replica.queue_max,
-            target_ms: millis(config.queue_target),
-            interval_ms: millis(config.queue_interval),
-        },
+fn health_rules(config: &BalanceConfig, replica: &ReplicaConfig, is_single: bool) -> HealthRules {
+    HealthRules {
+        max_fails: if is_single { 0 } else { replica.max_fails },
+        fail_timeout_ms: millis(replica.fail_timeout),
+        slow_start_ms: millis(replica.slow_start),
+        check_fails: config.check.fails,
+    }
+}
+
+/// Who may run in this replica, and wait for it.
+pub(crate) fn gate_rules(config: &BalanceConfig, replica: &ReplicaConfig) -> GateRules {
+    GateRules {
+        running_max: replica.concurrency_max,
+        waiting_max: replica.queue_max,
+        target_ms: millis(config.queue_target),
+        interval_ms: millis(config.queue_interval),
     }
 }
 
@@ -375,8 +381,9 @@ mod tests {
         let mut replica = ReplicaConfig::new("a", Some(origin.clone()));
         replica.concurrency_max = 1;
         let backend = Backend::Remote(Arc::new(Remote::new(origin)));
-        let replicas = vec![Arc::new(Replica::new("a".to_owned(), backend))];
         let config = BalanceConfig::new(StrategyKind::RoundRobin, vec![replica]);
+        let gate = gate_rules(&config, &config.replicas[0]);
+        let replicas = vec![Arc::new(Replica::new("a".to_owned(), backend, gate))];
         Fleet::new(config, replicas, Clock::new())
     }
 

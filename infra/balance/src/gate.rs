@@ -19,19 +19,10 @@ pub(crate) struct GateRules {
 /// The gate.
 #[derive(Debug)]
 pub(crate) struct Gate<W> {
+    rules: GateRules,
     running: usize,
     waiting: VecDeque<(u64, W)>,
     codel: Codel,
-}
-
-impl<W> Default for Gate<W> {
-    fn default() -> Self {
-        Self {
-            running: 0,
-            waiting: VecDeque::new(),
-            codel: Codel::default(),
-        }
-    }
 }
 
 /// What became of the head of the queue.
@@ -44,6 +35,21 @@ pub(crate) enum Turn<W> {
 }
 
 impl<W> Gate<W> {
+    /// A gate that nobody has come to.
+    pub(crate) fn new(rules: GateRules) -> Self {
+        Self {
+            rules,
+            running: 0,
+            waiting: VecDeque::new(),
+            codel: Codel::default(),
+        }
+    }
+
+    /// Other limits from here on, also for those that run and wait. There may be turns after that.
+    pub(crate) fn set_rules(&mut self, rules: GateRules) {
+        self.rules = rules;
+    }
+
     /// Requests that run.
     #[must_use]
     pub(crate) const fn running(&self) -> usize {
@@ -58,14 +64,14 @@ impl<W> Gate<W> {
 
     /// Is there a place at once?
     #[must_use]
-    pub(crate) fn is_free(&self, rules: &GateRules) -> bool {
-        self.running < rules.running_max && self.waiting.is_empty()
+    pub(crate) fn is_free(&self) -> bool {
+        self.running < self.rules.running_max && self.waiting.is_empty()
     }
 
     /// Is there room to wait?
     #[must_use]
-    pub(crate) fn has_room(&self, rules: &GateRules) -> bool {
-        self.waiting.len() < rules.waiting_max
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() < self.rules.waiting_max
     }
 
     /// Takes a place. Only after `is_free`, or for a probe, which may exceed the limit by one.
@@ -96,15 +102,15 @@ impl<W> Gate<W> {
     }
 
     /// The next decision about a waiter; `None` when nobody waits or no place is free. Call until `None`.
-    pub(crate) fn next_turn(&mut self, now_ms: u64, rules: &GateRules) -> Option<Turn<W>> {
-        if self.running >= rules.running_max {
+    pub(crate) fn next_turn(&mut self, now_ms: u64) -> Option<Turn<W>> {
+        if self.running >= self.rules.running_max {
             return None;
         }
         let (since_ms, waiter) = self.waiting.pop_front()?;
         let waited_ms = now_ms.saturating_sub(since_ms);
         if self
             .codel
-            .sheds(now_ms, waited_ms, !self.waiting.is_empty(), rules)
+            .sheds(now_ms, waited_ms, !self.waiting.is_empty(), &self.rules)
         {
             return Some(Turn::Shed(waiter));
         }
@@ -182,7 +188,7 @@ mod tests {
     /// One request arrives each `arrival_ms` and takes `service_ms`; how many of `count` are shed, and the longest wait of
     /// those that ran in the second half.
     fn run(arrival_ms: u64, service_ms: u64, count: u64) -> (u64, u64) {
-        let mut gate: Gate<u64> = Gate::default();
+        let mut gate: Gate<u64> = Gate::new(RULES);
         let (mut shed, mut wait_ms_max, mut busy_until) = (0, 0, 0);
         for now in 0..count * arrival_ms {
             if gate.running() == 1 && now >= busy_until {
@@ -191,7 +197,7 @@ mod tests {
             if now % arrival_ms == 0 {
                 gate.wait(now, now);
             }
-            while let Some(turn) = gate.next_turn(now, &RULES) {
+            while let Some(turn) = gate.next_turn(now) {
                 match turn {
                     Turn::Go(since) => {
                         busy_until = now + service_ms;
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_queued_and_not_shed() {
-        let mut gate: Gate<u64> = Gate::default();
+        let mut gate: Gate<u64> = Gate::new(RULES);
         for waiter in 0..40 {
             gate.wait(0, waiter);
         }
@@ -230,23 +236,43 @@ mod tests {
             if gate.running() == 1 {
                 gate.leave();
             }
-            assert!(
-                matches!(gate.next_turn(now, &RULES), Some(Turn::Go(_))),
-                "at {now}"
-            );
+            assert!(matches!(gate.next_turn(now), Some(Turn::Go(_))), "at {now}");
             served += 1;
         }
         assert_eq!((served, gate.waiting()), (40, 0));
     }
 
     #[test]
+    fn other_limits_hold_for_those_that_run_and_wait() {
+        let limits = |running_max| GateRules {
+            running_max,
+            ..RULES
+        };
+        let mut gate: Gate<u64> = Gate::new(RULES);
+        gate.enter();
+        for waiter in 0..3 {
+            gate.wait(0, waiter);
+        }
+        assert_eq!(gate.next_turn(0), None);
+        gate.set_rules(limits(3));
+        assert_eq!(gate.next_turn(0), Some(Turn::Go(0)));
+        assert_eq!(gate.next_turn(0), Some(Turn::Go(1)));
+        assert_eq!(gate.next_turn(0), None);
+        gate.set_rules(limits(2));
+        gate.leave();
+        assert_eq!(gate.next_turn(0), None, "two run still");
+        gate.leave();
+        assert_eq!(gate.next_turn(0), Some(Turn::Go(2)));
+    }
+
+    #[test]
     fn who_is_turned_away_leaves_in_order_and_no_trace_of_the_queue() {
-        let mut gate: Gate<u64> = Gate::default();
+        let mut gate: Gate<u64> = Gate::new(RULES);
         for waiter in 0..4 {
             gate.wait(0, waiter);
         }
         // The queue has stood for a while when it is emptied.
-        assert_eq!(gate.next_turn(60, &RULES), Some(Turn::Go(0)));
+        assert_eq!(gate.next_turn(60), Some(Turn::Go(0)));
         assert_eq!(gate.turn_away().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((gate.running(), gate.waiting()), (1, 0));
         gate.leave();
@@ -254,7 +280,7 @@ mod tests {
             gate.wait(200, waiter);
         }
         assert_eq!(
-            gate.next_turn(260, &RULES),
+            gate.next_turn(260),
             Some(Turn::Go(4)),
             "a new queue has an interval of its own"
         );
@@ -262,18 +288,18 @@ mod tests {
 
     #[test]
     fn a_place_is_given_only_when_one_is_free() {
-        let mut gate: Gate<u64> = Gate::default();
-        assert!(gate.is_free(&RULES));
+        let mut gate: Gate<u64> = Gate::new(RULES);
+        assert!(gate.is_free());
         gate.enter();
-        assert!(!gate.is_free(&RULES));
+        assert!(!gate.is_free());
         gate.wait(0, 7);
-        assert_eq!(gate.next_turn(1, &RULES), None);
+        assert_eq!(gate.next_turn(1), None);
         gate.leave();
         assert!(
-            !gate.is_free(&RULES),
+            !gate.is_free(),
             "a newcomer does not overtake the one that waits"
         );
-        assert_eq!(gate.next_turn(1, &RULES), Some(Turn::Go(7)));
+        assert_eq!(gate.next_turn(1), Some(Turn::Go(7)));
         assert_eq!(gate.running(), 1);
     }
 }

@@ -28,13 +28,6 @@ pub(crate) enum Backend {
     Remote(Arc<Remote>),
 }
 
-/// The rules of one replica, as the present configuration has them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) health: HealthRules,
-    pub(crate) gate: GateRules,
-}
-
 /// A replica. It outlives a reload when its id and address stay.
 pub(crate) struct Replica {
     pub(crate) id: String,
@@ -73,7 +66,6 @@ impl Counts {
 }
 
 /// What changes with each request.
-#[derive(Default)]
 pub(crate) struct State {
     pub(crate) health: Health,
     pub(crate) gate: Gate<oneshot::Sender<Admission>>,
@@ -132,15 +124,27 @@ impl Peak {
 }
 
 impl Replica {
-    pub(crate) fn new(id: String, backend: Backend) -> Self {
+    pub(crate) fn new(id: String, backend: Backend, gate: GateRules) -> Self {
         Self {
             seed: crate::strategy::key_of(id.as_bytes()),
             id,
             backend,
             counts: Counts::default(),
             latency: Histogram::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                health: Health::default(),
+                gate: Gate::new(gate),
+                peak: Peak::default(),
+            }),
         }
+    }
+
+    /// Other limits, for those too that run and wait already.
+    pub(crate) fn regulate(&self, gate: GateRules, now_ms: u64) {
+        let mut state = self.state();
+        state.gate.set_rules(gate);
+        // With more places nobody needs to leave for the next one to come in.
+        admit(&mut state, &self.counts, now_ms);
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -156,10 +160,10 @@ impl Replica {
     }
 
     /// An active check ended.
-    pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &Rules) {
+    pub(crate) fn checked(&self, good: bool, now_ms: u64, rules: &HealthRules) {
         let has_changed = {
             let mut state = self.state();
-            let has_changed = state.health.checked(good, now_ms, &rules.health);
+            let has_changed = state.health.checked(good, now_ms, rules);
             if has_changed && !good {
                 send_elsewhere(&mut state);
             }
@@ -178,8 +182,8 @@ impl Replica {
     }
 
     /// Nobody checks it any more: what the last checks said no longer holds.
-    pub(crate) fn checks_are_off(&self, now_ms: u64, rules: &Rules) {
-        if self.state().health.checked(true, now_ms, &rules.health) {
+    pub(crate) fn checks_are_off(&self, now_ms: u64, rules: &HealthRules) {
+        if self.state().health.checked(true, now_ms, rules) {
             tracing::warn!(
                 replica = self.id,
                 "checks are off, replica takes requests again"
@@ -191,7 +195,6 @@ impl Replica {
 /// A place in a replica. The next one that waits gets it when nobody holds it any more.
 pub(crate) struct Place {
     replica: Arc<Replica>,
-    rules: Rules,
     clock: Clock,
 }
 
@@ -200,14 +203,14 @@ impl Drop for Place {
         let mut state = self.replica.state();
         state.gate.leave();
         let now_ms = self.clock.now_ms();
-        admit(&mut state, &self.replica.counts, now_ms, &self.rules);
+        admit(&mut state, &self.replica.counts, now_ms);
     }
 }
 
 /// A request's place, and what is to be told of how it went.
 pub(crate) struct Lease {
     pub(crate) replica: Arc<Replica>,
-    rules: Rules,
+    rules: HealthRules,
     clock: Clock,
     /// Set when it decides whether the replica comes back.
     trial: Option<Trial>,
@@ -220,13 +223,12 @@ impl Lease {
     /// For a place that was taken at the gate.
     pub(crate) fn new(
         replica: Arc<Replica>,
-        rules: Rules,
+        rules: HealthRules,
         clock: Clock,
         trial: Option<Trial>,
     ) -> Self {
         let place = Place {
             replica: Arc::clone(&replica),
-            rules,
             clock,
         };
         Self {
@@ -252,9 +254,7 @@ impl Lease {
         let now_ms = self.clock.now_ms();
         let is_back = {
             let mut state = self.replica.state();
-            let is_back = state
-                .health
-                .succeeded(self.trial, now_ms, &self.rules.health);
+            let is_back = state.health.succeeded(self.trial, now_ms, &self.rules);
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "microseconds of a request are far below 2^52"
@@ -283,7 +283,7 @@ impl Lease {
             FailureKind::Trapped => {
                 counts.trapped.fetch_add(1, Relaxed);
                 // It did answer, in its way: a trial ends well.
-                let health = &self.rules.health;
+                let health = &self.rules;
                 let now_ms = self.clock.now_ms();
                 let is_back = self
                     .replica
@@ -303,7 +303,7 @@ impl Lease {
             // A failure must never make a replica look fast.
             let us = state.peak.us(now_ms);
             state.peak.observe(us, now_ms);
-            let benched = state.health.failed(self.trial, now_ms, &self.rules.health);
+            let benched = state.health.failed(self.trial, now_ms, &self.rules);
             if benched {
                 send_elsewhere(&mut state);
             }
@@ -329,8 +329,8 @@ impl Drop for Lease {
 }
 
 /// Lets in those that wait, as far as there are places.
-fn admit(state: &mut State, counts: &Counts, now_ms: u64, rules: &Rules) {
-    while let Some(turn) = state.gate.next_turn(now_ms, &rules.gate) {
+fn admit(state: &mut State, counts: &Counts, now_ms: u64) {
+    while let Some(turn) = state.gate.next_turn(now_ms) {
         match turn {
             Turn::Go(waiter) => {
                 // The one that waited may have left.
@@ -361,7 +361,7 @@ fn send_elsewhere(state: &mut State) {
 /// A place in the queue of a replica.
 pub(crate) struct Queued {
     replica: Arc<Replica>,
-    rules: Rules,
+    rules: HealthRules,
     clock: Clock,
     trial: Option<Trial>,
     word: oneshot::Receiver<Admission>,
@@ -371,7 +371,7 @@ pub(crate) struct Queued {
 impl Queued {
     pub(crate) fn new(
         replica: Arc<Replica>,
-        rules: Rules,
+        rules: HealthRules,
         clock: Clock,
         trial: Option<Trial>,
         word: oneshot::Receiver<Admission>,
@@ -460,20 +460,18 @@ mod tests {
     fn the_log_says_why_a_replica_is_benched_and_that_it_is_back() {
         let origin: Origin = "http://127.0.0.1:1".to_owned().try_into().unwrap();
         let backend = Backend::Remote(Arc::new(Remote::new(origin)));
-        let replica = Arc::new(Replica::new("a".to_owned(), backend));
-        let rules = Rules {
-            health: HealthRules {
-                max_fails: 1,
-                fail_timeout_ms: 10_000,
-                slow_start_ms: 0,
-                check_fails: 2,
-            },
-            gate: GateRules {
-                running_max: 10,
-                waiting_max: 10,
-                target_ms: 500,
-                interval_ms: 1_000,
-            },
+        let gate = GateRules {
+            running_max: 10,
+            waiting_max: 10,
+            target_ms: 500,
+            interval_ms: 1_000,
+        };
+        let replica = Arc::new(Replica::new("a".to_owned(), backend, gate));
+        let rules = HealthRules {
+            max_fails: 1,
+            fail_timeout_ms: 10_000,
+            slow_start_ms: 0,
+            check_fails: 2,
         };
         let lease = |trial| {
             replica.state().gate.enter();

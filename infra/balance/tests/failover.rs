@@ -511,6 +511,29 @@ async fn past_the_queue_the_answer_is_503_and_what_waits_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_places_are_there_at_once_for_those_that_wait() {
+    let replica = Replica::start("a").await;
+    replica.behaviour.holds.store(true, Relaxed);
+    let mut config = plain(StrategyKind::RoundRobin, vec![replica.config()]);
+    config.replicas[0].concurrency_max = 1;
+    let front = Front::start(config.clone()).await;
+    let address = front.address;
+    let clients: Vec<_> = (0..6)
+        .map(|_| tokio::spawn(async move { Client::new(address).get().await.0 }))
+        .collect();
+    let figures = || {
+        let replica = front.balancer.snapshot().replicas.remove(0);
+        (replica.in_flight, replica.queued)
+    };
+    eventually("one runs, the others wait", || figures() == (1, 5)).await;
+    config.replicas[0].concurrency_max = 4;
+    front.balancer.apply(config).unwrap();
+    assert_eq!(figures(), (4, 2), "though nobody has left");
+    replica.behaviour.holds.store(false, Relaxed);
+    assert_eq!(statuses(clients).await, [200; 6]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clients_that_leave_free_their_place() {
     let replica = Replica::start("a").await;
     replica.behaviour.delay_ms.store(60_000, Relaxed);
