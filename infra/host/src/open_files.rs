@@ -1,5 +1,5 @@
 //! How many files this process may have open: each connection is one, and the usual limit of 1,024 is below what the front
-//! door lets in.
+//! door lets in, and below what `trawl nodes` may be asked to open.
 
 /// Raises the limit to what the system allows, and beyond it to `wanted` if this process may; gives back what it has now.
 pub(crate) fn allow(wanted: u64) -> u64 {

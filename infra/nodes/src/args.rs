@@ -4,6 +4,10 @@ use clap::Args as ClapArgs;
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use url::Url;
 
+/// Files that are open beside the connections of the nodes: the streams of the process, those of its runtime, the one that logs in,
+/// and those that look up a name.
+const OPEN_FILES_BESIDE_CONNECTIONS: u64 = 128;
+
 /// Plays the requesting nodes: posts requests, and shows how the answers were spread over the replicas and how long they
 /// took.
 #[derive(Clone, Debug, ClapArgs)]
@@ -67,6 +71,14 @@ pub struct Args {
     /// Print the report as one line of JSON
     #[arg(long, env = "TRAWL_NODES_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
+}
+
+impl Args {
+    /// How many files are open at once, each connection being one. The process must be allowed them before it runs.
+    #[must_use]
+    pub const fn open_files(&self) -> u64 {
+        self.parallel + OPEN_FILES_BESIDE_CONNECTIONS
+    }
 }
 
 /// Nodes and trawl talk plain HTTP: TLS ends in whatever stands in front.
@@ -145,6 +157,12 @@ mod tests {
             }
         }
         assert_eq!(error(&["--help"]).kind(), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn each_connection_is_a_file() {
+        let cli = Cli::try_parse_from(["nodes", "--parallel", "10000"]).unwrap();
+        assert!(cli.args.open_files() > 10_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One kept-alive connection, opened when it is needed and again when it was lost.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header::RETRY_AFTER};
@@ -32,6 +32,8 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Silence {
     Refused,
+    /// It says nothing of the server: this process, or this machine, may open no more.
+    OutOfFiles,
     Lost,
     TimedOut,
 }
@@ -40,8 +42,17 @@ impl Silence {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Refused => "connection refused",
+            Self::OutOfFiles => "too many open files here",
             Self::Lost => "connection lost",
             Self::TimedOut => "no answer in time",
+        }
+    }
+
+    /// Why no connection could be opened.
+    fn at_opening(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::OutOfFiles,
+            _ => Self::Refused,
         }
     }
 }
@@ -116,12 +127,29 @@ impl Connection {
         }
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .map_err(|_| Silence::Refused)?;
+            .map_err(|error| Silence::at_opening(&error))?;
         stream.set_nodelay(true).map_err(|_| Silence::Refused)?;
         let (sender, driver) = handshake(TokioIo::new(stream))
             .await
             .map_err(|_| Silence::Lost)?;
         tokio::spawn(driver);
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_files_are_not_taken_for_a_refusal() {
+        for (code, expected) in [
+            (libc::EMFILE, Silence::OutOfFiles),
+            (libc::ENFILE, Silence::OutOfFiles),
+            (libc::ECONNREFUSED, Silence::Refused),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(Silence::at_opening(&error), expected, "{error}");
+        }
     }
 }

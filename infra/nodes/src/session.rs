@@ -178,6 +178,11 @@ impl Session {
                     self.url
                 )
             }
+            Err(Silence::OutOfFiles) => bail!(
+                "no connection can be opened to {}: {}",
+                self.url,
+                Silence::OutOfFiles.name()
+            ),
             Err(silence) => bail!("{} does not answer: {}", self.url, silence.name()),
         }
     }
