@@ -30,7 +30,8 @@ use tokio::{
 };
 use trawl_balance::{Body, Handler, ServerLimits, body, serve};
 
-/// Answers with the length of the body; `/slow` takes a while, `/large` is large, `/dripping` comes in pieces that take a while.
+/// Answers with the length of the body; `/slow` takes a while, `/large` is large, `/whole` is too but comes in one piece,
+/// `/dripping` comes in pieces that take a while.
 #[derive(Default)]
 struct Echo {
     begun: AtomicU64,
@@ -59,6 +60,7 @@ impl Handler for Echo {
         self.begun.fetch_add(1, Relaxed);
         match request.uri().path() {
             "/large" => return self.in_pieces(CHUNK, LARGE_CHUNKS, Duration::ZERO),
+            "/whole" => return Response::new(body::full(vec![b'x'; WHOLE])),
             "/dripping" => return self.in_pieces(10, 3, hasty().body_read * 2),
             _ => {}
         }
@@ -323,6 +325,50 @@ async fn what_is_no_request_is_answered_400_with_a_reason() {
 /// More than the buffers of both ends hold.
 const LARGE_CHUNKS: usize = 48;
 const CHUNK: usize = 1024 * 1024;
+const WHOLE: usize = 4 * CHUNK;
+
+/// A client that takes little at once asks for an answer that does not fit, and sends `behind` before it has taken it. The answer
+/// has left its handler then, but most of it is not written yet.
+async fn begins_with(door: &Door, behind: &[u8]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let mut stream = socket.connect(door.address).await.unwrap();
+    let good = b"GET /whole HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(good).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'H');
+    stream.write_all(behind).await.unwrap();
+    stream
+}
+
+/// What was written behind the whole answer.
+fn behind_the_whole(taken: &[u8]) -> String {
+    let head = taken.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let rest = &taken[head.unwrap() + 4..];
+    let count = rest.iter().take_while(|byte| **byte == b'x').count();
+    assert_eq!(count, WHOLE, "the answer was cut off");
+    String::from_utf8_lossy(&rest[count..]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_head_does_not_cut_off_the_answer_before_it() {
+    let limits = ServerLimits {
+        header_bytes_max: 1024,
+        ..ServerLimits::default()
+    };
+    let door = door(limits).await;
+    let refusal = async |behind: &str| {
+        let mut stream = begins_with(&door, behind.as_bytes()).await;
+        let mut taken = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut taken)).await;
+        read.expect("the connection stays open").unwrap();
+        behind_the_whole(&taken)
+    };
+    let malformed = refusal("BAD\r\n\r\n").await;
+    assert!(malformed.starts_with("HTTP/1.1 400 "), "{malformed}");
+    // One that does not end: hyper would wait for more.
+    let endless = format!("GET / HTTP/1.1\r\nHost: {}", "x".repeat(2_000));
+    is_problem(&refusal(&endless).await, 431, "headers_too_large");
+}
 
 /// A reader that takes nothing is let go, and its answer with it.
 #[tokio::test(flavor = "multi_thread")]

@@ -238,6 +238,12 @@ impl Watched {
         }
     }
 
+    /// Is there something left to write? A request is at work until its answer has been handed to hyper, which may be long before the
+    /// last byte fits into the socket's buffer. hyper writes what it can before it reads on; whatever did not fit then has its alarm.
+    fn is_writing(&self) -> bool {
+        self.write_alarm.is_some()
+    }
+
     /// Waits for the alarm. Ready when the connection's time is up.
     fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -246,7 +252,7 @@ impl Watched {
             let deadline = match self.head_since {
                 Some(since) => since + self.times.header_read,
                 // While a request is at work nothing has to arrive; its body has a time of its own, and so has what is left to write.
-                None if self.watch.active.load(Relaxed) > 0 || self.write_alarm.is_some() => {
+                None if self.watch.active.load(Relaxed) > 0 || self.is_writing() => {
                     now + self.times.header_read
                 }
                 None => self.watch.idle_since() + self.times.idle,
@@ -270,20 +276,23 @@ impl AsyncRead for Watched {
             return this.poll_end(context).map(Ok);
         }
         let before = buffer.filled().len();
-        if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(context, buffer) {
-            let bytes = &buffer.filled()[before..];
-            if !bytes.is_empty() {
-                this.read(bytes);
-            }
-            // While an answer is being written, ours would end up in the middle of it: then hyper's own has to do.
-            if let Some((number, fault)) = this.framing.fault()
-                && this.watch.is_next(number)
-            {
-                buffer.set_filled(before);
-                this.end_with(fault.problem());
-                return this.poll_end(context).map(Ok);
-            }
-            return Poll::Ready(outcome);
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let bytes = &buffer.filled()[before..];
+        if !bytes.is_empty() {
+            this.read(bytes);
+        }
+        // While an answer is being written, ours would end up in the middle of it, and the rest of it would be lost. Then hyper's own
+        // has to do; or ours after all, when hyper has written it and waits for the rest of this head, though nothing more comes.
+        if let Some((number, fault)) = this.framing.fault()
+            && this.watch.is_next(number)
+            && !this.is_writing()
+        {
+            buffer.set_filled(before);
+            this.end_with(fault.problem());
+            return this.poll_end(context).map(Ok);
+        }
+        if polled.is_ready() {
+            return polled;
         }
         ready!(this.poll_expired(context));
         this.ended = true;
