@@ -21,12 +21,15 @@ pub(crate) async fn watch_forever(balancer: &Arc<Balancer>, file: Option<PathBuf
     loop {
         let found = look(&file).await;
         if seen.as_ref() != Some(&found) {
-            match &found {
+            let is_seen = match &found {
                 Ok(_) => reload(balancer, &file).await,
                 // A file that is back, be it the old one, is something new again.
-                Err(error) => refused(balancer, error.clone()),
-            }
-            seen = Some(found);
+                Err(error) => {
+                    refused(balancer, error.clone());
+                    true
+                }
+            };
+            seen = is_seen.then_some(found);
         }
         sleep(Duration::from_millis(limits::RELOAD_INTERVAL_MS)).await;
     }
@@ -49,16 +52,30 @@ fn refused(balancer: &Balancer, error: String) {
     *balancer.reload_error() = Some(error);
 }
 
-async fn reload(balancer: &Arc<Balancer>, file: &Path) {
+/// Applies the file, if there is something new in it. False when it could not be read, as without a file descriptor to spare: that
+/// passes, and leaves no mark on the file by which it would be seen.
+async fn reload(balancer: &Arc<Balancer>, file: &Path) -> bool {
     let path = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || BalanceConfig::read(&path)).await;
-    let outcome = match read {
-        Ok(Ok(config)) if config == balancer.config() => Ok(false),
-        Ok(Ok(config)) => balancer
+    let read = tokio::task::spawn_blocking(move || BalanceConfig::read_text(&path)).await;
+    let read = read
+        .map_err(|error| error.to_string())
+        .and_then(|text| text.map_err(|error| error.to_string()));
+    let text = match read {
+        Ok(text) => text,
+        Err(error) => {
+            // It is tried every second, and said once.
+            if balancer.reload_error().as_ref() != Some(&error) {
+                refused(balancer, error);
+            }
+            return false;
+        }
+    };
+    let outcome = match BalanceConfig::parse(&text, &file.display().to_string()) {
+        Ok(config) if config == balancer.config() => Ok(false),
+        Ok(config) => balancer
             .apply(config)
             .map(|()| true)
             .map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     match outcome {
@@ -72,4 +89,5 @@ async fn reload(balancer: &Arc<Balancer>, file: &Path) {
         }
         Err(error) => refused(balancer, error),
     }
+    true
 }

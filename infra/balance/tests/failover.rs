@@ -178,6 +178,38 @@ async fn the_file_is_applied_under_load_and_a_drained_replica_finishes() {
     assert_eq!(load.finish().await, Vec::<String>::new());
 }
 
+/// What kept the file from being read may pass, and the file is the same as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_could_not_be_read_is_read_again() {
+    let replica = Replica::start("a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("balance.toml");
+    let good = format!(
+        "[[replica]]\nid = \"b\"\nurl = \"http://{}\"\n",
+        replica.address
+    );
+    // As large and as old, and put into its place at once.
+    let written = std::time::SystemTime::now();
+    let put = |bytes: &[u8]| {
+        let aside = folder.path().join("aside.toml");
+        std::fs::write(&aside, bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(&aside).unwrap();
+        file.set_modified(written).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    };
+    put(&vec![0xff; good.len()]);
+    let config = plain(StrategyKind::RoundRobin, vec![replica.config()]);
+    let front = Front::with(config, ServerLimits::default(), Some(path.clone())).await;
+    let shown = || front.balancer.snapshot().reload_error;
+    eventually("the error is shown", || shown().is_some()).await;
+    put(good.as_bytes());
+    eventually("the file is applied", || {
+        front.balancer.snapshot().replicas[0].id == "b"
+    })
+    .await;
+    assert_eq!(shown(), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_replica_gets_less() {
     for strategy in [StrategyKind::LeastConn, StrategyKind::PeakEwma] {

@@ -212,9 +212,13 @@ impl BalanceConfig {
     /// # Errors
     /// A file that can't be read, is too large, or that `parse` refuses.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
+        Self::read_text(path).and_then(|text| Self::parse(&text, &path.display().to_string()))
+    }
+
+    /// Reads the text of a balance file.
+    pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
         let failed = |what: String| ConfigError {
-            place: name.clone(),
+            place: path.display().to_string(),
             what,
         };
         let size = std::fs::metadata(path)
@@ -225,8 +229,7 @@ impl BalanceConfig {
                 "{size} bytes is too large for a balance file"
             )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        Self::parse(&text, &name)
+        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
     }
 
     /// Checks the text of a balance file; `name` stands in errors.
