@@ -165,8 +165,9 @@ async fn a_host_that_ends_records_what_it_heard() {
     let expected: Vec<String> = (0..400).map(|n| format!("published{n}")).collect();
     for label in &expected {
         let body = pushed(&stage, label).to_string();
-        let heard = redis.number(&[b"PUBLISH", b"data_queue", body.as_bytes()]);
-        assert_eq!(heard.await.unwrap(), 1, "the host heard it");
+        let publish = [&b"PUBLISH"[..], b"data_queue", body.as_bytes()];
+        let heard = redis.number(&publish).await.unwrap();
+        assert_eq!(heard, 1, "the host hears it");
     }
     let ended = stage.host.terminate(Duration::from_secs(20)).await;
     assert!(ended.is_some_and(|status| status.success()));
