@@ -19,10 +19,11 @@ const REPLAY_FIND: &str = include_str!("../../../components/lib/store/sql/replay
 
 /// The statement inside `host_fill_run`, with the trigger's row as a parameter.
 const PROMOTE: &str = "SELECT Id FROM Messages WHERE host = ?1 AND stage = 0 ORDER BY key LIMIT 1";
-/// Those inside `messages_lined_up` and `messages_refill`.
+/// Those inside `line_up_in_turns`.
 const FIRST: &str =
     "SELECT key FROM Messages WHERE host = ?1 AND stage = 0 AND Id <> ?2 ORDER BY key LIMIT 1";
 const LAST: &str = "SELECT key FROM Messages WHERE host = ?1 AND tenant = ?2 AND priority = ?3 AND stage = 0 AND Id <> ?4 ORDER BY key DESC LIMIT 1";
+const LAST_BACK: &str = "SELECT key FROM Messages WHERE host = ?1 AND tenant = ?2 AND priority = ?3 AND stage = 0 AND lease > asked_lease AND Id <> ?4 ORDER BY key DESC LIMIT 1";
 const COUNT_SLOTS: &str = "SELECT COUNT(*) FROM Messages WHERE host = ?1 AND slot = 1";
 
 fn plan(memory: &Memory, statement: &str) -> Vec<String> {
@@ -179,6 +180,12 @@ fn what_the_triggers_ask_searches_an_index() {
         [
             "SEARCH Messages USING COVERING INDEX messages_backlog_of (host=? AND tenant=? AND priority=?)"
         ]
+    );
+    let last_back = plan(&memory, LAST_BACK);
+    assert_eq!(
+        last_back,
+        ["SEARCH Messages USING INDEX messages_backlog_back (host=? AND tenant=? AND priority=?)"],
+        "not past all that the account has waiting there and that never ran"
     );
     let count = plan(&memory, COUNT_SLOTS);
     assert_eq!(

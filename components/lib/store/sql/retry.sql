@@ -2,6 +2,8 @@
 -- or a place in its host's backlog.
 UPDATE Messages
    SET state = 'queued', stage = 0, run_at = NULL, attempt = 0, crash_count = 0, finished_ms = NULL,
+       -- What it went through before counts no more (line_up_in_turns): the lease itself must never fall.
+       asked_lease = lease,
        error_code = NULL, error_detail = NULL, error_permanent = NULL,
        -- One that has to wait pays when its host has a slot for it (messages_armed): this key leaves the account's finish as it is.
        key = CASE WHEN EXISTS (SELECT 1 FROM Messages w WHERE w.host = Messages.host AND w.stage = 0)

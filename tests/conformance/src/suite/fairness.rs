@@ -334,6 +334,79 @@ pub(super) async fn failures_take_turns<S: Subject>(sql: &S) {
     assert_eq!(others, 4, "although each failure came back at once");
 }
 
+/// What comes back together stands in line with itself, whether an attempt was used or not: others want something of the host, too.
+pub(super) async fn what_comes_back_together_takes_turns<S: Subject>(sql: &S) {
+    for is_postponed in [false, true] {
+        let store = Store::new(sql);
+        let host = format!("busy{is_postponed}.example");
+        for index in 0..60 {
+            let message = NewMessage {
+                priority: if index % 20 == 0 { 9 } else { 5 },
+                ..request(1, &host)
+            };
+            accepted(store, &message, &FOUR_SLOTS).await;
+        }
+        for _ in 0..60 {
+            let job = claimed(store).await;
+            let put_off = if is_postponed {
+                store.postpone(job.id, job.lease, 60_000).await
+            } else {
+                store.fail(&failure(job.id, job.lease, Some(60_000))).await
+            };
+            assert!(put_off.unwrap());
+        }
+        sql.pass(61_000).await;
+        assert_eq!(store.wake().await.unwrap(), 60);
+        for tenant in [2, 2, 2, 3] {
+            accepted(store, &request(tenant, &host), &FOUR_SLOTS).await;
+        }
+        let mut order = Vec::new();
+        let mut high = 0;
+        for _ in 0..16 {
+            let job = served(store).await;
+            let message = store.message(job.tenant, job.id).await.unwrap().unwrap();
+            high += usize::from(message.priority == 9);
+            order.push(job.tenant.0);
+        }
+        let places = |tenant| order.iter().filter(|of| **of == tenant).count();
+        assert_eq!((places(2), places(3)), (3, 1), "{order:?}");
+        assert_eq!(high, 3, "nor does what is wanted more wait for the rest");
+        // The next round begins with an empty queue.
+        while let Some(job) = claim_in_order(store, 1).await.pop() {
+            store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+        }
+    }
+}
+
+/// A retry does not stand behind what its owner asked for again, which stands behind all of the owner's like a new row.
+pub(super) async fn what_is_asked_for_again_has_not_come_back<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let first = accepted(store, &request(1, "busy.example"), &FOUR_SLOTS).await;
+    let job = claimed(store).await;
+    assert!(
+        store
+            .fail(&failure(first, job.lease, Some(60_000)))
+            .await
+            .unwrap()
+    );
+    let many: Vec<_> = (0..40).map(|_| request(1, "busy.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    let mut jobs = Vec::new();
+    for _ in 0..40 {
+        jobs.push(served(store).await);
+    }
+    for job in jobs {
+        store.retry(job.tenant, job.id).await.unwrap();
+    }
+    sql.pass(61_000).await;
+    assert_eq!(store.wake().await.unwrap(), 1);
+    let mut waited = 0;
+    while served(store).await.id != first {
+        waited += 1;
+    }
+    assert!(waited <= 6, "{waited} came before it");
+}
+
 pub(super) async fn priorities_order_a_backlog<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let limits = QueueLimits {
