@@ -12,6 +12,10 @@ use trawl_core::limits::queue::REPLAY_ROWS_MAX;
 use trawl_core::limits::scrape::LAST_RESULTS_MAX;
 use trawl_store::{ReplayPoint, Store};
 
+const SPARE: [&str; 2] = [
+    include_str!("../../../components/lib/store/sql/claim_spare.sql"),
+    include_str!("../../../components/lib/store/sql/waiting_spare.sql"),
+];
 const CLAIM: &str = include_str!("../../../components/lib/store/sql/claim.sql");
 const LAST_RESULT: &str = include_str!("../../../components/lib/store/sql/last_result.sql");
 const LIST: &str = include_str!("../../../components/lib/store/sql/messages.sql");
@@ -232,6 +236,26 @@ fn a_claim_reads_two_short_ranges_in_order() {
         sorts, 1,
         "only the few candidates are sorted, not what waits: {plan:#?}"
     );
+}
+
+#[test]
+fn a_spare_claim_reads_both_ends_of_an_accounts_rows() {
+    let memory = Memory::new();
+    block_on(Store::new(&memory).migrate()).unwrap();
+    for statement in SPARE {
+        let plan = plan(&memory, statement);
+        let open = "SEARCH Messages USING INDEX messages_open (tenant=? AND type=?)";
+        let ends: Vec<_> = plan.windows(2).filter(|two| two[0] == open).collect();
+        assert_eq!(ends.len(), 2, "{plan:#?}");
+        assert!(
+            ends.iter().all(|two| !two[1].contains("TEMP B-TREE")),
+            "in order: {plan:#?}"
+        );
+        assert!(
+            plan.contains(&"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)".to_owned()),
+            "{plan:#?}"
+        );
+    }
 }
 
 /// Whatever is filtered by, each branch is a range of an index that holds nothing else.

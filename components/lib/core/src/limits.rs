@@ -559,8 +559,9 @@ pub mod queue {
     pub const JOB_MS_MAX: i64 = 300_000;
     /// An account with fewer jobs of a kind in flight than this may use the spare slots.
     pub const SPARE_LEASED_MAX: u32 = 4;
-    /// Accounts that have little in flight and something waiting that one claim looks at, and the oldest unfinished rows of each
-    /// that it looks at, twice: from the first such account on, and from a drawn one on. Two thousand rows at the most.
+    /// Accounts that have little in flight and something waiting that one claim looks at, twice: from the first such account on, and
+    /// from a drawn one on. So many of the oldest unfinished rows of each it looks at, and of the newest: four thousand rows at the
+    /// most, which is a millisecond.
     pub const SPARE_ACCOUNTS: u32 = 32;
     /// Callbacks in the order of the queue among which such accounts are looked for.
     pub const SPARE_LOOKS: u32 = 256;

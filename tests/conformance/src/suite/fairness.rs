@@ -5,7 +5,7 @@ use trawl_core::state::Kind;
 use trawl_store::{Filter, Job, NewMessage, QueueLimits, Store};
 
 use crate::Subject;
-use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
+use crate::given::{LIMITS, accepted, claimed, failure, finished, not_now, request};
 
 async fn claim_in_order<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<Job> {
     store.claim(Kind::Text, limit, "w", 60).await.unwrap()
@@ -195,6 +195,21 @@ pub(super) async fn stuck_accounts_hide_nobody<S: Subject>(sql: &S) {
         .await
         .unwrap();
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [hidden]);
+}
+
+/// Nor must an account's own rows that wait for a slow host hide the one that it asked for since.
+pub(super) async fn old_rows_of_a_slow_host_hide_no_new_one<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let many: Vec<_> = (0..60).map(|_| request(2, "slow.example")).collect();
+    store.submit_many(&many, &FOUR_SLOTS).await.unwrap();
+    let first = claimed(store).await;
+    store.fail(&not_now(&first, 3_600_000)).await.unwrap();
+    assert!(!waiting_spare(store).await, "nothing of it may start");
+    let free = accepted(store, &request(2, "free.example"), &FOUR_SLOTS).await;
+    assert!(waiting_spare(store).await);
+    let jobs = claim_spare(store).await;
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [free]);
+    assert!(!waiting_spare(store).await);
 }
 
 /// Rows that waited for their hosts come out in turns with what others ask for meanwhile, although they are older.
