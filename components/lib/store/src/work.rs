@@ -5,7 +5,7 @@ use trawl_core::limits::queue::{
     CLAIM_MAX, CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, RETRY_AFTER_MS_MAX, SOON_MS,
     SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
 };
-use trawl_core::limits::scrape::GATHERED_MAX;
+use trawl_core::limits::scrape::{GATHERED_MAX, POSTPONED_DOUBLINGS, POSTPONED_MS};
 use trawl_core::state::{JobError, Kind, Mode};
 
 use crate::rows::{kind, lease_list, lease_ms, message_ids};
@@ -221,15 +221,24 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Gives a job back for `in_ms` milliseconds, because a host that it was led to may not be asked sooner; the attempt is not counted.
-    /// `false` when the lease was stale.
+    /// Gives a job back, because a host that it was led to may not be asked for `wait_ms` milliseconds; the attempt is not counted. It
+    /// comes back at some time after that, by `draw`: each time its own host is asked for the redirect once more, so the time doubles, as
+    /// the backoff of a retry does. `false` when the lease was stale.
     pub async fn postpone(
         &self,
         id: MessageId,
         lease: i64,
-        in_ms: u64,
+        wait_ms: u64,
+        draw: u32,
     ) -> Result<bool, StoreError> {
-        let params = vec![id.0.into(), lease.into(), in_ms.into()];
+        let params = vec![
+            id.0.into(),
+            lease.into(),
+            wait_ms.into(),
+            POSTPONED_MS.into(),
+            POSTPONED_DOUBLINGS.into(),
+            draw.into(),
+        ];
         let given_back = self
             .run(include_str!("../sql/postpone.sql"), params)
             .await?;

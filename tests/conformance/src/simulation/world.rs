@@ -250,7 +250,7 @@ impl<'a> World<'a> {
             }
             7 if self.random.random_bool(0.5) => {
                 let wait_ms = self.random.random_range(0..30_000);
-                let given_back = self.store.postpone(MessageId(id), lease, wait_ms);
+                let given_back = self.store.postpone(MessageId(id), lease, wait_ms, 0);
                 assert_eq!(given_back.await.unwrap(), owned);
                 let until_ms = now_ms + i64::try_from(wait_ms).unwrap();
                 owned.then(|| self.auditor.requeued(id, until_ms, false));

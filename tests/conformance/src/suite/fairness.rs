@@ -364,7 +364,7 @@ pub(super) async fn what_comes_back_together_takes_turns<S: Subject>(sql: &S) {
         for _ in 0..60 {
             let job = claimed(store).await;
             let put_off = if is_postponed {
-                store.postpone(job.id, job.lease, 60_000).await
+                store.postpone(job.id, job.lease, 60_000, 0).await
             } else {
                 store.fail(&failure(job.id, job.lease, Some(60_000))).await
             };

@@ -3,8 +3,9 @@
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::lifecycle::{Cause, next};
 use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, LIST_MAX};
+use trawl_core::limits::scrape::POSTPONED_MS;
 use trawl_core::state::{Kind, State};
-use trawl_store::sql::Sql;
+use trawl_store::sql::{Sql, Value};
 use trawl_store::{Changed, Rescued, ResultLookup, Store};
 
 use crate::Subject;
@@ -150,9 +151,9 @@ pub(super) async fn postponing_does_not_count<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
-    assert!(store.postpone(id, job.lease, 5_000).await.unwrap());
+    assert!(store.postpone(id, job.lease, 5_000, 0).await.unwrap());
     assert!(
-        !store.postpone(id, job.lease, 5_000).await.unwrap(),
+        !store.postpone(id, job.lease, 5_000, 0).await.unwrap(),
         "stale"
     );
     sql.pass(4_000).await;
@@ -161,6 +162,48 @@ pub(super) async fn postponing_does_not_count<S: Subject>(sql: &S) {
     assert_eq!(store.wake().await.unwrap(), 1);
     let again = claimed(store).await;
     assert_eq!((again.id, again.attempt, again.lease), (id, 1, 2));
+}
+
+/// Each time the longest that may be drawn is twice as long, up to a limit; what its owner asks for again begins anew.
+pub(super) async fn postponing_doubles_until_it_is_asked_for_again<S: Subject>(sql: &S) {
+    const DUE: &str =
+        "SELECT run_at - CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM Messages WHERE Id = ?1";
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let postponed_ms = async |draw| {
+        let job = claimed(store).await;
+        assert!(store.postpone(id, job.lease, 1_000, draw).await.unwrap());
+        let rows = sql.run(DUE, vec![id.0.into()]).await.unwrap().rows;
+        let Value::Integer(due_ms) = rows[0][0] else {
+            panic!("{rows:?}");
+        };
+        sql.pass(due_ms + 1_000).await;
+        assert_eq!(store.wake().await.unwrap(), 1);
+        due_ms
+    };
+    for round in 0..2 {
+        // An attempt that fails is no postponement.
+        for _ in 0..3 {
+            let job = claimed(store).await;
+            store.fail(&failure(id, job.lease, Some(1))).await.unwrap();
+            sql.pass(1_000).await;
+            assert_eq!(store.wake().await.unwrap(), 1);
+        }
+        for doublings in [0, 1, 2, 3, 4, 5, 6, 6] {
+            let most_ms = POSTPONED_MS << doublings;
+            // What is left of it is another time when the longest one is shorter or longer.
+            let draw = u32::try_from(most_ms + most_ms / 2).unwrap();
+            let wanted_ms = i64::try_from(1_000 + most_ms / 2).unwrap();
+            let due_ms = postponed_ms(draw).await;
+            assert!(
+                (wanted_ms - 500..=wanted_ms).contains(&due_ms),
+                "{round}: {due_ms} instead of {wanted_ms}"
+            );
+        }
+        let job = claimed(store).await;
+        store.fail(&failure(id, job.lease, None)).await.unwrap();
+        store.retry(TENANT, id).await.unwrap();
+    }
 }
 
 pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {

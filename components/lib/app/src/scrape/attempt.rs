@@ -7,9 +7,7 @@ use std::time::Duration;
 use http::header::{ETAG, LAST_MODIFIED};
 use trawl_core::fetch_policy::FetchCode;
 use trawl_core::ids::MessageId;
-use trawl_core::limits::scrape::{
-    ATTEMPT_MS_MAX, LONG_PAGE_MS, POSTPONED_DOUBLINGS, POSTPONED_MS, REST_PART, RESULT_BYTES_FREE,
-};
+use trawl_core::limits::scrape::{ATTEMPT_MS_MAX, LONG_PAGE_MS, REST_PART, RESULT_BYTES_FREE};
 use trawl_core::retry::{honoured_ms, retry_in_ms};
 use trawl_core::state::JobError;
 use trawl_core::url_guard::{Target, UrlError};
@@ -41,8 +39,8 @@ pub(super) struct Scraper<'p, P: Ports, E> {
 pub(super) enum Outcome<'s> {
     Finished(Ready<'s>),
     Failed(Failure),
-    /// Nothing: a host may not be asked yet. For as many milliseconds, or until the queue has a place for it.
-    TooEarly(Option<u64>),
+    /// Nothing: a host may not be asked yet.
+    TooEarly(TooEarly),
 }
 
 /// A result to be recorded. A large one keeps the turn until it is, so that no more pages are worked on than can be written down.
@@ -141,21 +139,9 @@ impl<'p, P: Ports, E: Extractor> Scraper<'p, P, E> {
             Err(AttemptError::Fetch(FetchError {
                 too_early: Some(too_early),
                 ..
-            })) => Outcome::TooEarly(self.later_ms(job, too_early)),
+            })) => Outcome::TooEarly(too_early),
             Err(error) => Outcome::Failed(self.failure(job, error)),
         }
-    }
-
-    /// When to try again what came too early; nothing where the queue knows. Each time its own host is asked for the redirect once more,
-    /// so the wait doubles, as the backoff of a retry does.
-    fn later_ms(&self, job: &Job, too_early: TooEarly) -> Option<u64> {
-        let TooEarly::Elsewhere(wait_ms) = too_early else {
-            return None;
-        };
-        let claims = u32::try_from(job.lease).unwrap_or(u32::MAX);
-        let given_back = claims.saturating_sub(job.attempt).min(POSTPONED_DOUBLINGS);
-        let spread_ms = wait_ms.max(POSTPONED_MS << given_back);
-        Some(wait_ms.saturating_add(u64::from(self.ports.random().draw()) % spread_ms))
     }
 
     fn failure(&self, job: &Job, error: AttemptError) -> Failure {

@@ -20,6 +20,7 @@ use super::leases::Leases;
 use super::record::{Recorded, give_back, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
 use crate::claims::{Claims, Rhythm, Sizes, Step};
+use crate::fetch::TooEarly;
 use crate::gather::{Flush, Gathering};
 use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports, Random as _};
@@ -335,7 +336,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
         match outcome {
             Outcome::Finished(ready) => self.results.add(ready),
             Outcome::Failed(failure) => self.start_fail(failure),
-            Outcome::TooEarly(later_ms) => self.start_postpone(id, lease, later_ms),
+            Outcome::TooEarly(too_early) => self.start_postpone(id, lease, too_early),
         }
     }
 
@@ -584,10 +585,10 @@ impl<'s, P: Ports, E: Extractor> Drain<'s, '_, P, E> {
         self.start(async move { Event::Failed(record_failure(scraper, &failure).await) });
     }
 
-    fn start_postpone(&mut self, id: MessageId, lease: i64, later_ms: Option<u64>) {
+    fn start_postpone(&mut self, id: MessageId, lease: i64, too_early: TooEarly) {
         self.giving_up += 1;
         let scraper = self.scraper;
-        self.start(async move { Event::Postponed(give_back(scraper, id, lease, later_ms).await) });
+        self.start(async move { Event::Postponed(give_back(scraper, id, lease, too_early).await) });
     }
 
     fn start_renew(&self, asked: Vec<(MessageId, i64)>) {

@@ -6,8 +6,9 @@ use trawl_store::{Failure, Finished, StoreError};
 
 use super::attempt::Scraper;
 use super::extractor::Extractor;
+use crate::fetch::TooEarly;
 use crate::patience::patiently;
-use crate::ports::Ports;
+use crate::ports::{Ports, Random as _};
 
 /// What became of results and failures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,17 +85,19 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
     })
 }
 
-/// Gives back a job whose host may not be asked yet: for so many milliseconds, or until the queue has a place for it.
+/// Gives back a job that came too early: until the queue has a place for it, which keeps the pace of its own host, or until some time
+/// after a host that it was led to may be asked.
 pub(super) async fn give_back<P: Ports, E: Extractor>(
     scraper: &Scraper<'_, P, E>,
     id: MessageId,
     lease: i64,
-    later_ms: Option<u64>,
+    too_early: TooEarly,
 ) -> Result<(), StoreError> {
     let store = scraper.store();
-    let given_back = async || match later_ms {
-        Some(later_ms) => store.postpone(id, lease, later_ms).await.map(drop),
-        None => store.release(&[(id, lease)]).await,
+    let draw = scraper.ports.random().draw();
+    let given_back = async || match too_early {
+        TooEarly::Elsewhere(wait_ms) => store.postpone(id, lease, wait_ms, draw).await.map(drop),
+        TooEarly::OwnHost => store.release(&[(id, lease)]).await,
     };
     patiently(scraper.ports.clock(), given_back).await
 }
