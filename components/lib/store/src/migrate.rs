@@ -6,7 +6,7 @@ use crate::sql::{Sql, SqlError};
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -25,6 +25,7 @@ const MIGRATIONS: [&str; 18] = [
     include_str!("../../../../infra/migrations/0016_host_starts.sql"),
     include_str!("../../../../infra/migrations/0017_visits_take_turns.sql"),
     include_str!("../../../../infra/migrations/0018_returns_take_turns.sql"),
+    include_str!("../../../../infra/migrations/0019_shorter_gaps.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

@@ -213,6 +213,41 @@ pub(super) async fn a_gap_that_robots_asks_for_begins_at_once<S: Subject>(sql: &
     assert_eq!(claim(store, 9).await.len(), 1);
 }
 
+/// A start that a longer gap put further off than the new one is long is not left from before the clock was set back.
+pub(super) async fn a_gap_that_becomes_shorter_is_kept<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = with_gap(10_000);
+    for (source, rows) in [("operator", 3), ("robots", 4)] {
+        let pace =
+            async |host: &str, gap_ms| store.set_host_pace(host, gap_ms, 4, source).await.unwrap();
+        pace(source, 60_000).await;
+        pace(source, 50_000).await;
+        for _ in 0..rows {
+            accepted(store, &request(1, source), &limits).await;
+        }
+        sql.pass(50_000).await;
+        assert_eq!(claim(store, 9).await.len(), 1);
+        let has_begun = pace(source, 20_000).await;
+        assert!(!has_begun, "it is no start of whoever read it");
+        assert!(claim(store, 9).await.is_empty(), "{source}: not at once");
+        let wait_ms = store.take_start(source).await.unwrap().unwrap();
+        assert!((19_000..=20_000).contains(&wait_ms), "{wait_ms}");
+        sql.pass(20_000).await;
+        store.wake().await.unwrap();
+        assert_eq!(claim(store, 9).await.len(), 1);
+        // What is nearer than the new gap is long stays as near.
+        sql.pass(15_000).await;
+        pace(source, 11_000).await;
+        sql.pass(5_000).await;
+        assert_eq!(claim(store, 9).await.len(), 1);
+    }
+    // To the usual pace, when robots.txt asks for none any more.
+    store.clear_host_pace("robots").await.unwrap();
+    assert!(claim(store, 9).await.is_empty(), "not at once");
+    sql.pass(10_000).await;
+    assert_eq!(claim(store, 9).await.len(), 1);
+}
+
 /// Whoever is led there asks again in the moment in which there may be a start, and a claim comes later.
 pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<S: Subject>(
     sql: &S,
