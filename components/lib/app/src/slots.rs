@@ -9,8 +9,9 @@ use std::task::{Poll, Waker};
 /// its share of them.
 #[derive(Debug)]
 pub(crate) struct Slots<K = ()> {
-    free: Cell<usize>,
-    share: usize,
+    count: Cell<usize>,
+    taken: Cell<usize>,
+    share: Cell<usize>,
     /// Who has some, and how many.
     held: RefCell<Vec<(K, usize)>>,
     waiting: RefCell<VecDeque<Waker>>,
@@ -29,6 +30,14 @@ impl Slots {
         Self::shared(count, count)
     }
 
+    /// So many from now on. Who has one keeps it, also when there are fewer.
+    pub(crate) fn resize(&self, count: usize) {
+        self.share.set(count);
+        if self.count.replace(count) < count {
+            self.wake_all();
+        }
+    }
+
     /// Waits for a slot.
     pub(crate) async fn take(&self) -> Slot<'_> {
         self.take_for(()).await
@@ -39,10 +48,19 @@ impl<K> Slots<K> {
     /// `count` slots, of which nobody has more than `share`.
     pub(crate) const fn shared(count: usize, share: usize) -> Self {
         Self {
-            free: Cell::new(count),
-            share,
+            count: Cell::new(count),
+            taken: Cell::new(0),
+            share: Cell::new(share),
             held: RefCell::new(Vec::new()),
             waiting: RefCell::new(VecDeque::new()),
+        }
+    }
+
+    /// A waiter may have been dropped meanwhile, and its waker then wakes nobody who wants the slot: hence all of them. One that was looked
+    /// at again stands here once more, so there are a few for each job in flight.
+    fn wake_all(&self) {
+        for waker in self.waiting.take() {
+            waker.wake();
         }
     }
 }
@@ -69,21 +87,21 @@ impl<K: Copy + PartialEq> Slots<K> {
     }
 
     fn hand_out(&self, holder: K) -> bool {
-        let Some(left) = self.free.get().checked_sub(1) else {
+        if self.taken.get() >= self.count.get() {
             return false;
-        };
+        }
         let mut held = self.held.borrow_mut();
         match held.iter_mut().find(|(who, _)| *who == holder) {
-            Some((_, count)) if *count >= self.share => return false,
+            Some((_, count)) if *count >= self.share.get() => return false,
             Some((_, count)) => *count += 1,
             None => held.push((holder, 1)),
         }
-        self.free.set(left);
+        self.taken.set(self.taken.get() + 1);
         true
     }
 
     fn give_back(&self, holder: K) {
-        self.free.set(self.free.get() + 1);
+        self.taken.set(self.taken.get() - 1);
         let mut held = self.held.borrow_mut();
         for (_, count) in held.iter_mut().filter(|(who, _)| *who == holder) {
             *count -= 1;
@@ -95,11 +113,7 @@ impl<K: Copy + PartialEq> Slots<K> {
 impl<K: Copy + PartialEq> Drop for Slot<'_, K> {
     fn drop(&mut self) {
         self.slots.give_back(self.holder);
-        // A waiter may have been dropped meanwhile, and its waker then wakes nobody who wants the slot: wake all.
-        // One that was looked at again stands here once more, so there are a few for each job in flight.
-        for waker in self.slots.waiting.take() {
-            waker.wake();
-        }
+        self.slots.wake_all();
     }
 }
 
@@ -108,9 +122,26 @@ mod tests {
     use super::*;
     use crate::ports::Clock as _;
     use crate::testing::{VirtualClock, run};
+    use futures::FutureExt as _;
     use futures::future::{join_all, select};
     use std::pin::pin;
     use std::time::Duration;
+
+    #[test]
+    fn fewer_slots_take_none_away_and_more_let_others_in() {
+        run(&VirtualClock::default(), async {
+            let slots = Slots::new(2);
+            let held = (slots.take().await, slots.take().await);
+            slots.resize(1);
+            drop(held.0);
+            assert!(slots.take().now_or_never().is_none(), "one is held");
+            let third = async {
+                let (_third, ()) = futures::join!(slots.take(), async { slots.resize(2) });
+            };
+            third.await;
+            drop(held.1);
+        });
+    }
 
     #[test]
     fn no_more_than_the_slots_at_once_and_a_dropped_waiter_blocks_nobody() {
@@ -133,7 +164,7 @@ mod tests {
             }));
             futures::join!(works, gives_up);
         });
-        assert_eq!((most.get(), inside.get(), slots.free.get()), (2, 0, 2));
+        assert_eq!((most.get(), inside.get(), slots.taken.get()), (2, 0, 0));
         assert_eq!(clock.monotonic_ms(), 30);
     }
 
@@ -154,7 +185,7 @@ mod tests {
             drop(first);
             drop(third.await);
         });
-        assert_eq!(slots.free.get(), 3);
+        assert_eq!(slots.taken.get(), 0);
         assert!(slots.held.borrow().is_empty());
     }
 }

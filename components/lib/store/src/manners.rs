@@ -77,6 +77,21 @@ pub struct SameRequest<'r> {
     pub selector: Option<&'r str>,
 }
 
+/// What came of asking for a start that no claim takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The host may be asked now.
+    Taken {
+        /// How many of its own rows it may have in flight.
+        in_flight_max: u32,
+    },
+    /// Not yet.
+    TooEarly {
+        /// In how many milliseconds it is worth trying again.
+        wait_ms: u64,
+    },
+}
+
 /// Whether a result is read with its body, which may have megabytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bodies {
@@ -163,20 +178,21 @@ impl<S: Sql> Store<'_, S> {
         Ok(())
     }
 
-    /// Takes a start at a host that no claim took. `None` when it may be asked now, and else in how many milliseconds it is worth trying
-    /// again.
-    pub async fn take_start(&self, host: &str) -> Result<Option<u64>, StoreError> {
+    /// Takes a start at a host that no claim took.
+    pub async fn take_start(&self, host: &str) -> Result<Start, StoreError> {
         let taken = self
             .run(include_str!("../sql/take_start.sql"), vec![host.into()])
             .await?;
-        if taken.first().is_some() {
-            return Ok(None);
+        if let Some(row) = taken.first() {
+            let in_flight_max = row.get(0)?;
+            return Ok(Start::Taken { in_flight_max });
         }
         let next = self
             .run(include_str!("../sql/next_start.sql"), vec![host.into()])
             .await?;
         let wait_ms: i64 = next.first().map_or(Ok(0), |row| row.get(0))?;
-        Ok(Some(u64::try_from(wait_ms).unwrap_or_default()))
+        let wait_ms = u64::try_from(wait_ms).unwrap_or_default();
+        Ok(Start::TooEarly { wait_ms })
     }
 
     /// The newest result of the same tenant, kind, URL and options. Only a text has options that make a difference.

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use trawl_core::ids::MessageId;
 use trawl_core::limits::queue::{CRASHES_MAX, JOB_MS_MAX, SPARE_LEASED_MAX};
 use trawl_core::state::{Kind, State};
-use trawl_store::{Attempt, Changed, Filter, HostPause, Next, QueueLimits, Store};
+use trawl_store::{Attempt, Changed, Filter, HostPause, Next, QueueLimits, Start, Store};
 
 use super::Report;
 use super::auditor::{Auditor, Pace};
@@ -144,8 +144,8 @@ impl<'a> World<'a> {
         let (host, _) = HOSTS[self.random.random_range(0..HOSTS.len())];
         let now_ms = self.now_ms();
         match self.store.take_start(host).await.unwrap() {
-            None => self.auditor.started(host, now_ms),
-            Some(_) => self.report.put_off += 1,
+            Start::Taken { .. } => self.auditor.started(host, now_ms),
+            Start::TooEarly { .. } => self.report.put_off += 1,
         }
     }
 

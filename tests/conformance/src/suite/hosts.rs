@@ -3,7 +3,7 @@
 use trawl_core::limits::queue::RETRY_AFTER_MS_MAX;
 use trawl_core::state::Kind;
 use trawl_store::sql::Value;
-use trawl_store::{Job, QueueLimits, Store, Waiting};
+use trawl_store::{Job, QueueLimits, Start, Store, Waiting};
 
 use crate::Subject;
 use crate::given::{LIMITS, accepted, failure, finished, not_now, request};
@@ -230,7 +230,7 @@ pub(super) async fn a_gap_that_becomes_shorter_is_kept<S: Subject>(sql: &S) {
         let has_begun = pace(source, 20_000).await;
         assert!(!has_begun, "it is no start of whoever read it");
         assert!(claim(store, 9).await.is_empty(), "{source}: not at once");
-        let wait_ms = store.take_start(source).await.unwrap().unwrap();
+        let wait_ms = start(store, source).await.unwrap();
         assert!((19_000..=20_000).contains(&wait_ms), "{wait_ms}");
         sql.pass(20_000).await;
         store.wake().await.unwrap();
@@ -248,6 +248,14 @@ pub(super) async fn a_gap_that_becomes_shorter_is_kept<S: Subject>(sql: &S) {
     assert_eq!(claim(store, 9).await.len(), 1);
 }
 
+/// Takes a start that no claim takes; when it is too early, in how many milliseconds it is worth trying again.
+async fn start<S: Subject>(store: Store<'_, S>, host: &str) -> Option<u64> {
+    match store.take_start(host).await.unwrap() {
+        Start::Taken { .. } => None,
+        Start::TooEarly { wait_ms } => Some(wait_ms),
+    }
+}
+
 /// Whoever is led there asks again in the moment in which there may be a start, and a claim comes later.
 pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<S: Subject>(
     sql: &S,
@@ -258,23 +266,23 @@ pub(super) async fn starts_that_no_claim_took_leave_turns_to_the_hosts_own_rows<
         accepted(store, &request(1, "a"), &limits).await;
     }
     for turn in 0..3 {
-        assert_eq!(store.take_start("a").await.unwrap(), None, "{turn}");
+        assert_eq!(start(store, "a").await, None, "{turn}");
         sql.pass(1_000).await;
-        let wait_ms = store.take_start("a").await.unwrap();
+        let wait_ms = start(store, "a").await;
         assert_eq!(wait_ms, Some(0), "now the row's turn has come");
         assert_eq!(claim(store, 9).await.len(), 1);
         sql.pass(1_000).await;
     }
     // Without a row that waits nobody has to be let in between.
     for _ in 0..3 {
-        assert_eq!(store.take_start("a").await.unwrap(), None);
+        assert_eq!(start(store, "a").await, None);
         sql.pass(1_000).await;
     }
     // Nor where there is no gap to wait for.
     store.set_host_pace("b", 0, 4, "operator").await.unwrap();
     accepted(store, &request(1, "b"), &limits).await;
     for _ in 0..3 {
-        assert_eq!(store.take_start("b").await.unwrap(), None);
+        assert_eq!(start(store, "b").await, None);
     }
 }
 
@@ -285,18 +293,15 @@ pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S
     for _ in 0..3 {
         accepted(store, &request(1, "a"), &limits).await;
     }
-    assert_eq!(store.take_start("a").await.unwrap(), None);
+    assert_eq!(start(store, "a").await, None);
     assert!(claim(store, 9).await.is_empty(), "put off by that start");
-    let wait_ms = store.take_start("a").await.unwrap().unwrap();
+    let wait_ms = start(store, "a").await.unwrap();
     assert!((1..=1_000).contains(&wait_ms), "{wait_ms}");
     sql.pass(1_000).await;
     let job = claim(store, 9).await.remove(0);
-    assert!(
-        store.take_start("a").await.unwrap().is_some(),
-        "too early after a claim"
-    );
+    assert!(start(store, "a").await.is_some(), "too early after a claim");
     sql.pass(1_000).await;
-    assert_eq!(store.take_start("a").await.unwrap(), None);
+    assert_eq!(start(store, "a").await, None);
     assert!(
         claim(store, 9).await.is_empty(),
         "the next was armed by then"
@@ -305,14 +310,34 @@ pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S
     assert_eq!(claim(store, 9).await.len(), 1);
     // Who asked to be left alone is, whoever leads there.
     store.fail(&not_now(&job, 60_000)).await.unwrap();
-    let wait_ms = store.take_start("a").await.unwrap().unwrap();
+    let wait_ms = start(store, "a").await.unwrap();
     assert!((59_000..=60_000).contains(&wait_ms), "{wait_ms}");
     // Two starts of a host without rows, one of which is from before the clock was set back.
-    assert_eq!(store.take_start("b").await.unwrap(), None);
-    assert!(store.take_start("b").await.unwrap().is_some());
+    assert_eq!(start(store, "b").await, None);
+    assert!(start(store, "b").await.is_some());
     let ahead = "UPDATE hosts SET next_at = next_at + 86400000 WHERE host = ?1";
     sql.run(ahead, vec!["b".into()]).await.unwrap();
-    assert_eq!(store.take_start("b").await.unwrap(), None);
+    assert_eq!(start(store, "b").await, None);
+}
+
+/// Whoever starts there without a slot is told how many have one.
+pub(super) async fn a_start_that_no_claim_took_tells_the_hosts_slots<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let limits = QueueLimits {
+        host_in_flight_max: 3,
+        ..LIMITS
+    };
+    accepted(store, &request(1, "other"), &limits).await;
+    let told = async |in_flight_max| {
+        let start = store.take_start("a").await.unwrap();
+        assert_eq!(start, Start::Taken { in_flight_max });
+    };
+    told(3).await;
+    told(3).await;
+    store.set_host_pace("a", 0, 7, "robots").await.unwrap();
+    told(7).await;
+    store.clear_host_pace("a").await.unwrap();
+    told(3).await;
 }
 
 pub(super) async fn operator_wins_over_robots<S: Subject>(sql: &S) {

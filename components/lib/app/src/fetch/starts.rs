@@ -7,9 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use trawl_core::limits::queue::HOST_IN_FLIGHT_MAX;
 use trawl_core::limits::scrape::{IN_FLIGHT_MAX, START_LOOK_MS, START_WAIT_MS_MAX};
-use trawl_store::{Store, StoreError};
+use trawl_store::{Start, Store, StoreError};
 
 use super::error::{FetchError, TooEarly};
 use super::robots::Passed;
@@ -28,7 +27,8 @@ pub(super) struct Host {
     name: String,
     /// Who asks for the next start: one at a time, so that those who came first start first.
     line: Slots,
-    /// Requests of jobs that were led there: this instance has no more of them in flight than a host's own jobs may be.
+    /// Requests of jobs that were led there: this instance has no more of them in flight than the host's own jobs may be. Each start tells
+    /// how many that are; until the first there is one.
     visits: Slots,
 }
 
@@ -50,7 +50,7 @@ impl<'a, P: Ports> Starts<'a, P> {
             Rc::new(Host {
                 name: name.to_owned(),
                 line: Slots::new(1),
-                visits: Slots::new(HOST_IN_FLIGHT_MAX as usize),
+                visits: Slots::new(1),
             })
         });
         Rc::clone(host)
@@ -73,6 +73,8 @@ impl<'a, P: Ports> Starts<'a, P> {
                 .ok_or(TooEarly::Elsewhere(START_WAIT_MS_MAX))?,
         };
         if passed == Passed::Started {
+            // Who asks for a pace is asked for one page at a time (`set_host_pace`).
+            host.visits.resize(1);
             return Ok(visit);
         }
         match self.start(host).await? {
@@ -99,8 +101,12 @@ impl<'a, P: Ports> Starts<'a, P> {
         let since_ms = clock.monotonic_ms();
         let _first = host.line.take().await;
         loop {
-            let Some(wait_ms) = store.take_start(&host.name).await? else {
-                return Ok(None);
+            let wait_ms = match store.take_start(&host.name).await? {
+                Start::Taken { in_flight_max } => {
+                    host.visits.resize(in_flight_max as usize);
+                    return Ok(None);
+                }
+                Start::TooEarly { wait_ms } => wait_ms,
             };
             let waited_ms = clock.monotonic_ms().saturating_sub(since_ms);
             if waited_ms.saturating_add(wait_ms) > START_WAIT_MS_MAX {

@@ -17,8 +17,12 @@ const PACED: QueueLimits = QueueLimits {
 };
 
 fn submit(world: &World, url: &str) -> MessageId {
+    submit_within(world, url, &PACED)
+}
+
+fn submit_within(world: &World, url: &str, limits: &QueueLimits) -> MessageId {
     let request = world.request(Kind::Html, url);
-    match world.run(world.store().submit(&request, &PACED)).unwrap() {
+    match world.run(world.store().submit(&request, limits)).unwrap() {
         Submitted::Accepted(id) => id,
         other => panic!("{other:?}"),
     }
@@ -110,4 +114,57 @@ fn no_more_are_led_to_a_host_at_once_than_it_may_have() {
         .collect();
     done(&world, &ids);
     assert_eq!(world.ports.http.open_max(), 4);
+}
+
+/// The most pages of a host that were under way at once, when each takes so long.
+fn most_at_once(world: &World, host: &str, took_ms: u64) -> usize {
+    let sent = world.ports.http.sent();
+    let began = sent
+        .iter()
+        .filter(|sent| sent.url.contains(host) && sent.path() != "/robots.txt");
+    let began: Vec<u64> = began.map(|sent| sent.at_ms).collect();
+    let during = |at_ms: u64| {
+        began
+            .iter()
+            .filter(move |of| (**of..**of + took_ms).contains(&at_ms))
+    };
+    began
+        .iter()
+        .map(|at_ms| during(*at_ms).count())
+        .max()
+        .unwrap()
+}
+
+/// As many as the configuration says, or an operator, or one where the rules ask for pauses.
+#[test]
+fn what_a_host_may_have_at_once_is_its_own_matter() {
+    for (rules, configured, operated, most) in [
+        ("Allow: /", 2, None, 2),
+        ("Allow: /", 2, Some(6), 6),
+        ("Allow: /", 6, Some(1), 1),
+        ("Crawl-delay: 0.5", 6, None, 1),
+    ] {
+        let world = World::new(move |sent| match sent.path() {
+            "/robots.txt" => Reply::text(format!("User-agent: *\n{rules}\n")),
+            path if sent.url.contains("slow.example") => {
+                Reply::html(path.to_owned()).after(Duration::from_secs(2))
+            }
+            path => Reply::redirect(302, format!("https://slow.example{path}")),
+        });
+        let limits = QueueLimits {
+            host_in_flight_max: configured,
+            ..PACED
+        };
+        if let Some(in_flight_max) = operated {
+            let store = world.store();
+            let pace = store.set_host_pace("slow.example", 100, in_flight_max, "operator");
+            world.run(pace).unwrap();
+        }
+        let ids: Vec<_> = (0..10)
+            .map(|n| submit_within(&world, &format!("https://h{n}.example/{n}"), &limits))
+            .collect();
+        done(&world, &ids);
+        let at_once = most_at_once(&world, "slow.example/", 2_000);
+        assert_eq!(at_once, most, "{rules} {configured} {operated:?}");
+    }
 }
