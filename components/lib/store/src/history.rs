@@ -130,13 +130,14 @@ impl<S: Sql> Store<'_, S> {
     /// Sends the callback of a message again, with the same webhook id.
     pub async fn replay(&self, account: AccountId, id: MessageId) -> Result<Replay, StoreError> {
         let params = || -> Vec<Value> { vec![id.0.into(), account.0.into()] };
-        if self
-            .run(include_str!("../sql/replay.sql"), params())
-            .await?
-            .first()
-            .is_some()
-        {
-            return Ok(Replay::WillBeSent);
+        // First while it is being sent: that may end as failed between the two, and is found failed by the second then.
+        for statement in [
+            include_str!("../sql/replay_under_way.sql"),
+            include_str!("../sql/replay.sql"),
+        ] {
+            if self.run(statement, params()).await?.first().is_some() {
+                return Ok(Replay::WillBeSent);
+            }
         }
         let rows = self
             .run(include_str!("../sql/replay_state.sql"), params())

@@ -463,6 +463,51 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
     assert_eq!(step.await.unwrap().count, 1);
 }
 
+/// Asked for while an attempt is under way: when that fails, also the last one, a fresh schedule begins.
+pub(super) async fn replays_of_what_is_being_sent<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    let replayed = async || {
+        let replay = store.replay(TENANT, id).await.unwrap();
+        assert_eq!(replay, Replay::WillBeSent);
+    };
+    let failed = async |callback: &CallbackJob, next| {
+        let answer = attempt(500);
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, None);
+        assert!(failed.await.unwrap());
+        sql.pass(1_000).await;
+        store.wake().await.unwrap();
+    };
+    failed(&take(store).await, Next::Retry { in_ms: 1 }).await;
+    // As if all others but one had failed, too.
+    let nearly = "UPDATE callbacks SET attempt = ?1 - 1";
+    sql.run(nearly, vec![ATTEMPTS_MAX.into()]).await.unwrap();
+    let last = take(store).await;
+    assert_eq!(last.attempt, ATTEMPTS_MAX);
+    replayed().await;
+    failed(&last, Next::Exhausted).await;
+    assert_eq!(status(store, id).await, CallbackStatus::Pending);
+    let again = take(store).await;
+    assert_eq!((again.attempt, &again.webhook_id), (1, &last.webhook_id));
+    // Given back, or its worker died: no attempt was used before the schedule began.
+    replayed().await;
+    let held = (again.id, again.lease);
+    store.release_callbacks(&[held]).await.unwrap();
+    assert_eq!(take(store).await.attempt, 1);
+    replayed().await;
+    sql.pass(61_000).await;
+    assert_eq!(store.rescue_callbacks().await.unwrap().requeued, 1);
+    let next = take(store).await;
+    assert_eq!(next.attempt, 1);
+    replayed().await;
+    let answer = attempt(200);
+    let sent = store.callback_done(next.id, next.lease, &answer);
+    assert!(sent.await.unwrap());
+    let tried = store.deliveries(TENANT, id).await.unwrap().unwrap();
+    let numbers: Vec<_> = tried.iter().map(|tried| tried.attempt).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
 pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = done(sql).await;
