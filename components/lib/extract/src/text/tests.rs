@@ -68,6 +68,43 @@ fn emphasis_links_and_images() {
 }
 
 #[test]
+fn no_spelling_of_a_script_or_of_data_is_a_link() {
+    for target in [
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        " \tjavascript:alert(1)",
+        "java&Tab;script:alert(1)",
+        "java&NewLine;script:alert(1)",
+        "java\nscript:alert(1)",
+        "&#106;avascript:alert(1)",
+        "javascript&colon;alert(1)",
+        "javascript&#58;alert(1)",
+        "&#x01;javascript:alert(1)",
+        "&#x1f; &nbsp;javascript:alert(1)",
+        "\u{1}javascript:alert(1)",
+        "java\u{1}script:alert(1)",
+        "data&colon;text/html,x",
+        "v&#98;script:x",
+    ] {
+        let html = format!("<body><p>a <a href='{target}'>x</a> b<img src='{target}' alt=y>");
+        for url in [None, Some("https://example.org/a/b")] {
+            let options = TextOptions {
+                selector: Some("body"),
+                url,
+                ..TextOptions::default()
+            };
+            let markdown = extract_text(&html, &options).unwrap().markdown;
+            assert_eq!(markdown, "a x b", "{target} on {url:?}");
+        }
+    }
+    check(
+        "<body><p><a href='javascript/x?a=1&amp;b'>x</a> <a href='data&amp;x'>y</a>",
+        "x y",
+        "[x](https://example.org/a/javascript/x?a=1&b) [y](https://example.org/a/data&x)",
+    );
+}
+
+#[test]
 fn headings_do_not_link_to_themselves() {
     // mdBook, Sphinx, rustdoc, MkDocs, GitHub, Docusaurus, AsciiDoc, old pages.
     for html in [

@@ -175,9 +175,10 @@ impl Renderer<'_, '_> {
             let source = source.trim();
             !source.is_empty()
                 && source.len() <= SOURCE_BYTES_MAX
-                && !["data:", "blob:", "about:", "javascript:"]
-                    .iter()
-                    .any(|scheme| source.starts_with(scheme))
+                && !target::has_scheme(
+                    source,
+                    &["data:", "blob:", "about:", "javascript:", "vbscript:"],
+                )
                 && !source.contains(['{', '\n'])
         };
         let named = |name: &str| {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::lines::Lines;
 use super::{escape, target};
-use crate::dom::{Document, NodeId, Tag};
+use crate::dom::{Document, NodeId, Tag, decode_entities};
 
 /// Addresses longer than this are data, not addresses.
 const TARGET_BYTES_MAX: usize = 2_000;
@@ -47,6 +47,11 @@ impl Mark {
         let first = |kind: Kind| kind.sign().as_bytes()[0];
         inner.opened.is_none() && !inner.is_off && first(inner.kind) != first(self.kind)
     }
+}
+
+fn leads_anywhere(target: &str) -> bool {
+    !matches!(target.trim(), "" | "#")
+        && !target::has_scheme(target, &["javascript:", "data:", "vbscript:"])
 }
 
 /// The open inline elements.
@@ -99,16 +104,16 @@ impl<'a, 'd> Inline<'a, 'd> {
     fn has_target(&self, node: NodeId) -> bool {
         let target = self.document.raw_attribute(node, "href");
         let target = target.unwrap_or_default().trim();
-        let is_scheme = |scheme: &str| {
-            target
-                .get(..scheme.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
-        };
-        !matches!(target, "" | "#")
-            && target.len() <= TARGET_BYTES_MAX
-            && !["javascript:", "data:", "vbscript:"]
-                .into_iter()
-                .any(is_scheme)
+        if target.len() > TARGET_BYTES_MAX {
+            return false;
+        }
+        // Character references may spell a scheme, but none that stands behind one, or behind what no scheme has in it.
+        let head = target.split([':', '/', '?', '#']).next();
+        if head.is_some_and(|head| head.contains('&')) {
+            leads_anywhere(&decode_entities(target, true))
+        } else {
+            leads_anywhere(target)
+        }
     }
 
     /// Whether no sign is due before the next text.

@@ -19,6 +19,23 @@ pub(super) fn push(target: &str, base: Option<&Url>, markdown: &mut String) {
     push_escaped(joined.as_ref().map_or(target, Url::as_str), markdown);
 }
 
+/// Whether an address has one of these schemes, as a browser will read what is written here: control characters in it count
+/// for nothing, since [`push`] and parsers of URLs leave them out.
+pub(super) fn has_scheme(address: &str, schemes: &[&str]) -> bool {
+    let counts = |character: &char| !character.is_control();
+    let address =
+        address.trim_start_matches(|first: char| first.is_whitespace() || first.is_control());
+    let begins_with = |scheme: &&str| {
+        let mut found = address.chars().filter(counts);
+        scheme.chars().all(|letter| {
+            found
+                .next()
+                .is_some_and(|found| found.eq_ignore_ascii_case(&letter))
+        })
+    };
+    schemes.iter().any(begins_with)
+}
+
 /// What joining gives, in two pieces, for addresses whose parts stay as they are: most of them are, and to parse each takes
 /// a fiftieth of a whole extraction. The second piece needs no escapes.
 fn joined<'t>(target: &'t str, base: &'t Url) -> Option<(&'t str, &'t str)> {
