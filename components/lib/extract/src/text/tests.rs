@@ -540,6 +540,41 @@ fn rules_quotes_figures_and_formulas() {
 }
 
 #[test]
+fn no_markup_comes_out_of_a_formula() {
+    for (math, markdown) in [
+        (
+            "<math alttext='&lt;img src=x onerror=alert(1)&gt;'></math>",
+            "$< img src=x onerror=alert(1)>$",
+        ),
+        (
+            "<math><annotation encoding=application/x-tex>&lt;/p>&lt;!-- a&lt;b</annotation></math>",
+            "$< /p>< !-- a< b$",
+        ),
+        (
+            "<math alttext='$ ![click](javascript:alert(1)) $'></math>",
+            "$$ ![click] (javascript:alert(1)) $$",
+        ),
+        // Code in the line would end at the formula.
+        (
+            "<math alttext='`'></math><code>&lt;img src=x></code>",
+            "\\``<img src=x>`",
+        ),
+        (
+            "<math alttext='``a'><mi>a</mi></math><code>&lt;b></code>",
+            "a`<b>`",
+        ),
+        (
+            "<math alttext='1 &lt; 2 &lt;= 3 [0,1] f(x)'></math>",
+            "$1 < 2 <= 3 [0,1] f(x)$",
+        ),
+        ("<math alttext=' '><mi>a</mi></math>", "a"),
+    ] {
+        let html = format!("<body><p>{math}");
+        assert_eq!(selected(&html, "body").markdown, markdown, "{math}");
+    }
+}
+
+#[test]
 fn formulas_without_a_source_say_what_their_places_mean() {
     for (math, text) in [
         ("<mfrac><mn>1</mn><mn>2</mn></mfrac>", "1/2"),

@@ -86,17 +86,17 @@ impl Renderer<'_, '_> {
             .find(|inner| document.raw_attribute(*inner, "encoding") == Some("application/x-tex"))
             .map(|annotation| document.text_content(annotation))
             .or_else(|| Some(document.attribute(node, "alttext")?.into_owned()));
-        let Some(tex) = tex else {
-            let line = self.in_one_line(node);
-            return self.text(&line);
-        };
-        let tex = tex.trim();
+        let tex = tex.as_deref().unwrap_or_default().trim();
         let tex = tex
             .strip_prefix("{\\displaystyle")
             .and_then(|rest| rest.strip_suffix('}'))
             .unwrap_or(tex);
-        let tex = tex.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !tex.is_empty() {
+        let tex = without_markup(&tex.split_whitespace().collect::<Vec<_>>().join(" "));
+        // TeX is written as it is, where a backtick would begin code whatever stands in front of it.
+        if tex.is_empty() || tex.contains('`') {
+            let line = self.in_one_line(node);
+            self.text(if line.trim().is_empty() { &tex } else { &line });
+        } else {
             let is_shown = document.raw_attribute(node, "display") == Some("block");
             let sign = if is_shown { "$$" } else { "$" };
             self.glyph(&format!("{sign}{tex}{sign}"), '$');
@@ -157,6 +157,24 @@ impl Renderer<'_, '_> {
         }
         line
     }
+}
+
+/// TeX in which nothing reads as a tag, a link or an image of Markdown. It takes a space there for none.
+fn without_markup(tex: &str) -> String {
+    let mut safe = String::with_capacity(tex.len());
+    let mut characters = tex.chars().peekable();
+    while let Some(character) = characters.next() {
+        safe.push(character);
+        let begins_markup = characters.peek().is_some_and(|next| match character {
+            '<' => next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?'),
+            ']' => *next == '(',
+            _ => false,
+        });
+        if begins_markup {
+            safe.push(' ');
+        }
+    }
+    safe
 }
 
 /// An open element of a formula.

@@ -212,6 +212,47 @@ fn wide_lines() -> impl Strategy<Value = String> {
     })
 }
 
+/// What formulas are put together from that is none of TeX, and what stands beside them.
+const TEX: [&str; 18] = [
+    "x",
+    "&lt;b",
+    "&gt;",
+    "&lt;",
+    "&lt;img src=y ",
+    "&lt;/p&gt;",
+    "&lt;!-- ",
+    "--&gt;",
+    "&lt;?",
+    "&lt;https://a.example&gt;",
+    "&lt;a@b.example&gt;",
+    "`",
+    "``",
+    "[a]",
+    "![",
+    "](y)",
+    "(",
+    " ",
+];
+const BESIDE_TEX: [&str; 8] = [
+    "a ",
+    "`",
+    "<code>b</code>",
+    "&gt;",
+    "(y)",
+    "[",
+    "<a href=/x>c</a>",
+    "!",
+];
+
+/// Formulas by their source among texts.
+fn formulas() -> impl Strategy<Value = String> {
+    let tex = proptest::collection::vec((0..TEX.len()).prop_map(|at| TEX[at]), 1..6);
+    let beside = || (0..BESIDE_TEX.len()).prop_map(|at| BESIDE_TEX[at]);
+    (beside(), tex, beside()).prop_map(|(before, tex, behind)| {
+        format!("{before}<math alttext=\"{}\"></math>{behind}", tex.concat())
+    })
+}
+
 proptest! {
     // The seed is fixed, so that a change elsewhere never meets a new failure here.
     #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
@@ -219,6 +260,11 @@ proptest! {
     #[test]
     fn the_markdown_reads_as_the_text(parts in proptest::collection::vec(soup(), 1..6)) {
         agrees(&format!("<body>{}", parts.concat()))?;
+    }
+
+    #[test]
+    fn formulas_read_as_the_text(parts in proptest::collection::vec(formulas(), 1..5)) {
+        agrees(&format!("<body><p>{}", parts.concat()))?;
     }
 
     #[test]
