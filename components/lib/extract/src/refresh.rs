@@ -199,6 +199,10 @@ mod tests {
             (format!("<base href='http://['>{THERE}"), Some("there")),
             (format!("<!-- {THERE} -->"), None),
             (format!("<script>'{THERE}'</script>"), None),
+            (
+                format!("<script><!-- '<script></script>{THERE}' --></script>"),
+                None,
+            ),
             (format!("<title>{THERE}</title>"), None),
             (format!("<noscript>{THERE}</noscript>"), None),
             (format!("<noscript><p></noscript>{THERE}"), Some("there")),

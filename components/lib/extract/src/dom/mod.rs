@@ -7,6 +7,7 @@
 
 pub(crate) mod entities;
 mod parser;
+pub(crate) mod raw;
 mod selector;
 mod tag;
 

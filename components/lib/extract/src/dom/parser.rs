@@ -3,7 +3,7 @@
 mod tree;
 
 use super::tag::NAME_BYTES_MAX;
-use super::{Attribute, Cut, Document, Limits, Syntax, Tag, entities};
+use super::{Attribute, Cut, Document, Limits, Syntax, Tag, entities, raw};
 use crate::octets::{self, MARKS, SMALL, Words};
 use tree::Tree;
 
@@ -216,26 +216,13 @@ impl Parser<'_> {
         })
     }
 
-    /// The content of an element that ends only at its own end tag. A `noscript` around it ends it too: browsers that run
-    /// scripts take the inside of that for text, so that pages with an `<iframe/>` there look right.
+    /// The content of an element that ends only at its own end tag.
     fn raw_text(&mut self, tag: Tag) {
         let bytes = self.source.as_bytes();
-        let in_noscript = self.tree.in_noscript();
         let start = self.at;
-        let mut from = start;
-        let (end, is_own) = loop {
-            let Some(offset) = memchr::memchr(b'<', &bytes[from..]) else {
-                break (bytes.len(), false);
-            };
-            let at = from + offset;
-            if ends_element(bytes, at, tag) {
-                break (at, true);
-            }
-            if in_noscript && ends_element(bytes, at, Tag::Noscript) {
-                break (at, false);
-            }
-            from = at + 1;
-        };
+        let name = tag.name().as_bytes();
+        let found = raw::end(&bytes[start..], name, self.tree.in_noscript());
+        let end = found.map_or(bytes.len(), |found| start + found.at);
         self.at = end;
         if end > start {
             if matches!(tag, Tag::Title | Tag::Textarea) {
@@ -245,7 +232,7 @@ impl Parser<'_> {
                     .text(start as u32, (end - start) as u32, false, false);
             }
         }
-        if is_own {
+        if found.is_some_and(|found| found.is_own) {
             self.skip_past(b'>');
         }
         self.tree.end_tag(tag, start as u32);
@@ -339,17 +326,6 @@ impl Parser<'_> {
         }
         Some(())
     }
-}
-
-/// Whether an element's end tag stands here.
-fn ends_element(bytes: &[u8], at: usize, tag: Tag) -> bool {
-    let name = tag.name().as_bytes();
-    let (from, end) = (at + 2, at + 2 + name.len());
-    bytes.get(at + 1) == Some(&b'/')
-        && bytes
-            .get(from..end)
-            .is_some_and(|found| found.eq_ignore_ascii_case(name))
-        && bytes.get(end).is_none_or(|byte| is(*byte, byte::ENDS_NAME))
 }
 
 /// The bytes up to and with the end of a comment, `-->` or `--!>`.

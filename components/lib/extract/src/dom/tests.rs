@@ -59,6 +59,10 @@ fn trees_come_out_as_in_a_browser() {
             "<script>if (a<b) '</div>'</script>x",
             r#"script("if (a<b) '</div>'") "x""#,
         ),
+        (
+            "<script><!--\n'<script></script><p>b' //--></script>x",
+            r#"script("<!--\n'<script></script><p>b' //-->") "x""#,
+        ),
         ("<title>a &amp; <b></title>x", r#"title("a & <b>") "x""#),
         (
             "a<!-- > -- x -->b<!-->c<!--->d<!doctype x>e",

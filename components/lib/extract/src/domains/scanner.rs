@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use trawl_core::limits::domains::ATTRIBUTES_MAX;
 
-use crate::dom::{Syntax, Tag};
+use crate::dom::{Syntax, Tag, raw};
 use crate::octets::{self, MARKS, SMALL, Words};
 
 /// What the scanner met.
@@ -317,25 +317,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Everything up to the element's own end tag, or the end of the page. A `noscript` around it ends it too: browsers
-    /// that run scripts take the inside of that for text, so pages with an `<iframe/>` there are common and look right.
+    /// Everything up to the element's own end tag, or the end of the page.
     fn take_raw(&mut self, name: Name) {
         let bytes = self.page.as_bytes();
         let start = self.at;
-        let ends = |name: &[u8], at: usize| {
-            bytes
-                .get(at + 2..at + 2 + name.len())
-                .is_some_and(|found| found.eq_ignore_ascii_case(name))
-                && bytes
-                    .get(at + 2 + name.len())
-                    .is_none_or(|&b| is_blank(b) || b == b'/' || b == b'>')
-        };
-        let is_end =
-            |at: usize| ends(name.as_bytes(), at) || (self.in_noscript && ends(b"noscript", at));
-        let end = memchr::memmem::find_iter(&bytes[start..], b"</")
-            .map(|at| start + at)
-            .find(|&at| is_end(at));
-        self.at = end.unwrap_or(bytes.len());
+        let found = raw::end(&bytes[start..], name.as_bytes(), self.in_noscript);
+        self.at = found.map_or(bytes.len(), |end| start + end.at);
         self.raw = start..self.at;
     }
 }
@@ -484,6 +471,20 @@ mod tests {
         ] {
             assert_eq!(events(page), wanted, "{page}");
         }
+    }
+
+    #[test]
+    fn a_script_may_write_scripts_in_a_comment() {
+        let inner = "<!-- '<script></script><p>' -->";
+        assert_eq!(
+            events(&format!("<script>{inner}</script><p>")),
+            [
+                "script a=None",
+                &format!("raw {inner}"),
+                "/script",
+                "p a=None"
+            ]
+        );
     }
 
     #[test]
