@@ -8,6 +8,8 @@ use memchr::memmem;
 pub(super) struct Pattern {
     text: Box<[u8]>,
     anchored: bool,
+    /// Escapes in the text of characters that a URL may also have as they are.
+    either_way: u32,
 }
 
 impl Pattern {
@@ -20,15 +22,25 @@ impl Pattern {
             .strip_suffix(b"$")
             .map_or((value, false), |body| (body, true));
         let literals: Vec<Vec<u8>> = body.split(|&b| b == b'*').map(normalised).collect();
+        let text = literals.join(&b'*').into_boxed_slice();
+        let escaped = memchr::memchr_iter(b'%', &text).filter_map(|at| text.get(at + 1..at + 3));
+        let either_way = escaped.filter_map(hex_pair).filter(|b| is_either_way(*b));
         Some(Self {
-            text: literals.join(&b'*').into_boxed_slice(),
+            either_way: either_way.count() as u32,
+            text,
             anchored,
         })
     }
 
-    /// Octets of the pattern after normalisation, specials included: the longer match is the more specific one.
+    /// Octets of the pattern after normalisation, specials included: the longer match is the more specific one. What may be
+    /// written in two ways counts as one, so that a rule for `/a:b` is no more specific than one for `/a/b`.
     pub(super) fn octets(&self) -> usize {
-        self.text.len() + usize::from(self.anchored)
+        self.text.len() + usize::from(self.anchored) - 2 * self.either_way as usize
+    }
+
+    /// Bytes of memory that the text of the pattern takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether the pattern matches a normalised path from its start. Time is linear in both: each literal is sought
@@ -63,7 +75,9 @@ fn until_star(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// The form in which paths and patterns are compared (RFC 9309, 2.2.2): escapes of unreserved characters undone, other
-/// escapes in upper case, octets outside printable ASCII escaped. `*` and `$` in a path are escaped, so that a rule
+/// escapes in upper case, octets outside printable ASCII escaped. Of the others in it those stay that part a path or a query, and
+/// mean another thing when they are escaped. The rest are escaped, since URLs have some of them in one form and some in the other,
+/// whatever the rule has. `*` and `$` in a path are escaped, so that a rule
 /// can name them as `%2A` and `%24`; in a pattern the stars that stand for more part what is brought into this form.
 pub(super) fn normalised(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -79,7 +93,7 @@ pub(super) fn normalised(text: &[u8]) -> Vec<u8> {
             i += 3;
             continue;
         }
-        if byte.is_ascii_graphic() && !matches!(byte, b'*' | b'$') {
+        if is_unreserved(byte) || is_parting(byte) {
             out.push(byte)
         } else {
             push_escaped(&mut out, byte)
@@ -107,4 +121,17 @@ fn push_escaped(out: &mut Vec<u8>, byte: u8) {
 /// RFC 3986 (2.3).
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Signs that part a path or a query, and that of an escape.
+const fn is_parting(byte: u8) -> bool {
+    matches!(byte, b'/' | b'?' | b'#' | b'&' | b'=' | b'+' | b'%')
+}
+
+/// Signs that mean the same in a URL whether they are escaped or not.
+const fn is_either_way(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !is_unreserved(byte)
+        && !is_parting(byte)
+        && !matches!(byte, b'*' | b'$')
 }

@@ -63,7 +63,7 @@ impl Rules {
         group.rules.shrink_to_fit();
         let rules = group.rules.iter();
         let bytes = rules
-            .map(|rule| rule.pattern.octets() + size_of::<Rule>() + ALLOCATION_BYTES)
+            .map(|rule| rule.pattern.bytes() + size_of::<Rule>() + ALLOCATION_BYTES)
             .sum();
         Self { group, bytes }
     }

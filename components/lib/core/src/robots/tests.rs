@@ -87,13 +87,67 @@ fn a_url_is_its_path_and_query() {
 #[test]
 fn patterns_are_escaped_as_urls_are() {
     for (text, wanted) in [
-        ("http://www.example.com", "http://www.example.com"),
+        ("http://www.example.com", "http%3A//www.example.com"),
         ("/a/b/c", "/a/b/c"),
         ("á", "%C3%A1"),
         ("%aa", "%AA"),
+        ("/?#&=+%~-._", "/?#&=+%~-._"),
+        ("%2f%3F%26", "%2F%3F%26"),
+        ("\"<>[]\\^`{|}", "%22%3C%3E%5B%5D%5C%5E%60%7B%7C%7D"),
+        ("':@!(),;", "%27%3A%40%21%28%29%2C%3B"),
     ] {
         assert_eq!(pattern::normalised(text.as_bytes()), wanted.as_bytes());
     }
+}
+
+#[test]
+fn a_rule_forbids_what_it_names_whichever_of_both_is_escaped() {
+    let both = |rule: &str, path: &str| {
+        let body = format!("user-agent: *\ndisallow: {rule}\n");
+        let url = format!("https://example.org{path}");
+        !allowed(&body, "FooBot", &url)
+    };
+    for (rule, path) in [
+        ("/a{b", "/a{b"),
+        ("/*{{", "/x{{y}}"),
+        ("/a\"b", "/a\"b"),
+        ("/a<b>", "/a%3Cb%3e"),
+        ("/a`b", "/a`b"),
+        ("/a?q='", "/a?q=%27x"),
+        ("/a?q=%27", "/a?q='x"),
+        ("/a%5Bb", "/a[b"),
+        ("/a[b", "/a%5bb"),
+        ("/a%7Cb", "/a|b"),
+        ("/a?q=%7B", "/a?q={x"),
+        ("/a%2Cb%3A", "/a,b:c"),
+        ("/a%28b%29$", "/a(b)"),
+        ("/%40a%21", "/@a!"),
+    ] {
+        assert!(both(rule, path), "{rule} does not forbid {path}");
+    }
+    for (rule, path) in [
+        ("/a%2Fb", "/a/b"),
+        ("/a%3Fb", "/a?b"),
+        ("/a?b%26c", "/a?b&c"),
+        ("/a?b%3Dc", "/a?b=c"),
+        ("/a%2Bb", "/a+b"),
+        ("/a[b", "/a]b"),
+    ] {
+        assert!(!both(rule, path), "{rule} forbids {path}");
+    }
+    // An escape counts no more than what it stands for.
+    check(
+        "user-agent: *\nallow: /page\ndisallow: /*:x\n",
+        "FooBot",
+        &["/page:x"],
+        &["/pag:x"],
+    );
+    check(
+        "user-agent: *\nallow: /a\ndisallow: /%3A\nallow: /:\n",
+        "FooBot",
+        &["/:"],
+        &[],
+    );
 }
 
 #[test]
