@@ -155,9 +155,7 @@ impl Renderer<'_, '_> {
             return end;
         }
         match tag {
-            Tag::Table if !self.is_one_line() && table::is_data(self.document, node) => {
-                self.table(node);
-            }
+            Tag::Table if !self.is_one_line() && self.table(node) => {}
             Tag::Pre | Tag::Listing | Tag::Xmp => self.code_block(node),
             Tag::Code | Tag::Kbd | Tag::Samp | Tag::Tt if self.code(node) => {}
             Tag::Math => self.math(node),

@@ -291,6 +291,36 @@ fn tables_with_spans_heads_and_code() {
 }
 
 #[test]
+fn a_table_too_wide_for_markdown_loses_nothing() {
+    let row = |letter: &str| {
+        let cells = (0..120).map(|at| format!("<td>{letter}{at}"));
+        format!("<tr>{}", cells.collect::<String>())
+    };
+    for (html, last) in [
+        (format!("<table>{}{}</table>", row("a"), row("b")), "b119"),
+        (
+            "<table><tr><td>a<td colspan=999>b<td>c<tr><td>d<td>e</table>".to_owned(),
+            "c",
+        ),
+        (
+            "<table><tr><td rowspan=2 colspan=100>a<tr><td>b<td>c<tr><td>d</table>".to_owned(),
+            "c",
+        ),
+    ] {
+        let result = selected(&format!("<body>{html}"), "body");
+        for form in [&result.text, &result.markdown] {
+            assert!(form.lines().any(|line| line.trim() == last), "{form}");
+        }
+        assert!(!result.markdown.contains('|'), "{}", result.markdown);
+    }
+    let wide = selected(
+        "<body><table><tr><td colspan=999>a<tr><td>b<td>c<tr><td>d<td>e</table>",
+        "body",
+    );
+    assert_eq!(wide.text, "a\nb | c\nd | e");
+}
+
+#[test]
 fn a_table_may_have_a_line_of_code_in_its_cells() {
     let table = |class: &str, code: &str| {
         format!(

@@ -7,13 +7,13 @@ use crate::dom::{Document, NodeId, Tag};
 
 /// Blocks in a cell, on average, from which on a table is taken for layout.
 const CELL_BLOCKS_MAX: usize = 4;
-/// Columns; what stands right of them is put into the last.
+/// Columns; a table with more is no table of Markdown, and is walked like any other block, so that nothing is lost.
 const COLUMNS_MAX: usize = 100;
 /// Rows that one cell spans; pages that ask for more do so by mistake.
 const ROW_SPAN_MAX: usize = 1_000;
 
 /// Whether the table holds data: at least two rows and two columns, no table or lines of code in it, and short cells.
-pub(super) fn is_data(document: &Document<'_>, table: NodeId) -> bool {
+fn is_data(document: &Document<'_>, table: NodeId) -> bool {
     let (mut cells, mut rows, mut blocks) = (0usize, 0usize, 0usize);
     let mut has_code = false;
     for node in table + 1..document.end(table) {
@@ -69,8 +69,8 @@ struct Row {
     is_head: bool,
 }
 
-/// The rows with every span resolved.
-fn rows(document: &Document<'_>, table: NodeId) -> Vec<Row> {
+/// The rows with every span resolved; none when there are too many columns.
+fn rows(document: &Document<'_>, table: NodeId) -> Option<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     // For each column, how many further rows the cell above covers.
     let mut covered: Vec<usize> = Vec::new();
@@ -95,7 +95,7 @@ fn rows(document: &Document<'_>, table: NodeId) -> Vec<Row> {
         let (columns, down) = (span("colspan", COLUMNS_MAX), span("rowspan", ROW_SPAN_MAX));
         let from = row.cells.len();
         if from >= COLUMNS_MAX {
-            continue;
+            return None;
         }
         let to = (from + columns).min(COLUMNS_MAX);
         row.cells.resize(to, None);
@@ -104,7 +104,7 @@ fn rows(document: &Document<'_>, table: NodeId) -> Vec<Row> {
         covered[from..to].fill(down);
     }
     rows.retain(|row| row.cells.iter().any(Option::is_some));
-    rows
+    Some(rows)
 }
 
 /// Leaves the columns empty that cells of rows above reach down to; a row's end needs none of it.
@@ -132,9 +132,23 @@ fn has_head(document: &Document<'_>, rows: &[Row]) -> bool {
 }
 
 impl Renderer<'_, '_> {
-    pub(super) fn table(&mut self, node: NodeId) {
+    /// Writes a table of data; whether it is one.
+    pub(super) fn table(&mut self, node: NodeId) -> bool {
         let document = self.document;
-        let caption = (node + 1..document.end(node))
+        let rows = is_data(document, node).then(|| rows(document, node));
+        let Some(rows) = rows.flatten() else {
+            return false;
+        };
+        self.caption(node);
+        self.end_block(Break::Blank);
+        self.rows(&rows);
+        self.lines.want(Break::Blank);
+        true
+    }
+
+    fn caption(&mut self, table: NodeId) {
+        let document = self.document;
+        let caption = (table + 1..document.end(table))
             .find(|inner| document.tag(*inner) == Tag::Caption)
             .filter(|caption| self.selection.kept[*caption as usize]);
         if let Some(caption) = caption {
@@ -145,8 +159,10 @@ impl Renderer<'_, '_> {
                 }
             }
         }
-        self.end_block(Break::Blank);
-        let rows = rows(document, node);
+    }
+
+    fn rows(&mut self, rows: &[Row]) {
+        let document = self.document;
         let columns = rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
         let aligned = alignment(document, rows.first(), columns);
         let mut is_first = true;
@@ -158,7 +174,7 @@ impl Renderer<'_, '_> {
             cells.resize_with(columns, Rendered::default);
             if is_first {
                 self.lines.flush();
-                if at > 0 || !has_head(document, &rows) {
+                if at > 0 || !has_head(document, rows) {
                     self.lines.out.markdown.push('|');
                     self.lines.out.markdown.push_str(&"  |".repeat(columns));
                     self.lines.next_line(&aligned);
@@ -170,7 +186,7 @@ impl Renderer<'_, '_> {
             }
             let in_text = row.cells.iter().rposition(Option::is_some).unwrap_or(0) + 1;
             push_row(&cells, in_text, &mut self.lines.out);
-            if is_first && at == 0 && has_head(document, &rows) {
+            if is_first && at == 0 && has_head(document, rows) {
                 self.lines.next_line(&aligned);
             }
             is_first = false;
@@ -178,7 +194,6 @@ impl Renderer<'_, '_> {
                 break;
             }
         }
-        self.lines.want(Break::Blank);
     }
 
     /// A cell's text on one line.
