@@ -321,6 +321,17 @@ fn a_table_too_wide_for_markdown_loses_nothing() {
 }
 
 #[test]
+fn text_of_a_table_that_stands_in_no_cell_is_above_it() {
+    check(
+        "<body><p>before<table><caption>of</caption>Stray <b>words</b><div>Block <i>one</i></div>\
+         <tr><td>a<td>b<td>c</tr>between rows<tr><script>no()</script><form>\n</form>loose<td>d<td>e<td>f</table>after",
+        "before\n\nStray words\n\nBlock one\n\nbetween rows loose\n\nof\n\na | b | c\nd | e | f\n\nafter",
+        "before\n\nStray words\n\nBlock one\n\nbetween rows loose\n\nof\n\n\
+         | a | b | c |\n| --- | --- | --- |\n| d | e | f |\n\nafter",
+    );
+}
+
+#[test]
 fn a_table_may_have_a_line_of_code_in_its_cells() {
     let table = |class: &str, code: &str| {
         format!(

@@ -139,11 +139,48 @@ impl Renderer<'_, '_> {
         let Some(rows) = rows.flatten() else {
             return false;
         };
+        self.outside_cells(node);
         self.caption(node);
         self.end_block(Break::Blank);
         self.rows(&rows);
         self.lines.want(Break::Blank);
         true
+    }
+
+    /// Writes the text that stands in a table and in none of its cells, which browsers show above it.
+    fn outside_cells(&mut self, table: NodeId) {
+        let document = self.document;
+        let (mut node, mut last) = (table + 1, None);
+        while node < document.end(table) {
+            let tag = document.tag(node);
+            if tag.is_silent() || matches!(tag, Tag::Td | Tag::Th | Tag::Caption) {
+                node = document.end(node);
+                continue;
+            }
+            if tag == Tag::Text && self.selection.kept[node as usize] && !document.is_space(node) {
+                last = Some(self.outside_cell(table, node, last));
+            }
+            node += 1;
+        }
+    }
+
+    /// Writes one such text, apart from the one before it when that stands in another block; the block that it stands in.
+    #[cold]
+    fn outside_cell(&mut self, table: NodeId, text: NodeId, last: Option<NodeId>) -> NodeId {
+        let document = self.document;
+        let is_block = |inner: &NodeId| {
+            let tag = document.tag(*inner);
+            let is_part = matches!(tag, Tag::Tbody | Tag::Thead | Tag::Tfoot | Tag::Tr);
+            *inner == table || tag.is_apart() && !is_part
+        };
+        let block = document.ancestors(text).find(is_block).unwrap_or(table);
+        if last == Some(block) {
+            self.lines.want(Break::Space);
+        } else {
+            self.end_block(Break::Blank);
+        }
+        self.text(document.text(text));
+        block
     }
 
     fn caption(&mut self, table: NodeId) {
