@@ -2,6 +2,8 @@
 
 mod tree;
 
+use std::ops::Range;
+
 use super::tag::NAME_BYTES_MAX;
 use super::{Attribute, Cut, Document, Limits, Syntax, Tag, entities, raw};
 use crate::octets::{self, MARKS, SMALL, Words};
@@ -191,28 +193,60 @@ impl Parser<'_> {
             first_attribute as u32,
             (self.attributes.len() - first_attribute) as u32,
         );
+        let foreign = self.tree.closed_to_html();
+        if foreign.is_some() && self.ends_foreign(tag, name_at..name_end, first_attribute) {
+            self.tree.leave_foreign();
+        }
         let opened = self
             .tree
             .start_tag(tag, range, name_at as u32, is_self_closing);
         if opened && tag.is_raw() {
             self.raw_text(tag);
+        } else if opened && let (Tag::Other, Some(foreign)) = (tag, foreign) {
+            if self.admits_html(foreign, name_at..name_end, first_attribute) {
+                self.tree.admit_html();
+            }
         } else if opened && tag == Tag::Template && self.is_shadow_root(first_attribute) {
             self.tree.reveal_template();
         }
     }
 
+    /// Whether a start tag in SVG or MathML is HTML that stands there by mistake (HTML, 13.2.6.5).
+    fn ends_foreign(&self, tag: Tag, name: Range<usize>, first_attribute: usize) -> bool {
+        match tag {
+            // SVG has one of that name.
+            Tag::Font => self.has_attribute(first_attribute, &["color", "face", "size"], &[]),
+            Tag::Other => is_any(&self.source[name], &["nobr", "ruby"]),
+            _ => tag.ends_foreign(),
+        }
+    }
+
+    /// Whether HTML may stand in an element of SVG or MathML (HTML, 13.2.6, "integration points"). A further one of SVG,
+    /// `title`, is raw here.
+    fn admits_html(&self, foreign: Tag, name: Range<usize>, first_attribute: usize) -> bool {
+        const HTML: [&str; 2] = ["text/html", "application/xhtml+xml"];
+        let name = &self.source[name];
+        if foreign == Tag::Svg {
+            return is_any(name, &["foreignObject", "desc"]);
+        }
+        is_any(name, &["mi", "mo", "mn", "ms", "mtext"])
+            || is_any(name, &["annotation-xml"])
+                && self.has_attribute(first_attribute, &["encoding"], &HTML)
+    }
+
     /// Whether the template that was just read is what its parent shows in its place.
     fn is_shadow_root(&self, first_attribute: usize) -> bool {
+        let names = ["shadowrootmode", "shadowroot"];
+        self.has_attribute(first_attribute, &names, &["open", "closed"])
+    }
+
+    /// Whether the tag that was just read has an attribute with one of these names and of these values, if there are any.
+    fn has_attribute(&self, first_attribute: usize, names: &[&str], values: &[&str]) -> bool {
         let range = |at: u32, length: usize| &self.source[at as usize..at as usize + length];
         self.attributes[first_attribute..].iter().any(|attribute| {
             let name = range(attribute.name, usize::from(attribute.name_len));
             let value = range(attribute.value, attribute.value_len as usize);
-            ["shadowrootmode", "shadowroot"]
-                .iter()
-                .any(|known| name.eq_ignore_ascii_case(known))
-                && ["open", "closed"]
-                    .iter()
-                    .any(|known| value.eq_ignore_ascii_case(known))
+            is_any(name, names) && (values.is_empty() || is_any(value, values))
         })
     }
 
@@ -326,6 +360,11 @@ impl Parser<'_> {
         }
         Some(())
     }
+}
+
+/// Whether a word is one of these, whatever its case.
+fn is_any(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// The bytes up to and with the end of a comment, `-->` or `--!>`.

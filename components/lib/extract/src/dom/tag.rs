@@ -365,12 +365,32 @@ impl Tag {
         IS[self as usize]
     }
 
-    /// HTML that ends SVG and MathML where it stands in them by mistake. What is raw in HTML is an element like others there.
+    /// HTML that ends SVG and MathML where it stands in them by mistake (13.2.6.5; `font`, `nobr` and `ruby` are the parser's
+    /// to tell). What is raw in HTML is an element like others there.
     pub(crate) const fn ends_foreign(self) -> bool {
         static IS: [bool; 256] = by_tag!(|tag| (tag.is_block() && !tag.is_raw())
             || matches!(
                 tag,
-                Tag::Img | Tag::Br | Tag::Span | Tag::B | Tag::I | Tag::Em | Tag::Strong
+                Tag::Img
+                    | Tag::Br
+                    | Tag::Span
+                    | Tag::B
+                    | Tag::I
+                    | Tag::Em
+                    | Tag::Strong
+                    | Tag::Big
+                    | Tag::Code
+                    | Tag::Embed
+                    | Tag::Head
+                    | Tag::Meta
+                    | Tag::S
+                    | Tag::Small
+                    | Tag::Strike
+                    | Tag::Sub
+                    | Tag::Sup
+                    | Tag::Tt
+                    | Tag::U
+                    | Tag::Var
             ));
         IS[self as usize]
     }

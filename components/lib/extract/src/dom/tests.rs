@@ -105,6 +105,56 @@ fn trees_come_out_as_in_a_browser() {
 }
 
 #[test]
+fn html_ends_svg_and_mathml_whatever_was_left_open_in_them() {
+    for (html, expected) in [
+        (
+            "<p>a</p><svg><g><path></g><p>b</p><p>c</p>",
+            r#"p("a") svg(g(path)) p("b") p("c")"#,
+        ),
+        ("<svg><g><svg><g><p>a", r#"svg(g(svg(g))) p("a")"#),
+        ("<svg><g></p>a", r#"svg(g) p "a""#),
+        ("<svg><g></br>a", r#"svg(g) br "a""#),
+        ("<math><mrow><sup>a", r#"math(mrow) sup("a")"#),
+        ("<svg><g><nobr>a", r#"svg(g) nobr("a")"#),
+        ("<svg><g><font>a", r#"svg(g(font("a")))"#),
+        ("<svg><g><font size=1>a", r#"svg(g) font("a")"#),
+        ("<svg><mi><p>a", r#"svg(mi) p("a")"#),
+        ("<math><desc><p>a", r#"math(desc) p("a")"#),
+        (
+            "<math><annotation-xml><p>a",
+            r#"math(annotation-xml) p("a")"#,
+        ),
+        // Where HTML may stand.
+        (
+            "<svg><foreignObject><g><p>a</p></g></foreignObject><g></svg>b",
+            r#"svg(foreignobject(g(p("a"))) g) "b""#,
+        ),
+        (
+            "<svg><desc><p>a</p></desc></svg>b",
+            r#"svg(desc(p("a"))) "b""#,
+        ),
+        (
+            "<svg><foreignobject><svg><g><p>a</p></foreignobject></svg>b",
+            r#"svg(foreignobject(svg(g) p("a"))) "b""#,
+        ),
+        (
+            "<math><mtext><b>a</b></mtext></math>b",
+            r#"math(mtext(b("a"))) "b""#,
+        ),
+        (
+            "<math><annotation-xml encoding=Text/HTML><p>a</p></annotation-xml></math>b",
+            r#"math(annotation-xml(p("a"))) "b""#,
+        ),
+        (
+            "<svg><title>a</title><g></svg>b",
+            r#"svg(title("a") g) "b""#,
+        ),
+    ] {
+        assert_eq!(outline(html), expected, "{html}");
+    }
+}
+
+#[test]
 fn the_template_of_a_shadow_root_is_what_its_parent_shows() {
     let seen = |html: &str| {
         let document = Document::parse(html, &Limits::default());

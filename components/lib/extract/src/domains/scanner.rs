@@ -67,9 +67,12 @@ impl Name {
         matches!(self.as_bytes(), b"svg" | b"math")
     }
 
-    /// Elements of SVG whose content is HTML again. (A third one, `title`, is raw here.)
+    /// Elements of SVG and MathML whose content is HTML again. (A further one, `title`, is raw here.)
     fn holds_html(&self) -> bool {
-        matches!(self.as_bytes(), b"foreignobject" | b"desc")
+        matches!(
+            self.as_bytes(),
+            b"foreignobject" | b"desc" | b"mi" | b"mo" | b"mn" | b"ms" | b"mtext"
+        )
     }
 
     /// Elements whose content is text up to their own end tag (scripting off, as we run none).
@@ -459,6 +462,18 @@ mod tests {
             (
                 "<svg><desc><xmp/>x",
                 &["svg a=None", "desc a=None", "xmp a=None", "raw x"],
+            ),
+            (
+                "<math><mtext><code></code></mtext><xmp/>",
+                &[
+                    "math a=None",
+                    "mtext a=None",
+                    "code a=None",
+                    "/code",
+                    "/mtext",
+                    "xmp a=None",
+                    "/xmp",
+                ],
             ),
             (
                 "<desc><svg></desc><xmp/>",

@@ -23,6 +23,8 @@ struct Open {
     table: u16,
     link: u16,
     foreign: u16,
+    /// HTML that may stand in the SVG or MathML above it.
+    in_html: bool,
     in_noscript: bool,
 }
 
@@ -60,6 +62,7 @@ impl Tree {
             table: 0,
             link: 0,
             foreign: 0,
+            in_html: false,
             in_noscript: false,
         };
         Tree {
@@ -85,6 +88,20 @@ impl Tree {
 
     pub(super) fn in_foreign(&self) -> bool {
         self.top().foreign != 0
+    }
+
+    /// The SVG or MathML that the current element stands in, while HTML may not stand there.
+    pub(super) fn closed_to_html(&self) -> Option<Tag> {
+        let top = self.top();
+        (top.foreign != 0 && !top.in_html).then(|| self.stack[usize::from(top.foreign)].tag)
+    }
+
+    /// Lets HTML stand in the element that was just opened.
+    #[cold]
+    pub(super) fn admit_html(&mut self) {
+        if let Some(open) = self.stack.last_mut() {
+            open.in_html = true;
+        }
     }
 
     pub(super) fn in_noscript(&self) -> bool {
@@ -163,7 +180,6 @@ impl Tree {
         name_at: u32,
         is_self_closing: bool,
     ) -> bool {
-        self.leave_foreign(tag);
         let is_foreign = self.top().foreign != 0;
         if !is_foreign && !self.make_room(tag) {
             return false;
@@ -219,23 +235,18 @@ impl Tree {
             | Tag::Object
             | Tag::Marquee
             | Tag::Applet => open.link = 0,
-            Tag::Svg | Tag::Math => open.foreign = index,
+            Tag::Svg | Tag::Math => (open.foreign, open.in_html) = (index, false),
             Tag::Noscript => open.in_noscript = true,
             _ => {}
         }
         self.stack.push(open);
     }
 
-    /// HTML that stands in SVG or MathML by mistake ends it.
-    fn leave_foreign(&mut self, tag: Tag) {
-        let foreign = usize::from(self.top().foreign);
-        if foreign != 0
-            && tag.ends_foreign()
-            && self.stack[foreign..]
-                .iter()
-                .all(|open| open.tag != Tag::Other || open.node == 0)
-        {
-            self.truncate(foreign);
+    /// Ends SVG and MathML, as HTML does that stands in them by mistake, up to where it may stand. What was left open in them
+    /// does not keep it in.
+    pub(super) fn leave_foreign(&mut self) {
+        while self.closed_to_html().is_some() {
+            self.truncate(usize::from(self.top().foreign));
         }
     }
 
@@ -364,6 +375,7 @@ impl Tree {
             // Browsers read it as a start tag; in XHTML it belongs to one.
             Tag::Br if self.is_xhtml => None,
             Tag::Br => {
+                self.leave_foreign();
                 self.start_tag(tag, (0, 0), name_at, false);
                 None
             }
@@ -384,7 +396,7 @@ impl Tree {
     /// The end tag of a paragraph that is not open makes an empty one, which parts what stands before and behind it.
     #[cold]
     fn empty_paragraph(&mut self, name_at: u32) {
-        self.leave_foreign(Tag::P);
+        self.leave_foreign();
         let has_none = matches!(
             self.top().tag,
             Tag::Head
