@@ -1,6 +1,7 @@
 //! trawl-extract: see components/ARCHITECTURE.md.
 
 pub mod charset;
+mod css;
 pub mod dom;
 pub mod domains;
 pub mod html;

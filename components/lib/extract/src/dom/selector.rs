@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use trawl_core::limits::text::{SELECTOR_BYTES_MAX, SELECTOR_TESTS_MAX};
 
 use super::{Document, NodeId};
+use crate::css;
 
 /// A parsed selector list.
 #[derive(Debug, Clone)]
@@ -44,6 +45,9 @@ pub enum SelectorError {
         /// Tests that are allowed.
         max: usize,
     },
+    /// Something is missing at the end.
+    #[error("the selector ends too early")]
+    Incomplete,
     /// Something here is not understood.
     #[error("the selector is not understood from {0:?} on")]
     Unsupported(String),
@@ -138,7 +142,8 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
 
 impl Selector {
     /// Reads a selector list: names, `#id`, `.class`, attributes with every operator, descendants, `>`, `+`, `~`,
-    /// commas, `:first-child`, `:last-child`, `:nth-child()` and `:not()` of one simple selector.
+    /// commas, `:first-child`, `:last-child`, `:nth-child()` and `:not()` of one simple selector. Names and strings may have
+    /// escapes of CSS.
     ///
     /// # Errors
     /// A selector with an empty part, or longer than the limits, or one with anything else in it.
@@ -185,6 +190,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn unsupported<T>(&self) -> Result<T, SelectorError> {
+        if self.rest.is_empty() {
+            return Err(SelectorError::Incomplete);
+        }
         Err(SelectorError::Unsupported(
             self.rest.chars().take(20).collect(),
         ))
@@ -263,7 +271,9 @@ impl Reader<'_> {
             }
             '[' => self.attribute()?,
             ':' => self.pseudo()?,
-            _ if is_first && is_identifier(first) => Test::Name(self.identifier()?),
+            _ if is_first && (is_identifier(first) || first == '\\') => {
+                Test::Name(self.identifier()?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(test))
@@ -271,23 +281,25 @@ impl Reader<'_> {
 
     fn identifier(&mut self) -> Result<String, SelectorError> {
         let mut name = String::new();
-        let mut characters = self.rest.char_indices();
-        let mut used = self.rest.len();
-        while let Some((at, character)) = characters.next() {
-            if is_identifier(character) {
+        let mut rest = self.rest;
+        while let Some(character) = rest.chars().next() {
+            let length = if is_identifier(character) {
                 name.push(character);
-            } else if let ('\\', Some((_, escaped))) = (character, characters.clone().next()) {
-                characters.next();
+                character.len_utf8()
+            } else if let ('\\', Some((escaped, length))) =
+                (character, css::escaped(&rest[character.len_utf8()..]))
+            {
                 name.push(escaped);
+                character.len_utf8() + length
             } else {
-                used = at;
                 break;
-            }
+            };
+            rest = &rest[length..];
         }
         if name.is_empty() {
             return self.unsupported();
         }
-        self.rest = &self.rest[used..];
+        self.rest = rest;
         Ok(name)
     }
 
@@ -326,11 +338,13 @@ impl Reader<'_> {
         let Some(quote @ ('"' | '\'')) = self.rest.chars().next() else {
             return self.identifier();
         };
-        let Some((value, rest)) = self.rest[1..].split_once(quote) else {
+        let end = css::string_end(self.rest.as_bytes(), 0);
+        let Some(rest) = self.rest[end..].strip_prefix(quote) else {
             return self.unsupported();
         };
+        let value = css::unescaped(&self.rest[1..end]).into_owned();
         self.rest = rest;
-        Ok(value.to_owned())
+        Ok(value)
     }
 
     fn pseudo(&mut self) -> Result<Test, SelectorError> {

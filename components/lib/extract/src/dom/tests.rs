@@ -327,6 +327,27 @@ fn selectors_find_their_elements() {
 }
 
 #[test]
+fn selectors_may_have_escapes() {
+    for (attributes, selector) in [
+        ("id=123", "#\\31 23"),
+        ("id=123", "#\\00003123"),
+        ("class=2xl:flex", ".\\32xl\\:flex"),
+        ("class='a 2'", "p.a.\\32"),
+        ("class='a b'", ".\\61.\\62 "),
+        ("id=x", "\\70#x"),
+        ("id=x", "body \\000070#x"),
+        ("a='x\"]y'", "[a=\"x\\\"]y\"]"),
+        ("a=1", "[a='\\31']"),
+        ("a='b\\c'", "[a='b\\\\c']"),
+    ] {
+        let html = format!("<body><p {attributes}>x</p>");
+        let document = Document::parse(&html, &Limits::default());
+        let found = Selector::parse(selector).unwrap().select(&document);
+        assert_eq!(found.nodes.len(), 1, "{selector} in {html}");
+    }
+}
+
+#[test]
 fn a_bad_selector_is_explained() {
     assert_eq!(Selector::parse("").unwrap_err(), SelectorError::Empty);
     assert_eq!(Selector::parse("p,").unwrap_err(), SelectorError::Empty);
@@ -335,10 +356,14 @@ fn a_bad_selector_is_explained() {
         Selector::parse("p:hover").unwrap_err(),
         SelectorError::Unsupported(":hover".into())
     );
-    assert!(matches!(
-        Selector::parse("p[a"),
-        Err(SelectorError::Unsupported(_))
-    ));
+    for early in ["p[", "p[a", "p[a=", "p[a='b'", "#", ".", "p:not("] {
+        let error = Selector::parse(early).unwrap_err();
+        assert_eq!(error.to_string(), "the selector ends too early", "{early}");
+    }
+    for odd in ["p.\\", "p[a='b", "p[a='b\\']"] {
+        let error = Selector::parse(odd).unwrap_err();
+        assert!(matches!(error, SelectorError::Unsupported(_)), "{odd}");
+    }
     assert!(matches!(
         Selector::parse(&"p".repeat(SELECTOR_BYTES_MAX + 1)),
         Err(SelectorError::TooLong { .. })

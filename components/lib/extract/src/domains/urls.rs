@@ -1,6 +1,7 @@
 //! Finding URLs inside the texts that hold several: srcset, CSS, header fields, JSON-LD.
 
 use super::scanner::is_blank;
+use crate::css;
 
 /// The URLs of a `srcset` (HTML 4.8.4.2.1): candidates are parted by commas, but a comma may stand inside a URL.
 pub(super) fn srcset<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
@@ -86,7 +87,7 @@ pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
                 depth = depth.saturating_sub(1);
             }
             b'"' | b'\'' => {
-                let end = css_string_end(bytes, start);
+                let end = css::string_end(bytes, start);
                 let is_whole = bytes.get(end) == bytes.get(start);
                 if is_whole && (named == Some(start) || image_set == Some(depth)) {
                     keep(text.get(at..end).unwrap_or_default().trim());
@@ -96,21 +97,6 @@ pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
             _ => {}
         }
     }
-}
-
-/// Where the string that begins with this quote ends: with the next such quote, or broken off, with its line.
-fn css_string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\\' => at += 1,
-            b'\n' | b'\r' | 0x0C => break,
-            byte if byte == bytes[start] => break,
-            _ => {}
-        }
-        at += 1;
-    }
-    at.min(bytes.len())
 }
 
 fn blanks(bytes: &[u8]) -> usize {
