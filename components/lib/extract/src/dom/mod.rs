@@ -53,8 +53,8 @@ pub enum Syntax {
     /// As HTML: `/>` ends void elements, which end anyway, and those of SVG and MathML.
     #[default]
     Html,
-    /// As HTML, but `/>` ends any element, as in the XML that such a page was written as. Nothing else of XML matters to what
-    /// a page says, and many such pages are no XML.
+    /// As HTML, but `/>` ends any element and CDATA sections are text, as in the XML that such a page was written as. Nothing
+    /// else of XML matters to what a page says, and many such pages are no XML.
     Xhtml,
 }
 

@@ -35,6 +35,9 @@ pub(super) fn parse<'a>(html: &'a str, syntax: Syntax, limits: &Limits) -> Docum
     }
 }
 
+/// What begins characters in which nothing is markup.
+const CDATA: &[u8] = b"<![CDATA[";
+
 struct Parser<'a> {
     source: &'a str,
     at: usize,
@@ -121,7 +124,7 @@ impl Parser<'_> {
             .map_or(bytes.len(), |offset| self.at + offset + 1);
     }
 
-    /// Comments, doctypes and CDATA sections; none of them has text to keep outside of foreign content.
+    /// Comments, doctypes and CDATA sections, of which the last have text to keep in XHTML.
     fn declaration(&mut self) {
         let rest = &self.source.as_bytes()[self.at..];
         if rest.starts_with(b"<!--") {
@@ -135,9 +138,19 @@ impl Parser<'_> {
                 comment_length(body)
             };
             self.at = length.map_or(self.source.len(), |length| self.at + 4 + length);
-        } else if self.tree.in_foreign() && rest.starts_with(b"<![CDATA[") {
+        } else if self.tree.in_foreign() && rest.starts_with(CDATA) {
             let end = memchr::memmem::find(rest, b"]]>").map_or(rest.len(), |offset| offset + 3);
             self.at += end;
+        } else if self.tree.is_xhtml() && rest.starts_with(CDATA) {
+            let start = self.at + CDATA.len();
+            let length = memchr::memmem::find(&rest[CDATA.len()..], b"]]>");
+            let end = length.map_or(self.source.len(), |length| start + length);
+            if end > start {
+                let is_space = octets::are_space(&self.source.as_bytes()[start..end]);
+                self.tree
+                    .text(start as u32, (end - start) as u32, false, is_space);
+            }
+            self.at = self.source.len().min(end + 3);
         } else {
             self.skip_past(b'>');
         }

@@ -231,6 +231,17 @@ fn any_element_may_end_itself_in_xhtml() {
 }
 
 #[test]
+fn cdata_is_text_in_xhtml() {
+    let html = "<p>a <![CDATA[b < c <b>&amp;</b>]]>d<![CDATA[]]> <![CDATA[e";
+    let document = Document::parse_as(html, Syntax::Xhtml, &Limits::default());
+    assert_eq!(
+        outline_of(&document),
+        r#"p("a " "b < c <b>&amp;</b>" "d" " " "e")"#
+    );
+    assert_eq!(outline(html), r#"p("a " "&" "]]>d" " ")"#);
+}
+
+#[test]
 fn attributes_read_as_written() {
     let document = Document::parse(
         "<A HREF='?a=1&amp;b' data-x=y/z checked = \"\" q>",

@@ -223,7 +223,7 @@ impl<'a> Scanner<'a> {
 
     fn skip_declaration(&mut self) -> Option<()> {
         let rest = &self.page.as_bytes()[self.at..];
-        if self.in_foreign() && rest.starts_with(b"![CDATA[") {
+        if (self.is_xhtml || self.in_foreign()) && rest.starts_with(b"![CDATA[") {
             return self.skip_past(b"]]>");
         }
         if !rest.starts_with(b"!--") {
@@ -377,6 +377,7 @@ mod tests {
                     "/style",
                 ],
             ),
+            ("<![CDATA[a < b <i>]]><p><![CDATA[<i>", &["p a=None"]),
             // The slash belongs to the value.
             ("<xmp a=1/>x", &["xmp a=Some(\"1/\")", "raw x"]),
         ] {

@@ -90,6 +90,10 @@ impl Tree {
         self.top().foreign != 0
     }
 
+    pub(super) fn is_xhtml(&self) -> bool {
+        self.is_xhtml
+    }
+
     /// The SVG or MathML that the current element stands in, while HTML may not stand there.
     pub(super) fn closed_to_html(&self) -> Option<Tag> {
         let top = self.top();
