@@ -55,7 +55,13 @@ pub struct Target {
 /// # Errors
 /// When browsers find no URL in it either.
 pub fn join(base: &Url, reference: &str) -> Result<Url, url::ParseError> {
-    let reference = reference.trim_start_matches(|c: char| c <= ' ');
+    let mut reference = reference.trim_start_matches(|c: char| c <= ' ');
+    let whole: String;
+    // The parser leaves these out wherever they stand, so between the slashes too.
+    if reference.starts_with(['/', '\\']) && reference.contains(['\t', '\n', '\r']) {
+        whole = reference.replace(['\t', '\n', '\r'], "");
+        reference = &whole;
+    }
     let slashes = reference.len() - reference.trim_start_matches(['/', '\\']).len();
     // Elsewhere than on the web they part the names of a path.
     let further = if matches!(base.scheme(), "http" | "https") {

@@ -220,3 +220,18 @@ fn what_is_dialled_with_a_dot_has_a_key_with_a_dot() {
     let url = Url::parse("https://example.org./x").unwrap();
     assert_eq!(authority(&url), "https://example.org.:443");
 }
+
+#[test]
+fn a_reference_is_joined_as_browsers_do() {
+    let base = Url::parse("https://a.example/x/y").unwrap();
+    for (reference, wanted) in [
+        ("z", "https://a.example/x/z"),
+        ("/z\t/\n", "https://a.example/z/"),
+        ("//b.example/", "https://b.example/"),
+        ("///b.example/", "https://b.example/"),
+        ("//\t/b.example/", "https://b.example/"),
+        (" /\r\n\\/\t\tb.exa\tmple/", "https://b.example/"),
+    ] {
+        assert_eq!(join(&base, reference).unwrap().as_str(), wanted);
+    }
+}

@@ -9,6 +9,7 @@ mod title;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use trawl_core::url_guard;
 use url::Url;
 
 use super::model::{PageType, TypeOdds};
@@ -142,7 +143,7 @@ pub(crate) fn read(
     )
     .map_or((None, None), |(title, heading)| (Some(title), heading));
     let canonical = scan.canonical.as_deref().map(|href| {
-        match base.and_then(|base| base.join(href.trim()).ok()) {
+        match base.and_then(|base| url_guard::join(base, href.trim()).ok()) {
             Some(url) => url.to_string(),
             None => href.to_owned(),
         }

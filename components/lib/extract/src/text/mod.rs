@@ -22,6 +22,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 use trawl_core::limits::text::TEXT_BYTES_MAX;
+use trawl_core::url_guard;
 use url::Url;
 
 use crate::dom::{Document, Limits, NodeId, Selector, SelectorError, Syntax, Tag};
@@ -256,7 +257,7 @@ fn base(document: &Document<'_>, url: Option<&str>) -> Option<Url> {
         .find_map(|base| document.attribute(base, "href"));
     let Some(href) = href else { return page };
     let declared = match &page {
-        Some(page) => page.join(href.trim()),
+        Some(page) => url_guard::join(page, href.trim()),
         None => Url::parse(href.trim()),
     };
     declared

@@ -718,6 +718,20 @@ fn a_formula_stands_there_once() {
 }
 
 #[test]
+fn links_lead_where_browsers_follow_them() {
+    check(
+        "<body><p><a href='///a.example/x'>a</a> <a href='//\t/b.example/x'>b</a><img src='\\\\\\c.example/i' alt=c>",
+        "a b",
+        "[a](https://a.example/x) [b](https://b.example/x)![c](https://c.example/i)",
+    );
+    check(
+        "<base href='///a.example/x/'><body><p><a href=y>a</a>",
+        "a",
+        "[a](https://a.example/x/y)",
+    );
+}
+
+#[test]
 fn a_base_moves_links() {
     check(
         "<base href='/docs/'><body><a href=x>a</a>",

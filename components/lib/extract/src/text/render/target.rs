@@ -1,5 +1,6 @@
 //! Addresses of links and images, absolute when they can be made so.
 
+use trawl_core::url_guard;
 use url::{Position, Url};
 
 use super::escape::is_reference;
@@ -15,7 +16,7 @@ pub(super) fn push(target: &str, base: Option<&Url>, markdown: &mut String) {
         markdown.push_str(tail);
         return;
     }
-    let joined = base.join(target).ok();
+    let joined = url_guard::join(base, target).ok();
     push_escaped(joined.as_ref().map_or(target, Url::as_str), markdown);
 }
 
@@ -129,6 +130,7 @@ fn is_plain(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use trawl_core::url_guard;
     use url::Url;
 
     use super::{joined, push, push_escaped};
@@ -181,7 +183,7 @@ mod tests {
                     for last in PIECES {
                         let target = format!("{one}{other}{last}");
                         let mut wanted = String::new();
-                        let whole = base.join(target.trim()).ok();
+                        let whole = url_guard::join(&base, target.trim()).ok();
                         push_escaped(
                             whole.as_ref().map_or(target.trim(), Url::as_str),
                             &mut wanted,
