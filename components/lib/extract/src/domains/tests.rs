@@ -84,6 +84,10 @@ const PLACES: &[(&str, &str)] = &[
         "e.org style",
     ),
     (
+        "<p style='background:url(https\\:\\2f/e.org/i)'>",
+        "e.org style",
+    ),
+    (
         "<p style='background:url(&quot;https://e.org/i&quot;)'>",
         "e.org style",
     ),

@@ -39,7 +39,7 @@ pub(super) fn srcset<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
 
 /// The URLs of a style sheet or a style attribute: in `url(…)`, after `@import`, and the strings of an `image-set(…)`. Comments and
 /// all other strings hold none. Each byte is looked at a bounded number of times, whatever stays unclosed.
-pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
+pub(super) fn css(text: &str, mut keep: impl FnMut(&str)) {
     let bytes = text.as_bytes();
     let begins = |b: &u8| matches!(b, b'(' | b')' | b'"' | b'\'' | b'/' | b'@' | b'\\');
     let mut at = 0;
@@ -70,11 +70,15 @@ pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
                     depth += 1;
                     continue;
                 }
-                let Some(length) = memchr::memchr(b')', &bytes[first..]) else {
+                let is_end = |end: &usize| !is_escaped(&bytes[first..*end]);
+                let mut ends = memchr::memchr_iter(b')', &bytes[first..]).map(|end| first + end);
+                let Some(end) = ends.find(is_end) else {
                     return;
                 };
-                keep(text.get(first..first + length).unwrap_or_default().trim());
-                at = first + length + 1;
+                keep(&css::unescaped(
+                    text.get(first..end).unwrap_or_default().trim(),
+                ));
+                at = end + 1;
             }
             b'(' => {
                 depth += 1;
@@ -90,13 +94,19 @@ pub(super) fn css<'a>(text: &'a str, mut keep: impl FnMut(&'a str)) {
                 let end = css::string_end(bytes, start);
                 let is_whole = bytes.get(end) == bytes.get(start);
                 if is_whole && (named == Some(start) || image_set == Some(depth)) {
-                    keep(text.get(at..end).unwrap_or_default().trim());
+                    keep(css::unescaped(text.get(at..end).unwrap_or_default()).trim());
                 }
                 at = bytes.len().min(end + 1);
             }
             _ => {}
         }
     }
+}
+
+/// Whether what follows on these bytes is escaped.
+fn is_escaped(before: &[u8]) -> bool {
+    let slashes = before.iter().rev().take_while(|byte| **byte == b'\\');
+    slashes.count() % 2 == 1
 }
 
 fn blanks(bytes: &[u8]) -> usize {
@@ -285,6 +295,12 @@ mod tests {
             ("content:'a\nb:url(c)", &["c"]),
             (".\\[\\'\\/*\\'\\]{b:url(c)}", &["c"]),
             ("content:'url(a)'", &[]),
+            (
+                "url(https\\:a.png) url('b\\2f c') url(\"\\64\\\n\\65 \")",
+                &["https:a.png", "b/c", "de"],
+            ),
+            ("url(a\\)b) url(c\\\\) url(d\\)", &["a)b", "c\\"]),
+            ("@import 'e\\.css'", &["e.css"]),
             ("image-set('", &[]),
             ("image-set(')", &[]),
             ("\\", &[]),
