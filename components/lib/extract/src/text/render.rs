@@ -202,7 +202,8 @@ impl Renderer<'_, '_> {
             }
             Tag::Span => {
                 let class = self.document.raw_attribute(node, "class");
-                matches!(class, Some("katex-html" | "mw-editsection"))
+                class == Some("mw-editsection")
+                    || class == Some("katex-html") && math::is_repeated(self.document, node)
                     || class.is_some() && self.is_listing_gutter(node, tag)
             }
             Tag::Div | Tag::Td => self.is_listing_gutter(node, tag),

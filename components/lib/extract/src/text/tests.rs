@@ -581,6 +581,20 @@ fn rules_quotes_figures_and_formulas() {
 }
 
 #[test]
+fn a_formula_that_katex_drew_stands_there_once() {
+    let drawn = "<span class=katex-html><span>m</span><span>=2</span></span>";
+    let source = "<span class=katex-mathml><math alttext='m=2'></math></span>";
+    for (formula, text) in [
+        (format!("{source}{drawn}"), "$m=2$"),
+        (drawn.to_owned(), "m=2"),
+    ] {
+        let html = format!("<body><p>so <span class=katex>{formula}</span> it is");
+        let text = format!("so {text} it is");
+        check(&html, &text, &text);
+    }
+}
+
+#[test]
 fn no_markup_comes_out_of_a_formula() {
     for (math, markdown) in [
         (

@@ -159,6 +159,17 @@ impl Renderer<'_, '_> {
     }
 }
 
+/// Siblings of a formula that KaTeX drew, among which the one with its source is looked for.
+const DRAWN_SIBLINGS_MAX: usize = 4;
+
+/// Whether a formula that KaTeX drew stands there once more, with its source; KaTeX may be asked for the drawn one alone.
+pub(super) fn is_repeated(document: &Document<'_>, drawn: NodeId) -> bool {
+    let mut siblings = document
+        .children(document.parent(drawn))
+        .take(DRAWN_SIBLINGS_MAX);
+    siblings.any(|other| document.raw_attribute(other, "class") == Some("katex-mathml"))
+}
+
 /// TeX in which nothing reads as a tag, a link or an image of Markdown. It takes a space there for none.
 fn without_markup(tex: &str) -> String {
     let mut safe = String::with_capacity(tex.len());
