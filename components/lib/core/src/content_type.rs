@@ -30,11 +30,13 @@ pub struct ContentType {
 
 impl ContentType {
     /// Reads the field; `None` when it holds no type. Of several types in one field, which proxies make of several
-    /// fields, the last counts, and keeps the charset of one before that is the same (Fetch, "extract a MIME type").
+    /// fields, the last counts, and keeps the charset of one before that is the same; `*/*` counts for none (Fetch, "extract a
+    /// MIME type").
     #[must_use]
     pub fn parse(field: &str) -> Option<Self> {
         unquoted_parts(field, ',')
             .filter_map(Self::parse_one)
+            .filter(|one| one.essence != "*/*")
             .reduce(|before, last| {
                 if before.essence == last.essence && last.charset.is_none() {
                     before
@@ -70,7 +72,7 @@ impl ContentType {
             "application/xhtml+xml" => Declared::Form(Form::Xhtml),
             "text/xml" | "application/xml" => Declared::Form(Form::Xml),
             "application/json" | "text/json" => Declared::Form(Form::Json),
-            "*/*" | "unknown/unknown" | "application/unknown" => Declared::Nothing,
+            "unknown/unknown" | "application/unknown" => Declared::Nothing,
             essence if essence.ends_with("+xml") => Declared::Form(Form::Xml),
             essence if essence.ends_with("+json") => Declared::Form(Form::Json),
             essence if essence.starts_with("text/") => Declared::Form(Form::Text),
@@ -350,6 +352,7 @@ mod tests {
             ("text/html;charset=x, text/html", "text/html", Some("x")),
             ("text/html;charset=x, text/plain", "text/plain", None),
             ("text/html;charset=x, nonsense", "text/html", Some("x")),
+            ("text/html;charset=x, */*;q=1", "text/html", Some("x")),
             ("application/ld+json", "application/ld+json", None),
         ] {
             let parsed = ContentType::parse(field).unwrap();
@@ -366,6 +369,7 @@ mod tests {
             "text/",
             "te xt/html",
             "text/html charset=x",
+            "*/*",
         ] {
             assert_eq!(ContentType::parse(field), None, "{field}");
         }
