@@ -941,6 +941,8 @@ pub mod domains {
     pub const HOSTS_MAX: usize = 2_000;
     /// Attributes of one tag that are looked at; the ones that hold URLs stand early.
     pub const ATTRIBUTES_MAX: usize = 64;
+    /// Bytes at the front of an overlong URL in which its host is looked for: a host has 253 at most.
+    pub const LONG_URL_HEAD_BYTES: usize = 1_000;
     /// Different words of `rel` that are kept for a domain; there are about thirty real ones.
     pub const REL_WORDS_MAX: usize = 32;
     /// Bytes of one such word: the longest real one, `apple-touch-icon-precomposed`, has 28.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trawl_core::limits::domains::{HOSTS_MAX, REL_BYTES_MAX, REL_WORDS_MAX};
+use trawl_core::limits::domains::{HOSTS_MAX, LONG_URL_HEAD_BYTES, REL_BYTES_MAX, REL_WORDS_MAX};
 use trawl_core::limits::fetch::{HOST_BYTES_MAX, URL_BYTES_MAX};
 use trawl_core::url_guard::join;
 use url::Url;
@@ -127,9 +127,27 @@ impl Hosts {
     /// Counts a URL.
     pub(super) fn add(&mut self, url: &str, place: Place<'_>) {
         let url = url.trim_matches(|c: char| c <= ' ');
-        if url.is_empty() || url.len() > URL_BYTES_MAX {
-            return;
+        if url.len() > URL_BYTES_MAX {
+            self.add_long(url, place);
+        } else if !url.is_empty() {
+            self.add_short(url, place);
         }
+    }
+
+    /// Counts a URL that is too long to be kept, by the root of its host, which stands at its front. Most of these are data, and lead
+    /// nowhere.
+    #[cold]
+    fn add_long(&mut self, url: &str, place: Place<'_>) {
+        let head = &url[..url.floor_char_boundary(LONG_URL_HEAD_BYTES)];
+        if !matches!(fast_host(head), Fast::NotWeb)
+            && let Ok(url) = join(&self.base, head)
+            && let Ok(root) = url.join("/")
+        {
+            self.add_short(root.as_str(), place);
+        }
+    }
+
+    fn add_short(&mut self, url: &str, place: Place<'_>) {
         match fast_host(url) {
             Fast::Own => {
                 let host = std::mem::take(&mut self.own_host);

@@ -117,6 +117,10 @@ const SINGLE: &[(&[u8], &str, &str)] = &[
     (b"ins", "cite", "cite"),
     (b"del", "cite", "cite"),
     (b"body", "background", "img"),
+    (b"table", "background", "img"),
+    (b"tr", "background", "img"),
+    (b"td", "background", "img"),
+    (b"th", "background", "img"),
     (b"a", "xlink:href", "a"), // of SVG
     (b"use", "href", "svg"),
     (b"use", "xlink:href", "svg"),

@@ -79,6 +79,8 @@ const PLACES: &[(&str, &str)] = &[
         "<meta http-equiv=Content-Security-Policy content=\"img-src *.e.org\">",
         "e.org csp",
     ),
+    ("<table background=https://e.org/i>", "e.org img"),
+    ("<td BACKGROUND=https://e.org/i>", "e.org img"),
     (
         "<p style=\"background:url('https://e.org/i')\">",
         "e.org style",
@@ -137,6 +139,26 @@ const PLACES: &[(&str, &str)] = &[
 fn every_place_of_a_reference_is_known() {
     for (html, wanted) in PLACES {
         assert_eq!(sources(html), [*wanted], "{html}");
+    }
+}
+
+#[test]
+fn an_overlong_url_counts_by_its_host() {
+    let long = "é&amp;".repeat(4_000);
+    let url = Url::parse("https://www.example.com/").unwrap();
+    for (front, sample) in [
+        ("https://e.org/x?", "https://e.org/"),
+        ("//E.org/", "https://e.org/"),
+        ("///u:p@e.org:8443/", "https://u:p@e.org:8443/"),
+    ] {
+        let html = format!("<a href='{front}{long}'>");
+        let result = related_domains(&html, Syntax::Html, &url, &[], &[]);
+        assert_eq!(domain(&result, "e.org").sample_url, sample);
+    }
+    for front in ["data:text/html,https://e.org/", "#", "https://", "x:"] {
+        let html = format!("<a href='{front}{long}'>");
+        let found = related_domains(&html, Syntax::Html, &url, &[], &[]).domains;
+        assert!(found.is_empty(), "{front}: {found:?}");
     }
 }
 
