@@ -287,6 +287,24 @@ mod tests {
         assert_eq!(purged[..4], [4_000, 4_000, 1_000, 0], "second by second");
     }
 
+    /// What can't be done is tried again with the next period, not every second by each node; and keeps no other table from its turn.
+    #[test]
+    fn a_purge_that_fails_does_not_go_on() {
+        let world = World::without_robots(|_| Reply::html("x"));
+        world.run(dispatch(&world.ports)).unwrap();
+        let insert = "INSERT INTO login_failures (key, failures, first_ms, last_ms)
+                      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+                      SELECT 'name:' || i, 1, 0, 0 FROM n";
+        world.run(world.ports.sql.run(insert, Vec::new())).unwrap();
+        world.run(world.store().set_purge_goes_on(true)).unwrap();
+        world.ports.sql.refuse(Some("DELETE FROM results"));
+        world.elapse(Duration::from_secs(1));
+        world.run(dispatch(&world.ports)).unwrap_err();
+        let left = "SELECT COUNT(*) FROM login_failures";
+        assert_eq!(world.ports.sql.number(left), 100);
+        assert!(!world.run(world.store().purge_goes_on()).unwrap());
+    }
+
     /// The moments of a minute at which a node whose ticks come every `step_ms` sweeps.
     fn sweeps(node: &str, start_ms: i64, step_ms: usize) -> Vec<i64> {
         (start_ms..start_ms + 60_000)
