@@ -1,7 +1,7 @@
 //! One component's lane: what waits for it, and the workers that take it.
 
 use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,8 +111,7 @@ impl Lane {
             waiting.workers += 1;
             drop(waiting);
             self.start_counted_worker();
-        } else {
-            drop(waiting);
+        } else if !self.part.local.rings {
             self.arrived.notify_one();
         }
     }
@@ -306,22 +305,18 @@ async fn invoke(
 ) -> wasmtime::Result<()> {
     let calls = store.run_concurrent(async |accessor| {
         let mut calls = FuturesUnordered::new();
-        let mut bytes = 0;
-        let mut next = Some(first);
+        let (mut bytes, mut next) = (0, Some(first));
         loop {
-            while let Some(message) = next {
-                *left = left.saturating_sub(1);
-                bytes += message.len();
-                calls.push(call(accessor, instance, message, lane));
+            let has_room = loop {
+                if let Some(message) = next.take() {
+                    *left = left.saturating_sub(1);
+                    bytes += message.len();
+                    calls.push(call(accessor, instance, message, lane));
+                }
                 let has_room = *left > 0 && calls.len() < limits::PAYLOADS_TOGETHER_MAX;
                 next = has_room.then(|| lane.next_beside(bytes)).flatten();
-            }
-            let has_room = *left > 0 && calls.len() < limits::PAYLOADS_TOGETHER_MAX;
-            let arrived = async {
-                if has_room && !lane.part.local.rings {
-                    lane.arrived.notified().await;
-                } else {
-                    pending::<()>().await;
+                if next.is_none() {
+                    break has_room;
                 }
             };
             tokio::select! {
@@ -330,9 +325,8 @@ async fn invoke(
                     Some(length) => bytes -= length?,
                     None => break,
                 },
-                () = arrived => {}
+                () = lane.arrived.notified(), if has_room => {}
             }
-            next = (*left > 0).then(|| lane.next_beside(bytes)).flatten();
         }
         let spawned = poll_fn(|context| accessor.poll_no_interesting_tasks(context));
         in_time(spawned).await

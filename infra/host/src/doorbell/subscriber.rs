@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -36,8 +35,8 @@ impl Outage {
     }
 }
 
-/// Starts one subscriber for each address, among the `tasks`. They end when the end of the host is asked for, once they have passed on
-/// what they heard by then.
+/// Starts one subscriber for each address, among the `tasks`. They end when the end of the host is asked for, once they have passed on what
+/// they heard by then.
 pub(crate) fn start(
     doorbell: &Arc<Doorbell>,
     subscriptions: &[Subscription],
@@ -70,40 +69,23 @@ async fn keep_subscribed(
     address: String,
     channels: Vec<String>,
 ) {
-    let keep = async {
-        let (doorbell, stop) = (listener.doorbell(), &stop);
-        keep_connected(doorbell, &outage, stop, &address, &channels).await;
-    };
-    let given_up = async {
-        stop.asked().await;
-        tokio::time::sleep(Duration::from_millis(limits::REDIS_HEAR_OUT_MS)).await;
-    };
-    tokio::select! {
-        () = keep => {}
-        () = given_up => {}
-    }
-}
-
-/// Comes back when the end of the host was asked for while it was connected, and what had been heard is passed on.
-async fn keep_connected(
-    doorbell: &Doorbell,
-    outage: &Outage,
-    stop: &Stop,
-    address: &str,
-    channels: &[String],
-) {
+    let doorbell = listener.doorbell();
     let mut wait_ms = 0;
     let mut is_out = false;
     loop {
-        match subscribe(address, channels).await {
+        let subscribed = tokio::select! {
+            () = stop.asked() => return,
+            subscribed = subscribe(&address, &channels) => subscribed,
+        };
+        match subscribed {
             Ok(connection) => {
                 wait_ms = 0;
                 if std::mem::take(&mut is_out) {
                     outage.ends();
                 }
                 // Whatever was published before is lost; one look each makes up for it.
-                look_once(doorbell, channels);
-                match pass_on(doorbell, stop, channels, connection).await {
+                look_once(doorbell, &channels);
+                match pass_on(doorbell, &stop, &channels, connection).await {
                     End::Asked => return,
                     End::Silent => {
                         is_out = true;
@@ -121,7 +103,10 @@ async fn keep_connected(
         // Half of it by chance, so that many hosts do not come back in one moment.
         wait_ms = (wait_ms * 2).clamp(100, limits::REDIS_RETRY_MS_MAX);
         let wait_ms = rand::random_range(wait_ms / 2..=wait_ms);
-        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        tokio::select! {
+            () = stop.asked() => return,
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+        }
     }
 }
 
@@ -158,8 +143,7 @@ enum End {
     Asked,
 }
 
-/// Hands messages on until the connection ends, or gives no sign of life when it is asked for one, or the host is to end. A server that
-/// went away without a word, behind a NAT or in a failover, leaves a connection that looks well for ever.
+/// Hands messages on until the connection ends or the host is to end; then also what was heard by that time.
 async fn pass_on(
     doorbell: &Doorbell,
     stop: &Stop,
@@ -167,19 +151,29 @@ async fn pass_on(
     connection: redis::aio::PubSub,
 ) -> End {
     let (mut asking, mut messages) = connection.split();
+    tokio::select! {
+        () = stop.asked() => {}
+        end = listen(doorbell, &mut asking, &mut messages) => return end,
+    }
+    let time_max = Duration::from_millis(limits::REDIS_HEAR_OUT_MS);
+    let hearing = hear_out(doorbell, channels, &mut asking, &mut messages);
+    if timeout(time_max, hearing).await.is_err() {
+        tracing::warn!("Redis does not end our subscriptions; what it still sends is lost");
+    }
+    End::Asked
+}
+
+/// Hands messages on until the connection ends, or gives no sign of life when it is asked for one. A server that went away
+/// without a word, behind a NAT or in a failover, leaves a connection that looks well for ever.
+async fn listen(
+    doorbell: &Doorbell,
+    asking: &mut redis::aio::PubSubSink,
+    messages: &mut redis::aio::PubSubStream,
+) -> End {
     let silence = Duration::from_millis(limits::REDIS_SILENCE_MS);
     let answer = Duration::from_millis(limits::REDIS_SIGN_OF_LIFE_MS);
-    let mut asked = pin!(stop.asked());
     loop {
-        let heard = tokio::select! {
-            biased;
-            () = &mut asked => {
-                hear_out(doorbell, channels, asking, messages).await;
-                return End::Asked;
-            }
-            heard = timeout(silence, messages.next()) => heard,
-        };
-        match heard {
+        match timeout(silence, messages.next()).await {
             Ok(Some(message)) => hear(doorbell, &message),
             Ok(None) => return End::Closed,
             Err(_) => match timeout(answer, asking.ping::<redis::Value>()).await {
@@ -196,8 +190,8 @@ async fn pass_on(
 async fn hear_out(
     doorbell: &Doorbell,
     channels: &[String],
-    mut asking: redis::aio::PubSubSink,
-    mut messages: redis::aio::PubSubStream,
+    asking: &mut redis::aio::PubSubSink,
+    messages: &mut redis::aio::PubSubStream,
 ) {
     for channel in channels {
         // A server that has gone sends nothing more either.
