@@ -90,15 +90,18 @@ impl RedisServer {
         self.child.id()
     }
 
-    /// The port was free a moment ago: another test's server may have it by now, and must not be taken for this one.
+    /// The port was free a moment ago: another test's server may have it by now, and must not be taken for this one. A server that
+    /// is still reading what it wrote to disk tells who it is, and answers everything else with an error.
     async fn wait_until_up(&self) {
         let own = format!("process_id:{}\r\n", self.pid());
         eventually(
             "this redis-server answers on its port",
             Duration::from_secs(10),
             || async {
-                let info = self.command(&[b"INFO", b"server"]).await.ok();
-                info.filter(|info| String::from_utf8_lossy(info).contains(&own))
+                let info = self.command(&[b"INFO", b"server"]).await.ok()?;
+                let is_own = String::from_utf8_lossy(&info).contains(&own);
+                let has_read_all = self.number(&[b"DBSIZE"]).await.is_ok();
+                (is_own && has_read_all).then_some(())
             },
         )
         .await;
