@@ -35,7 +35,23 @@ pub struct Exposition {
 impl Exposition {
     /// Begins the family `trawl_<name>`. Its samples follow before the next family begins, as the format asks.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
-        let _ = write!(self.text, "# HELP trawl_{name} ");
+        self.begin("trawl_", name, kind, help)
+    }
+
+    /// Begins the family `process_<name>`, one of those that mean the same in every program
+    /// (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>).
+    pub fn process<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
+        self.begin("process_", name, kind, help)
+    }
+
+    fn begin<'a>(
+        &'a mut self,
+        prefix: &'static str,
+        name: &'a str,
+        kind: Kind,
+        help: &str,
+    ) -> Family<'a> {
+        let _ = write!(self.text, "# HELP {prefix}{name} ");
         for symbol in help.chars() {
             match symbol {
                 '\\' => self.text.push_str("\\\\"),
@@ -43,8 +59,9 @@ impl Exposition {
                 other => self.text.push(other),
             }
         }
-        let _ = writeln!(self.text, "\n# TYPE trawl_{name} {}", kind.name());
+        let _ = writeln!(self.text, "\n# TYPE {prefix}{name} {}", kind.name());
         Family {
+            prefix,
             name,
             text: &mut self.text,
         }
@@ -60,6 +77,7 @@ impl Exposition {
 /// One family, taking its samples.
 #[derive(Debug)]
 pub struct Family<'a> {
+    prefix: &'static str,
     name: &'a str,
     text: &'a mut String,
 }
@@ -72,7 +90,7 @@ impl Family<'_> {
 
     /// A sample whose name goes on with `suffix`: `_sum`, `_count` or `_bucket`.
     pub fn suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let _ = write!(self.text, "trawl_{}{suffix}", self.name);
+        let _ = write!(self.text, "{}{}{suffix}", self.prefix, self.name);
         for (place, (name, value)) in labels.iter().enumerate() {
             self.text.push(if place == 0 { '{' } else { ',' });
             let _ = write!(self.text, "{name}=\"");
@@ -114,11 +132,14 @@ mod tests {
         family.sample(&[("name", "a\"b\\c\nd"), ("other", "x")], 3.0);
         text.family("plain", Kind::Gauge, "A number.")
             .sample(&[], 0.5);
+        text.process("threads", Kind::Gauge, "Threads.")
+            .sample(&[], 7.0);
         assert_eq!(
             text.into_text(),
             "# HELP trawl_things_total Things,\\nas \\\\ they come.\n# TYPE trawl_things_total counter\n\
              trawl_things_total{name=\"a\\\"b\\\\c\\nd\",other=\"x\"} 3\n\
-             # HELP trawl_plain A number.\n# TYPE trawl_plain gauge\ntrawl_plain 0.5\n"
+             # HELP trawl_plain A number.\n# TYPE trawl_plain gauge\ntrawl_plain 0.5\n\
+             # HELP process_threads Threads.\n# TYPE process_threads gauge\nprocess_threads 7\n"
         );
     }
 }

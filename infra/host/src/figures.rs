@@ -1,6 +1,7 @@
 //! What the host counts, for `/balance` and `/metrics`.
 
 pub(crate) mod database;
+mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -283,6 +284,7 @@ impl trawl_balance::Figures for HostFigures {
             self.components(out);
             self.outbound(out);
             database::prometheus(&self.database, out).await;
+            process::prometheus(out);
         })
     }
 }

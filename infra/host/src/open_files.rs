@@ -17,6 +17,11 @@ pub(crate) fn allow(wanted: u64) -> u64 {
     read().map_or(u64::MAX, |limit| limit.rlim_cur)
 }
 
+/// The limit now; `None` when the system does not tell.
+pub(crate) fn limit() -> Option<u64> {
+    read().map(|limit| limit.rlim_cur)
+}
+
 #[expect(
     unsafe_code,
     reason = "getrlimit(2) has no safe form in the standard library"

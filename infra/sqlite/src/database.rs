@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) reads: Arc<Queue<Read>>,
     pub(crate) writes: Arc<Queue<Job>>,
     counters: Arc<Counters>,
+    path: PathBuf,
     wal_path: PathBuf,
     written: Mutex<Option<oneshot::Receiver<()>>>,
     broken: Arc<watch::Sender<bool>>,
@@ -82,6 +83,7 @@ impl Database {
             reads,
             writes,
             counters,
+            path: path.to_owned(),
             wal_path,
             written: Mutex::new(Some(written)),
             broken,
@@ -103,6 +105,7 @@ impl Database {
         Stats {
             reads_waiting: self.shared.reads.waiting(),
             writes_waiting: self.shared.writes.waiting(),
+            file_bytes: crate::log::size(&self.shared.path),
             wal_bytes: crate::log::size(&self.shared.wal_path),
             ..self.shared.counters.snapshot()
         }

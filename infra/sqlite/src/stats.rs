@@ -29,6 +29,8 @@ pub struct Stats {
     pub reads_waiting: usize,
     /// Statements that wait for the writer now.
     pub writes_waiting: usize,
+    /// Bytes of the database file now, without its log.
+    pub file_bytes: u64,
     /// Bytes of the write-ahead log now.
     pub wal_bytes: u64,
     /// Whether that was too much when it was looked at last.

@@ -48,6 +48,7 @@ async fn metrics_follow_what_the_host_does() {
         "trawl_sqlite_reads_total",
         "trawl_outbound_requests_total",
         "trawl_outbound_connections_opened_total",
+        "process_cpu_seconds_total",
     ] {
         assert!(
             after.sum(grown) > before.sum(grown),
@@ -55,6 +56,10 @@ async fn metrics_follow_what_the_host_does() {
         );
     }
     assert!(after.sum("trawl_component_instances") >= 1.0);
+    let resident = after.sum("process_resident_memory_bytes");
+    assert!((1e6..1e9).contains(&resident), "{resident}");
+    assert!(after.sum("process_open_fds") < after.sum("process_max_fds"));
+    assert!(after.sum("trawl_sqlite_file_bytes") > 0.0);
     assert!(after.sum("trawl_connections") >= 1.0);
     assert!(after.sum("trawl_connections_accepted_total") >= 1.0);
     let batches = "trawl_sqlite_batch_statements";

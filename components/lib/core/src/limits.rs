@@ -686,6 +686,8 @@ pub mod login {
 
 /// The local host: instances, the doorbell, and stopping.
 pub mod host {
+    /// Ticks in a second in which Linux tells programs of processor time, on every kind of processor it still runs on (time(7)).
+    pub const USER_HZ: f64 = 100.0;
     /// Instances that may exist at once; each reserves address space, not memory. Twice what the front door lets in per replica.
     pub const INSTANCES_MAX: u32 = 512;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.

@@ -33,6 +33,7 @@ pub(super) fn json(database: &Database) -> Value {
         "reads": stats.reads,
         "reads_waiting": stats.reads_waiting,
         "writes_waiting": stats.writes_waiting,
+        "file_bytes": stats.file_bytes,
         "wal_bytes": stats.wal_bytes,
         "wal_is_large": stats.wal_is_large,
     })
@@ -178,6 +179,12 @@ fn counts(stats: &Stats, out: &mut Exposition) {
 
 fn log(stats: &Stats, out: &mut Exposition) {
     let figures = [
+        (
+            "file_bytes",
+            Kind::Gauge,
+            "Size of the database file now, without its write-ahead log.",
+            number(stats.file_bytes),
+        ),
         (
             "wal_bytes",
             Kind::Gauge,
