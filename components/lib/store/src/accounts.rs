@@ -151,16 +151,19 @@ impl<S: Sql> Store<'_, S> {
         }))
     }
 
-    /// Replaces the password hash (rehash on login).
+    /// Replaces the password hash `old` by `new`, unless another one has taken its place meanwhile: a log-in that renews an old hash
+    /// must not bring back the password that was just changed. Whether it did.
     pub async fn set_password_hash(
         &self,
         account: AccountId,
-        password_hash: &str,
-    ) -> Result<(), StoreError> {
-        let params = vec![account.0.into(), password_hash.into()];
-        self.run(include_str!("../sql/set_password_hash.sql"), params)
+        old: &str,
+        new: &str,
+    ) -> Result<bool, StoreError> {
+        let params = vec![account.0.into(), old.into(), new.into()];
+        let rows = self
+            .run(include_str!("../sql/set_password_hash.sql"), params)
             .await?;
-        Ok(())
+        Ok(rows.first().is_some())
     }
 
     /// Seconds to wait before another try with `key`, of [`trawl_core::throttle`], is allowed; `None` is "go on".

@@ -29,7 +29,11 @@ pub(super) async fn registration<S: Subject>(sql: &S) {
         Created::Account(_)
     ));
     assert_eq!(create("b@x.y", Registration::Open).await, Created::Taken);
-    store.set_password_hash(first, "stronger").await.unwrap();
+    let set = async |old: &'static str, new: &'static str| {
+        store.set_password_hash(first, old, new).await.unwrap()
+    };
+    assert!(set("hash", "stronger").await);
+    assert!(!set("hash", "late").await, "it is another one by now");
     let account = store.account_by_email_key("a@x.y").await.unwrap().unwrap();
     assert_eq!(
         (account.id, account.password_hash.as_str()),

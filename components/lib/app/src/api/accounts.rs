@@ -25,6 +25,7 @@ use crate::ports::{Ports, Random as _};
 pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_>) -> Handled {
     match route {
         Route::Users => register(exchange).await,
+        Route::Password => login::change_password(exchange).await,
         Route::Token => login::token(exchange).await,
         Route::Keys { is_list: true } => list_keys(exchange).await,
         Route::Keys { is_list: false } => make_key(exchange).await,

@@ -1,4 +1,4 @@
-//! `POST /token`: the OAuth2 password grant, throttled before anything is hashed.
+//! What takes a password: `POST /token`, the OAuth2 password grant, and its change. Throttled before anything is hashed.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,15 @@ use http::StatusCode;
 use trawl_core::email::{ADDRESS_BYTES_MAX, Email};
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{PASSWORD_BYTES_MAX, TOKEN_LIFE_S};
+use trawl_core::limits::api::HASHES_RETRY_S;
+use trawl_core::password_policy;
 use trawl_core::problem::{Code, Problem};
 use trawl_core::throttle;
 use trawl_store::StoreError;
-use trawl_wire::account::TokenAnswer;
+use trawl_wire::account::{Said, TokenAnswer};
 
 use super::answer::{json, unavailable};
-use super::body::media_type;
+use super::body::{bad_field, media_type};
 use super::{Exchange, Handled};
 use crate::ports::{Clock as _, Ports};
 
@@ -24,16 +26,75 @@ struct Credentials<'a> {
     password: Cow<'a, str>,
 }
 
+/// Whom a name and a password opened.
+struct Known {
+    account: AccountId,
+    /// As it is stored.
+    hash: String,
+    /// It has the parameters of an earlier day.
+    is_outdated: bool,
+}
+
 pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
     let keys = exchange.keys()?;
     let credentials = read_form(exchange)?;
     let name = normalised(&credentials.name);
-    let name_key = throttle::name_key(&name);
+    let known = know(exchange, &name, &credentials.password).await?;
+    if known.is_outdated {
+        rehash(exchange, &known, &credentials.password).await;
+    }
+    let now_s = exchange.ports.clock().now_ms().div_euclid(1000);
+    let token = keys.signing.issue(known.account.0, now_s);
+    let answer = TokenAnswer {
+        access_token: &token,
+        token_type: "bearer",
+        expires_in: i64::from(TOKEN_LIFE_S),
+    };
+    Ok(json(StatusCode::OK, &answer).private())
+}
+
+/// `POST /users/password`: whoever knows the password gives the account another one. Throttled as a log-in, since it tells as much.
+pub(super) async fn change_password<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
+    let object = exchange.object()?;
+    let text = |name| object.required_text(&[name]).map_err(bad_field);
+    let (email, password, new) = (text("email")?, text("password")?, text("new_password")?);
+    let name = normalised(email);
+    no_longer_than_any(email, password)?;
+    password_policy::check(new, &name).map_err(|error| {
+        Problem::new(Code::WeakPassword, format!("{error}.")).at("new_password")
+    })?;
+    let known = know(exchange, &name, password).await?;
+    let (clock, random) = (exchange.ports.clock(), exchange.ports.random());
+    let hash = exchange.hashes.hash(clock, random, new).await?;
+    let store = exchange.store();
+    let changed = store
+        .set_password_hash(known.account, &known.hash, &hash)
+        .await;
+    if !changed.map_err(unavailable)? {
+        return Err(Problem::new(
+            Code::Busy,
+            "The password was stored anew at the same moment; try again.",
+        )
+        .retry_after(HASHES_RETRY_S));
+    }
+    let said = Said {
+        message: "Password changed successfully",
+    };
+    Ok(json(StatusCode::OK, &said))
+}
+
+/// Whom these open. Throttled before anything is hashed.
+async fn know<P: Ports>(
+    exchange: &Exchange<'_, P>,
+    name: &str,
+    password: &str,
+) -> Result<Known, Problem> {
+    let name_key = throttle::name_key(name);
     let address_key = client_address(exchange).and_then(throttle::address_key);
     hold_back(exchange, &name_key, address_key.as_deref()).await?;
 
     let store = exchange.store();
-    let tried = verify(exchange, &name, &credentials.password).await;
+    let tried = verify(exchange, name, password).await;
     if tried.is_err() {
         // No password was looked at.
         let _ = store.login_taken_back(&name_key).await;
@@ -44,36 +105,25 @@ pub(super) async fn token<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
         // Left counted where it can't be taken back, it is one of ten for a minute.
         let _ = store.login_taken_back(key).await;
     }
-    let Some((account, is_outdated)) = tried? else {
-        return Err(Problem::new(
+    let known = tried?.ok_or_else(|| {
+        Problem::new(
             Code::InvalidCredentials,
             "Check the e-mail and the password; POST /users/ makes an account.",
-        ));
-    };
+        )
+    })?;
     store
         .login_succeeded(&name_key)
         .await
         .map_err(unavailable)?;
-    if is_outdated {
-        rehash(exchange, account, &credentials.password).await;
-    }
-    let token = keys
-        .signing
-        .issue(account.0, exchange.ports.clock().now_ms().div_euclid(1000));
-    let answer = TokenAnswer {
-        access_token: &token,
-        token_type: "bearer",
-        expires_in: i64::from(TOKEN_LIFE_S),
-    };
-    Ok(json(StatusCode::OK, &answer).private())
+    Ok(known)
 }
 
-/// The account that these open, and whether its hash is outdated; the same work whether or not there is one.
+/// Whom these open; the same work whether or not there is such an account.
 async fn verify<P: Ports>(
     exchange: &Exchange<'_, P>,
     name: &str,
     password: &str,
-) -> Result<Option<(AccountId, bool)>, Problem> {
+) -> Result<Option<Known>, Problem> {
     let account = exchange.store().account_by_email_key(name).await;
     let account = account.map_err(unavailable)?;
     let stored = account
@@ -83,14 +133,21 @@ async fn verify<P: Ports>(
         .hashes
         .verify(exchange.ports.clock(), password, stored)
         .await?;
-    Ok(account.map(|account| account.id).zip(verified))
+    Ok(account.zip(verified).map(|(account, is_outdated)| Known {
+        account: account.id,
+        hash: account.password_hash,
+        is_outdated,
+    }))
 }
 
 /// Brings an old hash to today's parameters. The login stands whether or not it works; the next one tries again.
-async fn rehash<P: Ports>(exchange: &Exchange<'_, P>, account: AccountId, password: &str) {
+async fn rehash<P: Ports>(exchange: &Exchange<'_, P>, known: &Known, password: &str) {
     let (clock, random) = (exchange.ports.clock(), exchange.ports.random());
     if let Ok(hash) = exchange.hashes.hash(clock, random, password).await
-        && let Err(error) = exchange.store().set_password_hash(account, &hash).await
+        && let Err(error) = exchange
+            .store()
+            .set_password_hash(known.account, &known.hash, &hash)
+            .await
     {
         eprintln!("a password hash could not be brought up to date: {error}");
     }
@@ -165,14 +222,19 @@ fn read_form<'a, P: Ports>(exchange: &'a Exchange<'_, P>) -> Result<Credentials<
     let password = password.ok_or_else(|| {
         Problem::new(Code::InvalidField, "`password` is required.").at("password")
     })?;
-    // No account has a longer name.
+    no_longer_than_any(&name, &password)?;
+    Ok(Credentials { name, password })
+}
+
+/// No account has a longer name.
+fn no_longer_than_any(name: &str, password: &str) -> Result<(), Problem> {
     if name.len() > ADDRESS_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
         return Err(Problem::new(
             Code::InvalidField,
             "The username or the password is longer than any can be.",
         ));
     }
-    Ok(Credentials { name, password })
+    Ok(())
 }
 
 /// The key of an account, or, for what is no address, the text itself: it will not be found, after the same work.

@@ -18,6 +18,7 @@ pub enum Section {
 #[expect(missing_docs, reason = "the names are those of the paths in `TABLE`")]
 pub enum Route<'a> {
     Users,
+    Password,
     Token,
     Keys { is_list: bool },
     Key { id: &'a str },
@@ -47,6 +48,7 @@ impl Route<'_> {
     pub const fn section(self) -> Section {
         match self {
             Self::Users
+            | Self::Password
             | Self::Token
             | Self::Keys { .. }
             | Self::Key { .. }
@@ -67,6 +69,7 @@ pub(super) fn number<N: FromStr>(text: &str) -> Option<N> {
 pub const TABLE: &[(&str, &str)] = &[
     ("/", "GET, HEAD, OPTIONS"),
     ("/users", "POST, OPTIONS"),
+    ("/users/password", "POST, OPTIONS"),
     ("/token", "POST, OPTIONS"),
     ("/keys", "GET, HEAD, POST, OPTIONS"),
     ("/keys/{id}", "DELETE, OPTIONS"),
@@ -140,6 +143,7 @@ fn of_segments<'a>(
     Some(match (first.unwrap_or_default(), second, third, fourth) {
         ("", None, None, None) => ("/", Route::Home),
         ("users", None, None, None) => ("/users", Route::Users),
+        ("users", Some("password"), None, None) => ("/users/password", Route::Password),
         ("token", None, None, None) => ("/token", Route::Token),
         ("keys", None, None, None) => (
             "/keys",

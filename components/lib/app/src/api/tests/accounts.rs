@@ -6,7 +6,7 @@ use serde_json::json;
 use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::webhook_signature::SECRET_BYTES;
 
-use super::{FORM, PASSWORD, Server};
+use super::{FORM, PASSWORD, Seen, Server};
 
 #[test]
 fn register_log_in_and_call() {
@@ -476,13 +476,65 @@ fn an_old_hash_is_brought_up_to_date_at_the_next_login() {
     };
     let account = server.world.account;
     let set = server.world.store();
-    server
-        .world
-        .run(set.set_password_hash(account, &hash))
-        .unwrap();
+    let old = stored();
+    let set = set.set_password_hash(account, &old, &hash);
+    assert!(server.world.run(set).unwrap());
     assert_eq!(server.log_in("a@example.org", PASSWORD).status, 200);
     assert!(stored().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
     let fresh = stored();
     assert_eq!(server.log_in("a@example.org", PASSWORD).status, 200);
     assert_eq!(stored(), fresh, "a hash of today stays");
+}
+
+fn change_password(server: &Server, email: &str, password: &str, new: &str) -> Seen {
+    let request = Request::post("http://trawl.test/users/password")
+        .header("content-type", "application/json")
+        .header("spin-client-addr", "192.0.2.7:1");
+    let body = json!({"email": email, "password": password, "new_password": new});
+    server.send(request, body.to_string())
+}
+
+#[test]
+fn whoever_knows_the_password_changes_it() {
+    const NEW: &str = "another horse, another battery";
+    let server = Server::new();
+    server.register("ann@example.org");
+    let changed = change_password(&server, "Ann@Example.org", PASSWORD, NEW);
+    assert_eq!(
+        (changed.status, changed.json()),
+        (200, json!({"message": "Password changed successfully"}))
+    );
+    server
+        .log_in("ann@example.org", PASSWORD)
+        .assert_problem(401, "invalid_credentials");
+    assert_eq!(server.log_in("ann@example.org", NEW).status, 200);
+}
+
+#[test]
+fn a_password_is_not_changed_without_the_present_one_or_to_a_weak_one() {
+    let server = Server::new();
+    server.register("ann@example.org");
+    let change = |email, password, new| change_password(&server, email, password, new);
+    let new = "another horse, another battery";
+    let weak = change("ann@example.org", PASSWORD, "short");
+    assert_eq!(
+        weak.assert_problem(422, "weak_password")["field"],
+        "new_password"
+    );
+    let wrong = change("ann@example.org", "wrong horse battery", new);
+    let unknown = change("nobody@example.org", PASSWORD, new);
+    assert_eq!(
+        wrong.assert_problem(401, "invalid_credentials"),
+        unknown.assert_problem(401, "invalid_credentials")
+    );
+    assert_eq!(server.log_in("ann@example.org", PASSWORD).status, 200);
+    // It counts as a log-in does, or it would be the way to guess.
+    for _ in 0..5 {
+        change("ann@example.org", "wrong horse battery", new)
+            .assert_problem(401, "invalid_credentials");
+    }
+    change("ann@example.org", PASSWORD, new).assert_problem(429, "too_many_attempts");
+    server
+        .log_in("ann@example.org", PASSWORD)
+        .assert_problem(429, "too_many_attempts");
 }
