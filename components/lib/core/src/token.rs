@@ -16,8 +16,8 @@ const ISSUER: &str = "trawl";
 const AUDIENCE: &str = "trawl-api";
 /// Bytes of a key: as many as the hash has (RFC 7518 3.2).
 const KEY_BYTES_MIN: usize = 32;
-/// Random bytes have about 30 different values in 32; a repeated pattern has few.
-const KEY_DISTINCT_BYTES_MIN: usize = 8;
+/// Random bytes have about 30 different values in 32, and fewer than 16 once in 10^16; a repeated pattern has few.
+const KEY_DISTINCT_BYTES_MIN: usize = 16;
 /// The longest `kid` that is looked at.
 const KEY_ID_MAX: usize = 32;
 

@@ -250,6 +250,7 @@ fn passphrases_are_not_keys() {
         "CorrectHorseBatteryStapleCorrectHorseBatteryStaple!",
         &"0".repeat(64),
         &"ab".repeat(31),
+        &"0123456789abcdef".repeat(4),
         &"A".repeat(44),
         &secret(1)[..62],
     ] {

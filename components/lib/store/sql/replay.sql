@@ -1,5 +1,5 @@
--- Sends the latest callback of a message again, with its webhook id and a fresh schedule. One that waits stays so, one that
--- is being sent is replay_under_way.sql's, and nothing is sent to an endpoint that is disabled.
+-- Sends the latest callback of a message again, with its webhook id and a fresh schedule. One that is being sent, or waits for its turn,
+-- is replay_under_way.sql's, and nothing is sent to an endpoint that is disabled.
 UPDATE callbacks
    SET state = 'pending', stage = 0, slot = 0, run_at = NULL, ended_ms = NULL, attempt = 0,
        key = MAX(key, (SELECT v FROM queues WHERE kind = 4))

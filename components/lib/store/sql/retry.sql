@@ -1,4 +1,4 @@
--- Queues a finished message again. It pays its fair share like a new one (submit.sql); the trigger on stage hands it a slot,
+-- Queues a finished message again, unless a limit forbids one more that is not finished. It pays its fair share like a new one (submit.sql); the trigger on stage hands it a slot,
 -- or a place in its host's backlog.
 UPDATE Messages
    SET state = 'queued', stage = 0, run_at = NULL, attempt = 0, crash_count = 0, finished_ms = NULL,
@@ -14,4 +14,6 @@ UPDATE Messages
                                  WHERE f.tenant = Messages.tenant AND f.kind = Messages.type AND f.priority >= Messages.priority), 0))
                   + (9 - priority) * 0.01 END
  WHERE Id = ?1 AND tenant = ?2 AND state IN ('done', 'failed', 'cancelled')
+   AND (SELECT COALESCE(SUM(waiting + delayed + leased), 0) FROM flows WHERE tenant = ?2 AND kind <= 3) < ?3
+   AND (SELECT SUM(waiting + delayed + leased) FROM queues WHERE kind <= 3) < ?4
 RETURNING Id

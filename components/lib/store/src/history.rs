@@ -1,5 +1,7 @@
 //! What happened: the transitions of a message and the attempts of its callbacks.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{LIST_MAX, REPLAY_ROWS_MAX};
@@ -175,29 +177,39 @@ impl<S: Sql> Store<'_, S> {
         let looked_at = self
             .run(include_str!("../sql/replay_find.sql"), params)
             .await?;
-        let (mut meant, mut last) = (Vec::new(), after);
+        let (mut resting, mut under_way, mut last) = (Vec::new(), Vec::new(), after);
         for row in looked_at.iter() {
             let callback = row.get::<Option<i64>>(1)?;
-            if let (Some(callback), true) = (callback, row.get(2)?) {
-                meant.push(callback);
+            match (callback, row.get::<i64>(2)?) {
+                (Some(callback), 1) => resting.push(callback),
+                (Some(callback), 2) => under_way.push(callback),
+                _ => {}
             }
             last = ReplayPoint {
                 message: MessageId(row.get(0)?),
                 callback: callback.unwrap_or(0),
             };
         }
-        let mut count = 0;
-        if !meant.is_empty() {
-            let params = vec![Value::Text(json!(meant).to_string())];
-            count = self
-                .run(include_str!("../sql/replay_many.sql"), params)
-                .await?
-                .rows
-                .len() as u64;
+        let mut sent = BTreeSet::new();
+        // First what is under way: it may come to rest between the two, and is found resting by the second then.
+        let of_all = [&under_way[..], &resting[..]].concat();
+        for (statement, meant) in [
+            (
+                include_str!("../sql/replay_many_under_way.sql"),
+                &under_way[..],
+            ),
+            (include_str!("../sql/replay_many.sql"), &of_all[..]),
+        ] {
+            if !meant.is_empty() {
+                let params = vec![Value::Text(json!(meant).to_string())];
+                for row in self.run(statement, params).await?.iter() {
+                    sent.insert(row.get::<i64>(0)?);
+                }
+            }
         }
         let is_full = looked_at.rows.len() >= REPLAY_ROWS_MAX as usize;
         Ok(Replayed {
-            count,
+            count: sent.len() as u64,
             // A step that came no further would do the same for ever.
             next: (is_full && last > after).then_some(last),
         })

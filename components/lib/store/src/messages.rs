@@ -297,15 +297,22 @@ impl<S: Sql> Store<'_, S> {
         })
     }
 
-    /// Queues a done, failed or cancelled message again; its result is dropped.
-    pub async fn retry(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
-        self.change(include_str!("../sql/retry.sql"), account, id)
+    /// Queues a done, failed or cancelled message again; its result is dropped. One in such a state is a [`Changed::Conflict`] where
+    /// `limits` forbid one more that is not finished ([`is_full`](Self::is_full) says which).
+    pub async fn retry(
+        &self,
+        account: AccountId,
+        id: MessageId,
+        limits: &QueueLimits,
+    ) -> Result<Changed, StoreError> {
+        let limits = vec![limits.tenant_max.into(), limits.total_max.into()];
+        self.change(include_str!("../sql/retry.sql"), account, id, limits)
             .await
     }
 
     /// Withdraws a queued or processing message.
     pub async fn cancel(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
-        self.change(include_str!("../sql/cancel.sql"), account, id)
+        self.change(include_str!("../sql/cancel.sql"), account, id, vec![])
             .await
     }
 
@@ -314,10 +321,10 @@ impl<S: Sql> Store<'_, S> {
         statement: &'static str,
         account: AccountId,
         id: MessageId,
+        more: Vec<Value>,
     ) -> Result<Changed, StoreError> {
-        let rows = self
-            .run(statement, vec![id.0.into(), account.0.into()])
-            .await?;
+        let params = [vec![id.0.into(), account.0.into()], more].concat();
+        let rows = self.run(statement, params).await?;
         if rows.first().is_some() {
             return Ok(Changed::Yes);
         }

@@ -76,7 +76,9 @@ impl<'a> Object<'a> {
         if depth_exceeds(body, JSON_DEPTH_MAX) {
             return Err(ObjectError::TooDeep);
         }
-        serde_json::from_slice(body).map_err(|e| match e.classify() {
+        // All of it: what nobody looks at is skipped by the parser without being read as text.
+        let body = std::str::from_utf8(body).map_err(|e| ObjectError::NotJson(e.to_string()))?;
+        serde_json::from_str(body).map_err(|e| match e.classify() {
             serde_json::error::Category::Data => ObjectError::NotAnObject,
             _ => ObjectError::NotJson(e.to_string()),
         })
@@ -141,6 +143,9 @@ impl<'a> Object<'a> {
         match self.get(spellings)? {
             None => Ok(None),
             Some(Scalar::Integer(number)) => Ok(Some(*number)),
+            Some(Scalar::Real(number)) if number.abs() > WHOLE_REAL_MAX => {
+                Err(FieldError::new(spellings[0], "is too large a number"))
+            }
             Some(_) => Err(FieldError::new(spellings[0], "must be a whole number")),
         }
     }
@@ -303,6 +308,11 @@ mod tests {
         assert!(matches!(Object::parse(b""), Err(ObjectError::NotJson(_))));
         assert!(matches!(
             Object::parse(b"{\"a\":\"\xff\"}"),
+            Err(ObjectError::NotJson(_))
+        ));
+        // Also where nobody looks.
+        assert!(matches!(
+            Object::parse(b"{\"a\":[\"\xff\"]}"),
             Err(ObjectError::NotJson(_))
         ));
         assert!(matches!(

@@ -338,7 +338,10 @@ impl<'a> World<'a> {
                 Changed::Conflict(state)
             };
             assert_eq!(
-                self.store.retry(owner, MessageId(id)).await.unwrap(),
+                self.store
+                    .retry(owner, MessageId(id), &LIMITS)
+                    .await
+                    .unwrap(),
                 expected
             );
             (expected == Changed::Yes).then(|| self.auditor.asked_again(id));

@@ -306,7 +306,10 @@ pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     let job = claimed(store).await;
     assert!(store.fail(&failure(id, job.lease, None)).await.unwrap());
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
     let job = claimed(store).await;
     store.finish(&[finished(id, job.lease)]).await.unwrap();
     let recorded: Vec<Done> = store
@@ -431,7 +434,10 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
         let step = store.replay_range(TENANT, now - 60_000, now + 60_000, ReplayPoint::START);
         step.await.unwrap().count
     };
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
     assert_eq!(replayed().await, 1, "queued");
     deliver().await;
     let job = claimed(store).await;
@@ -442,7 +448,10 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
     assert_eq!(replayed().await, 2, "failed, with a callback of its own");
     deliver().await;
     deliver().await;
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
     assert_eq!(store.cancel(TENANT, id).await.unwrap(), Changed::Yes);
     assert_eq!(replayed().await, 2, "cancelled");
     // From the first of the two on.
@@ -506,6 +515,81 @@ pub(super) async fn replays_of_what_is_being_sent<S: Subject>(sql: &S) {
     let tried = store.deliveries(TENANT, id).await.unwrap().unwrap();
     let numbers: Vec<_> = tried.iter().map(|tried| tried.attempt).collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+/// The schedule that ends with the wish for a fresh one has waits of a day: none of them is kept.
+pub(super) async fn replays_do_not_wait_for_the_old_schedule<S: Subject>(sql: &S) {
+    const DAY_MS: u64 = 86_400_000;
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    let answer = attempt(503);
+    let late = async || {
+        let nearly = "UPDATE callbacks SET attempt = ?1 - 2";
+        sql.run(nearly, vec![ATTEMPTS_MAX.into()]).await.unwrap();
+    };
+    let all = async || {
+        let step = store.replay_range(TENANT, 0, i64::MAX, ReplayPoint::START);
+        assert_eq!(step.await.unwrap().count, 1);
+    };
+    let one = async || {
+        assert_eq!(store.replay(TENANT, id).await.unwrap(), Replay::WillBeSent);
+    };
+    let failed = async |callback: &CallbackJob, next, throttle_ms| {
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, throttle_ms);
+        assert!(failed.await.unwrap());
+    };
+    let due = async |after_ms| {
+        sql.pass(after_ms).await;
+        store.wake().await.unwrap();
+        take(store).await
+    };
+    // Being sent, for one and for all of a time.
+    for is_one in [true, false] {
+        late().await;
+        let sending = take(store).await;
+        if is_one {
+            one().await;
+        } else {
+            all().await;
+        }
+        failed(&sending, Next::Retry { in_ms: DAY_MS }, None).await;
+        let again = due(1_000).await;
+        assert_eq!(again.attempt, 1);
+        store
+            .release_callbacks(&[(again.id, again.lease)])
+            .await
+            .unwrap();
+    }
+    // An endpoint that asked for a pause has it.
+    for next in [Next::Retry { in_ms: DAY_MS }, Next::Exhausted] {
+        let sending = take(store).await;
+        one().await;
+        failed(&sending, next, Some(600_000)).await;
+        sql.pass(500_000).await;
+        store.wake().await.unwrap();
+        assert!(store.claim_callbacks(9, "c", 60).await.unwrap().is_empty());
+        let again = due(101_000).await;
+        assert_eq!(again.attempt, 1);
+        store
+            .release_callbacks(&[(again.id, again.lease)])
+            .await
+            .unwrap();
+    }
+    // Waiting for its turn, late in its schedule.
+    for is_one in [true, false] {
+        late().await;
+        if is_one {
+            one().await;
+        } else {
+            all().await;
+        }
+        let sending = take(store).await;
+        assert_eq!(sending.attempt, 1);
+        store
+            .release_callbacks(&[(sending.id, sending.lease)])
+            .await
+            .unwrap();
+    }
 }
 
 pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {

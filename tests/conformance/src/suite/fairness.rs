@@ -411,7 +411,7 @@ pub(super) async fn what_is_asked_for_again_has_not_come_back<S: Subject>(sql: &
         jobs.push(served(store).await);
     }
     for job in jobs {
-        store.retry(job.tenant, job.id).await.unwrap();
+        store.retry(job.tenant, job.id, &LIMITS).await.unwrap();
     }
     sql.pass(61_000).await;
     assert_eq!(store.wake().await.unwrap(), 1);
@@ -477,7 +477,7 @@ pub(super) async fn what_is_asked_for_again_costs_nothing_yet<S: Subject>(sql: &
         jobs.push(served(store).await);
     }
     for job in jobs {
-        store.retry(job.tenant, job.id).await.unwrap();
+        store.retry(job.tenant, job.id, &LIMITS).await.unwrap();
     }
     assert_eq!(claim_in_order(store, 4).await.len(), 4);
     for index in 0..30 {

@@ -202,7 +202,7 @@ pub(super) async fn postponing_doubles_until_it_is_asked_for_again<S: Subject>(s
         }
         let job = claimed(store).await;
         store.fail(&failure(id, job.lease, None)).await.unwrap();
-        store.retry(TENANT, id).await.unwrap();
+        store.retry(TENANT, id, &LIMITS).await.unwrap();
     }
 }
 
@@ -472,20 +472,23 @@ pub(super) async fn ask_again<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
     assert_eq!(
-        store.retry(TENANT, id).await.unwrap(),
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
         Changed::Conflict(State::Queued)
     );
     let job = claimed(store).await;
     assert_eq!(
-        store.retry(TENANT, id).await.unwrap(),
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
         Changed::Conflict(State::Processing)
     );
     store.finish(&[finished(id, job.lease)]).await.unwrap();
     assert_eq!(
-        store.retry(AccountId(2), id).await.unwrap(),
+        store.retry(AccountId(2), id, &LIMITS).await.unwrap(),
         Changed::NoMessage
     );
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
     let message = store.message(TENANT, id).await.unwrap().unwrap();
     assert_eq!(
         (
@@ -540,7 +543,7 @@ async fn cause<S: Subject>(sql: &S, cause: Cause, id: MessageId, lease: i64) {
         Cause::RetryLater => drop(store.fail(&failure(id, lease, Some(1_000))).await.unwrap()),
         Cause::Release => store.release(&[(id, lease)]).await.unwrap(),
         Cause::Cancel => drop(store.cancel(TENANT, id).await.unwrap()),
-        Cause::AskAgain => drop(store.retry(TENANT, id).await.unwrap()),
+        Cause::AskAgain => drop(store.retry(TENANT, id, &LIMITS).await.unwrap()),
         Cause::Rescue => {
             sql.pass(61_000).await;
             store.rescue().await.unwrap();
@@ -664,7 +667,7 @@ pub(super) async fn events_tell_the_story<S: Subject>(sql: &S) {
         .unwrap()
         .unwrap();
     store.finish(&[finished(id, job.lease)]).await.unwrap();
-    store.retry(TENANT, id).await.unwrap();
+    store.retry(TENANT, id, &LIMITS).await.unwrap();
     store.cancel(TENANT, id).await.unwrap();
     let events = store.events(TENANT, id).await.unwrap().unwrap();
     let reasons: Vec<_> = events.iter().map(|event| event.reason.as_str()).collect();

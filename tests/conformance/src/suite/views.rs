@@ -504,7 +504,10 @@ pub(super) async fn old_rows_that_stay_hold_up_no_purge<S: Subject>(sql: &S) {
     accepted(store, &request(1, "newest"), &LIMITS).await;
     sql.pass(100 * DAY_MS).await;
     for id in &ids[..6] {
-        assert_eq!(store.retry(TENANT, *id).await.unwrap(), Changed::Yes);
+        assert_eq!(
+            store.retry(TENANT, *id, &LIMITS).await.unwrap(),
+            Changed::Yes
+        );
     }
     // The six, and the newest.
     assert_eq!(finish_all().await, 7);

@@ -137,6 +137,8 @@ pub(super) fn problem(problem: &Problem) -> Answer {
     let body = serde_json::to_vec(problem).unwrap_or_default();
     let mut answer = Answer::new(status, "application/problem+json", body);
     let headers = answer.response.headers_mut();
+    // What is not there yet may be there a moment later, and a cache may keep a 404 or 410 (RFC 9110, section 15.1).
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -26,7 +26,8 @@ impl<P: Ports> Exchange<'_, P> {
     }
 }
 
-/// The essence of the content type, in lower case; empty when there is none. A body that is packed is refused.
+/// The essence of the content type, in lower case; empty when there is none. A body that is packed is refused, and so is a type that
+/// can't be read or is given twice: it could be taken for another one.
 pub(super) fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
@@ -36,12 +37,19 @@ pub(super) fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
             "Send the body as it is, without `Content-Encoding`.",
         ));
     }
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default();
-    Ok(essence.trim().to_ascii_lowercase())
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else {
+        return Ok(String::new());
+    };
+    let value = value.to_str().ok().filter(|_| values.next().is_none());
+    let essence = value.and_then(|value| value.split(';').next());
+    let essence = essence.map(str::trim).filter(|name| !name.is_empty());
+    essence.map(str::to_ascii_lowercase).ok_or_else(|| {
+        Problem::new(
+            Code::UnsupportedMediaType,
+            "Send one `Content-Type` that names a media type, such as application/json.",
+        )
+    })
 }
 
 pub(super) fn not_an_object(error: &ObjectError) -> Problem {

@@ -98,6 +98,6 @@ fn missing() -> Problem {
 fn refused() -> Problem {
     Problem::new(
         Code::InvalidToken,
-        "The token is not valid or no longer valid; get another one from POST /token.",
+        "The token or key is not valid or no longer valid; POST /token gives another token, POST /keys another key.",
     )
 }

@@ -122,7 +122,8 @@ pub(super) async fn replay_range<P: Ports>(exchange: &Exchange<'_, P>) -> Handle
     .ringing(CALLBACK_QUEUE))
 }
 
-/// At most `steps_max` steps of a replay: how many callbacks will be sent, and where to go on when that was not all.
+/// At most `steps_max` steps of a replay: how many callbacks will be sent, and where to go on when that was not all. Each is a commit of
+/// its own, so that where a later one fails the client is told of the earlier ones: asked for from the start, they would be sent twice.
 async fn in_steps<S: Sql>(
     store: Store<'_, S>,
     account: AccountId,
@@ -134,7 +135,11 @@ async fn in_steps<S: Sql>(
     for _ in 0..steps_max {
         let step = store
             .replay_range(account, range_ms.start, range_ms.end, after)
-            .await?;
+            .await;
+        let step = match step {
+            Err(_) if replayed > 0 => break,
+            step => step?,
+        };
         replayed += step.count;
         match step.next {
             Some(next) => after = next,
@@ -263,7 +268,17 @@ mod tests {
         );
         assert_eq!(steps(next.unwrap()), (201, None));
         // Those that wait already are not sent twice, and to the end in one go.
-        let all = in_steps(world.store(), account, 0..2000, ReplayPoint::START, 3);
-        assert_eq!(world.run(all).unwrap(), (0, None));
+        let all = || {
+            let store = world.store();
+            world.run(in_steps(store, account, 0..2000, ReplayPoint::START, 3))
+        };
+        assert_eq!(all().unwrap(), (0, None));
+        // What a step has done stays done when the next one fails: the client is told where that was.
+        run("UPDATE callbacks SET state = 'delivered', stage = NULL, slot = 0, ended_ms = 2000");
+        let find = "SELECT message, callback";
+        world.ports.sql.fail_after(1, find, 1);
+        assert!(matches!(all(), Ok((500, Some(_)))));
+        world.ports.sql.fail_when(find, 1);
+        assert!(all().is_err());
     }
 }

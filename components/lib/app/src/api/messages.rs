@@ -90,18 +90,22 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let id = message_id(id)?;
     let store = exchange.store();
     // One more unfinished message, like a new one.
-    let limits = &exchange.settings.limits;
-    let code = match store.is_full(account, limits).await.map_err(unavailable)? {
-        None => None,
-        Some(Submitted::TenantFull) => Some(Code::TenantQueueFull),
-        Some(_) => Some(Code::QueueFull),
-    };
-    if let Some(code) = code {
+    if let Some(code) = which_is_full(exchange, account).await? {
         return Err(not_queued_again(exchange, account, id, code).await);
     }
-    match store.retry(account, id).await.map_err(unavailable)? {
+    let limits = &exchange.settings.limits;
+    match store
+        .retry(account, id, limits)
+        .await
+        .map_err(unavailable)?
+    {
         Changed::Yes => {}
         Changed::NoMessage => return Err(no_message()),
+        // Others were queued since the limits were looked at.
+        Changed::Conflict(state) if state.is_terminal() => {
+            let code = which_is_full(exchange, account).await?;
+            return Err(full(code.unwrap_or(Code::TenantQueueFull)));
+        }
         Changed::Conflict(state) => return Err(not_finished(state)),
     }
     let message = exchange
@@ -113,6 +117,19 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let answer =
         json(StatusCode::ACCEPTED, &view(&message)).with("location", &format!("/messages/{id}"));
     Ok(answer.ringing(MESSAGE_QUEUE))
+}
+
+/// Which limit forbids one more message that is not finished.
+async fn which_is_full<P: Ports>(
+    exchange: &Exchange<'_, P>,
+    account: AccountId,
+) -> Result<Option<Code>, Problem> {
+    let store = exchange.store();
+    let full = store.is_full(account, &exchange.settings.limits).await;
+    Ok(full.map_err(unavailable)?.map(|full| match full {
+        Submitted::TenantFull => Code::TenantQueueFull,
+        _ => Code::QueueFull,
+    }))
 }
 
 /// What could not be queued again anyway is told so: asking later, as a full queue says, would not help.

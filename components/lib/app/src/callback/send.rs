@@ -87,6 +87,7 @@ impl<'p, P: Ports> Sender<'p, P> {
             latency_ms,
             error: answer.error,
         };
+        let throttle = throttle_ms(answer.status, answer.retry_after_ms);
         let draw = || self.ports.random().draw();
         match judge(job.attempt, answer.status, answer.retry_after_ms, draw) {
             Verdict::Delivered => Ok(Ended::Delivered(Done {
@@ -96,12 +97,11 @@ impl<'p, P: Ports> Sender<'p, P> {
                 latency_ms,
             })),
             Verdict::Retry { in_ms } => {
-                let throttle = throttle_ms(answer.status, answer.retry_after_ms);
                 self.record_failure(job, &attempt, Next::Retry { in_ms }, throttle)
                     .await
             }
             Verdict::Exhausted => {
-                self.record_failure(job, &attempt, Next::Exhausted, None)
+                self.record_failure(job, &attempt, Next::Exhausted, throttle)
                     .await
             }
             Verdict::EndpointGone => {

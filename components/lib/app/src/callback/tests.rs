@@ -11,7 +11,7 @@ use trawl_store::{Changed, Created, QueueLimits, Registration, Submitted};
 use super::{Delivered, deliver};
 use crate::ports::{Clock as _, Purpose, SendError};
 use crate::scrape::{Html, Text, drain};
-use crate::testing::{Reply, Sent, World};
+use crate::testing::{LIMITS, Reply, Sent, World};
 
 /// A world with `count` finished messages whose callbacks wait; the endpoint answers with `endpoint`.
 fn finished(count: usize, endpoint: impl Fn(&Sent) -> Reply + 'static) -> (World, Vec<MessageId>) {
@@ -164,7 +164,7 @@ fn two_callbacks_of_one_message_are_recorded_all_the_same() {
     let id = world.submit_url(Kind::Html, "https://a.example/");
     world.run(drain(&world.ports, &Html)).unwrap();
     is_there.set(true);
-    let again = world.run(world.store().retry(world.account, id));
+    let again = world.run(world.store().retry(world.account, id, &LIMITS));
     assert_eq!(again.unwrap(), Changed::Yes);
     world.run(drain(&world.ports, &Html)).unwrap();
     let round = world.run(deliver(&world.ports)).unwrap();

@@ -21,7 +21,7 @@ use super::{Domains, Drained, Extracted, Extractor, Html, Text, drain};
 use crate::channels::{CALLBACK_QUEUE, TYPE_1_QUEUE, TYPE_2_QUEUE};
 use crate::fetch::Page;
 use crate::ports::{Clock as _, SendError};
-use crate::testing::{Reply, Sent, VirtualClock, World};
+use crate::testing::{LIMITS, Reply, Sent, VirtualClock, World};
 
 const PAGE: &str = "<html><head><title>A page</title></head><body><main><p>Some words that make a paragraph, and a few more \
                     so that it is one.</p></main></body></html>";
@@ -1108,7 +1108,11 @@ fn a_job_asked_for_again_is_held_although_its_first_attempt_ends_later() {
     let beside = async {
         world.ports.clock.sleep(Duration::from_millis(1_100)).await;
         world.store().cancel(world.account, id).await.unwrap();
-        world.store().retry(world.account, id).await.unwrap();
+        world
+            .store()
+            .retry(world.account, id, &LIMITS)
+            .await
+            .unwrap();
         for _ in 0..20 {
             world.ports.clock.sleep(Duration::from_secs(1)).await;
             world.store().rescue().await.unwrap();

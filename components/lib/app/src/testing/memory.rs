@@ -17,6 +17,7 @@ pub(crate) struct Memory {
     connection: Connection,
     clock: VirtualClock,
     statements: RefCell<Vec<&'static str>>,
+    passing: Cell<u32>,
     failures: Cell<u32>,
     failing: Cell<&'static str>,
     refused: Cell<Option<&'static str>>,
@@ -43,6 +44,7 @@ impl Memory {
             connection,
             clock: clock.clone(),
             statements: RefCell::default(),
+            passing: Cell::new(0),
             failures: Cell::new(0),
             failing: Cell::new(""),
             refused: Cell::new(None),
@@ -62,6 +64,12 @@ impl Memory {
 
     /// The next `count` statements with this text in them find the database locked.
     pub(crate) fn fail_when(&self, text: &'static str, count: u32) {
+        self.fail_after(0, text, count);
+    }
+
+    /// The same after `passing` of them.
+    pub(crate) fn fail_after(&self, passing: u32, text: &'static str, count: u32) {
+        self.passing.set(passing);
         self.failing.set(text);
         self.failures.set(count);
     }
@@ -81,6 +89,11 @@ impl Memory {
         self.connection
             .query_row(statement, [], |row| row.get(0))
             .unwrap()
+    }
+
+    fn done(&self, statement: &str, params: Vec<Value>) -> Result<Rows, SqlError> {
+        self.execute(statement, params)
+            .map_err(|error| SqlError::classify(&error.to_string()))
     }
 
     fn execute(&self, statement: &str, params: Vec<Value>) -> rusqlite::Result<Rows> {
@@ -112,6 +125,10 @@ impl Sql for Memory {
         if statement.contains(self.failing.get())
             && let Some(left) = self.failures.get().checked_sub(1)
         {
+            if let Some(passing) = self.passing.get().checked_sub(1) {
+                self.passing.set(passing);
+                return self.done(statement, params);
+            }
             self.failures.set(left);
             return Err(SqlError::Busy("database is locked".to_owned()));
         }
@@ -131,8 +148,7 @@ impl Sql for Memory {
         {
             return Err(SqlError::Full("database or disk is full".to_owned()));
         }
-        self.execute(statement, params)
-            .map_err(|error| SqlError::classify(&error.to_string()))
+        self.done(statement, params)
     }
 }
 

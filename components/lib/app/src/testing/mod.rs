@@ -22,7 +22,7 @@ pub use clock::{VirtualClock, run};
 pub(crate) use memory::Memory;
 pub use web::{FakeBody, FakeHttp, Reply, Sent};
 #[cfg(test)]
-pub(crate) use world::World;
+pub(crate) use world::{LIMITS, World};
 
 /// All ports, over any database.
 pub struct FakePorts<S> {

@@ -14,6 +14,14 @@ use super::{FakePorts, Memory, Reply, Sent, VirtualClock, run};
 use crate::ports::Clock as _;
 use crate::result_codec;
 
+/// More than any test asks for.
+pub(crate) const LIMITS: QueueLimits = QueueLimits {
+    tenant_max: 10_000,
+    total_max: 10_000,
+    host_in_flight_max: 4,
+    host_gap_ms: 0,
+};
+
 /// A small trawl in one process: a real store, a fake web, virtual time, one account.
 pub(crate) struct World {
     pub(crate) ports: FakePorts<Memory>,
@@ -85,13 +93,7 @@ impl World {
     }
 
     pub(crate) fn submit(&self, message: &NewMessage) -> MessageId {
-        let limits = QueueLimits {
-            tenant_max: 10_000,
-            total_max: 10_000,
-            host_in_flight_max: 4,
-            host_gap_ms: 0,
-        };
-        match self.run(self.store().submit(message, &limits)).unwrap() {
+        match self.run(self.store().submit(message, &LIMITS)).unwrap() {
             Submitted::Accepted(id) => id,
             other => panic!("{other:?}"),
         }

@@ -1,9 +1,10 @@
+use futures::future::join_all;
 use http::Request;
 use serde_json::{Value, json};
 use trawl_core::state::{JobError, Kind};
 use trawl_store::{Failure, Finished};
 
-use super::{Api, Server};
+use super::{Api, Seen, Server};
 use crate::channels::{CALLBACK_QUEUE, MESSAGE_QUEUE};
 
 fn request() -> Value {
@@ -155,6 +156,31 @@ fn idempotency() {
             .number("SELECT COUNT(*) FROM Messages"),
         2
     );
+}
+
+/// Each of them finds room before the others have taken it.
+#[test]
+fn retries_at_once_do_not_pass_the_limit() {
+    let server = Server::new();
+    let ids: Vec<i64> = (0..6).map(|_| server.submit(&request())).collect();
+    for id in &ids {
+        server.call("DELETE", &format!("/messages/{id}"), "");
+    }
+    server.set("queue_max_account", "2");
+    let token = server.token(server.world.account.0);
+    let answers = server.world.run(join_all(ids.iter().map(|id| {
+        let request = Request::post(format!("http://trawl.test/messages/{id}/retry"))
+            .header("authorization", format!("Bearer {token}"))
+            .body("".into())
+            .unwrap();
+        server.api.everything(&server.world.ports, request)
+    })));
+    let seen: Vec<Seen> = answers.into_iter().map(Seen::from).collect();
+    let (queued, refused): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.status == 202);
+    assert_eq!(queued.len(), 2);
+    for seen in refused {
+        seen.assert_problem(429, "tenant_queue_full");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
-use http::Request;
+use http::{HeaderValue, Request};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -51,6 +51,28 @@ fn a_packed_body_is_refused_wherever_one_is_read() {
         let problem = seen.assert_problem(415, "unsupported_media_type");
         let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("Content-Encoding"), "{path}: {detail}");
+    }
+}
+
+/// One that can't be read, or could be taken for two, is not the same as none.
+#[test]
+fn a_content_type_says_one_thing() {
+    let server = Server::new();
+    let token = server.token(server.world.account.0);
+    for types in [
+        &[&b"\xff"[..]][..],
+        &[b";"],
+        &[b""],
+        &[b"application/json", b"text/plain"],
+    ] {
+        let mut request = Request::post("http://trawl.test/receive_data")
+            .header("authorization", format!("Bearer {token}"));
+        for value in types {
+            request = request.header("content-type", HeaderValue::from_bytes(value).unwrap());
+        }
+        let seen = server.send(request, r#"{"request_url":"example.org","type":1}"#);
+        seen.assert_problem(415, "unsupported_media_type");
+        assert_eq!(seen.header("cache-control"), "no-store");
     }
 }
 
