@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use trawl_outbound::Client;
-use trawl_sqlite::Database;
+use trawl_sqlite::{Database, SqliteError};
 use wasmtime::Engine;
 
 use crate::cli::{Switch, Up};
@@ -92,13 +92,8 @@ impl Application {
         let engine = engine(&engine_options(options, &manifest))?;
         let parts = parts(options, &manifest, &engine)?;
         let file = options.state_dir.join(DATABASE);
-        let database =
-            Database::open(&file, trawl_sqlite::Options::default()).with_context(|| {
-                format!(
-                    "can't open the database {}; name another directory with --state-dir",
-                    file.display()
-                )
-            })?;
+        let database = Database::open(&file, trawl_sqlite::Options::default())
+            .map_err(|error| not_opened(&file, &error))?;
         let subscriptions = subscriptions(&manifest, &variables)?;
         let crew = Arc::<Crew>::default();
         let threads = WorkerThreads::start()?;
@@ -140,6 +135,21 @@ impl Application {
 }
 
 /// Keys and pages of others lie in it.
+/// What to do about a database that can't be opened. Not to name another directory: there would be an empty service.
+fn not_opened(file: &Path, error: &SqliteError) -> anyhow::Error {
+    let file = file.display();
+    let text = error.to_string();
+    if text.contains("not a database") || text.contains("malformed") {
+        anyhow::anyhow!(
+            "the database {file} is damaged: restore a backup in its place, as the README says ({text})"
+        )
+    } else {
+        anyhow::anyhow!(
+            "can't open the database {file}: may this user read and write it, and are enough open files allowed (ulimit -n)? ({text})"
+        )
+    }
+}
+
 fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
     private::make_directory(directory).with_context(|| {
         format!(
@@ -251,5 +261,24 @@ fn wire(options: &Up) -> Wire {
         },
         (Switch::On, Some(_)) => Wire::Redis,
         (Switch::On, None) => Wire::Embedded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_database_is_told_from_one_that_may_not_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |file: &Path| {
+            let opened = Database::open(file, trawl_sqlite::Options::default());
+            not_opened(file, &opened.err().unwrap()).to_string()
+        };
+        let damaged = folder.path().join("damaged.db");
+        std::fs::write(&damaged, [b'x'; 8_192]).unwrap();
+        assert!(open(&damaged).contains("restore a backup"));
+        let nowhere = folder.path().join("missing").join("trawl.db");
+        assert!(open(&nowhere).contains("may this user read and write it"));
     }
 }
