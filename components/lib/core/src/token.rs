@@ -140,6 +140,8 @@ impl std::fmt::Debug for TokenKeys {
 pub struct Token {
     /// The account's number.
     pub account: i64,
+    /// When it was issued, in seconds since the epoch.
+    pub issued_s: i64,
     /// When it ends, in seconds since the epoch; the leeway is not in it.
     pub expires_s: i64,
 }
@@ -270,6 +272,7 @@ fn read_claims(claims: &[u8], now_s: i64) -> Result<Token, TokenError> {
     }
     Ok(Token {
         account,
+        issued_s: issued,
         expires_s: expires,
     })
 }

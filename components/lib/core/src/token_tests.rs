@@ -51,6 +51,7 @@ fn what_we_issue_we_accept() {
         keys().verify(&token, NOW),
         Ok(Token {
             account: 7,
+            issued_s: NOW,
             expires_s: NOW + 900
         })
     );
@@ -58,6 +59,7 @@ fn what_we_issue_we_accept() {
         keys().verify(&token, NOW + 929),
         Ok(Token {
             account: 7,
+            issued_s: NOW,
             expires_s: NOW + 900
         })
     );

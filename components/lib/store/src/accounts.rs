@@ -151,6 +151,17 @@ impl<S: Sql> Store<'_, S> {
         }))
     }
 
+    /// When the account was made, milliseconds since the epoch; `None` when there is no such account.
+    pub async fn account_made_ms(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/account_made.sql"),
+                vec![account.0.into()],
+            )
+            .await?;
+        rows.first().map(|row| row.get(0)).transpose()
+    }
+
     /// Replaces the password hash `old` by `new`, unless another one has taken its place meanwhile: a log-in that renews an old hash
     /// must not bring back the password that was just changed. Whether it did.
     pub async fn set_password_hash(

@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use trawl_core::ids::AccountId;
-use trawl_core::limits::account::{KEY_USED_MS_MAX, TOKEN_BYTES_MAX};
+use trawl_core::limits::account::{KEY_USED_MS_MAX, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S};
 use trawl_core::problem::{Code, Problem};
+use trawl_core::token::Token;
 use trawl_store::Store;
 
 use super::Exchange;
@@ -41,10 +42,34 @@ impl<P: Ports> Exchange<'_, P> {
             return self.key_owner(&digest(credential)).await;
         }
         let now_s = self.ports.clock().now_ms().div_euclid(1000);
-        self.keys()?
+        let keys = self.keys()?;
+        if let Some(account) = keys.remembered(credential, now_s) {
+            return Ok(AccountId(account));
+        }
+        let token = keys
+            .signing
             .verify(credential, now_s)
-            .map(AccountId)
-            .map_err(|_| refused())
+            .map_err(|_| refused())?;
+        let account = AccountId(token.account);
+        self.must_be_that_of(&token).await?;
+        keys.remember(credential, token);
+        Ok(account)
+    }
+
+    /// A token outlives its database when that is restored or begun anew: the account may not be there, and its number be given to
+    /// somebody who came later.
+    async fn must_be_that_of(&self, token: &Token) -> Result<(), Problem> {
+        let made_ms = self
+            .store()
+            .account_made_ms(AccountId(token.account))
+            .await
+            .map_err(unavailable)?;
+        let until_ms = (token.issued_s + TOKEN_LEEWAY_S).saturating_mul(1_000);
+        if made_ms.is_some_and(|made_ms| made_ms <= until_ms) {
+            Ok(())
+        } else {
+            Err(refused())
+        }
     }
 
     async fn key_owner(&self, digest: &[u8; 32]) -> Result<AccountId, Problem> {

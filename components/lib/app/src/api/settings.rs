@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use trawl_core::limits::account::TOKENS_REMEMBERED_MAX;
 use trawl_core::limits::api::SETTINGS_KEPT_MS;
 use trawl_core::limits::queue;
-use trawl_core::token::{KeyError, Token, TokenError, TokenKeys};
+use trawl_core::token::{KeyError, Token, TokenKeys};
 use trawl_core::url_guard::UrlPolicy;
 use trawl_store::{QueueLimits, Registration};
 
@@ -41,21 +41,19 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The account of a valid token.
-    pub(crate) fn verify(&self, token: &str, now_s: i64) -> Result<i64, TokenError> {
-        let remembered = self.verified.borrow().get(token).copied();
-        if let Some(token) = remembered
-            && now_s < token.expires_s
-        {
-            return Ok(token.account);
-        }
-        let verified = self.signing.verify(token, now_s)?;
+    /// The account of a token that was verified lately.
+    pub(crate) fn remembered(&self, token: &str, now_s: i64) -> Option<i64> {
+        let remembered = self.verified.borrow().get(token).copied()?;
+        (now_s < remembered.expires_s).then_some(remembered.account)
+    }
+
+    /// Spares the next request with this token the work of verifying it.
+    pub(crate) fn remember(&self, token: &str, verified: Token) {
         let mut remembered = self.verified.borrow_mut();
         if remembered.len() >= TOKENS_REMEMBERED_MAX {
             remembered.clear();
         }
         remembered.insert(token.into(), verified);
-        Ok(verified.account)
     }
 }
 

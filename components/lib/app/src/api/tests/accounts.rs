@@ -362,7 +362,7 @@ fn api_keys_live_until_they_are_deleted() {
     let list = server.get("/keys");
     assert_eq!(list.json()["data"][0]["name"], "robot");
     assert!(!String::from_utf8_lossy(&list.body).contains(&key));
-    let stranger = server.token(server.world.account.0 + 1);
+    let stranger = server.stranger();
     server
         .call_as(&stranger, "DELETE", &format!("/keys/{id}"), "")
         .assert_problem(404, "not_found");
@@ -537,4 +537,22 @@ fn a_password_is_not_changed_without_the_present_one_or_to_a_weak_one() {
     server
         .log_in("ann@example.org", PASSWORD)
         .assert_problem(429, "too_many_attempts");
+}
+
+/// A database that is restored, or begun anew, beside the key that signs: its numbers are given again.
+#[test]
+fn a_token_does_not_speak_for_whoever_has_its_accounts_number_now() {
+    let server = Server::new();
+    let next = server.world.account.0 + 1;
+    let token = server.token(next);
+    let seen = server.call_as(&token, "GET", "/messages", "");
+    seen.assert_problem(401, "invalid_token");
+    server.world.elapse(std::time::Duration::from_secs(31));
+    server.register("ann@example.org");
+    for (method, path) in [("GET", "/messages"), ("GET", "/webhook-secret")] {
+        let seen = server.call_as(&token, method, path, "");
+        seen.assert_problem(401, "invalid_token");
+    }
+    let own = server.token(next);
+    assert_eq!(server.call_as(&own, "GET", "/messages", "").status, 200);
 }

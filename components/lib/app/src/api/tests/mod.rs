@@ -134,6 +134,13 @@ impl Server {
             .issue(account, self.world.ports.clock.now_ms() / 1000)
     }
 
+    /// The token of another account, made for it.
+    fn stranger(&self) -> String {
+        self.register("stranger@example.org");
+        let seen = self.log_in("stranger@example.org", PASSWORD).json();
+        seen["access_token"].as_str().unwrap().to_owned()
+    }
+
     fn register(&self, email: &str) -> Seen {
         self.register_from(None, email, PASSWORD)
     }

@@ -145,10 +145,7 @@ fn queues_show_the_callers_share() {
             .find(|queue| queue["name"] == "type_2_queue")
             .cloned()
     };
-    let (own, of_other) = (
-        server.token(server.world.account.0),
-        server.token(server.world.account.0 + 1),
-    );
+    let (own, of_other) = (server.token(server.world.account.0), server.stranger());
     assert_eq!(of_queue(&own).unwrap()["ready"], 1);
     assert!(of_queue(&of_other).is_none_or(|queue| queue["ready"] == 0));
     fail(&server, Kind::Html, Some(60_000));

@@ -321,11 +321,7 @@ fn wrong_list_parameters() {
 fn strangers_see_nothing() {
     let server = Server::new();
     let id = server.submit(&json!({"request_url": "https://example.org/", "type": 1}));
-    server.register("stranger@example.org");
-    let stranger = server.log_in("stranger@example.org", PASSWORD).json()["access_token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let stranger = server.stranger();
     for (method, rest) in [
         ("GET", ""),
         ("GET", "/result"),

@@ -1,0 +1,1 @@
+SELECT created_ms FROM accounts WHERE id = ?1
