@@ -30,7 +30,7 @@ impl<P: Ports> Exchange<'_, P> {
         self.settings.keys.as_ref().map_err(|missing: &NoKeys| {
             Problem::new(
                 Code::NotConfigured,
-                format!("The operator has to set jwt_secret: {missing}."),
+                format!("The operator has to set {missing}."),
             )
         })
     }

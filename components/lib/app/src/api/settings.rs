@@ -27,10 +27,12 @@ pub(crate) struct Settings {
 /// Why nothing can be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoKeys {
-    #[error("the variable jwt_secret is not set")]
+    #[error("jwt_secret: the variable is not set")]
     Missing,
-    #[error("{0}")]
-    Refused(#[from] KeyError),
+    #[error("jwt_secret: {0}")]
+    Refused(KeyError),
+    #[error("jwt_secret_previous, or to leave it empty: {0}")]
+    PreviousRefused(KeyError),
 }
 
 /// The signing keys, and the tokens that were verified with them lately.
@@ -90,8 +92,15 @@ impl Settings {
 async fn keys(variables: &impl Variables) -> Result<Keys, NoKeys> {
     let current = variables.get("jwt_secret").await.ok_or(NoKeys::Missing)?;
     let previous = variables.get("jwt_secret_previous").await;
+    let alone = TokenKeys::parse(&current, None).map_err(NoKeys::Refused)?;
+    let signing = match previous {
+        None => alone,
+        Some(previous) => {
+            TokenKeys::parse(&current, Some(&previous)).map_err(NoKeys::PreviousRefused)?
+        }
+    };
     Ok(Keys {
-        signing: TokenKeys::parse(&current, previous.as_deref())?,
+        signing,
         verified: RefCell::default(),
     })
 }

@@ -327,6 +327,11 @@ fn without_a_key_nothing_is_signed() {
         server.get("/readyz").assert_problem(503, "not_configured");
         assert_eq!(server.get("/livez").status, 200);
     }
+    server.set("jwt_secret", super::SECRET);
+    server.set("jwt_secret_previous", "secret");
+    let told = server.get("/readyz").assert_problem(503, "not_configured");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains("jwt_secret_previous"), "{detail}");
 }
 
 #[test]
