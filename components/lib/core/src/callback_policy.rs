@@ -120,7 +120,9 @@ mod tests {
             Verdict::Retry { in_ms: 3_600_000 },
             "a longer wish counts as an hour"
         );
-        assert_eq!(throttle_ms(Some(503), Some(9_000)), Some(9_000));
+        for busy in [429, 502, 503, 504] {
+            assert_eq!(throttle_ms(Some(busy), Some(9_000)), Some(9_000), "{busy}");
+        }
         assert_eq!(throttle_ms(Some(503), Some(u64::MAX)), Some(3_600_000));
         assert_eq!(throttle_ms(Some(503), None), Some(THROTTLE_MS));
         assert_eq!(throttle_ms(Some(500), Some(9_000)), None);
