@@ -185,6 +185,20 @@ fn forged_claims() {
 }
 
 #[test]
+fn a_token_ends_after_it_begins() {
+    let keys = keys();
+    // Both are within the leeway of both times.
+    for expires in [NOW, NOW - 1] {
+        let turned = claims().replace(
+            &format!("\"exp\":{}", NOW + 900),
+            &format!("\"exp\":{expires}"),
+        );
+        let token = signed(&keys, &header(&keys), &turned);
+        assert_eq!(keys.verify(&token, NOW), Err(TokenError::Times));
+    }
+}
+
+#[test]
 fn forged_bytes() {
     let keys = keys();
     let token = keys.issue(7, NOW);
@@ -259,6 +273,8 @@ fn passphrases_are_not_keys() {
         assert!(TokenKeys::parse(text, None).is_err(), "{text}");
     }
     let bytes: Vec<u8> = Sha256::digest(b"x").to_vec();
+    let short = STANDARD.encode(&bytes[1..]);
+    assert!(TokenKeys::parse(&short, None).is_err(), "31 random bytes");
     for text in [
         STANDARD.encode(&bytes),
         STANDARD_NO_PAD.encode(&bytes),
