@@ -61,6 +61,13 @@ fn numbers() -> Vec<u8> {
         .collect()
 }
 
+/// A page that shrinks fifty times or so.
+fn numbers_and_blanks() -> Vec<u8> {
+    let mut page = numbers()[..4_000].to_vec();
+    page.resize(100_000, b' ');
+    page
+}
+
 #[test]
 fn every_encoding_comes_off() {
     for (fields, body) in [
@@ -112,6 +119,21 @@ fn a_layer_that_was_not_named_counts_as_one() {
         unpacked(&[], b"\x1f\x8b\x08".to_vec()),
         Err(DecodeError::Damaged(_))
     ));
+}
+
+/// However few times its size each layer grows to, what counts is what came over the wire.
+#[test]
+fn layers_that_each_grow_little_are_a_bomb_together() {
+    let member = gzip(&numbers_and_blanks());
+    let inner = member.repeat(20);
+    let unpacked_bytes = 20 * numbers_and_blanks().len();
+    assert!(unpacked_bytes > RATIO_FREE_BYTES && unpacked_bytes / inner.len() < RATIO_MAX);
+    assert!(unpacked(&["gzip"], inner.clone()).is_ok());
+    let outer = gzip(&inner);
+    assert!(inner.len() < RATIO_FREE_BYTES && unpacked_bytes / outer.len() > RATIO_MAX);
+    for fields in [&["gzip, gzip"][..], &["gzip"]] {
+        assert_eq!(unpacked(fields, outer.clone()), Err(DecodeError::Bomb));
+    }
 }
 
 #[test]
