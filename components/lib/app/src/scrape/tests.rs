@@ -369,6 +369,26 @@ fn validators_of_a_page_that_was_sent_on_to_are_for_it_alone() {
 }
 
 #[test]
+fn not_modified_says_nothing_where_nobody_asked() {
+    let world = World::without_robots(|sent| match (sent.path(), sent.header("if-none-match")) {
+        ("/", None) => Reply::html(PAGE).header("etag", "\"a\""),
+        ("/", _) => Reply::redirect(302, "/b"),
+        _ => Reply::status(304),
+    });
+    let mut request = world.request(Kind::Html, "https://a.example/");
+    request.max_age_s = Some(60);
+    for wanted in [
+        (State::Done, None),
+        (State::Failed, Some("http_304".to_owned())),
+    ] {
+        let id = world.submit(&request);
+        world.run(drain(&world.ports, &Html)).unwrap();
+        assert_eq!(world.state(id), wanted);
+        world.elapse(Duration::from_secs(300));
+    }
+}
+
+#[test]
 fn a_cookie_for_a_domain_goes_along_to_its_other_hosts() {
     for (domain, state) in [
         ("Domain=.trawl-test.com", State::Done),
