@@ -3,6 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use trawl_core::ids::{AccountId, MessageId};
+use trawl_core::limits::callback::ANSWER_BYTES_MAX;
 use trawl_core::state::{CallbackStatus, Kind};
 use trawl_core::webhook_signature::sign;
 use trawl_store::sql::Sql as _;
@@ -480,6 +481,23 @@ async fn neighbours_wait_ms(world: &World, number: u32) -> i64 {
     assert_eq!(log.status, Some(204));
     let message = world.store().message(request.tenant, id).await.unwrap();
     log.at_ms - message.unwrap().date_process_complete.unwrap()
+}
+
+/// An endpoint that goes on sending has said what counts, and holds its place no longer than it takes to read a little of it.
+#[test]
+fn an_answer_without_an_end_is_not_read_to_it() {
+    let (world, ids) = finished(1, |_| {
+        Reply::status(204)
+            .body_after(Duration::ZERO, vec![b'x'; ANSWER_BYTES_MAX])
+            .body_after(Duration::from_secs(10), "x")
+    });
+    let began_ms = world.ports.clock.monotonic_ms();
+    world.run(deliver(&world.ports)).unwrap();
+    assert_eq!(status(&world, ids[0]), CallbackStatus::Delivered);
+    let log = world.run(world.store().deliveries(world.account, ids[0]));
+    let sent = &log.unwrap().unwrap()[0];
+    assert!(sent.latency_ms < 1_000, "{} ms", sent.latency_ms);
+    assert!(world.ports.clock.monotonic_ms() - began_ms < 10_000);
 }
 
 /// The endpoint is down for a day, in each of the ways in which endpoints are down. Nothing is lost, every repeat has its id, and
