@@ -80,6 +80,17 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_long_ago_pay_for_nothing() {
+        let mut budget = RetryBudget::new(10_000, 0);
+        for _ in 0..1_000 {
+            budget.request(0);
+        }
+        assert!(budget.retry(9_999, 20));
+        // Their slices lie there still: nothing came since that would have taken their place.
+        assert!(!budget.retry(15_000, 20));
+    }
+
+    #[test]
     fn at_zero_percent_nothing_is_repeated() {
         let mut budget = RetryBudget::new(10_000, 5);
         budget.request(0);

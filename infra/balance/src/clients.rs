@@ -145,6 +145,21 @@ mod tests {
         assert!(passed_at(250).is_err());
     }
 
+    /// One that has a long answer on its way all the time is not forgotten.
+    #[test]
+    fn quiet_time_saves_up_no_more_than_one_burst() {
+        let mut clients = Clients::default();
+        clients.enter(address(1), 0, &RULES).unwrap();
+        let passed = (0..20).filter(|_| {
+            let passed = clients.enter(address(1), 3_600_000, &RULES).is_ok();
+            if passed {
+                clients.leave(address(1));
+            }
+            passed
+        });
+        assert_eq!(passed.count(), 4);
+    }
+
     #[test]
     fn memory_is_bounded_and_quiet_clients_make_room() {
         let mut clients = Clients::default();

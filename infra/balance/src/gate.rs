@@ -242,6 +242,17 @@ mod tests {
         assert_eq!((served, gate.waiting()), (40, 0));
     }
 
+    /// Each takes long, but the queue is empty whenever one goes: nobody's wait would become shorter.
+    #[test]
+    fn who_waits_alone_is_not_shed_however_long() {
+        let mut gate: Gate<u64> = Gate::new(RULES);
+        for now in (1_000..10_000).step_by(200) {
+            gate.wait(now - 100, now);
+            assert_eq!(gate.next_turn(now), Some(Turn::Go(now)));
+            gate.leave();
+        }
+    }
+
     #[test]
     fn other_limits_hold_for_those_that_run_and_wait() {
         let limits = |running_max| GateRules {

@@ -150,6 +150,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_what_another_replica_might_do_better_is_asked_again() {
+        for (status, expected) in [
+            (200, false),
+            (404, false),
+            (429, false),
+            // It failed at this request, and may do so at each replica.
+            (500, false),
+            (501, false),
+            (502, true),
+            (503, true),
+            (504, true),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(is_worth_another(status), expected, "{status}");
+        }
+    }
+
     #[tokio::test]
     async fn a_body_can_be_sent_twice_and_a_large_one_is_counted_until_it_is_dropped() {
         let large = LargeBodies::default();

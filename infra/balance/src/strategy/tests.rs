@@ -136,6 +136,16 @@ fn a_slow_replica_gets_less_by_load_and_by_latency() {
     assert_eq!(shares(StrategyKind::PeakEwma, &by_latency, 1_000)[2], 0);
 }
 
+/// One request finds out how quick a replica is that has never answered: were that nothing, all would go to one that never does.
+#[test]
+fn a_replica_that_has_never_answered_gets_one_request() {
+    let mut candidates = candidates(&[1, 1]);
+    candidates[0].latency_us = 1_000.0;
+    assert_eq!(shares(StrategyKind::PeakEwma, &candidates, 1_000)[0], 0);
+    candidates[1].in_flight = 1;
+    assert_eq!(shares(StrategyKind::PeakEwma, &candidates, 1_000)[1], 0);
+}
+
 /// So many requests in all, `parallel` of them always under way; each takes `service_us` of its replica, give or take a
 /// fifth. How often each replica was chosen.
 fn closed_loop(
