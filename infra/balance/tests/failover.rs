@@ -40,6 +40,16 @@ fn configs(replicas: &[Replica]) -> Vec<ReplicaConfig> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_gets_nothing_while_another_can_take_it() {
+    let replicas = three().await;
+    let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
+    config.replicas[2].backup = true;
+    let front = Front::start(config).await;
+    Load::start(front.address, 4).more(100).await;
+    assert_eq!(replicas[2].served(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replica_costs_no_idempotent_request_and_comes_back_slowly() {
     let replicas = three().await;
     let mut config = plain(StrategyKind::RoundRobin, configs(&replicas));
