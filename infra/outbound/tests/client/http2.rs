@@ -7,7 +7,7 @@ use http::Version;
 use hyper::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use trawl_outbound::{
@@ -54,6 +54,27 @@ async fn send(client: &Client, url: &str) -> Result<Response<ResponseBody>, Outb
 
 async fn fetch(client: &Client, url: &str) -> Result<String, OutboundError> {
     text(send(client, url).await?).await
+}
+
+/// As one of HTTP/1.1 is (`addresses.rs`): what may be dialled can change while it is open.
+#[tokio::test]
+async fn a_shared_connection_is_checked_again_before_it_is_used() {
+    let authority = Authority::new("site.test");
+    let server = authority.serve().await;
+    let options = Options {
+        extra_ca_files: vec![authority.file()],
+        ..Options::default()
+    };
+    let allowed = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&allowed);
+    let check = move |_: &Class, _: SocketAddr| switch.load(SeqCst);
+    let client = Client::with_resolver(options, check, Here).unwrap();
+    fetch(&client, &url(&server, "/")).await.unwrap();
+    allowed.store(false, SeqCst);
+    assert_eq!(
+        fetch(&client, &url(&server, "/")).await.unwrap_err(),
+        OutboundError::DestinationIpProhibited
+    );
 }
 
 #[tokio::test]
