@@ -221,3 +221,41 @@ impl<J: Weigh> Drop for Taker<J> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Heavy(usize);
+
+    impl Weigh for Heavy {
+        fn weight_bytes(&self) -> usize {
+            self.0
+        }
+    }
+
+    /// Whoever comes faster than the writer works must not fill the memory.
+    #[test]
+    fn what_waits_is_bounded_in_number_and_in_bytes() {
+        let take = |queue: &Queue<Heavy>| {
+            let mut taken = VecDeque::new();
+            assert!(queue.take(&mut taken, usize::MAX));
+            taken.len()
+        };
+        let is_full = |pushed| matches!(pushed, Err(SqliteError::Busy(_)));
+        let queue = Queue::new(3, 100);
+        for light in [1, 1, 1] {
+            queue.push(Heavy(light)).unwrap();
+        }
+        assert!(is_full(queue.push(Heavy(1))), "a fourth one");
+        assert_eq!(take(&queue), 3);
+        queue.push(Heavy(60)).unwrap();
+        queue.push(Heavy(40)).unwrap();
+        assert!(is_full(queue.push(Heavy(1))), "101 bytes");
+        assert_eq!(take(&queue), 2);
+        // It could never run otherwise.
+        queue.push(Heavy(1_000)).unwrap();
+        assert!(is_full(queue.push(Heavy(1))));
+        assert_eq!(take(&queue), 1);
+    }
+}
