@@ -9,7 +9,7 @@ use trawl_store::sql::{Sql, Value};
 use trawl_store::{Changed, Rescued, ResultLookup, Store};
 
 use crate::Subject;
-use crate::given::{LIMITS, accepted, claimed, failure, finished, request};
+use crate::given::{LIMITS, accepted, claimed, failure, finished, not_now, request};
 
 const TENANT: AccountId = AccountId(1);
 
@@ -76,6 +76,8 @@ pub(super) async fn only_the_lease_holder_ends_a_job<S: Subject>(sql: &S) {
             .is_empty()
     );
     store.release(&[(id, old.lease)]).await.unwrap();
+    assert!(!store.postpone(id, old.lease, 1_000, 0).await.unwrap());
+    assert!(!store.fail(&not_now(&old, 60_000)).await.unwrap());
     assert_eq!(state(store, id).await, State::Processing);
     let both = [(id, old.lease), (id, new.lease)];
     assert!(store.held(&both[..1]).await.unwrap().is_empty());
@@ -84,6 +86,9 @@ pub(super) async fn only_the_lease_holder_ends_a_job<S: Subject>(sql: &S) {
         store.finish(&[finished(id, new.lease)]).await.unwrap(),
         [id]
     );
+    // Nor does anybody else hold up the job's host.
+    accepted(store, &request(1, "a"), &LIMITS).await;
+    claimed(store).await;
 }
 
 pub(super) async fn give_up<S: Subject>(sql: &S) {
@@ -264,6 +269,24 @@ pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {
     );
 }
 
+/// One that may start and one whose host's gap is over are two candidates for one place.
+pub(super) async fn suspects_run_one_at_a_time<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let pace = store.set_host_pace("slow", 10_000, 1, "operator");
+    pace.await.unwrap();
+    let first = accepted(store, &request(1, "a"), &LIMITS).await;
+    let second = accepted(store, &request(1, "slow"), &LIMITS).await;
+    let jobs = store.claim(Kind::Text, 2, "dead", 3).await.unwrap();
+    assert_eq!(jobs.len(), 2);
+    sql.pass(4_000).await;
+    assert_eq!(store.rescue().await.unwrap().requeued, 2);
+    sql.pass(10_000).await;
+    for suspect in [first, second] {
+        let alone = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+        assert_eq!(alone.map(|job| job.id), Some(suspect));
+    }
+}
+
 /// A message is done, and its callback is in flight at `worker`.
 async fn claim_a_callback<S: Sql>(store: Store<'_, S>, worker: &str) {
     let called_back = accepted(store, &request(1, "a"), &LIMITS).await;
@@ -382,6 +405,9 @@ pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
         (State::Failed, CRASHES_MAX)
     );
     assert_eq!(message.error.unwrap().code, "poison");
+    // Who asks for it again gets all of its tries, and none of them alone.
+    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(claimed(store).await.crash_count, 0);
 }
 
 pub(super) async fn extend_keeps_a_job_until_its_deadline<S: Subject>(sql: &S) {

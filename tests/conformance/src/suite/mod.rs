@@ -30,7 +30,7 @@ macro_rules! run {
 pub async fn exercise<S: Subject>(make: impl Fn() -> S) {
     run! { make:
         lifecycle::{
-            claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, postponing_does_not_count, postponing_doubles_until_it_is_asked_for_again, rescue_tries_alone,
+            claim_finish, only_the_lease_holder_ends_a_job, give_up, retry_later, release_does_not_count, postponing_does_not_count, postponing_doubles_until_it_is_asked_for_again, rescue_tries_alone, suspects_run_one_at_a_time,
             leases_of_one_dead_worker_end_at_once, leases_of_the_dead_end_at_once, hosts_that_die_are_forgiven_for_a_while,
             poison_after_three, extend_keeps_a_job_until_its_deadline, cancel_at_any_moment, ask_again, arrows_that_do_not_exist,
             many_finish_together, a_stale_lease_among_many, only_what_is_due_comes_back, events_tell_the_story, a_long_story_is_told_from_its_end,
