@@ -490,6 +490,42 @@ pub(super) async fn what_is_asked_for_again_costs_nothing_yet<S: Subject>(sql: &
 }
 
 /// A claim out of turn moves nobody's turn.
+/// Busy accounts may stand before a quiet one, as many as are looked at.
+pub(super) async fn busy_accounts_hide_nobody<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for tenant in 1..=40 {
+        let busy: Vec<_> = (0..5)
+            .map(|index| request(tenant, &format!("b{index}.example")))
+            .collect();
+        store.submit_many(&busy, &LIMITS).await.unwrap();
+    }
+    assert_eq!(claim_in_order(store, 160).await.len(), 160, "four of each");
+    let quiet = accepted(store, &request(41, "quiet.example"), &LIMITS).await;
+    let jobs = store.claim_spare(Kind::Text, 8, "w", 60, 0).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [quiet]);
+}
+
+/// What runs alone was not the next in order either.
+pub(super) async fn suspects_move_no_time<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let suspect = accepted(store, &request(2, "suspect.example"), &LIMITS).await;
+    claimed(store).await;
+    sql.pass(61_000).await;
+    assert_eq!(store.rescue().await.unwrap().requeued, 1);
+    let far = "UPDATE Messages SET key = 1000 WHERE crash_count = 1";
+    sql.run(far, vec![]).await.unwrap();
+    let noisy: Vec<_> = (0..100)
+        .map(|index| request(1, &format!("n{index}.example")))
+        .collect();
+    store.submit_many(&noisy, &LIMITS).await.unwrap();
+    claim_in_order(store, 8).await;
+    let alone = store.claim_alone(Kind::Text, "w", 60).await.unwrap();
+    assert_eq!(alone.map(|job| job.id), Some(suspect));
+    accepted(store, &request(3, "quiet.example"), &LIMITS).await;
+    let waited = before(store, 3, 50).await;
+    assert!(waited <= 2, "{waited} of the noisy one's came before it");
+}
+
 pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let noisy: Vec<_> = (0..100)
