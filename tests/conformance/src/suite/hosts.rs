@@ -312,6 +312,8 @@ pub(super) async fn a_start_that_no_claim_took_keeps_the_gap<S: Subject>(sql: &S
     store.fail(&not_now(&job, 60_000)).await.unwrap();
     let wait_ms = start(store, "a").await.unwrap();
     assert!((59_000..=60_000).contains(&wait_ms), "{wait_ms}");
+    sql.pass(2_000).await;
+    assert!(start(store, "a").await.is_some(), "though its gap is over");
     // Two starts of a host without rows, one of which is from before the clock was set back.
     assert_eq!(start(store, "b").await, None);
     assert!(start(store, "b").await.is_some());
@@ -530,6 +532,7 @@ pub(super) async fn a_gap_that_is_over_is_no_other_kinds<S: Subject>(sql: &S) {
     // Their workers died, within the gap: once it is over nothing else takes them.
     sql.pass(4_000).await;
     assert_eq!(store.rescue().await.unwrap().requeued, 2);
+    assert_eq!(alone().await, None, "nor does anything within it");
     sql.pass(61_000).await;
     assert_eq!(store.rescue().await.unwrap().requeued, 1);
     let mut company = store.claim_spare(Kind::Html, 9, "w", 60, 0).await.unwrap();
@@ -539,6 +542,27 @@ pub(super) async fn a_gap_that_is_over_is_no_other_kinds<S: Subject>(sql: &S) {
     assert_eq!(text.map(|job| job.host).as_deref(), Some("free"));
     assert_eq!(taken().await, []);
     assert!(alone().await.is_some());
+}
+
+/// Of the rows whose gaps are over those come first that have waited longest since, and each stands where its place is among the others.
+pub(super) async fn rows_whose_gaps_are_over_keep_their_order<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for (host, host_gap_ms) in [("slow", 20_000), ("quick", 10_000)] {
+        let pace = store.set_host_pace(host, host_gap_ms, 1, "operator");
+        pace.await.unwrap();
+        for _ in 0..2 {
+            accepted(store, &request(1, host), &LIMITS).await;
+        }
+    }
+    for job in claim(store, 9).await {
+        store.finish(&[finished(job.id, job.lease)]).await.unwrap();
+    }
+    sql.pass(21_000).await;
+    accepted(store, &request(1, "free"), &LIMITS).await;
+    for host in ["quick", "slow", "free"] {
+        let next = claim(store, 1).await;
+        assert_eq!(next[0].host, host);
+    }
 }
 
 /// A gap that is over lets no other host's row start before its own is.
