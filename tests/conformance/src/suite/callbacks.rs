@@ -3,7 +3,7 @@
 use trawl_core::callback_policy::{Verdict, judge};
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
-use trawl_core::limits::queue::LIST_MAX;
+use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, LIST_MAX};
 use trawl_core::state::{CallbackStatus, State};
 use trawl_store::{
     Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store, StoreError,
@@ -257,6 +257,10 @@ pub(super) async fn what_ended_is_not_extended<S: Subject>(sql: &S) {
     assert!(delivered.await.unwrap());
     let extended = store.extend_callbacks(&leases, 60).await.unwrap();
     assert_eq!(extended, [held[1].id]);
+    // Nor given back, to be sent once more.
+    store.release_callbacks(&leases).await.unwrap();
+    assert_eq!(take(store).await.id, held[1].id);
+    assert!(!store.callbacks_waiting().await.unwrap());
 }
 
 pub(super) async fn deliveries_together<S: Subject>(sql: &S) {
@@ -373,6 +377,8 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
             Replay::WillBeSent,
             "on its way is as good as replayed"
         );
+        let other = store.replay(AccountId(2), callback.message_id);
+        assert_eq!(other.await.unwrap(), Replay::NoMessage);
         assert!(
             store
                 .callback_done(callback.id, callback.lease, &attempt(200))
@@ -381,6 +387,9 @@ pub(super) async fn replays<S: Subject>(sql: &S) {
         );
         ids.push(callback.webhook_id);
     }
+    let other = store.replay(AccountId(2), one);
+    assert_eq!(other.await.unwrap(), Replay::NoMessage);
+    assert!(!store.callbacks_waiting().await.unwrap());
     assert_eq!(store.replay(TENANT, one).await.unwrap(), Replay::WillBeSent);
     assert_eq!(
         store.replay(TENANT, waiting).await.unwrap(),
@@ -431,6 +440,9 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
     deliver().await;
     let now = store.now_ms().await.unwrap();
     let replayed = async || {
+        let other = AccountId(2);
+        let step = store.replay_range(other, now - 60_000, now + 60_000, ReplayPoint::START);
+        assert_eq!(step.await.unwrap().count, 0, "another account's");
         let step = store.replay_range(TENANT, now - 60_000, now + 60_000, ReplayPoint::START);
         step.await.unwrap().count
     };
@@ -470,9 +482,54 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
     };
     let step = store.replay_range(TENANT, 0, now + 60_000, after);
     assert_eq!(step.await.unwrap().count, 1);
+    let last = take(store).await;
+    assert!(last.id > first);
+    let answer = attempt(200);
+    let done = store.callback_done(last.id, last.lease, &answer);
+    assert!(done.await.unwrap());
+    // Asked for by its message, it is the last one that is sent again.
+    assert_eq!(store.replay(TENANT, id).await.unwrap(), Replay::WillBeSent);
+    assert_eq!(take(store).await.id, last.id);
 }
 
 /// Asked for while an attempt is under way: when that fails, also the last one, a fresh schedule begins.
+/// What waits for its next try is sent at once when it is asked for, from the beginning of its schedule: nothing but its own account's
+/// endpoint being disabled stands in the way, and that it failed is no such thing.
+pub(super) async fn replays_of_what_waits_for_its_next_try<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    let elsewhere =
+        "INSERT INTO endpoints (tenant, url, disabled_ms) SELECT 2, endpoint, 5 FROM callbacks";
+    sql.run(elsewhere, vec![]).await.unwrap();
+    let fails = async || {
+        let (callback, answer) = (take(store).await, attempt(500));
+        assert_eq!(callback.attempt, 1);
+        let next = Next::Retry { in_ms: 3_600_000 };
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, None);
+        assert!(failed.await.unwrap());
+        assert!(!store.callbacks_waiting().await.unwrap());
+    };
+    fails().await;
+    assert_eq!(store.replay(TENANT, id).await.unwrap(), Replay::WillBeSent);
+    fails().await;
+    let now = store.now_ms().await.unwrap();
+    let step = store.replay_range(TENANT, now - 60_000, now + 60_000, ReplayPoint::START);
+    assert_eq!(step.await.unwrap().count, 1);
+    fails().await;
+}
+
+/// Its host died: that an attempt does not count then takes nothing off one that was asked for again, whose number is 0 already.
+pub(super) async fn replays_of_what_died_with_its_host<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    take(store).await;
+    let replay = store.replay(TENANT, id).await.unwrap();
+    assert_eq!(replay, Replay::WillBeSent);
+    assert_eq!(store.expire_leases().await.unwrap(), 1);
+    assert_eq!(store.rescue_callbacks().await.unwrap().requeued, 1);
+    assert_eq!(take(store).await.attempt, 1);
+}
+
 pub(super) async fn replays_of_what_is_being_sent<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = done(sql).await;
@@ -592,6 +649,41 @@ pub(super) async fn replays_do_not_wait_for_the_old_schedule<S: Subject>(sql: &S
     }
 }
 
+/// Delivered together, those that were asked for again while they were sent go on counting as each alone does.
+pub(super) async fn deliveries_together_go_on_counting<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let ids = [done(sql).await, done(sql).await];
+    for _ in 0..2 {
+        for callback in store.claim_callbacks(9, "c", 60).await.unwrap() {
+            let (answer, next) = (attempt(500), Next::Retry { in_ms: 1 });
+            let failed = store.callback_failed(callback.id, callback.lease, &answer, next, None);
+            assert!(failed.await.unwrap());
+        }
+        sql.pass(1_000).await;
+        store.wake().await.unwrap();
+    }
+    let sent = store.claim_callbacks(9, "c", 60).await.unwrap();
+    for id in ids {
+        let replay = store.replay(TENANT, id).await.unwrap();
+        assert_eq!(replay, Replay::WillBeSent);
+    }
+    let recorded: Vec<Done> = sent
+        .iter()
+        .map(|callback| Done {
+            id: callback.id,
+            lease: callback.lease,
+            status: 200,
+            latency_ms: 5,
+        })
+        .collect();
+    assert_eq!(store.callbacks_done(&recorded).await.unwrap().len(), 2);
+    for id in ids {
+        let tried = store.deliveries(TENANT, id).await.unwrap().unwrap();
+        let numbers: Vec<_> = tried.iter().map(|tried| tried.attempt).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+}
+
 pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = done(sql).await;
@@ -614,6 +706,20 @@ pub(super) async fn rescue_and_release<S: Subject>(sql: &S) {
     assert!(store.purge(30, 90, 500).await.unwrap().rows > 0);
     let queues = store.queues(None).await.unwrap();
     assert_eq!(queues[3].dead, 0);
+}
+
+/// Hosts that die over and over may die of a callback: from some claim on its attempts count.
+pub(super) async fn hosts_that_die_are_forgiven_for_a_while<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = done(sql).await;
+    for claim in 1..=CLAIMS_FORGIVEN_MAX + ATTEMPTS_MAX {
+        take(store).await;
+        assert_eq!(store.expire_leases().await.unwrap(), 1);
+        let rescued = store.rescue_callbacks().await.unwrap();
+        let is_last = claim == CLAIMS_FORGIVEN_MAX + ATTEMPTS_MAX;
+        assert_eq!(rescued.poisoned == 1, is_last, "at claim {claim}");
+    }
+    assert_eq!(status(store, id).await, CallbackStatus::Failed);
 }
 
 pub(super) async fn secrets<S: Subject>(sql: &S) {
@@ -654,11 +760,19 @@ pub(super) async fn secrets<S: Subject>(sql: &S) {
         .await
         .unwrap();
     sql.pass(24 * 3_600_000 + 1_000).await;
+    let late = take(store).await;
     assert_eq!(
-        take(store).await.secret_previous,
-        None,
+        late.secret_previous, None,
         "24 h after the rotation only the new one signs"
     );
+    // Whichever statement claims it.
+    store
+        .release_callbacks(&[(late.id, late.lease)])
+        .await
+        .unwrap();
+    let spare = store.claim_callbacks_spare(1, "c", 60).await.unwrap();
+    assert_eq!(spare[0].secret_current.as_deref(), Some(&b"two"[..]));
+    assert_eq!(spare[0].secret_previous, None);
     assert_eq!(
         store.webhook_secrets(TENANT, b"x").await.unwrap().previous,
         None
