@@ -264,6 +264,44 @@ pub(super) async fn the_longest_pause_counts<S: Subject>(sql: &S) {
     assert_eq!(take(store, 50).await.len(), 3);
 }
 
+/// One endpoint's pause is over, and ends no other one's.
+pub(super) async fn each_pause_ends_by_itself<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for (tenant, pause_ms) in [(1, 10_000), (2, 600_000)] {
+        done(sql, tenant, 1).await;
+        let job = take(store, 1).await.remove(0);
+        let (answer, next) = (attempt(503), Next::Retry { in_ms: 1_000 });
+        let recorded = store.callback_failed(job.id, job.lease, &answer, next, Some(pause_ms));
+        assert!(recorded.await.unwrap());
+    }
+    sql.pass(11_000).await;
+    store.wake().await.unwrap();
+    done(sql, 2, 1).await;
+    let sent = take(store, 50).await;
+    assert_eq!(sent.iter().map(|job| job.tenant.0).collect::<Vec<_>>(), [1]);
+}
+
+/// Who enables an endpoint says that it is well: what it did before must not disable it again at its next failure.
+pub(super) async fn enabling_begins_anew<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let next = Next::Retry { in_ms: 1_000 };
+    done(sql, 1, 1).await;
+    for next in [next, Next::EndpointGone, next] {
+        let (job, answer) = (take(store, 1).await.remove(0), attempt(500));
+        let recorded = store.callback_failed(job.id, job.lease, &answer, next, None);
+        assert!(recorded.await.unwrap());
+        if next == Next::EndpointGone {
+            sql.pass(6 * DAY_MS).await;
+            let enabled = store.endpoint_enable(AccountId(1), &job.endpoint_url);
+            assert!(enabled.await.unwrap());
+        } else {
+            sql.pass(2_000).await;
+            store.wake().await.unwrap();
+        }
+    }
+    assert_eq!(statuses(store, 1).await, [CallbackStatus::Pending]);
+}
+
 pub(super) async fn disabled_after_days<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     // Days with a failure (f) and with a success (s), and whether the endpoint is disabled at the end, by the pure rule.
@@ -369,6 +407,28 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
 }
 
 /// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.
+/// A callback that was claimed out of its order does not take everybody's new ones behind what waits.
+pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for n in 0..30 {
+        let mut message = request(1, "a");
+        message.callback_url = Some(format!("https://noisy{n}.example/"));
+        let id = accepted(store, &message, &LIMITS).await;
+        let job = claimed(store).await;
+        store.finish(&[finished(id, job.lease)]).await.unwrap();
+    }
+    assert_eq!(take(store, 6).await.len(), 6);
+    done(sql, 2, 1).await;
+    let far = "UPDATE callbacks SET key = 1000 WHERE tenant = 2";
+    sql.run(far, vec![]).await.unwrap();
+    let spare = store.claim_callbacks_spare(8, "w", 60).await.unwrap();
+    assert_eq!(spare.len(), 1);
+    assert_eq!(spare[0].tenant.0, 2);
+    done(sql, 3, 1).await;
+    let next = take(store, 3).await;
+    assert!(next.iter().any(|job| job.tenant.0 == 3));
+}
+
 pub(super) async fn late_ones_take_turns<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     for n in 0..400 {
