@@ -4,7 +4,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, Mode, State};
 use trawl_store::sql::Value;
 use trawl_store::{
-    Bodies, Changed, Filter, FoundRobots, Previous, ResultLookup, SameRequest, Store,
+    Attempt, Bodies, Changed, Filter, FoundRobots, Next, Previous, ResultLookup, SameRequest, Store,
 };
 
 use crate::Subject;
@@ -206,6 +206,11 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
     );
     sql.pass(5_000).await;
     assert!((5..9).contains(&look(1, Kind::Text).await.unwrap().age_s));
+    let newer = accepted(store, &request(1, "a"), &LIMITS).await;
+    let jobs = store.claim(Kind::Text, 100, "w", 60).await.unwrap();
+    let work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
+    store.finish(&work).await.unwrap();
+    assert_eq!(look(1, Kind::Text).await.unwrap().message_id, newer);
 }
 
 /// The hash only finds: with those of all others' results made its own, a request gets none of them.
@@ -446,8 +451,9 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
         assert_eq!(store.purge_goes_on().await.unwrap(), goes_on);
     }
     let ids = mixed(sql).await;
+    sql.pass(29 * DAY_MS).await;
     assert_eq!(store.purge(30, 90, 500).await.unwrap().rows, 0);
-    sql.pass(31 * DAY_MS).await;
+    sql.pass(2 * DAY_MS).await;
     let purged = store.purge(30, 90, 500).await.unwrap();
     assert_eq!(purged.rows, 2, "two results");
     assert!(!purged.goes_on);
@@ -455,7 +461,9 @@ pub(super) async fn purge_and_ids<S: Subject>(sql: &S) {
         store.result(TENANT, ids[2]).await.unwrap(),
         ResultLookup::Expired
     );
-    sql.pass(60 * DAY_MS).await;
+    sql.pass(58 * DAY_MS).await;
+    assert_eq!(store.purge(30, 90, 500).await.unwrap().rows, 0);
+    sql.pass(2 * DAY_MS).await;
     store.purge(30, 90, 500).await.unwrap();
     let left = store
         .messages(
@@ -532,6 +540,43 @@ pub(super) async fn old_rows_that_stay_hold_up_no_purge<S: Subject>(sql: &S) {
     }
     assert_eq!(left(results).await, Value::Integer(0));
     assert_eq!(left(messages).await, Value::Integer(1));
+}
+
+/// What may still be sent holds its message, until the account's own endpoint is disabled: that it failed is not enough, nor is what
+/// another account's endpoint of that address is.
+pub(super) async fn what_an_endpoint_may_still_get_outlasts_a_purge<S: Subject>(sql: &S) {
+    const DAY_MS: i64 = 86_400_000;
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    // The newest message stays in any case.
+    accepted(store, &request(2, "b"), &LIMITS).await;
+    let callback = store.claim_callbacks(1, "c", 60).await.unwrap().remove(0);
+    let attempt = Attempt {
+        status: Some(500),
+        latency_ms: 5,
+        error: None,
+    };
+    let in_ms = 3 * DAY_MS as u64;
+    let next = Next::Retry { in_ms };
+    let failed = store.callback_failed(callback.id, callback.lease, &attempt, next, None);
+    assert!(failed.await.unwrap());
+    let elsewhere =
+        "INSERT INTO endpoints (tenant, url, disabled_ms) SELECT 2, url, 5 FROM endpoints";
+    sql.run(elsewhere, vec![]).await.unwrap();
+    sql.pass(2 * DAY_MS).await;
+    let is_kept = async || {
+        store.purge(1, 1, 500).await.unwrap();
+        store.message(TENANT, id).await.unwrap().is_some()
+    };
+    assert!(is_kept().await);
+    let disabled = "UPDATE endpoints SET disabled_ms = 5 WHERE tenant = 1";
+    sql.run(disabled, vec![]).await.unwrap();
+    assert!(!is_kept().await);
+    let tried = "SELECT COUNT(*) FROM deliveries";
+    let tried = sql.run(tried, vec![]).await.unwrap().rows;
+    assert_eq!(tried[0][0], Value::Integer(0));
 }
 
 pub(super) async fn callbacks_outlast_a_purge<S: Subject>(sql: &S) {
