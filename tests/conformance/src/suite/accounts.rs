@@ -3,7 +3,9 @@
 use futures::future::join_all;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::KEYS_MAX;
-use trawl_core::limits::login::{ADDRESS_FAILURES_MAX, NAME_FREE, REGISTRATIONS_MAX};
+use trawl_core::limits::login::{
+    ADDRESS_FAILURES_MAX, NAME_FORGIVEN_MS, NAME_FREE, REGISTRATIONS_MAX,
+};
 use trawl_store::{Created, KeyOwner, Registration, Store};
 
 use crate::Subject;
@@ -75,6 +77,20 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
         None,
         "a new window counts from one"
     );
+    for _ in 1..10 {
+        assert_eq!(store.login_tried("ip:1.2.3.4").await.unwrap(), None);
+    }
+    assert!(
+        store.login_tried("ip:1.2.3.4").await.unwrap().is_some(),
+        "and is as long as the one before"
+    );
+    for _ in 0..5 {
+        store.login_tried("name:c").await.unwrap();
+    }
+    sql.pass(NAME_FORGIVEN_MS).await;
+    for _ in 0..5 {
+        assert_eq!(store.login_tried("name:c").await.unwrap(), None, "forgiven");
+    }
 }
 
 /// Of many tries at once no more go on than may fail, and what is taken back may be tried again.
