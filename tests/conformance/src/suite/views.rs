@@ -4,7 +4,8 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::state::{Kind, Mode, State};
 use trawl_store::sql::Value;
 use trawl_store::{
-    Attempt, Bodies, Changed, Filter, FoundRobots, Next, Previous, ResultLookup, SameRequest, Store,
+    Attempt, Bodies, Changed, Filter, Finished, FoundRobots, Job, Next, Previous, ResultLookup,
+    SameRequest, Store,
 };
 
 use crate::Subject;
@@ -214,6 +215,36 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
 }
 
 /// The hash only finds: with those of all others' results made its own, a request gets none of them.
+/// A copy found as the last result would be handed on as a young one, and a page would never age. One that ends alone is written by
+/// another statement than a few that end together, and these by another one than many.
+pub(super) async fn a_copy_is_no_last_result<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let page = request(1, "a");
+    let mut first = None;
+    for count in [1, 1, 3, 5] {
+        for _ in 0..count {
+            accepted(store, &page, &LIMITS).await;
+        }
+        let jobs = store.claim(Kind::Text, 9, "w", 60).await.unwrap();
+        let copy = |job: &Job| Finished {
+            is_copy: first.is_some(),
+            ..finished(job.id, job.lease)
+        };
+        let work: Vec<_> = jobs.iter().map(copy).collect();
+        assert_eq!(store.finish(&work).await.unwrap().len(), count);
+        let same = SameRequest {
+            account: TENANT,
+            kind: Kind::Text,
+            request_url: &page.request_url,
+            mode: page.mode,
+            selector: None,
+        };
+        let last = store.last_result(same, Bodies::Left).await.unwrap();
+        let last = last.map(|last| last.message_id);
+        assert_eq!(last, Some(*first.get_or_insert(jobs[0].id)), "{count}");
+    }
+}
+
 pub(super) async fn a_hash_proves_nothing<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     mixed(sql).await;
