@@ -406,7 +406,10 @@ pub(super) async fn poison_after_three<S: Subject>(sql: &S) {
     );
     assert_eq!(message.error.unwrap().code, "poison");
     // Who asks for it again gets all of its tries, and none of them alone.
-    assert_eq!(store.retry(TENANT, id).await.unwrap(), Changed::Yes);
+    assert_eq!(
+        store.retry(TENANT, id, &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
     assert_eq!(claimed(store).await.crash_count, 0);
 }
 
