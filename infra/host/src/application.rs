@@ -141,11 +141,11 @@ fn not_opened(file: &Path, error: &SqliteError) -> anyhow::Error {
     let text = error.to_string();
     if text.contains("not a database") || text.contains("malformed") {
         anyhow::anyhow!(
-            "the database {file} is damaged: restore a backup in its place, as the README says ({text})"
+            "the database {file}, where --state-dir says, is damaged: restore a backup in its place, as the README says ({text})"
         )
     } else {
         anyhow::anyhow!(
-            "can't open the database {file}: may this user read and write it, and are enough open files allowed (ulimit -n)? ({text})"
+            "can't open the database {file}, where --state-dir says: may this user read and write it, and are enough open files allowed (ulimit -n)? ({text})"
         )
     }
 }

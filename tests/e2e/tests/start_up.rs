@@ -109,7 +109,7 @@ fn a_state_directory_that_can_not_be_used() {
     std::fs::create_dir(&state).unwrap();
     std::fs::write(state.join("trawl.db"), "no database at all ".repeat(100)).unwrap();
     let output = Host::command(&state, &HostOptions::default()).output();
-    assert_one_line(&output.unwrap(), 1, &["trawl.db", "--state-dir"]);
+    assert_one_line(&output.unwrap(), 1, &["trawl.db", "--state-dir", "backup"]);
 }
 
 /// Two hosts may share a directory, and meet in its database. Whoever did not mean to sees it.
