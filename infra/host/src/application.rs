@@ -134,7 +134,6 @@ impl Application {
     }
 }
 
-/// Keys and pages of others lie in it.
 /// What to do about a database that can't be opened. Not to name another directory: there would be an empty service.
 fn not_opened(file: &Path, error: &SqliteError) -> anyhow::Error {
     let file = file.display();
@@ -150,6 +149,7 @@ fn not_opened(file: &Path, error: &SqliteError) -> anyhow::Error {
     }
 }
 
+/// Keys and pages of others lie in it.
 fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
     private::make_directory(directory).with_context(|| {
         format!(

@@ -14,7 +14,7 @@ pub(crate) fn allow(wanted: u64) -> u64 {
         (limit.rlim_max, limit.rlim_cur) = (hard, hard);
         write(&limit);
     }
-    read().map_or(u64::MAX, |limit| limit.rlim_cur)
+    self::limit().unwrap_or(u64::MAX)
 }
 
 /// The limit now; `None` when the system does not tell.

@@ -4,6 +4,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use trawl_core::limits::host::USER_HZ;
 
 /// How long a server may take until it listens.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
@@ -66,9 +67,6 @@ impl Drop for Process {
         }
     }
 }
-
-/// Ticks in a second, as `/proc` counts them on every Linux.
-const USER_HZ: f64 = 100.0;
 
 /// Seconds that a process has spent on processors, in itself and in the system.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {

@@ -1,5 +1,5 @@
--- Queues a finished message again, unless a limit forbids one more that is not finished. It pays its fair share like a new one (submit.sql); the trigger on stage hands it a slot,
--- or a place in its host's backlog.
+-- Queues a finished message again, unless a limit forbids one more that is not finished. It pays its fair share like a new one
+-- (submit.sql); the trigger on stage hands it a slot, or a place in its host's backlog.
 UPDATE Messages
    SET state = 'queued', stage = 0, run_at = NULL, attempt = 0, crash_count = 0, finished_ms = NULL,
        -- What it went through before counts no more (line_up_in_turns): the lease itself must never fall.

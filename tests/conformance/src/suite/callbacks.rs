@@ -48,6 +48,17 @@ async fn status<S: Subject>(store: Store<'_, S>, id: MessageId) -> CallbackStatu
         .callback_status
 }
 
+/// As if each of these had been answered 200.
+fn delivered_all(sent: &[CallbackJob]) -> Vec<Done> {
+    let done = sent.iter().map(|callback| Done {
+        id: callback.id,
+        lease: callback.lease,
+        status: 200,
+        latency_ms: 5,
+    });
+    done.collect()
+}
+
 pub(super) async fn delivered<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = accepted(store, &request(1, "a"), &LIMITS).await;
@@ -316,18 +327,7 @@ pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     );
     let job = claimed(store).await;
     store.finish(&[finished(id, job.lease)]).await.unwrap();
-    let recorded: Vec<Done> = store
-        .claim_callbacks(9, "c", 60)
-        .await
-        .unwrap()
-        .iter()
-        .map(|callback| Done {
-            id: callback.id,
-            lease: callback.lease,
-            status: 200,
-            latency_ms: 5,
-        })
-        .collect();
+    let recorded = delivered_all(&store.claim_callbacks(9, "c", 60).await.unwrap());
     assert_eq!(recorded.len(), 2);
     assert!(store.callbacks_done(&recorded).await.is_err());
     let log = store.deliveries(TENANT, id).await.unwrap().unwrap();
@@ -492,7 +492,6 @@ pub(super) async fn replays_of_what_runs_again<S: Subject>(sql: &S) {
     assert_eq!(take(store).await.id, last.id);
 }
 
-/// Asked for while an attempt is under way: when that fails, also the last one, a fresh schedule begins.
 /// What waits for its next try is sent at once when it is asked for, from the beginning of its schedule: nothing but its own account's
 /// endpoint being disabled stands in the way, and that it failed is no such thing.
 pub(super) async fn replays_of_what_waits_for_its_next_try<S: Subject>(sql: &S) {
@@ -530,6 +529,7 @@ pub(super) async fn replays_of_what_died_with_its_host<S: Subject>(sql: &S) {
     assert_eq!(take(store).await.attempt, 1);
 }
 
+/// Asked for while an attempt is under way: when that fails, also the last one, a fresh schedule begins.
 pub(super) async fn replays_of_what_is_being_sent<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let id = done(sql).await;
@@ -667,16 +667,14 @@ pub(super) async fn deliveries_together_go_on_counting<S: Subject>(sql: &S) {
         let replay = store.replay(TENANT, id).await.unwrap();
         assert_eq!(replay, Replay::WillBeSent);
     }
-    let recorded: Vec<Done> = sent
-        .iter()
-        .map(|callback| Done {
-            id: callback.id,
-            lease: callback.lease,
-            status: 200,
-            latency_ms: 5,
-        })
-        .collect();
-    assert_eq!(store.callbacks_done(&recorded).await.unwrap().len(), 2);
+    assert_eq!(
+        store
+            .callbacks_done(&delivered_all(&sent))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
     for id in ids {
         let tried = store.deliveries(TENANT, id).await.unwrap().unwrap();
         let numbers: Vec<_> = tried.iter().map(|tried| tried.attempt).collect();

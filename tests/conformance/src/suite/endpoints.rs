@@ -1,5 +1,7 @@
 //! Endpoints: slots, pauses, disabling.
 
+use std::ops::Range;
+
 use trawl_core::callback_policy::disables;
 use trawl_core::ids::AccountId;
 use trawl_core::limits::outbox::ENDPOINT_IN_FLIGHT_MAX;
@@ -31,6 +33,22 @@ async fn done<S: Subject>(sql: &S, tenant: i64, count: usize) {
     let jobs = store.claim(Kind::Text, 200, "w", 60).await.unwrap();
     let work: Vec<_> = jobs.iter().map(|job| finished(job.id, job.lease)).collect();
     assert_eq!(store.finish(&work).await.unwrap().len(), count);
+}
+
+/// Messages that are done, with a callback each, to endpoints of their own.
+async fn done_for_many<S: Subject>(
+    store: Store<'_, S>,
+    tenant: i64,
+    name: &str,
+    numbers: Range<u32>,
+) {
+    for n in numbers {
+        let mut message = request(tenant, "a");
+        message.callback_url = Some(format!("https://{name}{n}.example/"));
+        let id = accepted(store, &message, &LIMITS).await;
+        let job = claimed(store).await;
+        store.finish(&[finished(id, job.lease)]).await.unwrap();
+    }
 }
 
 async fn take<S: Subject>(store: Store<'_, S>, limit: u32) -> Vec<CallbackJob> {
@@ -378,22 +396,10 @@ pub(super) async fn one_dead_endpoint_slows_nobody<S: Subject>(sql: &S) {
 
 pub(super) async fn spare_slots<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    for n in 0..12 {
-        let mut message = request(1, "a");
-        message.callback_url = Some(format!("https://dead{n}.example/"));
-        let id = accepted(store, &message, &LIMITS).await;
-        let job = claimed(store).await;
-        store.finish(&[finished(id, job.lease)]).await.unwrap();
-    }
+    done_for_many(store, 1, "dead", 0..12).await;
     assert_eq!(take(store, 6).await.len(), 6);
     done(sql, 2, 2).await;
-    for n in 0..7 {
-        let mut message = request(3, "a");
-        message.callback_url = Some(format!("https://late{n}.example/"));
-        let id = accepted(store, &message, &LIMITS).await;
-        let job = claimed(store).await;
-        store.finish(&[finished(id, job.lease)]).await.unwrap();
-    }
+    done_for_many(store, 3, "late", 0..7).await;
     let spare = store.claim_callbacks_spare(8, "w", 60).await.unwrap();
     let count = |tenant| spare.iter().filter(|job| job.tenant.0 == tenant).count();
     assert_eq!(
@@ -406,17 +412,10 @@ pub(super) async fn spare_slots<S: Subject>(sql: &S) {
     assert!(spare.iter().all(|job| (job.attempt, job.lease) == (1, 1)));
 }
 
-/// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.
 /// A callback that was claimed out of its order does not take everybody's new ones behind what waits.
 pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
     let store = Store::new(sql);
-    for n in 0..30 {
-        let mut message = request(1, "a");
-        message.callback_url = Some(format!("https://noisy{n}.example/"));
-        let id = accepted(store, &message, &LIMITS).await;
-        let job = claimed(store).await;
-        store.finish(&[finished(id, job.lease)]).await.unwrap();
-    }
+    done_for_many(store, 1, "noisy", 0..30).await;
     assert_eq!(take(store, 6).await.len(), 6);
     done(sql, 2, 1).await;
     let far = "UPDATE callbacks SET key = 1000 WHERE tenant = 2";
@@ -429,6 +428,7 @@ pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
     assert!(next.iter().any(|job| job.tenant.0 == 3));
 }
 
+/// What endpoints that were down have gathered takes turns with others' new callbacks, although it is older.
 pub(super) async fn late_ones_take_turns<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     for n in 0..400 {

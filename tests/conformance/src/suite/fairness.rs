@@ -489,7 +489,6 @@ pub(super) async fn what_is_asked_for_again_costs_nothing_yet<S: Subject>(sql: &
     assert!(waited <= 6, "{waited} of the other's came before it");
 }
 
-/// A claim out of turn moves nobody's turn.
 /// Busy accounts may stand before a quiet one, as many as are looked at.
 pub(super) async fn busy_accounts_hide_nobody<S: Subject>(sql: &S) {
     let store = Store::new(sql);
@@ -526,6 +525,7 @@ pub(super) async fn suspects_move_no_time<S: Subject>(sql: &S) {
     assert!(waited <= 2, "{waited} of the noisy one's came before it");
 }
 
+/// A claim out of turn moves nobody's turn.
 pub(super) async fn spare_slots_move_no_time<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     let noisy: Vec<_> = (0..100)

@@ -214,7 +214,6 @@ pub(super) async fn last_result<S: Subject>(sql: &S) {
     assert_eq!(look(1, Kind::Text).await.unwrap().message_id, newer);
 }
 
-/// The hash only finds: with those of all others' results made its own, a request gets none of them.
 /// A copy found as the last result would be handed on as a young one, and a page would never age. One that ends alone is written by
 /// another statement than a few that end together, and these by another one than many.
 pub(super) async fn a_copy_is_no_last_result<S: Subject>(sql: &S) {
@@ -245,6 +244,7 @@ pub(super) async fn a_copy_is_no_last_result<S: Subject>(sql: &S) {
     }
 }
 
+/// The hash only finds: with those of all others' results made its own, a request gets none of them.
 pub(super) async fn a_hash_proves_nothing<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     mixed(sql).await;
@@ -573,16 +573,21 @@ pub(super) async fn old_rows_that_stay_hold_up_no_purge<S: Subject>(sql: &S) {
     assert_eq!(left(messages).await, Value::Integer(1));
 }
 
+/// A message that is done; the newest one stays in any purge.
+async fn finished_and_not_newest<S: Subject>(store: Store<'_, S>) -> MessageId {
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    let job = claimed(store).await;
+    store.finish(&[finished(id, job.lease)]).await.unwrap();
+    accepted(store, &request(2, "b"), &LIMITS).await;
+    id
+}
+
 /// What may still be sent holds its message, until the account's own endpoint is disabled: that it failed is not enough, nor is what
 /// another account's endpoint of that address is.
 pub(super) async fn what_an_endpoint_may_still_get_outlasts_a_purge<S: Subject>(sql: &S) {
     const DAY_MS: i64 = 86_400_000;
     let store = Store::new(sql);
-    let id = accepted(store, &request(1, "a"), &LIMITS).await;
-    let job = claimed(store).await;
-    store.finish(&[finished(id, job.lease)]).await.unwrap();
-    // The newest message stays in any case.
-    accepted(store, &request(2, "b"), &LIMITS).await;
+    let id = finished_and_not_newest(store).await;
     let callback = store.claim_callbacks(1, "c", 60).await.unwrap().remove(0);
     let attempt = Attempt {
         status: Some(500),
@@ -613,11 +618,7 @@ pub(super) async fn what_an_endpoint_may_still_get_outlasts_a_purge<S: Subject>(
 pub(super) async fn callbacks_outlast_a_purge<S: Subject>(sql: &S) {
     const DAY_MS: i64 = 86_400_000;
     let store = Store::new(sql);
-    let id = accepted(store, &request(1, "a"), &LIMITS).await;
-    let job = claimed(store).await;
-    store.finish(&[finished(id, job.lease)]).await.unwrap();
-    // The newest message stays in any case.
-    accepted(store, &request(2, "b"), &LIMITS).await;
+    let id = finished_and_not_newest(store).await;
     sql.pass(2 * DAY_MS).await;
     store.purge(1, 1, 500).await.unwrap();
     assert_eq!(

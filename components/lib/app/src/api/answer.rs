@@ -135,10 +135,9 @@ pub(super) fn problem(problem: &Problem) -> Answer {
         StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A struct of strings and numbers always serializes.
     let body = serde_json::to_vec(problem).unwrap_or_default();
-    let mut answer = Answer::new(status, "application/problem+json", body);
-    let headers = answer.response.headers_mut();
     // What is not there yet may be there a moment later, and a cache may keep a 404 or 410 (RFC 9110, section 15.1).
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut answer = Answer::new(status, "application/problem+json", body).private();
+    let headers = answer.response.headers_mut();
     if let Some(seconds) = problem.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -88,23 +88,15 @@ async fn list<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
 async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     let account = exchange.caller().await?;
     let id = message_id(id)?;
-    let store = exchange.store();
     // One more unfinished message, like a new one.
-    if let Some(code) = which_is_full(exchange, account).await? {
-        return Err(not_queued_again(exchange, account, id, code).await);
-    }
     let limits = &exchange.settings.limits;
-    match store
-        .retry(account, id, limits)
-        .await
-        .map_err(unavailable)?
-    {
+    let changed = exchange.store().retry(account, id, limits).await;
+    match changed.map_err(unavailable)? {
         Changed::Yes => {}
         Changed::NoMessage => return Err(no_message()),
-        // Others were queued since the limits were looked at.
+        // What could not be queued again anyway is told so: asking later, as a full queue says, would not help.
         Changed::Conflict(state) if state.is_terminal() => {
-            let code = which_is_full(exchange, account).await?;
-            return Err(full(code.unwrap_or(Code::TenantQueueFull)));
+            return Err(full(which_is_full(exchange, account).await?));
         }
         Changed::Conflict(state) => return Err(not_finished(state)),
     }
@@ -119,32 +111,17 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
     Ok(answer.ringing(MESSAGE_QUEUE))
 }
 
-/// Which limit forbids one more message that is not finished.
+/// Which limit has forbidden one more message that is not finished; the account's own when there is room by now.
 async fn which_is_full<P: Ports>(
     exchange: &Exchange<'_, P>,
     account: AccountId,
-) -> Result<Option<Code>, Problem> {
+) -> Result<Code, Problem> {
     let store = exchange.store();
     let full = store.is_full(account, &exchange.settings.limits).await;
-    Ok(full.map_err(unavailable)?.map(|full| match full {
-        Submitted::TenantFull => Code::TenantQueueFull,
-        _ => Code::QueueFull,
-    }))
-}
-
-/// What could not be queued again anyway is told so: asking later, as a full queue says, would not help.
-async fn not_queued_again<P: Ports>(
-    exchange: &Exchange<'_, P>,
-    account: AccountId,
-    id: MessageId,
-    code: Code,
-) -> Problem {
-    match exchange.store().message(account, id).await {
-        Err(error) => unavailable(error),
-        Ok(None) => no_message(),
-        Ok(Some(message)) if message.state.is_terminal() => full(code),
-        Ok(Some(message)) => not_finished(message.state),
-    }
+    Ok(match full.map_err(unavailable)? {
+        None | Some(Submitted::TenantFull) => Code::TenantQueueFull,
+        Some(_) => Code::QueueFull,
+    })
 }
 
 async fn cancel<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
