@@ -163,13 +163,14 @@ pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
 
 /// A failed store operation as a problem.
 pub(super) fn unavailable(error: StoreError) -> Problem {
+    unavailable_after(error, "Nothing was changed; come again in a moment.")
+}
+
+/// The same with what happened before; `detail` says so.
+pub(super) fn unavailable_after(error: StoreError, detail: &'static str) -> Problem {
     if error.is_retryable() {
         eprintln!("{error}");
-        return Problem::new(
-            Code::DatabaseUnavailable,
-            "Nothing was changed; come again in a moment.",
-        )
-        .retry_after(DATABASE_RETRY_S);
+        return Problem::new(Code::DatabaseUnavailable, detail).retry_after(DATABASE_RETRY_S);
     }
     internal(&error)
 }

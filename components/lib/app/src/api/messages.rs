@@ -10,7 +10,7 @@ use trawl_wire::Timestamp;
 use trawl_wire::message::{ErrorView, EventView, Links, List, MessagePage, MessageView};
 use trawl_wire::object::FieldError;
 
-use super::answer::{json, no_content, unavailable};
+use super::answer::{json, no_content, unavailable, unavailable_after};
 use super::body::bad_field;
 use super::receive::full;
 use super::route::{Route, number};
@@ -104,12 +104,15 @@ async fn retry<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
         .store()
         .message(account, id)
         .await
-        .map_err(unavailable)?
+        .map_err(|error| unavailable_after(error, QUEUED_AGAIN))?
         .ok_or_else(no_message)?;
     let answer =
         json(StatusCode::ACCEPTED, &view(&message)).with("location", &format!("/messages/{id}"));
     Ok(answer.ringing(MESSAGE_QUEUE))
 }
+
+const QUEUED_AGAIN: &str =
+    "The message is queued again, but can't be read just now; look at it in a moment.";
 
 /// Which limit has forbidden one more message that is not finished; the account's own when there is room by now.
 async fn which_is_full<P: Ports>(

@@ -184,6 +184,22 @@ fn retries_at_once_do_not_pass_the_limit() {
 }
 
 #[test]
+fn a_retry_that_can_not_be_shown_is_told_as_done() {
+    let server = Server::new();
+    let id = server.submit(&request());
+    server.call("DELETE", &format!("/messages/{id}"), "");
+    let sql = &server.world.ports.sql;
+    sql.fail_when("-- One message of an account", 1);
+    let problem = server
+        .call("POST", &format!("/messages/{id}/retry"), "")
+        .assert_problem(503, "database_unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("is queued again"), "{detail}");
+    let message = server.get(&format!("/messages/{id}")).json();
+    assert_eq!(message["status"], "queued");
+}
+
+#[test]
 fn a_full_queue_and_a_locked_database() {
     let server = Server::new();
     server.set("queue_max_account", "1");
