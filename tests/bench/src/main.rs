@@ -24,6 +24,7 @@ mod profile;
 mod requests;
 mod scenario;
 mod table;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ struct Arguments {
 enum Command {
     /// Leaves a flame graph of the host under one scenario.
     Profile(profile::Profile),
+    /// The work that `make dist` counts under, with the host and the native program.
+    #[command(hide = true)]
+    Train,
     /// The native program, which `job` starts by itself.
     #[command(hide = true)]
     Native(native::Native),
@@ -90,6 +94,10 @@ fn main() -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&folder)?;
     if let Some(Command::Profile(options)) = &arguments.command {
         runtime.block_on(profile::run(options, &folder))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if matches!(arguments.command, Some(Command::Train)) {
+        runtime.block_on(train::run())?;
         return Ok(ExitCode::SUCCESS);
     }
     let plan = scenario::Plan {

@@ -15,7 +15,14 @@ pub(crate) async fn log_in(base: &str) -> Node {
 
 /// A request to scrape.
 pub(crate) fn post(node: &Node, body: String) -> http::Request<Bytes> {
-    let mut request = post_json(&authority(&node.base), "/receive_data", body);
+    with_token(
+        node,
+        post_json(&authority(&node.base), "/receive_data", body),
+    )
+}
+
+/// The request in the name of a node.
+pub(crate) fn with_token(node: &Node, mut request: http::Request<Bytes>) -> http::Request<Bytes> {
     let bearer = format!("Bearer {}", node.token);
     let bearer = bearer.parse().expect("a key is a header's value");
     request.headers_mut().insert("authorization", bearer);

@@ -27,6 +27,7 @@ pub mod redis;
 pub mod relay;
 mod serve;
 pub mod spin;
+pub mod tls;
 
 use std::future::Future;
 use std::path::PathBuf;

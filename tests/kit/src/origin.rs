@@ -13,9 +13,11 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::pages::rust_docs;
-use crate::serve::{Body, serve};
+use crate::serve::{Body, serve_over};
+use crate::tls::Authority;
 
 /// Documents as they were sent before, packed or not, by path: packing a page anew for each request would make the origin
 /// the slowest part of a benchmark.
@@ -24,6 +26,7 @@ type Kept = Arc<Mutex<HashMap<(String, bool), Bytes>>>;
 /// A running origin.
 pub struct Origin {
     address: SocketAddr,
+    scheme: &'static str,
     hits: Arc<Mutex<HashMap<String, usize>>>,
     task: JoinHandle<()>,
 }
@@ -36,14 +39,20 @@ impl Origin {
 
     /// Starts on an address; `0.0.0.0` makes every loopback address (127.0.0.2, …) a host of its own.
     pub fn start_on(address: SocketAddr) -> BoxFuture<'static, Self> {
-        Box::pin(Self::start_now(address))
+        Box::pin(Self::start_now(None, address))
     }
 
-    async fn start_now(address: SocketAddr) -> Self {
+    /// The same over TLS, with a certificate of this authority.
+    pub fn start_over_tls(authority: &Authority, address: SocketAddr) -> BoxFuture<'static, Self> {
+        Box::pin(Self::start_now(Some(authority.acceptor()), address))
+    }
+
+    async fn start_now(tls: Option<TlsAcceptor>, address: SocketAddr) -> Self {
         let hits: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let counted = Arc::clone(&hits);
         let docs = Arc::new((rust_docs(), Kept::default()));
-        let (address, task) = serve(address, move |request| {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (address, task) = serve_over(tls, address, move |request| {
             let docs = Arc::clone(&docs);
             *counted
                 .lock()
@@ -55,6 +64,7 @@ impl Origin {
         .await;
         Self {
             address,
+            scheme,
             hits,
             task,
         }
@@ -69,13 +79,13 @@ impl Origin {
     /// The URL of `path` on 127.0.0.1.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.address.port())
+        self.url_on("127.0.0.1", path)
     }
 
     /// The URL of `path` on another loopback address (only when started on `0.0.0.0`).
     #[must_use]
     pub fn url_on(&self, host: &str, path: &str) -> String {
-        format!("http://{host}:{}{path}", self.address.port())
+        format!("{}://{host}:{}{path}", self.scheme, self.address.port())
     }
 
     /// How often `path` was asked for.

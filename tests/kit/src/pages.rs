@@ -25,13 +25,25 @@ pub fn rust_docs() -> PathBuf {
 /// Paths (relative, with `/`) of the chapters of the Rust book, sorted: some hundred pages of 10 to 100 KB.
 #[must_use]
 pub fn book_pages(docs: &Path) -> Vec<String> {
-    let mut pages: Vec<String> = std::fs::read_dir(docs.join("book"))
-        .expect("the book is a folder")
+    let mut pages = pages_of(docs, "book");
+    pages.retain(|page| page.starts_with("book/ch"));
+    pages
+}
+
+/// Paths of the pages right in one folder of the documentation, sorted.
+///
+/// # Panics
+/// With a sentence when there are none.
+#[must_use]
+pub fn pages_of(docs: &Path, folder: &str) -> Vec<String> {
+    let mut pages: Vec<String> = std::fs::read_dir(docs.join(folder))
+        .unwrap_or_else(|e| panic!("{folder} is no folder of the documentation: {e}"))
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("ch") && name.ends_with(".html"))
-        .map(|name| format!("book/{name}"))
+        .filter(|name| name.ends_with(".html"))
+        .map(|name| format!("{folder}/{name}"))
         .collect();
+    assert!(!pages.is_empty(), "{folder} holds no pages");
     pages.sort();
     pages
 }

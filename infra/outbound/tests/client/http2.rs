@@ -2,7 +2,7 @@
 
 use crate::pooling::eventually;
 use crate::support::{Server, class, get, serve, short, text};
-use crate::tls::{Authority, LONG};
+use crate::tls::{LONG, authority, serve_with};
 use http::Version;
 use hyper::Response;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+use trawl_kit::tls::Authority;
 use trawl_outbound::{
     Class, Client, Options, OutboundError, Resolve, Resolving, ResponseBody, Timeouts,
 };
@@ -59,8 +60,8 @@ async fn fetch(client: &Client, url: &str) -> Result<String, OutboundError> {
 /// As one of HTTP/1.1 is (`addresses.rs`): what may be dialled can change while it is open.
 #[tokio::test]
 async fn a_shared_connection_is_checked_again_before_it_is_used() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let options = Options {
         extra_ca_files: vec![authority.file()],
         ..Options::default()
@@ -79,8 +80,8 @@ async fn a_shared_connection_is_checked_again_before_it_is_used() {
 
 #[tokio::test]
 async fn an_unused_connection_makes_room_for_another_host() {
-    let authority = Authority::new("site.test");
-    let (first, second) = (authority.serve().await, authority.serve().await);
+    let authority = authority();
+    let (first, second) = (serve_with(&authority).await, serve_with(&authority).await);
     let client = client(&authority, 1);
     for server in [&first, &second, &first] {
         assert_eq!(fetch(&client, &url(server, "/")).await.unwrap(), "secret");
@@ -99,11 +100,11 @@ async fn an_unused_connection_makes_room_for_another_host() {
 
 #[tokio::test]
 async fn room_is_made_by_the_connection_that_was_not_used_for_longest() {
-    let authority = Authority::new("site.test");
+    let authority = authority();
     let servers = [
-        authority.serve().await,
-        authority.serve().await,
-        authority.serve().await,
+        serve_with(&authority).await,
+        serve_with(&authority).await,
+        serve_with(&authority).await,
     ];
     let client = client(&authority, 2);
     for server in [&servers[0], &servers[1], &servers[0], &servers[2]] {
@@ -124,8 +125,8 @@ async fn room_is_made_by_the_connection_that_was_not_used_for_longest() {
 #[tokio::test]
 async fn who_waits_gets_the_place_when_the_last_use_ends() {
     for is_read in [true, false] {
-        let authority = Authority::new("site.test");
-        let (first, second) = (authority.serve().await, authority.serve().await);
+        let authority = authority();
+        let (first, second) = (serve_with(&authority).await, serve_with(&authority).await);
         let client = client(&authority, 1);
         let held = send(&client, &url(&first, "/")).await.unwrap();
         let last = send(&client, &url(&first, "/half")).await.unwrap();
@@ -149,8 +150,8 @@ async fn who_waits_gets_the_place_when_the_last_use_ends() {
 
 #[tokio::test]
 async fn a_connection_whose_peer_falls_silent_gets_no_new_requests() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let client = client(&authority, 8);
     let under_way = send(&client, &url(&server, "/")).await.unwrap();
     let outcome = client
@@ -188,8 +189,8 @@ async fn a_connection_whose_peer_falls_silent_gets_no_new_requests() {
 /// Their readers may wait for what the others hold.
 #[tokio::test]
 async fn responses_that_are_not_read_hold_up_no_other_one() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let client = client(&authority, 1);
     let mut unread = Vec::new();
     for _ in 0..8 {
@@ -213,7 +214,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 async fn a_connection_whose_peer_does_not_read_counts_until_it_is_closed() {
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;
-    let authority = Authority::new("site.test");
+    let authority = authority();
     let acceptor = authority.acceptor();
     let open = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&open);

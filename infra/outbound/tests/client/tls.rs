@@ -10,76 +10,36 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use trawl_kit::tls::Authority;
 use trawl_outbound::{Class, Client, Options, OptionsError, OutboundError, Timeouts};
 
-pub(crate) struct Authority {
-    directory: tempfile::TempDir,
-    config: Arc<rustls::ServerConfig>,
+/// An authority of ours, with a server of that name.
+pub(crate) fn authority() -> Authority {
+    Authority::new(&["site.test".to_owned()])
 }
 
-impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_key = KeyPair::generate().unwrap();
-        let ca = params.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::new(params, ca_key);
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()])
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("ca.pem"), ca.pem()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self {
-            directory,
-            config: Arc::new(config),
+/// Serves with a certificate of this authority.
+pub(crate) async fn serve_with(authority: &Authority) -> crate::support::Server {
+    let acceptor = authority.acceptor();
+    serve(move |tcp| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(tls) = acceptor.accept(tcp).await else {
+                return;
+            };
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(tls), service_fn(answer))
+                .await;
         }
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.directory.path().join("ca.pem")
-    }
-
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
-    }
-
-    pub(crate) async fn serve(&self) -> crate::support::Server {
-        let acceptor = self.acceptor();
-        serve(move |tcp| {
-            let acceptor = acceptor.clone();
-            async move {
-                let Ok(tls) = acceptor.accept(tcp).await else {
-                    return;
-                };
-                let _ = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(tls), service_fn(answer))
-                    .await;
-            }
-        })
-        .await
-    }
+    })
+    .await
 }
 
 pub(crate) const LONG: usize = 2_000_000;
@@ -114,8 +74,8 @@ fn client(options: Options, server: SocketAddr) -> Client {
 
 #[tokio::test]
 async fn http2_is_agreed_on_and_shares_one_connection() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let client = client(
         Options {
             extra_ca_files: vec![authority.file()],
@@ -136,8 +96,8 @@ async fn http2_is_agreed_on_and_shares_one_connection() {
 
 #[tokio::test]
 async fn http1_over_tls_is_kept_alive() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let options = Options {
         extra_ca_files: vec![authority.file()],
         http2: false,
@@ -157,8 +117,8 @@ async fn http1_over_tls_is_kept_alive() {
 
 #[tokio::test]
 async fn an_unknown_authority_or_another_name_is_refused() {
-    let authority = Authority::new("site.test");
-    let server = authority.serve().await;
+    let authority = authority();
+    let server = serve_with(&authority).await;
     let stranger = client(Options::default(), server.address);
     let outcome = stranger
         .send(&class(), get("https://site.test/"), Timeouts::default())

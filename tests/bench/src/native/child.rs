@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
-/// A running native program, killed on drop.
+/// A running native program, ended on drop.
 pub(crate) struct Child {
     process: std::process::Child,
     base: String,
@@ -20,7 +20,7 @@ impl Child {
             .arg("native")
             .arg("--state")
             .arg(state.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().context("stdout is piped")?;
@@ -49,7 +49,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // It goes on until its input ends.
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }

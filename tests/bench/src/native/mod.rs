@@ -36,26 +36,24 @@ pub(crate) struct Native {
     state: PathBuf,
 }
 
-/// Serves until it is killed.
+/// Serves until its input ends, which it does with whoever started it.
 pub(crate) fn run(options: &Native) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism()?.get();
     let shared = shared(&options.state, threads)?;
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let mut running = Vec::new();
     for thread in 0..threads {
         let (shared, listener) = (Arc::clone(&shared), listener.try_clone()?);
-        running.push(std::thread::spawn(move || {
-            one_thread(&shared, listener, thread)
-        }));
+        std::thread::spawn(move || {
+            if let Err(error) = one_thread(&shared, listener, thread) {
+                eprintln!("{error:#}");
+                std::process::exit(1);
+            }
+        });
     }
     println!("listening on http://{address}");
-    for thread in running {
-        thread
-            .join()
-            .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
-    }
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }
 

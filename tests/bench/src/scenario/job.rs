@@ -8,8 +8,9 @@ use serde_json::json;
 use trawl_kit::api::Node;
 use trawl_kit::host::Host;
 use trawl_kit::origin::Origin;
-use trawl_kit::pages::{book_pages, rust_docs};
+use trawl_kit::pages::{book_pages, pages_of, rust_docs};
 use trawl_kit::receiver::Receiver;
+use trawl_kit::tls::Authority;
 
 use super::Plan;
 use crate::load::{connect, once};
@@ -83,6 +84,18 @@ impl Pages {
         }
     }
 
+    /// Serves the pages of the Rustonomicon instead, by HTTP or over TLS: what is measured is to be new to what was built after them.
+    pub(crate) async fn serve_others(authority: Option<&Authority>) -> Self {
+        let everywhere = ([0, 0, 0, 0], 0).into();
+        Self {
+            origin: match authority {
+                Some(authority) => Origin::start_over_tls(authority, everywhere).await,
+                None => Origin::start_on(everywhere).await,
+            },
+            paths: pages_of(&rust_docs(), "nomicon"),
+        }
+    }
+
     /// The URLs of these pages.
     pub(crate) fn urls(&self, numbers: Range<usize>) -> Vec<String> {
         numbers.map(|n| self.url(n)).collect()
@@ -95,15 +108,19 @@ impl Pages {
 
     /// The URL of the n-th page.
     pub(crate) fn url(&self, n: usize) -> String {
-        let host = format!(
-            "127.{}.{}.{}",
-            1 + n / 62_500 % 250,
-            1 + n / 250 % 250,
-            1 + n % 250
-        );
         let path = &self.paths[n % self.paths.len()];
-        self.origin.url_on(&host, &format!("/doc/{path}"))
+        self.origin.url_on(&host(n), &format!("/doc/{path}"))
     }
+}
+
+/// The address that the n-th page has for its own.
+pub(crate) fn host(n: usize) -> String {
+    format!(
+        "127.{}.{}.{}",
+        1 + n / 62_500 % 250,
+        1 + n / 250 % 250,
+        1 + n % 250
+    )
 }
 
 impl Work {

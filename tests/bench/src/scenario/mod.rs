@@ -11,7 +11,7 @@ mod mixed;
 mod pages;
 mod start;
 
-pub(crate) use job::{CONNECTIONS, JOBS, Pages, WARM_UP, WORK, pass as job_pass};
+pub(crate) use job::{CONNECTIONS, JOBS, Pages, WARM_UP, WORK, host as job_host, pass as job_pass};
 
 use crate::peers;
 use crate::table::Table;
