@@ -17,7 +17,7 @@ RUN_ARGS ?=
 NATIVE_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # What `dist` is built after: how often a host took which branch when it did what `trawl-bench train` makes it do. The path is part of
-# the flags, so that it may not change.
+# the flags, so that it may not change. With `COUNTS=` on the command line nothing is counted.
 TRAINED = $(CURDIR)/target/trained
 COUNTS = $(TRAINED)/trawl.profdata
 
@@ -43,8 +43,8 @@ host: setup
 # $(call build,BINARY)
 build = $(if $(filter dist,$(PROFILE)),$(build_dist),cargo build --locked --profile $(PROFILE) --bin $(1))
 define build_dist
-$(MAKE) train
-RUSTFLAGS="$${RUSTFLAGS:-} -Cprofile-use=$(COUNTS)" cargo build --locked --profile dist --target $(NATIVE_TARGET) --bin $(1)
+$(if $(COUNTS),$(MAKE) train)
+RUSTFLAGS="$${RUSTFLAGS:-} $(COUNTS:%=-Cprofile-use=%)" cargo build --locked --profile dist --target $(NATIVE_TARGET) --bin $(1)
 mkdir -p target/dist
 ln -f target/$(NATIVE_TARGET)/dist/$(1) target/dist/$(1)
 endef
@@ -59,7 +59,7 @@ train: components setup-docs
 		cargo build --locked --profile dist --target $(NATIVE_TARGET) --bin trawl --bin trawl-bench
 	if [ ! $(COUNTS) -nt $(COUNTING)/trawl ] || [ ! $(COUNTS) -nt $(COUNTING)/trawl-bench ]; then
 		rm -rf $(TRAINED)/counts
-		$(COUNTING)/trawl-bench train
+		$(COUNTING)/trawl-bench train || { echo "the work to be counted could not be done; make dist COUNTS= builds without it, for a host that is a little slower" >&2; exit 1; }
 		"$$(rustc --print sysroot)/lib/rustlib/$(NATIVE_TARGET)/bin/llvm-profdata" merge -o $(COUNTS) $(TRAINED)/counts
 	fi
 
