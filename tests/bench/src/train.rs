@@ -28,7 +28,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(30);
 /// Does the work.
 ///
 /// # Errors
-/// When something is not done, or a program does not end as it should: its counts would be missing.
+/// When something is not done, or the host does not end as it should: its counts would be missing.
 pub(crate) async fn run() -> anyhow::Result<()> {
     let pages = Pages::serve_others(None).await;
     let hosts: Vec<String> = (0..TLS_JOBS).map(job_host).collect();
