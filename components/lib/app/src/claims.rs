@@ -5,7 +5,7 @@
 //! free slots and into spare ones that nobody else gets. Without that, whoever has many slow pages holds every slot, and each
 //! one that comes free goes to a row of the same account that stood in the order before (it may have waited for its host).
 
-use trawl_core::limits::scrape::{LINGER_LOOKS, LINGER_MS, RING_EVERY_MS, WATCH_EVERY_MS};
+use trawl_core::limits::scrape::{LINGER_LOOKS, RING_EVERY_MS, WATCH_EVERY_MS, linger_ms};
 
 /// How many a worker may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +18,13 @@ pub(crate) struct Sizes {
     pub(crate) spare_max: usize,
 }
 
-/// How often a worker looks for work, in milliseconds.
+/// How often a worker with something in flight looks for work, in milliseconds. (With nothing in flight: [`linger_ms`].)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rhythm {
-    /// Between two looks while something is in flight.
+    /// Between two looks.
     pub(crate) look_ms: u64,
     /// Between two looks for accounts with hardly anything in flight.
     pub(crate) watch_ms: u64,
-    /// Between two looks while nothing is in flight.
-    pub(crate) linger_ms: u64,
-    /// After so many of these in vain the worker returns.
-    pub(crate) linger_looks: u64,
 }
 
 impl Default for Rhythm {
@@ -36,8 +32,6 @@ impl Default for Rhythm {
         Self {
             look_ms: RING_EVERY_MS,
             watch_ms: WATCH_EVERY_MS,
-            linger_ms: LINGER_MS / LINGER_LOOKS,
-            linger_looks: LINGER_LOOKS,
         }
     }
 }
@@ -75,7 +69,7 @@ pub(crate) struct Claims {
     looks: u32,
     looks_now: bool,
     look_due: bool,
-    looks_in_vain: u64,
+    looks_in_vain: u32,
     watching: bool,
 }
 
@@ -134,8 +128,8 @@ impl Claims {
         } else if self.looks == 0 && !is_idle {
             // Others bring work too, a ring finds every worker busy, and hosts that keep a pace become ready by time alone.
             self.rhythm.look_ms
-        } else if self.looks == 0 && self.looks_in_vain < self.rhythm.linger_looks {
-            self.rhythm.linger_ms
+        } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
+            linger_ms(self.looks_in_vain)
         } else {
             return None;
         };
@@ -218,8 +212,6 @@ mod tests {
     const RHYTHM: Rhythm = Rhythm {
         look_ms: 50,
         watch_ms: 20,
-        linger_ms: 30,
-        linger_looks: 5,
     };
 
     fn steps(claims: &mut Claims, held: usize) -> Vec<Step> {
@@ -277,8 +269,8 @@ mod tests {
         let mut claims = Claims::new(SIZES, RHYTHM);
         assert_eq!(steps(&mut claims, 0), [Step::Claim(16)]);
         claims.claimed(16, Some(0));
-        for _ in 0..5 {
-            assert_eq!(steps(&mut claims, 0), [Step::Look { after_ms: 30 }]);
+        for after_ms in [3, 6, 12, 24, 30, 30, 30, 30] {
+            assert_eq!(steps(&mut claims, 0), [Step::Look { after_ms }]);
             claims.looked(false, false, true);
         }
         assert_eq!(steps(&mut claims, 0), []);

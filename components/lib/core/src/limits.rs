@@ -355,11 +355,22 @@ pub mod scrape {
     /// Slots beside `IN_FLIGHT_MAX` for accounts with hardly anything in flight, while one with many slow pages has all of those:
     /// a fifth of all.
     pub const SPARE_MAX: usize = IN_FLIGHT_MAX / 4;
-    /// With nothing to claim, an invocation waits this long for more before it returns: longer than rings are coalesced
-    /// (`bell::COALESCED_MS`) and than the usual pause between two pages of a host (`queue::HOST_GAP_MS`).
-    pub const LINGER_MS: u64 = 150;
-    /// Looks for new work in that time; each is one read.
-    pub const LINGER_LOOKS: u64 = 5;
+    /// With nothing to claim, an invocation looks for more before it returns, each look being one read: soon at first, since whoever waits
+    /// for one page before it asks for the next comes at once, then twice as late each time, up to `LINGER_LOOK_MS`.
+    pub const LINGER_FIRST_MS: u64 = 3;
+    /// Between two later looks.
+    pub const LINGER_LOOK_MS: u64 = 30;
+    /// After so many in vain it returns: that is longer than rings are coalesced (`bell::COALESCED_MS`) and than the usual pause between
+    /// two pages of a host (`queue::HOST_GAP_MS`), see [`linger_ms`].
+    pub const LINGER_LOOKS: u32 = 8;
+    /// The wait for the next look after so many in vain.
+    #[must_use]
+    pub const fn linger_ms(looks_in_vain: u32) -> u64 {
+        match LINGER_FIRST_MS.checked_shl(looks_in_vain) {
+            Some(after_ms) if after_ms < LINGER_LOOK_MS => after_ms,
+            _ => LINGER_LOOK_MS,
+        }
+    }
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
     pub const RING_EVERY_MS: u64 = super::bell::COALESCED_MS;
     /// A worker most of whose slots are taken looks this often for accounts with hardly anything in flight: one of them should
@@ -413,9 +424,17 @@ pub mod scrape {
         ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
         "a lease outlasts an attempt"
     );
+    const fn lingers_ms() -> u64 {
+        let (mut sum_ms, mut looks) = (0, 0);
+        while looks < LINGER_LOOKS {
+            sum_ms += linger_ms(looks);
+            looks += 1;
+        }
+        sum_ms
+    }
     const _: () = assert!(
-        LINGER_MS > super::bell::COALESCED_MS,
-        "a worker lingers longer than rings are coalesced"
+        lingers_ms() > super::bell::COALESCED_MS && lingers_ms() > super::queue::HOST_GAP_MS,
+        "a worker lingers longer than rings are coalesced, and than a host's usual pause"
     );
     const _: () = assert!(
         DECODED_BYTES_MAX < RESULT_BYTES_MAX,
