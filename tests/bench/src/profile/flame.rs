@@ -1,5 +1,6 @@
 //! Stacks with their counts, as a flame graph in SVG: no script, the full name of a frame is its tooltip.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -100,6 +101,48 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
+/// A guest's function: wasmtime's `wasm[0]::function[7]::NAME`, or the bare name, without the hash of the build.
+#[must_use]
+pub fn guest(name: &str) -> String {
+    let own = name.rsplit_once("]::").map_or(name, |(_, own)| own);
+    let own = whole(own);
+    format!("{GUEST}{:#}", rustc_demangle::demangle(&own)).replace(';', ",")
+}
+
+/// A mangled name with the end that wasmtime cuts off its long ones (at 96 bytes): without one it can't be read, and would be taken for
+/// one of C. In this form each part of a path stands behind its length, and `E` ends it; of what was cut, the length is what is left.
+fn whole(name: &str) -> Cow<'_, str> {
+    let Some(mut rest) = name.strip_prefix("_ZN") else {
+        return name.into();
+    };
+    let mut path = "_ZN".to_owned();
+    loop {
+        let part = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let Ok(length) = rest[..rest.len() - part.len()].parse::<usize>() else {
+            // The end, or not what was expected.
+            return name.into();
+        };
+        match part.split_at_checked(length) {
+            Some((whole, after)) if !after.is_empty() => {
+                path.extend([&length.to_string(), whole]);
+                rest = after;
+            }
+            _ => {
+                // Half an escape, or half a hash, is no part of any name.
+                let kept = part
+                    .rfind('$')
+                    .filter(|_| part.matches('$').count() % 2 == 1);
+                let part = &part[..kept.unwrap_or(part.len())];
+                let is_hash = length == 17 && part.starts_with('h');
+                if !part.is_empty() && !is_hash {
+                    path.extend([&part.len().to_string(), part]);
+                }
+                return format!("{path}E").into();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +156,31 @@ mod tests {
         let svg = svg("both", &stacks);
         assert!(svg.contains("work (3 samples, 75.00 %)") && svg.contains("width=\"1200.0\""));
         assert!(svg.contains("&lt;T as Trait&gt;::rest (1 samples, 25.00 %)"));
+    }
+
+    #[track_caller]
+    fn check(name: &str, readable: &str) {
+        assert_eq!(guest(name), format!("{GUEST}{readable}"));
+    }
+
+    #[test]
+    fn a_name_of_a_guest_is_read_whether_or_not_its_end_was_cut_off() {
+        check(
+            "wasm[0]::function[8]::_ZN7zlib_rs7inflate17inflate_fast_help17hd859733b299e8b3cE",
+            "zlib_rs::inflate::inflate_fast_help",
+        );
+        // Cut within the hash, within an escape, within a part, and behind a length.
+        check(
+            "wasm[0]::function[394]::_ZN9trawl_app5fetch6robots19RobotsGate$LT$P$GT$5check28_$u7b$$u7b$closure$u7d$$u7d$17ha3b56444b0",
+            "trawl_app::fetch::robots::RobotsGate<P>::check::{{closure}}",
+        );
+        check(
+            "wasm[0]::function[165]::_ZN65_$LT$trawl_spin..sql..RawSql$u20$as$u20$trawl_store..sql..Sql$GT$3run28_$u7b$$u7b$closure$u",
+            "<trawl_spin::sql::RawSql as trawl_store::sql::Sql>::run::{{closure",
+        );
+        check("_ZN4core3ptr13drop_in_pl", "core::ptr::drop_in_pl");
+        check("_ZN4core3ptr13", "core::ptr");
+        check("memcpy", "memcpy");
+        check("_ZNotrust", "_ZNotrust");
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use flame::GUEST;
+use flame::{GUEST, guest};
 use serde_json::json;
 use trawl_kit::host::{Host, HostOptions};
 
@@ -117,12 +117,6 @@ async fn load(scenario: &str, base: &str) -> anyhow::Result<()> {
     };
     closed_loop(&at, 64, u64::from(u32::MAX), wanted, make).await?;
     Ok(())
-}
-
-/// A guest's function: wasmtime's `wasm[0]::function[7]::NAME`, or the bare name, without the hash of the build.
-fn guest(name: &str) -> String {
-    let own = name.rsplit_once("]::").map_or(name, |(_, own)| own);
-    format!("{GUEST}{:#}", rustc_demangle::demangle(own)).replace(';', ",")
 }
 
 /// What the host wrote: a stack, a blank, a count.
