@@ -1,4 +1,4 @@
-//! Gives memory back that a burst of work has left behind: the database's page caches, what the allocator keeps, and the
+//! Gives memory back that a burst of work has left behind: the database's page caches, what the allocators keep, and the
 //! pages of code that were run.
 
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use trawl_sqlite::Database;
 pub(crate) async fn give_back_when_quiet(database: Database) {
     let mut burst = Burst::default();
     let mut once_more: Option<Instant> = None;
+    // Of the start, which may have compiled all components.
+    let _ = tokio::task::spawn_blocking(trim).await;
     loop {
         tokio::time::sleep(Duration::from_millis(limits::QUIET_LOOK_MS)).await;
         let stats = database.stats();
@@ -92,20 +94,30 @@ impl Burst {
     }
 }
 
+/// Gives back what the allocators keep of what was freed: the program's own, and the C library's, which SQLite has.
+fn trim() {
+    #[expect(unsafe_code, reason = "it is declared as a function of C")]
+    // SAFETY: it takes no pointers, and may be called at any time and from any thread.
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+    trim_c();
+}
+
 /// The C library keeps what was freed, for ever if need be; this makes it give whole pages back to the system.
 #[cfg(target_env = "gnu")]
 #[expect(
     unsafe_code,
     reason = "malloc_trim(3) has no safe form in the standard library"
 )]
-fn trim() {
+fn trim_c() {
     // SAFETY: it takes no pointers, and may be called at any time and from any thread.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other allocators give back by themselves.
+/// Others give back by themselves.
 #[cfg(not(target_env = "gnu"))]
-fn trim() {}
+fn trim_c() {}
 
 /// Code that was run stays mapped until somebody else needs the room: this program's, that of its libraries, and that of
 /// the components. Most of it is run in a burst only.

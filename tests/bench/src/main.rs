@@ -33,6 +33,10 @@ use clap::{Parser, Subcommand};
 
 use crate::table::Table;
 
+/// The host's own: the native program is measured beside it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A ratio that falls under this share of the recorded one fails.
 const KEPT_SHARE: f64 = 0.7;
 /// How often it may fall before it counts.
