@@ -66,7 +66,7 @@ train: components setup-docs
 build: components host ## build host and components in release
 
 dist: PROFILE = dist
-dist: build ## the same with a host that needs a fifth less processor time (target/dist/trawl); takes some 20 minutes and 3 GB to build
+dist: build ## the same with a host that needs a sixth less processor time (target/dist/trawl); takes some 20 minutes and 3 GB to build
 
 # A folder that needs nothing else of this checkout: the manifest names the components as they lie beside it.
 package: PROFILE = dist
