@@ -83,7 +83,7 @@ setup-docs: setup
 	@[ -d "$$(rustc --print sysroot)/share/doc/rust/html/book" ] || rustup component add rust-docs
 
 setup-tests: setup-docs
-	@.ci/install redis-server redis-server
+	.ci/install redis-server redis-server
 	.ci/install ip iproute2
 
 test: build setup-tests ## set up everything and pass every test

@@ -44,7 +44,8 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 
 /// What the host does for a component is many small things that another thread often frees, which this one is quicker with than the C
-/// library's. SQLite keeps the C library's: it frees larger ones, and those at once. [`memory`] gives back what both keep.
+/// library's. SQLite keeps the C library's: it gains little, and every library's `malloc` would have to be replaced. [`memory`] gives
+/// back what both keep.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

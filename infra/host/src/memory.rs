@@ -94,30 +94,17 @@ impl Burst {
     }
 }
 
-/// Gives back what the allocators keep of what was freed: the program's own, and the C library's, which SQLite has.
+/// Gives back what the allocators keep of what was freed, for ever if need be: the program's own, and the C library's, which SQLite has
+/// (where it is another than GNU's, it gives back by itself).
+#[expect(unsafe_code, reason = "both are declared as functions of C")]
 fn trim() {
-    #[expect(unsafe_code, reason = "it is declared as a function of C")]
-    // SAFETY: it takes no pointers, and may be called at any time and from any thread.
+    // SAFETY: neither takes pointers, and both may be called at any time and from any thread.
     unsafe {
         libmimalloc_sys::mi_collect(true);
+        #[cfg(target_env = "gnu")]
+        libc::malloc_trim(0);
     }
-    trim_c();
 }
-
-/// The C library keeps what was freed, for ever if need be; this makes it give whole pages back to the system.
-#[cfg(target_env = "gnu")]
-#[expect(
-    unsafe_code,
-    reason = "malloc_trim(3) has no safe form in the standard library"
-)]
-fn trim_c() {
-    // SAFETY: it takes no pointers, and may be called at any time and from any thread.
-    unsafe { libc::malloc_trim(0) };
-}
-
-/// Others give back by themselves.
-#[cfg(not(target_env = "gnu"))]
-fn trim_c() {}
 
 /// Code that was run stays mapped until somebody else needs the room: this program's, that of its libraries, and that of
 /// the components. Most of it is run in a burst only.

@@ -18,24 +18,6 @@ pub(crate) struct Sizes {
     pub(crate) spare_max: usize,
 }
 
-/// How often a worker with something in flight looks for work, in milliseconds. (With nothing in flight: [`linger_ms`].)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rhythm {
-    /// Between two looks.
-    pub(crate) look_ms: u64,
-    /// Between two looks for accounts with hardly anything in flight.
-    pub(crate) watch_ms: u64,
-}
-
-impl Default for Rhythm {
-    fn default() -> Self {
-        Self {
-            look_ms: RING_EVERY_MS,
-            watch_ms: WATCH_EVERY_MS,
-        }
-    }
-}
-
 /// What to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -57,7 +39,6 @@ pub(crate) enum Step {
 )]
 pub(crate) struct Claims {
     sizes: Sizes,
-    rhythm: Rhythm,
     /// The last claim got less than it asked for: the next one waits for a sign that there is more.
     dry: bool,
     /// A look has just seen work waiting: a claim is worth it although only a few slots are free.
@@ -74,10 +55,9 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    pub(crate) fn new(sizes: Sizes, rhythm: Rhythm) -> Self {
+    pub(crate) fn new(sizes: Sizes) -> Self {
         Self {
             sizes,
-            rhythm,
             dry: false,
             claim_due: false,
             spare_due: false,
@@ -113,8 +93,9 @@ impl Claims {
             Some(Step::Claim(free.min(claimed_max)))
         } else if free < claimed_max && spare > 0 && !self.watching {
             self.watching = true;
-            let after_ms = self.rhythm.watch_ms;
-            Some(Step::Watch { after_ms })
+            Some(Step::Watch {
+                after_ms: WATCH_EVERY_MS,
+            })
         } else {
             self.next_look(is_idle)
         }
@@ -127,7 +108,7 @@ impl Claims {
             0
         } else if self.looks == 0 && !is_idle {
             // Others bring work too, a ring finds every worker busy, and hosts that keep a pace become ready by time alone.
-            self.rhythm.look_ms
+            RING_EVERY_MS
         } else if self.looks == 0 && self.looks_in_vain < LINGER_LOOKS {
             linger_ms(self.looks_in_vain)
         } else {
@@ -209,18 +190,13 @@ mod tests {
         claimed_max: 16,
         spare_max: 8,
     };
-    const RHYTHM: Rhythm = Rhythm {
-        look_ms: 50,
-        watch_ms: 20,
-    };
-
     fn steps(claims: &mut Claims, held: usize) -> Vec<Step> {
         std::iter::from_fn(|| claims.next(held, held == 0)).collect()
     }
 
     #[test]
     fn while_slots_are_free_claims_are_large() {
-        let mut claims = Claims::new(SIZES, RHYTHM);
+        let mut claims = Claims::new(SIZES);
         assert_eq!(steps(&mut claims, 0), [Step::Claim(16)]);
         claims.claimed(16, Some(16));
         assert_eq!(steps(&mut claims, 16), [Step::Claim(16)]);
@@ -228,7 +204,7 @@ mod tests {
 
     #[test]
     fn few_free_slots_wait_for_a_look() {
-        let mut claims = Claims::new(SIZES, RHYTHM);
+        let mut claims = Claims::new(SIZES);
         let looks = [Step::Watch { after_ms: 20 }, Step::Look { after_ms: 50 }];
         assert_eq!(steps(&mut claims, 30), looks);
         claims.looked(false, true, false);
@@ -238,13 +214,13 @@ mod tests {
     #[test]
     fn a_quiet_account_comes_first_whether_or_not_slots_are_free() {
         for (held, asked) in [(20, 20), (31, 9), (32, 8), (39, 1)] {
-            let mut claims = Claims::new(SIZES, RHYTHM);
+            let mut claims = Claims::new(SIZES);
             steps(&mut claims, held);
             claims.looked(false, true, false);
             claims.watched(true);
             assert_eq!(steps(&mut claims, held), [Step::ClaimSpare(asked)]);
         }
-        let mut claims = Claims::new(SIZES, RHYTHM);
+        let mut claims = Claims::new(SIZES);
         assert!(
             steps(&mut claims, 40)
                 .iter()
@@ -254,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_ended_is_looked_after_at_once_when_all_was_claimed() {
-        let mut claims = Claims::new(SIZES, RHYTHM);
+        let mut claims = Claims::new(SIZES);
         steps(&mut claims, 0);
         claims.claimed(16, Some(3));
         assert_eq!(steps(&mut claims, 3), [Step::Look { after_ms: 50 }]);
@@ -266,7 +242,7 @@ mod tests {
 
     #[test]
     fn with_nothing_to_do_it_lingers_and_ends() {
-        let mut claims = Claims::new(SIZES, RHYTHM);
+        let mut claims = Claims::new(SIZES);
         assert_eq!(steps(&mut claims, 0), [Step::Claim(16)]);
         claims.claimed(16, Some(0));
         for after_ms in [3, 6, 12, 24, 30, 30, 30, 30] {

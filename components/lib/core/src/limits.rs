@@ -360,8 +360,7 @@ pub mod scrape {
     pub const LINGER_FIRST_MS: u64 = 3;
     /// Between two later looks.
     pub const LINGER_LOOK_MS: u64 = 30;
-    /// After so many in vain it returns: that is longer than rings are coalesced (`bell::COALESCED_MS`) and than the usual pause between
-    /// two pages of a host (`queue::HOST_GAP_MS`), see [`linger_ms`].
+    /// After so many in vain it returns.
     pub const LINGER_LOOKS: u32 = 8;
     /// The wait for the next look after so many in vain.
     #[must_use]
@@ -371,6 +370,16 @@ pub mod scrape {
             _ => LINGER_LOOK_MS,
         }
     }
+    /// All these waits together: longer than rings are coalesced (`bell::COALESCED_MS`) and than the usual pause between two pages of a
+    /// host (`queue::HOST_GAP_MS`).
+    pub const LINGER_MS: u64 = {
+        let (mut sum_ms, mut looks) = (0, 0);
+        while looks < LINGER_LOOKS {
+            sum_ms += linger_ms(looks);
+            looks += 1;
+        }
+        sum_ms
+    };
     /// The callback queue is looked at, and rung for, once in this time, like rings are coalesced.
     pub const RING_EVERY_MS: u64 = super::bell::COALESCED_MS;
     /// A worker most of whose slots are taken looks this often for accounts with hardly anything in flight: one of them should
@@ -424,16 +433,8 @@ pub mod scrape {
         ATTEMPT_MS_MAX < LEASE_S as u64 * 1_000,
         "a lease outlasts an attempt"
     );
-    const fn lingers_ms() -> u64 {
-        let (mut sum_ms, mut looks) = (0, 0);
-        while looks < LINGER_LOOKS {
-            sum_ms += linger_ms(looks);
-            looks += 1;
-        }
-        sum_ms
-    }
     const _: () = assert!(
-        lingers_ms() > super::bell::COALESCED_MS && lingers_ms() > super::queue::HOST_GAP_MS,
+        LINGER_MS > super::bell::COALESCED_MS && LINGER_MS > super::queue::HOST_GAP_MS,
         "a worker lingers longer than rings are coalesced, and than a host's usual pause"
     );
     const _: () = assert!(

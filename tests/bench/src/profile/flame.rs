@@ -1,4 +1,5 @@
-//! Stacks with their counts, as a flame graph in SVG: no script, the full name of a frame is its tooltip.
+//! Stacks with their counts, as a flame graph in SVG: no script, the full name of a frame is its tooltip. And the names in them that guests
+//! have.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

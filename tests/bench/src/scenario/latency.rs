@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::json;
+use trawl_core::limits::{bell, scrape};
 use trawl_kit::host::Host;
 use trawl_kit::receiver::Receiver;
 
@@ -12,8 +13,8 @@ use super::job::Pages;
 use crate::requests::log_in;
 use crate::table::Table;
 
-/// A worker that has found nothing for so long has returned, and the next ring is not put off.
-const IDLE_AFTER: Duration = Duration::from_millis(250);
+/// So long after a callback its workers have returned, and the next ring is not put off.
+const IDLE_AFTER: Duration = Duration::from_millis(scrape::LINGER_MS + bell::COALESCED_MS);
 
 pub(crate) async fn run(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let (host, pages, receiver) = (

@@ -14,7 +14,7 @@ use trawl_store::{CallbackJob, Done, Store, StoreError};
 
 use super::send::{Ended, Sender};
 use crate::channels::CALLBACK_QUEUE;
-use crate::claims::{Claims, Rhythm, Sizes, Step};
+use crate::claims::{Claims, Sizes, Step};
 use crate::gather::{Flush, Gathering};
 use crate::patience::some_of;
 use crate::ports::{Bell as _, Clock as _, Ports};
@@ -121,7 +121,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             claiming_ms_max: some_of(CLAIMING_MS_MAX, sender.ports.random()),
             renewed_ms: now_ms,
             stopping_since_ms: None,
-            claims: Claims::new(SIZES, Rhythm::default()),
+            claims: Claims::new(SIZES),
             delivered: Gathering::new(GATHERED_MAX, usize::MAX, |_| 0),
             recording: Vec::new(),
         }

@@ -19,7 +19,7 @@ use super::extractor::Extractor;
 use super::leases::Leases;
 use super::record::{Recorded, give_back, record_failure, record_results};
 use crate::channels::{CALLBACK_QUEUE, channel_of};
-use crate::claims::{Claims, Rhythm, Sizes, Step};
+use crate::claims::{Claims, Sizes, Step};
 use crate::fetch::TooEarly;
 use crate::gather::{Flush, Gathering};
 use crate::patience::some_of;
@@ -192,7 +192,7 @@ impl<'s, 'p, P: Ports, E: Extractor> Drain<'s, 'p, P, E> {
             alone: true,
             suspect: None,
             gives_way: false,
-            claims: Claims::new(SIZES, Rhythm::default()),
+            claims: Claims::new(SIZES),
             spare_draw: 0,
             results: Gathering::new(GATHERED_MAX, GATHERED_BYTES_MAX, |ready| {
                 ready.finished.body.len()
