@@ -16,9 +16,9 @@
 //! A read sees every write that was answered before it began. A statement that fails leaves no trace and harms no other.
 //! Dropping the future of a statement means that it either happened whole or not at all.
 //!
-//! **How a batch works.** The writer takes every statement that waits, runs them in one `BEGIN IMMEDIATE … COMMIT`, and
-//! answers afterwards; while it waits for the disk the next batch gathers. SQLite undoes a failing statement by itself
-//! and keeps the transaction, so no savepoint is needed for it. The exceptions (`OR ROLLBACK`, `RAISE(ROLLBACK)`, a full
+//! **How a batch works.** The writer takes the statements that wait, or half of them when they are many, runs them in one
+//! `BEGIN IMMEDIATE … COMMIT`, and answers afterwards; while it waits for the disk the next batch gathers. SQLite undoes a failing
+//! statement by itself and keeps the transaction, so no savepoint is needed for it. The exceptions (`OR ROLLBACK`, `RAISE(ROLLBACK)`, a full
 //! disk, a result that can't be handed out, a deferred constraint that fails at the commit) undo the whole batch: the
 //! culprit is answered, and the others, which nobody was told about, run again without it.
 //!

@@ -143,15 +143,8 @@ async fn a_read_sees_every_answered_write() {
 #[tokio::test]
 async fn statements_of_a_batch_run_in_their_order() {
     let (_directory, database, connection) = table(Options::default()).await;
-    let texts: Vec<String> = (0..20)
-        .map(|number| format!("INSERT INTO t (v) VALUES ({number})"))
-        .collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let batches = database.stats().batches;
-    for outcome in together(&database, &texts).await {
-        outcome.unwrap();
-    }
-    assert_eq!(database.stats().batches, batches + 1);
+    let shared = commits_of(&database, 0..8).await;
+    assert_eq!(shared, 1);
     let rows = connection
         .execute("SELECT v FROM t ORDER BY id", vec![])
         .await
@@ -159,10 +152,30 @@ async fn statements_of_a_batch_run_in_their_order() {
         .rows;
     assert_eq!(
         rows,
-        (0..20)
+        (0..8)
             .map(|number| vec![Value::Integer(number)])
             .collect::<Vec<_>>()
     );
+}
+
+/// So that the first half is answered while the second is run.
+#[tokio::test]
+async fn many_statements_share_two_commits() {
+    let (_directory, database, _connection) = table(Options::default()).await;
+    assert_eq!(commits_of(&database, 0..20).await, 2);
+}
+
+/// Writes these numbers together, and counts the commits.
+async fn commits_of(database: &Database, numbers: std::ops::Range<i64>) -> u64 {
+    let texts: Vec<String> = numbers
+        .map(|number| format!("INSERT INTO t (v) VALUES ({number})"))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let before = database.stats().batches;
+    for outcome in together(database, &texts).await {
+        outcome.unwrap();
+    }
+    database.stats().batches - before
 }
 
 /// One statement fails in a batch of four; the others stand, and nothing of it does.

@@ -237,6 +237,10 @@ const _: () = assert!(
 pub mod sqlite {
     /// Statements in one commit: beyond this the fsync is spread so thin that only the waiting grows.
     pub const BATCH_STATEMENTS_MAX: usize = 512;
+    /// Commits into which the statements of many callers are split, so that some are run while others are answered.
+    pub const BATCH_PARTS: usize = 2;
+    /// So few statements are not split: with what their callers do beside them they take no longer than a sync.
+    pub const BATCH_STATEMENTS_WHOLE: usize = 8;
     /// Parameter bytes in one commit, so that page bodies do not make the batch of small statements wait.
     pub const BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
     /// Execution time of one batch before it commits: keeps the wait of the first statement near one fsync.
