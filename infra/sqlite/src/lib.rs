@@ -18,9 +18,9 @@
 //!
 //! **How a batch works.** The writer takes the statements that wait, or half of them when they are many, runs them in one
 //! `BEGIN IMMEDIATE … COMMIT`, and answers afterwards; while it waits for the disk the next batch gathers. SQLite undoes a failing
-//! statement by itself and keeps the transaction, so no savepoint is needed for it. The exceptions (`OR ROLLBACK`, `RAISE(ROLLBACK)`, a full
-//! disk, a result that can't be handed out, a deferred constraint that fails at the commit) undo the whole batch: the
-//! culprit is answered, and the others, which nobody was told about, run again without it.
+//! statement by itself and keeps the transaction, so no savepoint is needed for it. The exceptions (`OR ROLLBACK`,
+//! `RAISE(ROLLBACK)`, a full disk, a result that can't be handed out, a deferred constraint that fails at the commit) undo
+//! the whole batch: the culprit is answered, and the others, which nobody was told about, run again without it.
 //!
 //! **The write-ahead log.** When nothing was changed for a while, the writer folds it into the file and makes it empty; when it
 //! has grown beyond [`Options::wal_alarm_bytes`], it says so, counts it, and tries to begin it anew.

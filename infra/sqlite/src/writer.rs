@@ -145,7 +145,6 @@ impl Writer {
     /// happen for a lone caller.
     fn top_up(&mut self, batch_max: usize) {
         let expected = share(self.expected)
-            .min(self.expected)
             .min(batch_max)
             .saturating_sub(self.backlog.len());
         if expected > 0 {
@@ -296,10 +295,11 @@ impl Writer {
 
 /// How many of so many callers share a commit.
 ///
-/// A few do all, since their statements take less than the disk does. Many are halved: if all of them shared one, the front door
+/// A few do all, since their statements take less time than the disk does. Many are halved: if all of them shared one, the front door
 /// would have nothing to do while it is made, and the writer nothing while the front door answers and reads what comes next.
 fn share(callers: usize) -> usize {
-    callers.div_ceil(BATCH_PARTS).max(BATCH_STATEMENTS_WHOLE)
+    let part = callers.div_ceil(BATCH_PARTS);
+    part.max(BATCH_STATEMENTS_WHOLE).min(callers)
 }
 
 fn answer_all(batch: &mut VecDeque<Write>, error: &SqliteError) {

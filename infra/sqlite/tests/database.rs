@@ -142,9 +142,27 @@ async fn a_read_sees_every_answered_write() {
 
 #[tokio::test]
 async fn statements_of_a_batch_run_in_their_order() {
+    assert_eq!(commits_in_order(8).await, 1);
+}
+
+/// So that the first half is answered while the second is run.
+#[tokio::test]
+async fn many_statements_run_in_their_order_in_two_batches() {
+    assert_eq!(commits_in_order(20).await, 2);
+}
+
+/// Sends so many statements together, looks whether they were run in their order, and counts the commits.
+async fn commits_in_order(statements: i64) -> u64 {
     let (_directory, database, connection) = table(Options::default()).await;
-    let shared = commits_of(&database, 0..8).await;
-    assert_eq!(shared, 1);
+    let texts: Vec<String> = (0..statements)
+        .map(|number| format!("INSERT INTO t (v) VALUES ({number})"))
+        .collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let before = database.stats().batches;
+    for outcome in together(&database, &texts).await {
+        outcome.unwrap();
+    }
+    let commits = database.stats().batches - before;
     let rows = connection
         .execute("SELECT v FROM t ORDER BY id", vec![])
         .await
@@ -152,30 +170,11 @@ async fn statements_of_a_batch_run_in_their_order() {
         .rows;
     assert_eq!(
         rows,
-        (0..8)
+        (0..statements)
             .map(|number| vec![Value::Integer(number)])
             .collect::<Vec<_>>()
     );
-}
-
-/// So that the first half is answered while the second is run.
-#[tokio::test]
-async fn many_statements_share_two_commits() {
-    let (_directory, database, _connection) = table(Options::default()).await;
-    assert_eq!(commits_of(&database, 0..20).await, 2);
-}
-
-/// Writes these numbers together, and counts the commits.
-async fn commits_of(database: &Database, numbers: std::ops::Range<i64>) -> u64 {
-    let texts: Vec<String> = numbers
-        .map(|number| format!("INSERT INTO t (v) VALUES ({number})"))
-        .collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let before = database.stats().batches;
-    for outcome in together(database, &texts).await {
-        outcome.unwrap();
-    }
-    database.stats().batches - before
+    commits
 }
 
 /// One statement fails in a batch of four; the others stand, and nothing of it does.
