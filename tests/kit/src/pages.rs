@@ -22,12 +22,26 @@ pub fn rust_docs() -> PathBuf {
     root
 }
 
-/// Paths (relative, with `/`) of the chapters of the Rust book, sorted: some hundred pages of 10 to 100 KB.
+/// What a page that leads elsewhere says in its head.
+const REDIRECT: &str = r#"<meta http-equiv="refresh""#;
+
+/// Paths (relative, with `/`) of the chapters of the Rust book, sorted: some hundred pages, most of them 20 to 50 KB. Old names of
+/// chapters, a kilobyte that leads to the new one, are no pages.
+///
+/// # Panics
+/// With a sentence when there are none, or one can't be read.
 #[must_use]
 pub fn book_pages(docs: &Path) -> Vec<String> {
     let mut pages = pages_of(docs, "book");
-    pages.retain(|page| page.starts_with("book/ch"));
+    pages.retain(|page| page.starts_with("book/ch") && !is_redirect(&docs.join(page)));
+    assert!(!pages.is_empty(), "the book holds no chapters");
     pages
+}
+
+fn is_redirect(page: &Path) -> bool {
+    let html = std::fs::read_to_string(page)
+        .unwrap_or_else(|e| panic!("{} can't be read: {e}", page.display()));
+    html.contains(REDIRECT)
 }
 
 /// Paths of the pages right in one folder of the documentation, sorted.
