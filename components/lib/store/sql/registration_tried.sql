@@ -4,6 +4,6 @@ INSERT INTO login_failures (key, failures, first_ms, last_ms)
 SELECT ?1, 1, c.ms, c.ms FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms) c WHERE true
 ON CONFLICT (key) DO UPDATE SET
   failures = CASE WHEN first_ms <= excluded.first_ms - ?2 OR last_ms <= excluded.last_ms - ?3 THEN 1 ELSE failures + 1 END,
-  first_ms = CASE WHEN first_ms <= excluded.first_ms - ?2 OR last_ms <= excluded.last_ms - ?3 THEN excluded.first_ms ELSE first_ms END,
+  first_ms = CASE WHEN first_ms <= excluded.first_ms - ?2 OR last_ms <= excluded.last_ms - ?3 THEN excluded.first_ms ELSE MIN(first_ms, excluded.first_ms) END,
   last_ms = excluded.last_ms
 RETURNING failures, first_ms, last_ms, last_ms

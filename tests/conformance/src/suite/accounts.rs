@@ -93,6 +93,26 @@ pub(super) async fn throttle<S: Subject>(sql: &S) {
     }
 }
 
+/// One try goes on, and the rule counts from the new time; nobody waits until the old one comes again.
+pub(super) async fn a_throttle_of_a_clock_set_back_goes_on<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for (key, free) in [
+        ("name:a", NAME_FREE),
+        ("ip:192.0.2.1", ADDRESS_FAILURES_MAX),
+    ] {
+        for _ in 0..free {
+            assert_eq!(store.login_tried(key).await.unwrap(), None);
+        }
+        assert!(store.login_gate(key).await.unwrap().is_some(), "{key}");
+    }
+    sql.pass(-3_600_000).await;
+    for (key, wait_s) in [("name:a", 1..=2), ("ip:192.0.2.1", 58..=60)] {
+        assert_eq!(store.login_tried(key).await.unwrap(), None, "{key}");
+        let held = store.login_gate(key).await.unwrap();
+        assert!(held.is_some_and(|held| wait_s.contains(&held)), "{held:?}");
+    }
+}
+
 /// Of many tries at once no more go on than may fail, and what is taken back may be tried again.
 pub(super) async fn tries_at_once<S: Subject>(sql: &S) {
     let store = Store::new(sql);

@@ -5,6 +5,7 @@ use http::Request;
 use serde_json::json;
 use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::webhook_signature::SECRET_BYTES;
+use trawl_store::sql::Sql as _;
 
 use super::{FORM, PASSWORD, Seen, Server};
 
@@ -560,4 +561,17 @@ fn a_token_does_not_speak_for_whoever_has_its_accounts_number_now() {
     }
     let own = server.token(next);
     assert_eq!(server.call_as(&own, "GET", "/messages", "").status, 200);
+}
+
+/// A machine may start with a clock that is ahead, until the network tells it the time.
+#[test]
+fn an_account_from_before_the_clock_was_set_back_can_be_used() {
+    let server = Server::new();
+    let next = server.world.account.0 + 1;
+    server.register("ann@example.org");
+    let ahead = "UPDATE accounts SET created_ms = created_ms + 3600000";
+    let world = &server.world;
+    world.run(world.ports.sql.run(ahead, vec![])).unwrap();
+    let token = server.token(next);
+    assert_eq!(server.call_as(&token, "GET", "/messages", "").status, 200);
 }
