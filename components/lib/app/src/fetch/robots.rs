@@ -441,16 +441,23 @@ fn cut_at_a_line(mut body: Vec<u8>) -> Vec<u8> {
     body
 }
 
-/// The name by which robots.txt calls us: what stands before the version in our User-Agent (RFC 9309, 2.2.1).
+/// The name by which robots.txt calls us: what stands before the version in our User-Agent (RFC 9309, 2.2.1). A crawler that calls itself a
+/// browser gives its own name in the comment behind: `Mozilla/5.0 (compatible; Name/1.0; …)`.
 fn product_token(user_agent: &str) -> &str {
-    let end = user_agent
-        .find(|c: char| !c.is_ascii_alphabetic() && c != '_' && c != '-')
-        .unwrap_or(user_agent.len());
-    if end == 0 {
-        "trawl"
-    } else {
-        &user_agent[..end]
+    let first = leading_token(user_agent);
+    let behind = user_agent
+        .split_once("compatible;")
+        .map_or("", |(_, name)| leading_token(name.trim_start()));
+    match (first, behind) {
+        ("", _) => "trawl",
+        ("Mozilla", name) if !name.is_empty() => name,
+        (first, _) => first,
     }
+}
+
+fn leading_token(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic() && c != '_' && c != '-');
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// Whether the code says something of one answer only.

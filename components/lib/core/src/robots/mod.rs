@@ -130,7 +130,7 @@ impl RobotsState {
 
 /// A host did not answer: what is to be done with the last rules it gave, if any. They stay in force (RFC 9309, 2.4
 /// allows an old copy while the host is unreachable); without them nothing is allowed, and after 30 days without an
-/// answer everything is (2.3.1.4).
+/// answer everything is (2.3.1.4). That it had no robots.txt is no copy of one: a host that is overloaded is left alone.
 #[must_use]
 pub fn while_unreachable(
     last_good: Option<RobotsState>,
@@ -140,7 +140,10 @@ pub fn while_unreachable(
     if now_ms.saturating_sub(unreachable_since_ms) >= UNREACHABLE_MS_MAX {
         return RobotsState::AllowAll;
     }
-    last_good.unwrap_or(RobotsState::Unreachable)
+    match last_good {
+        Some(rules @ RobotsState::Rules(_)) => rules,
+        _ => RobotsState::Unreachable,
+    }
 }
 
 #[cfg(test)]

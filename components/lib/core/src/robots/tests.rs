@@ -644,6 +644,11 @@ fn copies_age_by_the_given_clock() {
         while_unreachable(Some(rules), 0, 30 * 24 * HOUR_MS),
         RobotsState::AllowAll
     );
+    assert_eq!(
+        while_unreachable(Some(RobotsState::AllowAll), 0, HOUR_MS),
+        RobotsState::Unreachable,
+        "that there was none is no copy of one"
+    );
 }
 
 /// Seconds that this thread has had a processor, which others on the machine do not lengthen; where the system does not
