@@ -37,7 +37,7 @@ impl Default for Local {
 }
 
 /// Every column that holds a time which the clock is compared with.
-const OLDER: [&str; 9] = [
+const OLDER: [&str; 11] = [
     "UPDATE dead_requests SET at_ms = at_ms - ?1",
     "UPDATE Messages SET added_ms = added_ms - ?1, run_at = run_at - ?1, lease_until = lease_until - ?1, deadline_at = deadline_at - ?1, finished_ms = finished_ms - ?1",
     "UPDATE hosts SET next_at = next_at - ?1, paused_until = paused_until - ?1",
@@ -46,6 +46,8 @@ const OLDER: [&str; 9] = [
     "UPDATE endpoints SET disabled_ms = disabled_ms - ?1, throttled_until = throttled_until - ?1, first_failure_ms = first_failure_ms - ?1, last_failure_day = last_failure_day - ?1 / 86400000",
     "UPDATE login_failures SET first_ms = first_ms - ?1, last_ms = last_ms - ?1",
     "UPDATE robots SET fetched_ms = fetched_ms - ?1, expires_ms = expires_ms - ?1",
+    "UPDATE flows SET minute = minute - ?1 / 60000",
+    "UPDATE queues SET minute = minute - ?1 / 60000",
     "UPDATE accounts SET webhook_rotated_ms = webhook_rotated_ms - ?1",
 ];
 

@@ -26,9 +26,9 @@ pub struct QueueFigures {
     pub delayed: u64,
     /// Given up.
     pub dead: u64,
-    /// Finished in the last full minute.
+    /// Finished in the last sixty seconds, about: those of the minute before count by the share of it that lies in them.
     pub done_per_min: u64,
-    /// Added in the last full minute.
+    /// Added in them.
     pub added_per_min: u64,
     /// Age of the oldest waiting row, seconds; 0 when none waits.
     pub oldest_age_s: u64,

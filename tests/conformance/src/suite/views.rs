@@ -300,7 +300,11 @@ pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
     assert_eq!(counts(&figures[1]), (1, 1, 0, 1));
     assert_eq!(counts(&figures[3]), (4, 0, 0, 0));
     assert_eq!(counts(&store.queues(None).await.unwrap()[0]), (1, 11, 0, 1));
+    let added = async || store.queues(Some(TENANT)).await.unwrap()[0].added_per_min;
+    let all = added().await;
+    assert!((4..=5).contains(&all), "at once, not a minute later: {all}");
     sql.pass(90_000).await;
+    assert!(added().await < all, "what is older is counted no more");
     assert!((90..95).contains(&store.queues(None).await.unwrap()[0].oldest_age_s));
     assert!((90..95).contains(&store.queues(Some(TENANT)).await.unwrap()[3].oldest_age_s));
     assert_eq!(
