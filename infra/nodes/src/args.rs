@@ -42,23 +42,21 @@ pub struct Args {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub callback: Option<String>,
-    /// The account; it is registered if it does not exist
+    /// The account; it is registered if it does not exist [default: one for this run alone]
     #[arg(
         long,
         env = "TRAWL_NODES_EMAIL",
-        default_value = "nodes@example.com",
         value_parser = NonEmptyStringValueParser::new()
     )]
-    pub email: String,
-    /// Its password
+    pub email: Option<String>,
+    /// Its password [default: a random one, which is shown]
     #[arg(
         long,
         env = "TRAWL_NODES_PASSWORD",
-        default_value = "requesting nodes at play",
         hide_env_values = true,
         value_parser = NonEmptyStringValueParser::new()
     )]
-    pub password: String,
+    pub password: Option<String>,
     /// Seconds to wait for one answer
     #[arg(long, env = "TRAWL_NODES_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub timeout: u64,

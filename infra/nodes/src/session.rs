@@ -1,5 +1,6 @@
 //! The account and its token, shared by all connections.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -49,13 +50,45 @@ pub(crate) struct ProblemAnswer {
     pub(crate) detail: String,
 }
 
+/// The account to use. One that everybody knows the password of must be left on no server, so what is not given is random.
+fn account(args: &Args) -> anyhow::Result<(String, String)> {
+    if let (Some(email), Some(password)) = (&args.email, &args.password) {
+        return Ok((email.clone(), password.clone()));
+    }
+    let email = match &args.email {
+        Some(email) => email.clone(),
+        None => format!("nodes-{}@example.com", random(6)?),
+    };
+    let password = match &args.password {
+        Some(password) => password.clone(),
+        None => random(16)?,
+    };
+    if !args.quiet {
+        // Whoever reads it may have gone.
+        let _ = writeln!(
+            std::io::stderr(),
+            "account {email}, password {password} (--email and --password use another, or this one again)"
+        );
+    }
+    Ok((email, password))
+}
+
+/// So many random bytes, in hex.
+fn random(bytes: usize) -> anyhow::Result<String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random)
+        .map_err(|error| anyhow::anyhow!("the system has no random bytes: {error}"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 impl Session {
     /// Registers the account if need be, and logs in.
     pub(crate) async fn open(args: &Args) -> anyhow::Result<Self> {
+        let (email, password) = account(args)?;
         let session = Self {
             url: args.url.clone(),
-            email: args.email.clone(),
-            password: args.password.clone(),
+            email,
+            password,
             patience: Duration::from_secs(args.timeout),
             token: RwLock::new(Token {
                 header: header::HeaderValue::from_static(""),
