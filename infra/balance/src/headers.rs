@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
+    sync::Once,
 };
 
 use http::{
@@ -82,13 +83,27 @@ pub(crate) fn prepare<B>(
         let client = claimed_client(headers, is_trusted).unwrap_or(peer);
         (client, claimed_host(headers).unwrap_or(host))
     } else {
+        let mut has_claims = false;
         for claim in &CLAIMS {
-            headers.remove(claim);
+            has_claims |= headers.remove(claim).is_some();
+        }
+        if has_claims && peer.is_loopback() {
+            warn_of_proxy();
         }
         (peer, host)
     };
     headers.insert(HOST, host);
     Ok(client)
+}
+
+/// Requests from this machine are counted for no client. Once, since whoever runs a proxy here does so for all of them.
+fn warn_of_proxy() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            "requests come through a proxy on this machine that is not trusted, so no limit for each client holds for them: name it, as --trusted-proxy 127.0.0.1 does, or as trusted_proxies in the balance file"
+        );
+    });
 }
 
 /// Did the client ask over TLS? A trusted proxy says so: what strangers claim is gone once a request is [`prepare`]d.

@@ -100,7 +100,7 @@ impl Operator {
     /// Is the request for one of the two routes?
     #[must_use]
     pub fn is_asked<B>(request: &Request<B>) -> bool {
-        matches!(request.uri().path(), "/balance" | "/metrics")
+        page(request.uri().path()).is_some()
     }
 
     /// The answer to a request for which `is_asked` is true.
@@ -112,7 +112,7 @@ impl Operator {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return BAD_METHOD.response();
         }
-        if parts.uri.path() == "/balance" {
+        if page(parts.uri.path()) == Some("/balance") {
             text("application/json", self.json().await)
         } else {
             text(
@@ -221,6 +221,14 @@ fn names_this_machine(parts: &Parts) -> bool {
 /// Takes the same time wherever the two differ, so that a token can't be found byte by byte.
 fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+/// Which of the two routes a path is; one slash at its end is no other path, as everywhere in the API.
+fn page(path: &str) -> Option<&'static str> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    ["/balance", "/metrics"]
+        .into_iter()
+        .find(|page| *page == path)
 }
 
 fn text(content_type: &'static str, text: String) -> Response<Body> {

@@ -221,15 +221,18 @@ impl BalanceConfig {
             place: path.display().to_string(),
             what,
         };
-        let size = std::fs::metadata(path)
-            .map_err(|error| failed(error.to_string()))?
-            .len();
+        let unreadable = |error| {
+            failed(format!(
+                "can't be read: {error}; write a balance file there, or name another"
+            ))
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > limits::BALANCE_FILE_BYTES_MAX {
             return Err(failed(format!(
                 "{size} bytes is too large for a balance file"
             )));
         }
-        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+        std::fs::read_to_string(path).map_err(unreadable)
     }
 
     /// Checks the text of a balance file; `name` stands in errors.

@@ -298,11 +298,15 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     rest.strip_prefix(b":").map(<[u8]>::trim_ascii)
 }
 
+/// The longest length that hyper counts; the two beyond mean something else to it.
+const LENGTH_MAX: u64 = u64::MAX - 2;
+
 fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let length = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (length <= LENGTH_MAX).then_some(length)
 }
 
 #[cfg(test)]
@@ -365,6 +369,10 @@ mod tests {
             "content-length: 5\r\ncontent-length: 5",
             "Content-Length: 5, 5",
             "Content-Length: +5",
+            // Beyond what hyper counts, and beyond what can be counted.
+            "Content-Length: 18446744073709551615",
+            "Content-Length: 18446744073709551614",
+            "Content-Length: 18446744073709551616",
             "Content-Length:",
             "Content-Length: 5\r\n Content-Length: 6",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
