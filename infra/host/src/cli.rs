@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::{FalseyValueParser, Resettable};
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use ipnet::IpNet;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use trawl_core::address::parse_network;
 use trawl_core::limits::{balance, host as limits, inbound};
 
@@ -21,6 +21,17 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// An argument that is found to be wrong after the command line was read: clap would print it, and the password in it. The status is the
+/// same.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongArgument(pub(crate) String);
+
+impl WrongArgument {
+    /// As clap has it.
+    pub(crate) const STATUS: u8 = 2;
 }
 
 impl Cli {
@@ -67,7 +78,7 @@ pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec
 pub(crate) enum Command {
     /// Serve the application on this machine
     #[command(
-        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when requests and jobs have come to an end (10 s at most), a second one at once. \
+        after_help = "SIGTERM, Ctrl-C, SIGHUP and SIGQUIT end it when requests and jobs have come to an end (12 s at most), a second one at once. \
                       A SIGHUP or SIGQUIT that it was started to ignore, as by nohup, is ignored."
     )]
     Up(Box<Up>),
@@ -371,6 +382,13 @@ fn admin_token(text: &str) -> Result<String, &'static str> {
 }
 
 fn log_filter(text: &str) -> Result<Targets, String> {
+    // A name alone is a target, whose everything is shown and nothing else: mostly it is a level that was mistyped.
+    let is_level = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(name) = text.split(',').find(|part| !is_level(part)) {
+        return Err(format!(
+            "{name} is no level; write off, error, warn, info, debug or trace, or a target with one such as trawl=debug,warn"
+        ));
+    }
     text.parse().map_err(|error| {
         format!("{error}; it is a level, or targets with levels such as trawl=debug,warn")
     })
@@ -405,7 +423,7 @@ fn workers(text: &str) -> Result<(String, usize), String> {
     let (component, count) = text.split_once('=').ok_or("it must be component=number")?;
     match count.parse() {
         Ok(count) if count > 0 => Ok((component.to_owned(), count)),
-        _ => Err("the number of workers must be at least 1".to_owned()),
+        _ => Err("behind the = must be a number of workers, at least 1".to_owned()),
     }
 }
 

@@ -41,7 +41,7 @@ mod vital;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, WrongArgument};
 
 /// What the host does for a component is many small things that another thread often frees, which this one is quicker with than the C
 /// library's. SQLite keeps the C library's: it gains little, and every library's `malloc` would have to be replaced. [`memory`] gives
@@ -66,7 +66,11 @@ fn main() -> ExitCode {
             // One line, whatever it is made of. Whoever reads it may have gone, which the status must not depend on.
             let line = format!("{error:#}").replace('\n', " ");
             let _ = writeln!(std::io::stderr(), "trawl: {line}");
-            ExitCode::FAILURE
+            if error.is::<WrongArgument>() {
+                ExitCode::from(WrongArgument::STATUS)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

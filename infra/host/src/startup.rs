@@ -59,6 +59,9 @@ pub(crate) fn lines(
     if !has_contact(application) {
         let _ = writeln!(text, "  contact   none: {NO_CONTACT}");
     }
+    for name in full_queues(application) {
+        let _ = writeln!(text, "  {name} is 0: {NOTHING_ACCEPTED}");
+    }
     text
 }
 
@@ -71,7 +74,23 @@ pub(crate) fn notices(application: &Application) -> Vec<String> {
     if !has_contact(application) {
         notices.push(format!("no contact: {NO_CONTACT}"));
     }
+    let full = full_queues(application);
+    notices.extend(full.map(|name| format!("{name} is 0: {NOTHING_ACCEPTED}")));
     notices
+}
+
+const NOTHING_ACCEPTED: &str = "no request is accepted until it is more";
+
+/// The limits that are set to nothing. That may be meant, before a machine is given up; but whoever sent requests would be told to come
+/// again in a moment, for ever.
+fn full_queues(application: &Application) -> impl Iterator<Item = &'static str> {
+    let is_zero = |name: &&str| {
+        let value = application.variables.get(name);
+        value.is_some_and(|value| value.trim().parse() == Ok(0_u64))
+    };
+    ["queue_max", "queue_max_account"]
+        .into_iter()
+        .filter(is_zero)
 }
 
 const NO_CONTACT: &str = "put an address into user_agent, or leave it empty and set public_url, so that the sites that are read know whom to ask";
@@ -102,7 +121,11 @@ fn absolute(path: &Path) -> std::path::PathBuf {
 /// The address as it may be shown.
 pub(crate) fn without_password(address: &str) -> String {
     url::Url::parse(address).map_or_else(
-        |_| "Redis".to_owned(),
+        // Where no name stands before an `@` there is no password either.
+        |_| match address.contains('@') {
+            true => "Redis".to_owned(),
+            false => address.to_owned(),
+        },
         |mut url| {
             if url.password().is_some() {
                 let _ = url.set_password(Some("***"));

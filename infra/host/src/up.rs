@@ -23,7 +23,7 @@ use trawl_core::limits::inbound::DRAIN_MS;
 use trawl_sqlite::Database;
 
 use crate::application::Application;
-use crate::cli::Up;
+use crate::cli::{Up, WrongArgument};
 use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
 use crate::memory::give_back_when_quiet;
@@ -239,7 +239,8 @@ fn straight_to(
         return Ok(None);
     }
     let [only] = balance.replicas.as_slice() else {
-        anyhow::bail!("--without-balancer is for one local replica");
+        let text = "--without-balancer is for one local replica";
+        return Err(WrongArgument(text.to_owned()).into());
     };
     let replica = locals
         .open(only)

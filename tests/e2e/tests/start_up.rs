@@ -95,6 +95,15 @@ fn bad_arguments() {
         ..HostOptions::default()
     });
     assert_one_line(&output, 2, &["3000", "127.0.0.1:3000"]);
+    let output = run(&HostOptions::default().with(&["--redis", "http://u:hidden@a"]));
+    assert_one_line(&output, 2, &["--redis", "redis://127.0.0.1:6379"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("hidden"));
+}
+
+#[test]
+fn a_balance_file_that_is_not_there() {
+    let output = run(&HostOptions::default().with(&["--balance-file", "nowhere.toml"]));
+    assert_one_line(&output, 1, &["nowhere.toml", "balance file"]);
 }
 
 /// What is there is not a directory, or holds a database that is none.
