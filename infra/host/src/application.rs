@@ -1,6 +1,7 @@
 //! The application put together: manifest, variables, code, database, client, doorbell.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,14 +80,10 @@ impl Application {
     ///
     /// # Errors
     /// One line that says what to do.
-    pub(crate) fn load(
-        options: &Up,
-        own: std::net::SocketAddr,
-        stop: Stop,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn load(options: &Up, own: SocketAddr, stop: Stop) -> anyhow::Result<Self> {
         let manifest = Manifest::read(&options.from)?;
         make_private_directory(&options.state_dir)?;
-        let variables = variables(options, &manifest)?;
+        let variables = variables(options, &manifest, own)?;
         // Before the components, which may have to be compiled: what is wrong with it is told at once.
         let client = crate::replicas::client(&manifest, &variables, &options.networks, own)?;
         let engine = engine(&engine_options(options, &manifest))?;
@@ -159,17 +156,33 @@ fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
     })
 }
 
-fn variables(options: &Up, manifest: &Manifest) -> anyhow::Result<Variables> {
+/// Where a node on this machine, or on the network of the address, reaches the API. Behind a proxy, and on every address at once, only the
+/// operator knows.
+fn listen_url(options: &Up, own: SocketAddr) -> Option<String> {
+    let is_behind_proxy = !options.front.trusted_proxy.is_empty() || options.balance_file.is_some();
+    (!own.ip().is_unspecified() && !is_behind_proxy).then(|| format!("http://{own}"))
+}
+
+fn variables(options: &Up, manifest: &Manifest, own: SocketAddr) -> anyhow::Result<Variables> {
     let mut given: BTreeMap<String, String> = options.variables.iter().cloned().collect();
     if let Some(redis) = &options.redis {
         redis::Client::open(redis.as_str()).map_err(|error| {
             let address = without_password(redis);
-            anyhow::anyhow!("--redis {address}: {error}; it must be like redis://127.0.0.1:6379")
+            cli::WrongArgument(format!(
+                "--redis {address}: {error}; it must be like redis://127.0.0.1:6379"
+            ))
         })?;
         given.insert("redis_url".to_owned(), redis.clone());
     }
     let environment = |name: &str| std::env::var(name).ok();
     networks::add_to_variables(&options.networks, &mut given, environment);
+    const LISTEN_URL: &str = "listen_url";
+    if manifest.variables.contains_key(LISTEN_URL)
+        && environment("SPIN_VARIABLE_LISTEN_URL").is_none()
+        && let Some(url) = listen_url(options, own)
+    {
+        given.entry(LISTEN_URL.to_owned()).or_insert(url);
+    }
     secret::provide(manifest, &mut given, &options.state_dir)?;
     let names = || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for unknown in variables::unknown(&manifest.variables, names()) {

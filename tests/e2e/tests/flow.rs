@@ -82,6 +82,24 @@ async fn status_url_is_that_of_the_proxy_in_front() {
     }
 }
 
+/// A receiver reads the result where the callback says, unless nobody knows how it reaches the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_says_where_its_result_is() {
+    let trusting = HostOptions::default().with(&["--trusted-proxy", "127.0.0.1/32"]);
+    for (options, knows) in [(HostOptions::default(), true), (trusting, false)] {
+        let host = Host::start_with(options).await;
+        let scene = Scene::set(host.base()).await;
+        let id = scene
+            .node
+            .submit(&json!({"request_url": scene.origin.url("/odd/slow"), "type": 1, "callback_url": scene.receiver.url("/hook")}))
+            .await;
+        let callback = scene.callback(id).await;
+        let base = if knows { host.base() } else { "" };
+        let url = format!("{base}/messages/{id}/result");
+        assert_eq!(callback.body["result_url"], url, "{callback:?}");
+    }
+}
+
 /// Who is subscribed to the dispatcher's channel, dead connections included.
 async fn listeners(redis: &RedisServer) -> Option<i64> {
     let answer = redis.command(&[b"PUBSUB", b"NUMSUB", b"message_queue"]);

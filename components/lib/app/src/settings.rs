@@ -66,7 +66,10 @@ impl CallbackSettings {
             lease_s: lease_s(variables).await,
             user_agent: user_agent(variables).await,
             urls: callback_urls(variables).await,
-            public_url: public_url(variables).await,
+            public_url: match public_url(variables).await {
+                None => variables.get("listen_url").await,
+                url => url,
+            },
         }
     }
 }
@@ -108,7 +111,8 @@ impl KeepingSettings {
 
 /// Whether the host asked its components to come to an end (variable `stopping`): nothing new is claimed then.
 pub async fn stop_was_asked(variables: &impl Variables) -> bool {
-    variables.get("stopping").await.is_some()
+    let wish = variables.get("stopping").await;
+    wish.is_some_and(|wish| !matches!(wish.trim(), "0" | "false" | "off" | "no"))
 }
 
 /// Which hosts' robots.txt is obeyed. Only the operator decides; a tenant can't.

@@ -19,7 +19,7 @@ pub struct CallbackBody<'a> {
     pub kind: u8,
     /// What was asked for, in normal form: as a URL is written, with its scheme and without a fragment.
     pub request_url: &'a str,
-    /// Where the result can be read; absolute when `public_url` is configured, else a path. Null when it failed.
+    /// Where the result can be read; absolute when the service knows its address, else a path. Null when it failed.
     pub result_url: Option<String>,
     /// When it was finished.
     pub date_process_complete: Timestamp,
