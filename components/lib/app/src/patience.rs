@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use trawl_core::limits::queue::PATIENCE_MS;
-use trawl_core::limits::scrape::YIELD_AFTER_MS;
+use trawl_core::limits::scrape::{LEASE_S, YIELD_AFTER_MS};
 use trawl_store::StoreError;
 
 use crate::ports::{Clock, Random};
@@ -145,7 +145,22 @@ pub(crate) async fn patiently<T>(
     clock: &impl Clock,
     work: impl AsyncFn() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    for wait_ms in PATIENCE_MS {
+    patiently_under(LEASE_S, clock, work).await
+}
+
+/// The same under a lease of so many seconds, which has to outlast it.
+pub(crate) async fn patiently_under<T>(
+    lease_s: u32,
+    clock: &impl Clock,
+    work: impl AsyncFn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let third_ms = u64::from(lease_s) * 1_000 / 3;
+    let mut sum_ms = 0;
+    let waits = PATIENCE_MS.into_iter().take_while(|wait_ms| {
+        sum_ms += wait_ms;
+        sum_ms <= third_ms
+    });
+    for wait_ms in waits {
         match work().await {
             Err(StoreError::Unavailable(_)) => clock.sleep(Duration::from_millis(wait_ms)).await,
             other => return other,

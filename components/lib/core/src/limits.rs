@@ -144,8 +144,9 @@ pub mod inbound {
     pub const LINGER_MS: u64 = 1_000;
     /// The same, in bytes.
     pub const LINGER_BYTES_MAX: usize = 2 * 1024 * 1024;
-    /// What runs gets this long after the signal to stop: requests, and the work behind them.
-    pub const DRAIN_MS: u64 = 10_000;
+    /// What runs gets this long after the signal to stop: requests, and the work behind them. Jobs get ten seconds of it
+    /// (`scrape::STOP_MS_MAX`), and the rest is for giving them back.
+    pub const DRAIN_MS: u64 = 12_000;
     /// After that signal a kept-alive connection ends when it has been without a request for this long. A balancer that uses it
     /// all the time sends its next one, and is told by the answer to send no more; one round trip on any network fits in.
     pub const DRAIN_IDLE_MS: u64 = 1_000;
@@ -391,8 +392,8 @@ pub mod scrape {
     pub const WATCH_EVERY_MS: u64 = 20;
     /// Leases and the wish to stop are looked after this often.
     pub const BEAT_MS: u64 = 1_000;
-    /// Running jobs get this long after the wish to stop; then they are given back. The host waits 10 s.
-    pub const STOP_MS_MAX: u64 = 7_000;
+    /// Running jobs get this long after they saw the wish to stop, which takes a second or two; then they are given back.
+    pub const STOP_MS_MAX: u64 = 9_500;
     /// Finished jobs wait at most this long for others to share their statement.
     pub const GATHER_MS: u64 = 4;
     /// Finished jobs in one statement.
@@ -469,6 +470,8 @@ pub mod callback {
     pub const GATHERED_MAX: usize = 16;
     /// One attempt, from dialling to the end of the answer.
     pub const ATTEMPT_MS_MAX: u64 = 15_000;
+    /// So long a callback for which no connection was free is held before somebody else may have it.
+    pub const BUSY_MS: u64 = 1_000;
     /// Bytes of an answer that are read; the rest is of no interest.
     pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of a callback's body, so that the smallest receivers take it.
@@ -541,12 +544,13 @@ pub mod robots {
     /// How long a copy is used (RFC 9309, 2.4: not more than 24 hours).
     pub const FRESH_MS: i64 = 24 * 3_600_000;
     /// The longest wait between two tries of a silent host: so late, at most, its pages begin again when it answers.
-    pub const UNREACHABLE_RETRY_MS: i64 = 600_000;
+    pub const UNREACHABLE_RETRY_MS: i64 = 15_000;
     /// After this long without an answer, a robots.txt counts as missing (RFC 9309, 2.3.1.4).
     pub const UNREACHABLE_MS_MAX: i64 = 30 * 24 * 3_600_000;
-    /// An unreachable host is asked again after as long as it has been silent, at least this. Jobs wait until then, so their attempts
-    /// outlast a restart and some minutes more.
-    pub const ASKED_AGAIN_MS_MIN: i64 = 30_000;
+    /// An unreachable host is asked again after as long as it has been silent, at least this. Jobs wait until then, so that their
+    /// attempts meet a new answer: the sixth comes 39 s after the first, and after 75 to 90 s where the host was silent for long
+    /// (`queue::ATTEMPTS_MAX`). Whoever mistyped a name should not wait for minutes to be told.
+    pub const ASKED_AGAIN_MS_MIN: i64 = 3_000;
     /// Bytes of paths that are searched for one verdict, summed over the rules with a star that are tried; where that is not enough, the
     /// answer is no. Real files have less than a thousand such rules and paths less than 200 bytes, which is a 150th of it; the worst
     /// file of the size that is read, with the longest URL, would make over ten times as much: 0.6 s of a core on each hop.
@@ -596,7 +600,7 @@ pub mod queue {
     /// tried are no accident.
     pub const CLAIMS_FORGIVEN_MAX: u32 = 10;
     /// Attempts of one job; with the base below the last comes at most a minute after the first, half of it on average. (What a page
-    /// asks for in `Retry-After` takes the place of such a wait.)
+    /// asks for in `Retry-After` takes the place of such a wait, and `robots::ASKED_AGAIN_MS_MIN` does where a host can't be reached.)
     pub const ATTEMPTS_MAX: u32 = 6;
     /// Bound of the first retry's draw; it doubles from there.
     pub const RETRY_BASE_MS: u64 = 2_000;
@@ -613,7 +617,12 @@ pub mod queue {
     /// Such steps in one request, so that it ends within the front door's deadline: 100,000 messages. The answer
     /// says where to go on.
     pub const REPLAY_STEPS_MAX: u32 = 200;
-    /// Waits between tries while the database is busy: 6 s in all, a tenth of a lease.
+    /// What could not be written down is done again after this, and after twice as long each time.
+    pub const PUT_BACK_MS: u64 = 1_000;
+    /// So often that time doubles: to a minute. A site that is fetched again while a disk is full for hours has no part in it.
+    pub const PUT_BACK_DOUBLINGS: u32 = 6;
+    /// Waits between tries while the database is busy: 6 s in all, a tenth of a lease, and never more than a third of one: it is renewed
+    /// by then, and must last until what waits has been given back.
     pub const PATIENCE_MS: [u64; 6] = [100, 200, 400, 800, 1_600, 3_200];
     /// Rows that a purge looks at for each row that it may delete.
     pub const PURGE_LOOKS: u32 = 4;
@@ -852,12 +861,12 @@ pub mod account {
     /// Hashes at once in all replicas of a local host: each takes a core and `HASH_MEMORY_KIB`, and the others need theirs.
     /// Stands in spin.toml, where the host finds it.
     pub const HASHES_AT_ONCE_MAX: usize = 2;
-    /// Hashes that may wait, in all replicas of a local host and in each instance elsewhere: a second of work. More are
+    /// Hashes that may wait, in all replicas of a local host and in each instance elsewhere: some two seconds of work. More are
     /// answered 429.
-    pub const HASHES_WAITING_MAX: u32 = 16;
+    pub const HASHES_WAITING_MAX: u32 = 48;
     /// Of both, those of one network (an IPv4 address, an IPv6 /64): less than a quarter, so that one that keeps asking leaves places for
     /// others, and few enough before them in the line. 127.0.0.1 and ::1 are exempt. Stands in spin.toml too.
-    pub const HASHES_OF_NETWORK_MAX: usize = 4;
+    pub const HASHES_OF_NETWORK_MAX: usize = 8;
     /// How long a token lives: short, since it can't be revoked.
     pub const TOKEN_LIFE_S: u32 = 15 * 60;
     /// What clocks may differ by.

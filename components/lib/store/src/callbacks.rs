@@ -3,7 +3,9 @@
 use serde_json::json;
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
-use trawl_core::limits::queue::{CLAIM_MAX, SECRET_OVERLAP_MS, SPARE_LEASED_MAX, SPARE_LOOKS};
+use trawl_core::limits::queue::{
+    CLAIM_MAX, PUT_BACK_DOUBLINGS, PUT_BACK_MS, SECRET_OVERLAP_MS, SPARE_LEASED_MAX, SPARE_LOOKS,
+};
 use trawl_core::state::{JobError, Kind};
 
 use crate::rows::{error, kind, lease_list, lease_ms};
@@ -215,6 +217,15 @@ impl<S: Sql> Store<'_, S> {
             .await?;
         }
         Ok(())
+    }
+
+    /// Gives callbacks back whose outcome could not be written down, as [`put_back`](Self::put_back) does jobs: each is sent once more.
+    pub async fn put_back_callbacks(&self, leases: &[(i64, i64)]) -> Result<(), StoreError> {
+        let leases = lease_list(leases.iter().copied());
+        let params = vec![leases, PUT_BACK_MS.into(), PUT_BACK_DOUBLINGS.into()];
+        self.run(include_str!("../sql/put_back_callbacks.sql"), params)
+            .await
+            .map(drop)
     }
 
     /// Puts callbacks with expired leases back.

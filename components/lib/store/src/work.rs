@@ -2,8 +2,8 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::queue::{
-    CLAIM_MAX, CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, RETRY_AFTER_MS_MAX, SOON_MS,
-    SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
+    CLAIM_MAX, CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, PUT_BACK_DOUBLINGS, PUT_BACK_MS,
+    RETRY_AFTER_MS_MAX, SOON_MS, SPARE_ACCOUNTS, SPARE_LEASED_MAX, SWEEP_ROWS_MAX, SWEEPS_MAX,
 };
 use trawl_core::limits::scrape::{GATHERED_MAX, POSTPONED_DOUBLINGS, POSTPONED_MS};
 use trawl_core::state::{JobError, Kind, Mode};
@@ -219,6 +219,16 @@ impl<S: Sql> Store<'_, S> {
             self.run(include_str!("../sql/release.sql"), params).await?;
         }
         Ok(())
+    }
+
+    /// Gives jobs back whose outcome could not be written down; the attempt is not counted. They come back after a second, and after twice
+    /// as long each time: for each, its page is fetched once more.
+    pub async fn put_back(&self, leases: &[(MessageId, i64)]) -> Result<(), StoreError> {
+        let leases = lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)));
+        let params = vec![leases, PUT_BACK_MS.into(), PUT_BACK_DOUBLINGS.into()];
+        self.run(include_str!("../sql/put_back.sql"), params)
+            .await
+            .map(drop)
     }
 
     /// Gives a job back, because a host that it was led to may not be asked for `wait_ms` milliseconds; the attempt is not counted. It

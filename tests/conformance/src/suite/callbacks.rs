@@ -3,7 +3,7 @@
 use trawl_core::callback_policy::{Verdict, judge};
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
-use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, LIST_MAX};
+use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, LIST_MAX, PUT_BACK_MS};
 use trawl_core::state::{CallbackStatus, State};
 use trawl_store::{
     Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store, StoreError,
@@ -272,6 +272,36 @@ pub(super) async fn what_ended_is_not_extended<S: Subject>(sql: &S) {
     store.release_callbacks(&leases).await.unwrap();
     assert_eq!(take(store).await.id, held[1].id);
     assert!(!store.callbacks_waiting().await.unwrap());
+}
+
+pub(super) async fn what_could_not_be_written_down_is_sent_ever_later<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done(sql).await;
+    for doublings in [0, 1, 2, 3, 4, 5, 6, 6] {
+        let sent = take(store).await;
+        assert_eq!(sent.attempt, 1, "no attempt is used");
+        store
+            .put_back_callbacks(&[(sent.id, sent.lease - 1)])
+            .await
+            .unwrap();
+        store
+            .put_back_callbacks(&[(sent.id, sent.lease)])
+            .await
+            .unwrap();
+        let wait_ms = i64::try_from(PUT_BACK_MS << doublings).unwrap();
+        sql.pass(wait_ms - 900).await;
+        store.wake().await.unwrap();
+        assert!(!store.callbacks_waiting().await.unwrap(), "{doublings}");
+        sql.pass(900).await;
+        store.wake().await.unwrap();
+    }
+    let last = take(store).await;
+    assert!(
+        store
+            .callback_done(last.id, last.lease, &attempt(200))
+            .await
+            .unwrap()
+    );
 }
 
 pub(super) async fn deliveries_together<S: Subject>(sql: &S) {

@@ -2,6 +2,7 @@
 
 use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::lifecycle::{Cause, next};
+use trawl_core::limits::queue::PUT_BACK_MS;
 use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, CRASHES_MAX, JOB_MS_MAX, LIST_MAX};
 use trawl_core::limits::scrape::POSTPONED_MS;
 use trawl_core::state::{Kind, State};
@@ -209,6 +210,24 @@ pub(super) async fn postponing_doubles_until_it_is_asked_for_again<S: Subject>(s
         store.fail(&failure(id, job.lease, None)).await.unwrap();
         store.retry(TENANT, id, &LIMITS).await.unwrap();
     }
+}
+
+/// A disk that is full for hours must not have one page fetched all the time.
+pub(super) async fn what_could_not_be_written_down_comes_back_ever_later<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let id = accepted(store, &request(1, "a"), &LIMITS).await;
+    for doublings in [0, 1, 2, 3, 4, 5, 6, 6] {
+        let job = claimed(store).await;
+        assert_eq!((job.id, job.attempt), (id, 1), "no attempt is used");
+        store.put_back(&[(id, job.lease - 1)]).await.unwrap();
+        store.put_back(&[(id, job.lease)]).await.unwrap();
+        let wait_ms = i64::try_from(PUT_BACK_MS << doublings).unwrap();
+        sql.pass(wait_ms - 900).await;
+        assert_eq!(store.wake().await.unwrap(), 0, "{doublings}");
+        sql.pass(900).await;
+        assert_eq!(store.wake().await.unwrap(), 1, "{doublings}");
+    }
+    assert_eq!(claimed(store).await.id, id);
 }
 
 pub(super) async fn rescue_tries_alone<S: Subject>(sql: &S) {

@@ -35,7 +35,7 @@ pub struct Delivered {
     pub failed: u32,
     /// Attempts whose lease was lost meanwhile.
     pub stale: u32,
-    /// Given back unsent at a stop.
+    /// Given back unsent: at a stop, or because no connection was free.
     pub released: u32,
 }
 
@@ -139,7 +139,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
                 // What is under way ends with the tasks; its leases are given back, so that another node sends at once.
                 self.tasks.clear();
                 self.record_what_was_delivered().await;
-                self.done.released = self
+                self.done.released += self
                     .sender
                     .give_back(&std::mem::take(&mut self.leases))
                     .await;
@@ -209,6 +209,7 @@ impl<'s, 'p, P: Ports> Round<'s, 'p, P> {
             Some(Ended::Delivered(done)) => return self.delivered.add(done),
             Some(Ended::Failed) => self.done.failed += 1,
             Some(Ended::Stale) => self.done.stale += 1,
+            Some(Ended::Unsent) => self.done.released += 1,
             None => {}
         }
         self.let_go(id, lease);

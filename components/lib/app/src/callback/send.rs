@@ -6,15 +6,15 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use trawl_core::callback_policy::{Verdict, judge, throttle_ms};
 use trawl_core::fetch_policy::FetchCode;
-use trawl_core::limits::callback::{ANSWER_BYTES_MAX, ATTEMPT_MS_MAX};
+use trawl_core::limits::callback::{ANSWER_BYTES_MAX, ATTEMPT_MS_MAX, BUSY_MS};
 use trawl_core::retry_after::retry_after_ms;
 use trawl_core::webhook_signature::SECRET_BYTES;
 use trawl_store::{Attempt, CallbackJob, Done, Next, Secrets, Store, StoreError};
 
 use super::request::{Targets, Unsendable, build};
 use crate::fetch::{FetchError, TIMEOUTS};
-use crate::patience::{Limit, patiently};
-use crate::ports::{Body, Clock as _, Http as _, Ports, Purpose, Random as _};
+use crate::patience::{Limit, patiently_under};
+use crate::ports::{Body, Clock as _, Http as _, Ports, Purpose, Random as _, SendError};
 use crate::settings::CallbackSettings;
 
 /// What the attempts of one invocation share.
@@ -35,6 +35,8 @@ pub(super) enum Ended {
     Failed,
     /// A failure, and somebody else holds the lease.
     Stale,
+    /// Not sent, and given back with its attempt.
+    Unsent,
 }
 
 /// What the endpoint answered.
@@ -80,7 +82,9 @@ impl<'p, P: Ports> Sender<'p, P> {
             Ok(request) => request,
             Err(unsendable) => return self.give_up(job, &unsendable).await,
         };
-        let answer = self.post(started_ms, request).await;
+        let Some(answer) = self.post(started_ms, request).await else {
+            return self.put_off(job).await;
+        };
         let latency_ms = clock.monotonic_ms().saturating_sub(started_ms);
         let attempt = Attempt {
             status: answer.status,
@@ -122,27 +126,34 @@ impl<'p, P: Ports> Sender<'p, P> {
         let mut fresh = [0; SECRET_BYTES];
         self.ports.random().fill(&mut fresh);
         // A write: it waits for its turn as the records of attempts do.
-        patiently(self.ports.clock(), async || {
-            self.store().webhook_secrets(job.tenant, &fresh).await
-        })
-        .await
+        self.patiently(async || self.store().webhook_secrets(job.tenant, &fresh).await)
+            .await
     }
 
     /// Posts, and reads the answer so that the connection can be used again, both within the limit that began at `started_ms`.
     /// What counts is the head: an endpoint that said 2xx has the callback, whatever becomes of the body. Redirects are not
-    /// followed: a 3xx is not a success.
-    async fn post(&self, started_ms: u64, request: http::Request<bytes::Bytes>) -> Answer {
+    /// followed: a 3xx is not a success. `None` when no connection was free.
+    async fn post(&self, started_ms: u64, request: http::Request<bytes::Bytes>) -> Option<Answer> {
         let clock = self.ports.clock();
         let sending = self.ports.http().send(Purpose::Callback, request, TIMEOUTS);
         let error = match self.limit.within(clock, started_ms, sending).await {
-            Some(Ok(response)) => return self.answer(started_ms, response).await,
+            Some(Ok(response)) => return Some(self.answer(started_ms, response).await),
+            Some(Err(SendError::Busy)) => return None,
             Some(Err(error)) => FetchError::of_exchange(&error, false).code.to_string(),
             None => format!("no answer within {} s", ATTEMPT_MS_MAX / 1_000),
         };
-        Answer {
+        Some(Answer {
             error: Some(error),
             ..Answer::default()
-        }
+        })
+    }
+
+    /// A limit of ours says nothing about the endpoint, whose schedule goes on as if nobody had tried.
+    async fn put_off(&self, job: &CallbackJob) -> Result<Ended, StoreError> {
+        self.sleep_ms(BUSY_MS).await;
+        let lease = [(job.id, job.lease)];
+        self.store().release_callbacks(&lease).await?;
+        Ok(Ended::Unsent)
     }
 
     async fn answer(&self, started_ms: u64, response: http::Response<impl Body>) -> Answer {
@@ -203,10 +214,9 @@ impl<'p, P: Ports> Sender<'p, P> {
 
     async fn record_together(&self, done: &[Done]) -> Result<usize, StoreError> {
         let store = self.store();
-        let held = patiently(self.ports.clock(), async || {
-            store.callbacks_done(done).await
-        })
-        .await?;
+        let held = self
+            .patiently(async || store.callbacks_done(done).await)
+            .await?;
         Ok(held.len())
     }
 
@@ -223,7 +233,7 @@ impl<'p, P: Ports> Sender<'p, P> {
                 .callback_failed(job.id, job.lease, attempt, next, throttle_endpoint_ms)
                 .await
         };
-        let held = patiently(self.ports.clock(), record).await;
+        let held = self.patiently(record).await;
         self.give_back_unrecorded(&held, [(job.id, job.lease)])
             .await;
         Ok(if held? { Ended::Failed } else { Ended::Stale })
@@ -238,8 +248,15 @@ impl<'p, P: Ports> Sender<'p, P> {
     ) {
         if recorded.as_ref().is_err_and(StoreError::is_retryable) {
             let leases: Vec<_> = leases.into_iter().collect();
-            let _ = self.store().release_callbacks(&leases).await;
+            let _ = self.store().put_back_callbacks(&leases).await;
         }
+    }
+
+    async fn patiently<T>(
+        &self,
+        work: impl AsyncFn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        patiently_under(self.settings.lease_s, self.ports.clock(), work).await
     }
 
     /// Gives callbacks back unsent; returns how many.

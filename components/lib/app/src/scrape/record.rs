@@ -7,7 +7,7 @@ use trawl_store::{Failure, Finished, StoreError};
 use super::attempt::Scraper;
 use super::extractor::Extractor;
 use crate::fetch::TooEarly;
-use crate::patience::patiently;
+use crate::patience::patiently_under;
 use crate::ports::{Ports, Random as _};
 
 /// What became of results and failures.
@@ -60,7 +60,7 @@ async fn finish_all<P: Ports, E: Extractor>(
     finished: &[Finished],
 ) -> Result<Recorded, StoreError> {
     let store = scraper.store();
-    let accepted = patiently(scraper.ports.clock(), async || store.finish(finished).await).await?;
+    let accepted = with_patience(scraper, async || store.finish(finished).await).await?;
     let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     Ok(Recorded {
         finished: count(accepted.len()),
@@ -75,7 +75,7 @@ pub(super) async fn record_failure<P: Ports, E: Extractor>(
     failure: &Failure,
 ) -> Result<Recorded, StoreError> {
     let store = scraper.store();
-    let recorded = patiently(scraper.ports.clock(), async || store.fail(failure).await).await;
+    let recorded = with_patience(scraper, async || store.fail(failure).await).await;
     give_back_unrecorded(scraper, &recorded, &[(failure.id, failure.lease)]).await;
     let recorded = recorded?;
     Ok(Recorded {
@@ -99,7 +99,7 @@ pub(super) async fn give_back<P: Ports, E: Extractor>(
         TooEarly::Elsewhere(wait_ms) => store.postpone(id, lease, wait_ms, draw).await.map(drop),
         TooEarly::OwnHost => store.release(&[(id, lease)]).await,
     };
-    patiently(scraper.ports.clock(), given_back).await
+    with_patience(scraper, given_back).await
 }
 
 /// What the database had no room or no time for is lost, and its job is done again; but its worker lives. Left to run out, the lease
@@ -112,8 +112,15 @@ async fn give_back_unrecorded<P: Ports, E: Extractor, T>(
     leases: &[(MessageId, i64)],
 ) {
     if recorded.as_ref().is_err_and(StoreError::is_retryable) {
-        let _ = scraper.store().release(leases).await;
+        let _ = scraper.store().put_back(leases).await;
     }
+}
+
+async fn with_patience<P: Ports, E: Extractor, T>(
+    scraper: &Scraper<'_, P, E>,
+    work: impl AsyncFn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    patiently_under(scraper.settings.lease_s, scraper.ports.clock(), work).await
 }
 
 fn not_storable(finished: &Finished) -> Failure {
