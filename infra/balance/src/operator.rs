@@ -317,6 +317,21 @@ mod tests {
         assert_eq!(status(&without, far, &none).await, 403);
     }
 
+    #[tokio::test]
+    async fn a_slash_at_the_end_is_no_other_path() {
+        for (path, is_asked) in [
+            ("/metrics", true),
+            ("/metrics/", true),
+            ("/balance/", true),
+            ("/metrics//", false),
+            ("/metrics/x", false),
+            ("/", false),
+        ] {
+            let request = Request::get(path).body(()).unwrap();
+            assert_eq!(Operator::is_asked(&request), is_asked, "{path}");
+        }
+    }
+
     /// nginx as it comes sends no field of its own, and a host of `127.0.0.1:3000`: nobody can be told from this machine.
     #[tokio::test]
     async fn a_token_is_asked_of_everybody() {

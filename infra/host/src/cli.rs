@@ -484,6 +484,16 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_was_mistyped_is_refused() {
+        for right in ["warn", "off", "trawl=debug,warn", "warn, component=info"] {
+            assert!(log_filter(right).is_ok(), "{right}");
+        }
+        for wrong in ["wran", "warn,debgu", "trawl=lots"] {
+            assert!(log_filter(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_token_is_what_a_header_can_carry() {
         assert_eq!(admin_token("s3cret\n").as_deref(), Ok("s3cret"));
         assert_eq!(admin_token("two words").as_deref(), Ok("two words"));

@@ -366,7 +366,7 @@ fn a_stop_gives_back_what_was_not_answered() {
         Delivered::default(),
         "nothing is claimed any more"
     );
-    world.ports.variables.set("stopping", "");
+    world.ports.variables.set("stopping", "0");
     assert_eq!(world.run(deliver(&world.ports)).unwrap().delivered, 1);
 }
 
