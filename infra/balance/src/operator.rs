@@ -317,8 +317,8 @@ mod tests {
         assert_eq!(status(&without, far, &none).await, 403);
     }
 
-    #[tokio::test]
-    async fn a_slash_at_the_end_is_no_other_path() {
+    #[test]
+    fn a_slash_at_the_end_is_no_other_path() {
         for (path, is_asked) in [
             ("/metrics", true),
             ("/metrics/", true),

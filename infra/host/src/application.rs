@@ -156,6 +156,9 @@ fn make_private_directory(directory: &Path) -> anyhow::Result<()> {
     })
 }
 
+/// The variable that says so to whoever makes links.
+const LISTEN_URL: &str = "listen_url";
+
 /// Where a node on this machine, or on the network of the address, reaches the API. Behind a proxy, and on every address at once, only the
 /// operator knows.
 fn listen_url(options: &Up, own: SocketAddr) -> Option<String> {
@@ -176,13 +179,6 @@ fn variables(options: &Up, manifest: &Manifest, own: SocketAddr) -> anyhow::Resu
     }
     let environment = |name: &str| std::env::var(name).ok();
     networks::add_to_variables(&options.networks, &mut given, environment);
-    const LISTEN_URL: &str = "listen_url";
-    if manifest.variables.contains_key(LISTEN_URL)
-        && environment("SPIN_VARIABLE_LISTEN_URL").is_none()
-        && let Some(url) = listen_url(options, own)
-    {
-        given.entry(LISTEN_URL.to_owned()).or_insert(url);
-    }
     secret::provide(manifest, &mut given, &options.state_dir)?;
     let names = || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for unknown in variables::unknown(&manifest.variables, names()) {
@@ -197,7 +193,10 @@ fn variables(options: &Up, manifest: &Manifest, own: SocketAddr) -> anyhow::Resu
     let variables = Variables::resolve(&manifest.variables, &given, environment)?;
     secret::check(&variables, &options.state_dir)?;
     values::check(&variables)?;
-    Ok(variables)
+    Ok(match listen_url(options, own) {
+        Some(url) if variables.get(LISTEN_URL) == Some("") => variables.with(LISTEN_URL, &url),
+        _ => variables,
+    })
 }
 
 /// The engine's settings, out of the command line and the manifest.

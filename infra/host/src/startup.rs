@@ -59,8 +59,8 @@ pub(crate) fn lines(
     if !has_contact(application) {
         let _ = writeln!(text, "  contact   none: {NO_CONTACT}");
     }
-    for name in full_queues(application) {
-        let _ = writeln!(text, "  {name} is 0: {NOTHING_ACCEPTED}");
+    for full in full_queues(application) {
+        let _ = writeln!(text, "  {full}");
     }
     text
 }
@@ -74,16 +74,13 @@ pub(crate) fn notices(application: &Application) -> Vec<String> {
     if !has_contact(application) {
         notices.push(format!("no contact: {NO_CONTACT}"));
     }
-    let full = full_queues(application);
-    notices.extend(full.map(|name| format!("{name} is 0: {NOTHING_ACCEPTED}")));
+    notices.extend(full_queues(application));
     notices
 }
 
-const NOTHING_ACCEPTED: &str = "no request is accepted until it is more";
-
 /// The limits that are set to nothing. That may be meant, before a machine is given up; but whoever sent requests would be told to come
 /// again in a moment, for ever.
-fn full_queues(application: &Application) -> impl Iterator<Item = &'static str> {
+fn full_queues(application: &Application) -> impl Iterator<Item = String> {
     let is_zero = |name: &&str| {
         let value = application.variables.get(name);
         value.is_some_and(|value| value.trim().parse() == Ok(0_u64))
@@ -91,6 +88,7 @@ fn full_queues(application: &Application) -> impl Iterator<Item = &'static str> 
     ["queue_max", "queue_max_account"]
         .into_iter()
         .filter(is_zero)
+        .map(|name| format!("{name} is 0: no request is accepted until it is more"))
 }
 
 const NO_CONTACT: &str = "put an address into user_agent, or leave it empty and set public_url, so that the sites that are read know whom to ask";
@@ -122,9 +120,13 @@ fn absolute(path: &Path) -> std::path::PathBuf {
 pub(crate) fn without_password(address: &str) -> String {
     url::Url::parse(address).map_or_else(
         // Where no name stands before an `@` there is no password either.
-        |_| match address.contains('@') {
-            true => "Redis".to_owned(),
-            false => address.to_owned(),
+        |_| {
+            let shown = if address.contains('@') {
+                "Redis"
+            } else {
+                address
+            };
+            shown.to_owned()
         },
         |mut url| {
             if url.password().is_some() {

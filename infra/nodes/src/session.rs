@@ -50,24 +50,25 @@ pub(crate) struct ProblemAnswer {
     pub(crate) detail: String,
 }
 
-/// The account to use. One that everybody knows the password of must be left on no server, so what is not given is random.
+/// The account to use. One that everybody knows the password of must be left on no server, so what is not given is random, and shown.
 fn account(args: &Args) -> anyhow::Result<(String, String)> {
-    if let (Some(email), Some(password)) = (&args.email, &args.password) {
-        return Ok((email.clone(), password.clone()));
-    }
-    let email = match &args.email {
-        Some(email) => email.clone(),
-        None => format!("nodes-{}@example.com", random(6)?),
-    };
-    let password = match &args.password {
-        Some(password) => password.clone(),
-        None => random(16)?,
+    let made = |bytes| random(bytes).map(|random| format!("nodes-{random}"));
+    let (email, password) = match (args.email.clone(), args.password.clone()) {
+        (Some(email), Some(password)) => return Ok((email, password)),
+        (Some(email), None) => (email, made(16)?),
+        (None, given) => {
+            let email = format!("{}@example.com", made(6)?);
+            let password = given.map_or_else(|| made(16), Ok)?;
+            (email, password)
+        }
     };
     if !args.quiet {
+        // What was given is for nobody else to read.
+        let shown = args.password.as_ref().map_or(&*password, |_| "as given");
         // Whoever reads it may have gone.
         let _ = writeln!(
             std::io::stderr(),
-            "account {email}, password {password} (--email and --password use another, or this one again)"
+            "account {email}, password {shown} (--email and --password use another, or this one again)"
         );
     }
     Ok((email, password))

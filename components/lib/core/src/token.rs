@@ -124,7 +124,7 @@ fn decode_key(text: &str) -> Option<Vec<u8>> {
 
 /// Whether base64 reads like words with capitals. Words have neither digits nor signs, of which 43 random letters have less than two once
 /// in 700: whoever meets that takes another one. And where a number stands behind them, most small letters stand beside another one, two
-/// of three pairs of neighbours; in random letters it is one of six, and more than a half of them once in 10^5.
+/// of three pairs of neighbours; in random letters it is one of six, and more than a half of them once in 20,000.
 fn are_words(text: &str) -> bool {
     let letters = text.trim_end_matches('=').as_bytes();
     let others = letters.iter().filter(|b| !b.is_ascii_alphabetic()).count();

@@ -5,6 +5,7 @@ use trawl_core::ids::{AccountId, MessageId};
 use trawl_core::limits::outbox::ATTEMPTS_MAX;
 use trawl_core::limits::queue::{CLAIMS_FORGIVEN_MAX, LIST_MAX, PUT_BACK_MS};
 use trawl_core::state::{CallbackStatus, State};
+use trawl_store::sql::Value;
 use trawl_store::{
     Attempt, CallbackJob, Changed, Done, Filter, Next, Replay, ReplayPoint, Store, StoreError,
 };
@@ -275,6 +276,8 @@ pub(super) async fn what_ended_is_not_extended<S: Subject>(sql: &S) {
 }
 
 pub(super) async fn what_could_not_be_written_down_is_sent_ever_later<S: Subject>(sql: &S) {
+    const DUE: &str =
+        "SELECT run_at - CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM callbacks WHERE id = ?1";
     let store = Store::new(sql);
     done(sql).await;
     for doublings in [0, 1, 2, 3, 4, 5, 6, 6] {
@@ -289,10 +292,16 @@ pub(super) async fn what_could_not_be_written_down_is_sent_ever_later<S: Subject
             .await
             .unwrap();
         let wait_ms = i64::try_from(PUT_BACK_MS << doublings).unwrap();
-        sql.pass(wait_ms - 900).await;
-        store.wake().await.unwrap();
+        let rows = sql.run(DUE, vec![sent.id.into()]).await.unwrap().rows;
+        let Value::Integer(due_ms) = rows[0][0] else {
+            panic!("{rows:?}");
+        };
+        assert!(
+            (wait_ms - 500..=wait_ms).contains(&due_ms),
+            "{due_ms} instead of {wait_ms}"
+        );
         assert!(!store.callbacks_waiting().await.unwrap(), "{doublings}");
-        sql.pass(900).await;
+        sql.pass(due_ms).await;
         store.wake().await.unwrap();
     }
     let last = take(store).await;

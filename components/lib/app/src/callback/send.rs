@@ -152,7 +152,8 @@ impl<'p, P: Ports> Sender<'p, P> {
     async fn put_off(&self, job: &CallbackJob) -> Result<Ended, StoreError> {
         self.sleep_ms(BUSY_MS).await;
         let lease = [(job.id, job.lease)];
-        self.store().release_callbacks(&lease).await?;
+        self.patiently(async || self.store().release_callbacks(&lease).await)
+            .await?;
         Ok(Ended::Unsent)
     }
 
