@@ -135,7 +135,7 @@ impl Application {
 fn not_opened(file: &Path, error: &SqliteError) -> anyhow::Error {
     let file = file.display();
     let text = error.to_string();
-    if text.contains("not a database") || text.contains("malformed") {
+    if matches!(error, SqliteError::Damaged(_)) {
         anyhow::anyhow!(
             "the database {file}, where --state-dir says, is damaged: restore a backup in its place, as the README says ({text})"
         )

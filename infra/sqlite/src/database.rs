@@ -1,6 +1,7 @@
 //! The database: its threads, and the way to them.
 
 use crate::class::Classes;
+use crate::damage::Damage;
 use crate::log::Log;
 use crate::place::Place;
 use crate::queue::{Queue, Taker, Takers};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) reads: Arc<Queue<Read>>,
     pub(crate) writes: Arc<Queue<Job>>,
     counters: Arc<Counters>,
+    damage: Arc<Damage>,
     path: PathBuf,
     wal_path: PathBuf,
     written: Mutex<Option<oneshot::Receiver<()>>>,
@@ -45,12 +47,13 @@ impl Database {
         let reads = Arc::new(Queue::new(READS_WAITING_MAX, usize::MAX));
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX, WRITE_BYTES_WAITING_MAX));
         let counters = Arc::new(Counters::default());
+        let damage = Arc::new(Damage::default());
         crate::private::make(path);
         // The writer first: it turns the log on.
-        let session = Session::open(path, Role::Writer, &options)?;
+        let session = Session::open(path, Role::Writer, &options, &damage)?;
         let place = Place::of(path);
         let readers = (0..options.readers.max(1))
-            .map(|_| Session::open(path, Role::Reader, &options))
+            .map(|_| Session::open(path, Role::Reader, &options, &damage))
             .collect::<Result<Vec<_>, _>>()?;
         let broken = Arc::new(watch::Sender::new(false));
         let reading = Takers::new(&reads, &broken);
@@ -83,6 +86,7 @@ impl Database {
             reads,
             writes,
             counters,
+            damage,
             path: path.to_owned(),
             wal_path,
             written: Mutex::new(Some(written)),
@@ -105,6 +109,7 @@ impl Database {
         Stats {
             reads_waiting: self.shared.reads.waiting(),
             writes_waiting: self.shared.writes.waiting(),
+            is_damaged: self.shared.damage.is_found(),
             file_bytes: crate::log::size(&self.shared.path),
             wal_bytes: crate::log::size(&self.shared.wal_path),
             ..self.shared.counters.snapshot()

@@ -9,9 +9,12 @@ pub enum SqliteError {
     /// Another process, another transaction or a full queue is in the way; worth another try.
     #[error("{0}")]
     Busy(String),
-    /// The disk failed, or the file is not a sound database.
+    /// The disk failed.
     #[error("{0}")]
     Io(String),
+    /// The file is no sound database. Once that was found nothing is written to it.
+    #[error("{0}")]
+    Damaged(String),
     /// The disk or the database is full.
     #[error("database or disk is full")]
     Full,
@@ -66,10 +69,9 @@ fn from_failure(failure: rusqlite::ffi::Error, message: Option<String>) -> Sqlit
             SqliteError::Limit("interrupted: the statement ran too long".to_owned())
         }
         ErrorCode::TooBig => SqliteError::Limit(text),
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => SqliteError::Damaged(text),
         ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen
-        | ErrorCode::DatabaseCorrupt
-        | ErrorCode::NotADatabase
         | ErrorCode::ReadOnly
         | ErrorCode::PermissionDenied
         | ErrorCode::OutOfMemory

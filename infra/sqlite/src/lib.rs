@@ -12,7 +12,7 @@
 //!
 //! **Promises.** A write is answered `Ok` only after the commit that holds it is on the disk (WAL, `synchronous=FULL`). One that changes
 //! only the schema (`CREATE`, `DROP`, `ALTER`) is there at the latest with the next write that does more; what needs the schema is never
-//! there without it. Once the file is no longer where it was opened, writes fail.
+//! there without it. Once the file is no longer where it was opened, or was found to be damaged, writes fail.
 //! A read sees every write that was answered before it began. A statement that fails leaves no trace and harms no other.
 //! Dropping the future of a statement means that it either happened whole or not at all.
 //!
@@ -30,6 +30,7 @@
 
 mod class;
 mod connection;
+mod damage;
 mod database;
 mod error;
 #[cfg(feature = "test-support")]

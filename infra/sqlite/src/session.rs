@@ -1,6 +1,7 @@
 //! One SQLite connection as the threads use it: set up, guarded, with its statements kept prepared.
 
 use crate::class::changes_schema;
+use crate::damage::Damage;
 use crate::stats::Counters;
 use crate::{Options, Rows, SqliteError, Value};
 use rusqlite::config::DbConfig;
@@ -51,12 +52,19 @@ pub(crate) struct Session {
     result_bytes_max: usize,
     statement_time_max: Duration,
     lock_time_max: Duration,
+    /// Shared with the other connections to the file.
+    damage: Arc<Damage>,
     #[cfg(feature = "test-support")]
     faults: crate::Faults,
 }
 
 impl Session {
-    pub(crate) fn open(path: &Path, role: Role, options: &Options) -> Result<Self, SqliteError> {
+    pub(crate) fn open(
+        path: &Path,
+        role: Role,
+        options: &Options,
+        damage: &Arc<Damage>,
+    ) -> Result<Self, SqliteError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -75,6 +83,7 @@ impl Session {
             result_bytes_max: options.result_bytes_max,
             statement_time_max: Duration::from_millis(options.statement_ms_max),
             lock_time_max,
+            damage: Arc::clone(damage),
             #[cfg(feature = "test-support")]
             faults: options.faults.clone(),
         })
@@ -101,9 +110,17 @@ impl Session {
     }
 
     fn run_in(&self, time: Duration, sql: &str, params: &[Value]) -> Result<Rows, Failure> {
+        // In the middle of a transaction too, which must not be committed any more.
+        self.must_be_sound().map_err(|error| Failure {
+            error,
+            took_effect: false,
+        })?;
         self.clock.start(time);
-        let mut statement = self.connection.prepare_cached(sql)?;
-        self.step_through(&mut statement, params)
+        let prepared = self.connection.prepare_cached(sql);
+        let outcome = prepared
+            .map_err(Failure::from)
+            .and_then(|mut statement| self.step_through(&mut statement, params));
+        self.noted(outcome)
     }
 
     /// Runs one statement if it only reads; `None` says that it writes.
@@ -111,8 +128,8 @@ impl Session {
         self.clock.start(self.statement_time_max);
         match self.connection.prepare_cached(sql) {
             Ok(statement) if !statement.readonly() => None,
-            Ok(mut statement) => Some(self.step_through(&mut statement, params)),
-            Err(error) => Some(Err(error.into())),
+            Ok(mut statement) => Some(self.noted(self.step_through(&mut statement, params))),
+            Err(error) => Some(self.noted(Err(error.into()))),
         }
     }
 
@@ -125,10 +142,32 @@ impl Session {
     /// Runs a statement of our own, such as `BEGIN IMMEDIATE`.
     pub(crate) fn control(&self, sql: &str) -> Result<(), SqliteError> {
         self.clock.stop();
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.raw_query();
-        while rows.next()?.is_some() {}
-        Ok(())
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        run().map_err(|error: rusqlite::Error| {
+            let error = error.into();
+            self.damage.note(&error);
+            error
+        })
+    }
+
+    /// Looks whether the file may be written to.
+    ///
+    /// # Errors
+    /// When a statement found it damaged, on whichever connection.
+    pub(crate) fn must_be_sound(&self) -> Result<(), SqliteError> {
+        self.damage.check()
+    }
+
+    fn noted(&self, outcome: Result<Rows, Failure>) -> Result<Rows, Failure> {
+        if let Err(failure) = &outcome {
+            self.damage.note(&failure.error);
+        }
+        outcome
     }
 
     /// Folds the log into the file and cuts it to nothing, if no reader stands in it after `wait`; says whether it is empty.

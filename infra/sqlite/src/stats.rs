@@ -29,6 +29,8 @@ pub struct Stats {
     pub reads_waiting: usize,
     /// Statements that wait for the writer now.
     pub writes_waiting: usize,
+    /// Whether the file was found to be damaged, so that nothing is written to it.
+    pub is_damaged: bool,
     /// Bytes of the database file now, without its log.
     pub file_bytes: u64,
     /// Bytes of the write-ahead log now.

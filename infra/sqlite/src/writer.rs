@@ -219,7 +219,8 @@ impl Writer {
             return Attempt::Again;
         };
         let begun = Instant::now();
-        if let Err(error) = self.end_transaction() {
+        let sound = self.session.must_be_sound();
+        if let Err(error) = sound.and_then(|()| self.end_transaction()) {
             self.session.roll_back();
             // A deferred constraint fails at the commit: it is one statement's fault, not everybody's.
             if matches!(error, SqliteError::Constraint(_)) && batch.len() > 1 {
@@ -238,10 +239,11 @@ impl Writer {
         Attempt::Finished
     }
 
-    /// Looks whether the file is in its place, and says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
+    /// Looks whether the file is sound and in its place, and says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
     /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
     /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
     fn prepare(&mut self, each: bool) -> Result<(), SqliteError> {
+        self.session.must_be_sound()?;
         self.place.check()?;
         if each && !self.syncs {
             self.session.control("PRAGMA synchronous=FULL")?;
@@ -318,7 +320,7 @@ mod tests {
     fn writer(path: &Path) -> Writer {
         let options = Options::default();
         Writer {
-            session: Session::open(path, Role::Writer, &options).unwrap(),
+            session: Session::open(path, Role::Writer, &options, &Arc::default()).unwrap(),
             place: Place::of(path),
             syncs: true,
             queue: Arc::new(Queue::new(1, 1)),

@@ -828,3 +828,79 @@ async fn nothing_is_written_to_a_file_that_is_no_longer_there() {
     insert(&connection, 2).await.unwrap();
     assert_eq!(count(&connection).await, 2);
 }
+
+/// Closes the database, spoils the first page of `name` in its file, and opens it again.
+async fn spoiled(
+    directory: &TempDir,
+    database: Database,
+    connection: Connection,
+    name: &str,
+) -> Database {
+    let asked = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{name}'");
+    let found = connection.execute(asked, vec![]).await.unwrap();
+    let Value::Integer(page) = found.rows[0][0] else {
+        panic!("a page has a number")
+    };
+    drop(connection);
+    database.close().await;
+    let path = directory.path().join("test.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let from = 4_096 * (usize::try_from(page).unwrap() - 1);
+    bytes[from..from + 4_096].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    Database::open(&path, Options::default()).unwrap()
+}
+
+/// Its rest may look well: what is committed then may be gone with what the damage points at.
+#[tokio::test]
+async fn nothing_is_written_to_a_file_that_was_found_damaged() {
+    let (directory, database, connection) = table(Options::default()).await;
+    insert(&connection, 1).await.unwrap();
+    let create = "CREATE TABLE torn (v)";
+    connection.execute(create, vec![]).await.unwrap();
+    let database = spoiled(&directory, database, connection, "torn").await;
+    let (connection, holder) = (database.connection(), database.connection());
+    insert(&connection, 2).await.unwrap();
+    assert!(!database.stats().is_damaged, "nothing came upon it yet");
+    holder.execute("BEGIN IMMEDIATE", vec![]).await.unwrap();
+    insert(&holder, 3).await.unwrap();
+    let told = connection.execute("SELECT v FROM torn", vec![]).await;
+    let malformed = SqliteError::Damaged("database disk image is malformed".to_owned());
+    assert_eq!(told, Err(malformed));
+    assert!(database.stats().is_damaged);
+    let refused = holder.execute("COMMIT", vec![]).await;
+    assert!(
+        matches!(refused, Err(SqliteError::Damaged(_))),
+        "{refused:?}"
+    );
+    drop(holder);
+    let refused = insert(&connection, 4).await.unwrap_err();
+    assert!(matches!(refused, SqliteError::Damaged(_)), "{refused}");
+    assert!(
+        refused.to_string().contains("until it is restored"),
+        "{refused}"
+    );
+    assert!(connection.execute("BEGIN", vec![]).await.is_err());
+    assert_eq!(count(&connection).await, 2, "what can be read is read");
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_upon_damage_is_not_committed() {
+    let (directory, database, connection) = table(Options::default()).await;
+    insert(&connection, 1).await.unwrap();
+    let create = "CREATE TABLE torn (v UNIQUE)";
+    connection.execute(create, vec![]).await.unwrap();
+    let database = spoiled(&directory, database, connection, "torn").await;
+    let statements = [
+        "INSERT INTO t (v) VALUES (2)",
+        "INSERT INTO torn (v) VALUES (1)",
+        "INSERT INTO t (v) VALUES (3)",
+    ];
+    for outcome in together(&database, &statements).await {
+        assert!(
+            matches!(outcome, Err(SqliteError::Damaged(_))),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(count(&database.connection()).await, 1);
+}

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails with a sentence"
 )]
 
+use std::path::Path;
+
 use bytes::Bytes;
 use serde_json::json;
 use trawl_e2e::{DEADLINE, Scene};
@@ -154,4 +156,48 @@ async fn with_a_token_operators_come_with_it() {
         let wrong = ("authorization", "Bearer correct horse batterz");
         assert_eq!(status(&[through_a_proxy, wrong]).await, 403);
     }
+}
+
+/// What is accepted into a file that makes no sense may be gone with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_takes_nothing_more() {
+    let state = tempfile::tempdir().unwrap();
+    let options = HostOptions {
+        state_directory: Some(state.path().to_owned()),
+        ..HostOptions::default()
+    };
+    let mut host = Host::start_with(options.clone()).await;
+    let body = json!({"request_url": "http://127.0.0.1:9/", "type": 2});
+    let node = Node::log_in(host.base(), "before@example.org").await;
+    node.submit(&body).await;
+    host.terminate(DEADLINE).await.expect("it ends");
+    spoil(&host.database(), "api_keys_account");
+
+    let host = Host::start_with(options).await;
+    let node = Node::log_in(host.base(), "after@example.org").await;
+    let damaged = async || metrics(&node).await.sum("trawl_sqlite_damaged");
+    assert!(damaged().await < 0.5, "nothing came upon it yet");
+    let keys = node.get("/keys").await;
+    assert_eq!(keys.status, 503, "{}", keys.text());
+    assert!(damaged().await > 0.5);
+    let refused = node.post("/receive_data", &body).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let ready = node.get("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("malformed"), "{}", ready.text());
+    let readable = node.get("/messages").await;
+    assert_eq!(readable.status, 200, "{}", readable.text());
+}
+
+/// Writes over the first page of a table or an index.
+fn spoil(database: &Path, name: &str) {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let asked = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = ?1";
+    let (page, size): (usize, usize) = connection
+        .query_row(asked, [name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    drop(connection);
+    let mut bytes = std::fs::read(database).unwrap();
+    bytes[size * (page - 1)..size * page].fill(0xa5);
+    std::fs::write(database, bytes).unwrap();
 }

@@ -36,6 +36,7 @@ pub(super) fn json(database: &Database) -> Value {
         "file_bytes": stats.file_bytes,
         "wal_bytes": stats.wal_bytes,
         "wal_is_large": stats.wal_is_large,
+        "is_damaged": stats.is_damaged,
     })
 }
 
@@ -172,6 +173,12 @@ fn counts(stats: &Stats, out: &mut Exposition) {
             Kind::Gauge,
             "Statements that wait for a reader now.",
             number(stats.reads_waiting as u64),
+        ),
+        (
+            "damaged",
+            Kind::Gauge,
+            "1 once the database file was found to be damaged: nothing is written to it any more.",
+            f64::from(u8::from(stats.is_damaged)),
         ),
     ];
     families(&figures, out);
