@@ -50,6 +50,7 @@ async fn metrics_follow_what_the_host_does() {
         "trawl_sqlite_reads_total",
         "trawl_outbound_requests_total",
         "trawl_outbound_connections_opened_total",
+        "trawl_queue_finished_total",
         "process_cpu_seconds_total",
     ] {
         assert!(

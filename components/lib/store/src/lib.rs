@@ -24,7 +24,7 @@ pub use manners::{Bodies, CachedRobots, FoundRobots, Previous, SameRequest, Star
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,
 };
-pub use queues::QueueFigures;
+pub use queues::{QueueFigures, QueueTotals};
 use sql::{Rows, Sql, Value};
 pub use work::{Failure, Finished, HostPause, Job, Rescued, Unattended, Waiting};
 

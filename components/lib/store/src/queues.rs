@@ -34,6 +34,17 @@ pub struct QueueFigures {
     pub oldest_age_s: u64,
 }
 
+/// What became of what was in one queue, in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// As in [`QueueFigures`].
+    pub name: String,
+    /// Messages that were done, callbacks that were delivered.
+    pub done: u64,
+    /// Those that were given up.
+    pub failed: u64,
+}
+
 /// A purge that goes on where the one before ended.
 struct Purge {
     statement: &'static str,
@@ -102,6 +113,19 @@ impl<S: Sql> Store<'_, S> {
             None => self.run(include_str!("../sql/queues.sql"), vec![]).await?,
         };
         rows.iter().map(figures).collect()
+    }
+
+    /// What was done and failed in each queue, of all accounts.
+    pub async fn totals(&self) -> Result<Vec<QueueTotals>, StoreError> {
+        let rows = self.run(include_str!("../sql/totals.sql"), vec![]).await?;
+        let totals = rows.iter().map(|row| {
+            Ok(QueueTotals {
+                name: queue_name(row.get(0)?),
+                done: row.get(1)?,
+                failed: row.get(2)?,
+            })
+        });
+        totals.collect()
     }
 
     /// Keeps a malformed request with its reason.
@@ -268,16 +292,20 @@ fn days_ms(days: u32) -> i64 {
     i64::from(days) * 86_400_000
 }
 
+fn queue_name(kind: i64) -> String {
+    match kind {
+        4 => "callback_queue".to_owned(),
+        kind => format!("type_{kind}_queue"),
+    }
+}
+
 fn figures(row: Row<'_>) -> Result<QueueFigures, StoreError> {
     let count = |column| {
         row.get::<Option<u64>>(column)
             .map(Option::unwrap_or_default)
     };
     Ok(QueueFigures {
-        name: match row.get::<i64>(0)? {
-            4 => "callback_queue".to_owned(),
-            kind => format!("type_{kind}_queue"),
-        },
+        name: queue_name(row.get(0)?),
         ready: count(1)?,
         leased: count(2)?,
         delayed: count(3)?,

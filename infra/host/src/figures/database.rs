@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use trawl_balance::exposition::{Exposition, Kind, number};
 use trawl_sqlite::{Database, Stats};
-use trawl_store::{QueueFigures, Store, StoreError};
+use trawl_store::{QueueFigures, QueueTotals, Store, StoreError};
 
 use crate::own_statements::Connection;
 
@@ -18,6 +18,19 @@ async fn queues(database: &Database) -> Result<Vec<QueueFigures>, StoreError> {
             Err(error)
         }
         known => known,
+    }
+}
+
+/// What became of what was in the queues. None before a component has made the counters; another error is told.
+async fn totals(database: &Database) -> Vec<QueueTotals> {
+    let connection = Connection::to(database);
+    match Store::new(&connection).totals().await {
+        Ok(totals) => totals,
+        Err(StoreError::Sql(text)) if text.contains("no such column") => Vec::new(),
+        Err(error) => {
+            tracing::warn!("what was done can't be read: {error}");
+            Vec::new()
+        }
     }
 }
 
@@ -66,8 +79,27 @@ pub(super) async fn prometheus(database: &Database, out: &mut Exposition) {
     )
     .sample(&[], f64::from(u8::from(queues.is_ok())));
     match queues {
-        Ok(queues) if !queues.is_empty() => depths(&queues, out),
+        Ok(queues) if !queues.is_empty() => {
+            depths(&queues, out);
+            outcomes(&totals(database).await, out);
+        }
         _ => {}
+    }
+}
+
+fn outcomes(totals: &[QueueTotals], out: &mut Exposition) {
+    let mut finished = out.family(
+        "queue_finished_total",
+        Kind::Counter,
+        "Messages that were done and callbacks that were delivered, and those of both that were given up.",
+    );
+    for queue in totals {
+        for (outcome, count) in [("done", queue.done), ("failed", queue.failed)] {
+            finished.sample(
+                &[("queue", queue.name.as_str()), ("outcome", outcome)],
+                number(count),
+            );
+        }
     }
 }
 

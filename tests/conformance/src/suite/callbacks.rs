@@ -354,6 +354,36 @@ pub(super) async fn deliveries_together<S: Subject>(sql: &S) {
     assert_eq!(figures, Some((0, 0)));
 }
 
+pub(super) async fn totals_of_callbacks<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    for _ in 0..4 {
+        done(sql).await;
+    }
+    let held = store.claim_callbacks(4, "c", 60).await.unwrap();
+    let answer = attempt(500);
+    let [sent, given_up, later, back] = &held[..] else {
+        panic!("four callbacks are claimable")
+    };
+    let delivered = delivered_all(std::slice::from_ref(sent));
+    assert_eq!(store.callbacks_done(&delivered).await.unwrap(), [sent.id]);
+    for (callback, next) in [
+        (given_up, Next::Exhausted),
+        (later, Next::Retry { in_ms: 1 }),
+    ] {
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, None);
+        assert!(failed.await.unwrap());
+    }
+    store
+        .release_callbacks(&[(back.id, back.lease)])
+        .await
+        .unwrap();
+    let totals = store.totals().await.unwrap();
+    let callbacks = totals
+        .last()
+        .map(|queue| (&*queue.name, queue.done, queue.failed));
+    assert_eq!(callbacks, Some(("callback_queue", 1, 1)));
+}
+
 /// A message that failed and was asked for again has a callback for each end; both may be on their way at once.
 pub(super) async fn deliveries_of_one_message<S: Subject>(sql: &S) {
     let store = Store::new(sql);

@@ -319,6 +319,45 @@ pub(super) async fn queues_tell_the_truth<S: Subject>(sql: &S) {
     );
 }
 
+pub(super) async fn totals_only_grow<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let totals = async || {
+        let totals = store.totals().await.unwrap();
+        let numbers = totals.iter().map(|queue| (queue.done, queue.failed));
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(totals().await, [(0, 0); 4]);
+    let ids = mixed(sql).await;
+    let first = [(1, 1), (1, 1), (0, 0), (0, 0)];
+    assert_eq!(
+        totals().await,
+        first,
+        "what was given back or cancelled is neither"
+    );
+    assert_eq!(
+        store.retry(TENANT, ids[2], &LIMITS).await.unwrap(),
+        Changed::Yes
+    );
+    let again = store.claim(Kind::Text, 100, "w", 60).await.unwrap();
+    let again = again.iter().find(|job| job.id == ids[2]).unwrap();
+    assert!(
+        store
+            .fail(&failure(again.id, again.lease, None))
+            .await
+            .unwrap()
+    );
+    let second = [(1, 2), (1, 1), (0, 0), (0, 0)];
+    assert_eq!(
+        totals().await,
+        second,
+        "both ends of one that was asked for again"
+    );
+    accepted(store, &request(1, "newest"), &LIMITS).await;
+    sql.pass(100 * 86_400_000).await;
+    assert!(store.purge(30, 90, 500).await.unwrap().rows > 0);
+    assert_eq!(totals().await, second);
+}
+
 pub(super) async fn robots_and_dead_requests<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     assert!(store.robots("https://a").await.unwrap().is_none());
