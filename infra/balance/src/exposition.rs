@@ -9,8 +9,6 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
-    /// Quantiles, with `_sum` and `_count`.
-    Summary,
     /// Cumulative buckets, with `_sum` and `_count`.
     Histogram,
 }
@@ -20,7 +18,6 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
-            Self::Summary => "summary",
             Self::Histogram => "histogram",
         }
     }

@@ -42,6 +42,19 @@ impl Histogram {
         self.sum_us.load(Relaxed)
     }
 
+    /// How many are less than `first_us`, than twice that, and so on. Exact when it is a power of two: the buckets end there.
+    #[must_use]
+    pub(crate) fn below_doublings<const N: usize>(&self, first_us: u64) -> [u64; N] {
+        let (mut bound_us, mut seen, mut sum) = (first_us, 0, 0);
+        std::array::from_fn(|_| {
+            let end = bucket(bound_us);
+            let between = self.counts[seen..end].iter();
+            sum += between.map(|count| count.load(Relaxed)).sum::<u64>();
+            (bound_us, seen) = (bound_us.saturating_mul(2), end);
+            sum
+        })
+    }
+
     /// The value that `permille` of 1,000 do not exceed, in microseconds; `None` before the first.
     #[must_use]
     pub(crate) fn quantile_us(&self, permille: u64) -> Option<u64> {
@@ -99,6 +112,20 @@ mod tests {
         fn buckets_are_in_order(a in any::<u64>(), b in any::<u64>()) {
             prop_assert_eq!(bucket(a.min(b)) <= bucket(a.max(b)), true);
         }
+    }
+
+    #[test]
+    fn what_is_below_a_power_of_two_is_counted_exactly() {
+        let histogram = Histogram::default();
+        for us in [0, 511, 512, 1_023, 1_024, 4_095, 4_096, u64::MAX] {
+            histogram.record(us);
+        }
+        assert_eq!(histogram.below_doublings(512), [2, 4, 5, 6, 7]);
+        assert_eq!(
+            histogram.below_doublings::<64>(1)[63],
+            7,
+            "the last bucket has no end"
+        );
     }
 
     #[test]

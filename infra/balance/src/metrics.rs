@@ -119,6 +119,11 @@ impl Responses {
     }
 }
 
+/// The first bound of the histogram that is shown, half a millisecond; a power of two, so that counts are exact.
+const FIRST_BOUND_US: u64 = 512;
+/// Its bounds, each twice the one before: to 17 seconds.
+const BOUNDS: usize = 16;
+
 /// Percentiles in milliseconds, each within 3 %; none before the first answer.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct LatencyMs {
@@ -140,6 +145,9 @@ pub struct LatencyMs {
     /// How many there are.
     #[serde(skip)]
     pub count: u64,
+    /// How many were quicker than each bound of the histogram: [`FIRST_BOUND_US`], twice that, and so on.
+    #[serde(skip)]
+    below: [u64; BOUNDS],
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown to three decimals")]
@@ -150,11 +158,14 @@ fn ms(us: u64) -> f64 {
 impl LatencyMs {
     fn of(histogram: &Histogram) -> Self {
         let at = |permille| histogram.quantile_us(permille).map(ms);
+        // Before the count, which is what the last of them is: others count while we read.
+        let below = histogram.below_doublings(FIRST_BOUND_US);
         let (sum_us, count) = (histogram.sum_us(), histogram.count());
         Self {
             mean: sum_us.checked_div(count).map(ms),
             sum_us,
             count,
+            below,
             p50: at(500),
             p90: at(900),
             p99: at(990),
@@ -386,22 +397,19 @@ impl Snapshot {
     fn latencies(&self, out: &mut Exposition) {
         let mut family = out.family(
             "replica_latency_seconds",
-            Kind::Summary,
+            Kind::Histogram,
             "Time to the head of the answer.",
         );
         for figures in &self.replicas {
             let latency = &figures.latency_ms;
-            let quantiles = [
-                ("0.5", latency.p50),
-                ("0.9", latency.p90),
-                ("0.99", latency.p99),
-                ("0.999", latency.p999),
-            ];
             let replica = ("replica", figures.id.as_str());
-            for (quantile, value) in quantiles {
-                let seconds = value.map_or(f64::NAN, |ms| ms / 1_000.0);
-                family.sample(&[replica, ("quantile", quantile)], seconds);
+            for (doublings, count) in latency.below.into_iter().enumerate() {
+                let bound_s = number(FIRST_BOUND_US << doublings) / 1_000_000.0;
+                let bound = ("le", &*bound_s.to_string());
+                family.suffixed("_bucket", &[replica, bound], number(count));
             }
+            let all = [replica, ("le", "+Inf")];
+            family.suffixed("_bucket", &all, number(latency.count));
             let sum_s = number(latency.sum_us) / 1_000_000.0;
             family.suffixed("_sum", &[replica], sum_s);
             family.suffixed("_count", &[replica], number(latency.count));
@@ -448,6 +456,29 @@ mod tests {
             refused_large: 0,
             failed: 0,
             replicas: vec![figures(histogram)],
+        }
+    }
+
+    #[test]
+    fn latencies_stand_in_the_buckets_of_a_histogram() {
+        let histogram = Histogram::default();
+        for us in [100, 600, 600, 3_000, 60_000_000] {
+            histogram.record(us);
+        }
+        let mut out = Exposition::default();
+        snapshot(&histogram).prometheus(&mut out);
+        let text = out.into_text();
+        for (bound, count) in [
+            ("0.000512", 1),
+            ("0.001024", 3),
+            ("0.004096", 4),
+            ("16.777216", 4),
+            ("+Inf", 5),
+        ] {
+            let line = format!(
+                "trawl_replica_latency_seconds_bucket{{replica=\"a\",le=\"{bound}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{line}{text}");
         }
     }
 

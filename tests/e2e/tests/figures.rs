@@ -71,7 +71,10 @@ async fn metrics_follow_what_the_host_does() {
         after.get(&format!("{batches}_bucket{{le=\"+Inf\"}}")),
         after.get(&format!("{batches}_count"))
     );
-    assert_eq!(after.kind("trawl_replica_latency_seconds"), Some("summary"));
+    assert_eq!(
+        after.kind("trawl_replica_latency_seconds"),
+        Some("histogram")
+    );
     for there in [
         "trawl_component_traps_total",
         "trawl_component_messages_queued",
