@@ -2,7 +2,7 @@
 
 use trawl_sqlite::Database;
 use trawl_store::sql::{Rows, Sql, SqlError};
-use trawl_store::{Store, StoreError};
+use trawl_store::{Registration, Store, StoreError};
 
 /// One statement at a time over a connection of the host's own.
 pub(crate) struct Connection(trawl_sqlite::Connection);
@@ -66,6 +66,25 @@ pub(crate) async fn warn_of_newer_schema(database: &Database) {
     if let Ok(Some(version)) = Store::new(&connection).newer_schema().await {
         tracing::warn!(
             "the tables in the database are of version {version}, made by a newer trawl than this one"
+        );
+    }
+}
+
+/// Tells of a service that nobody can enter: registration is closed, and there is no account.
+pub(crate) async fn warn_when_nobody_can_enter(database: &Database, registration: Option<&str>) {
+    if registration.and_then(|word| Registration::parse(word.trim())) != Some(Registration::Closed)
+    {
+        return;
+    }
+    let connection = Connection::to(database);
+    let is_empty = match Store::new(&connection).has_accounts().await {
+        Ok(has_accounts) => !has_accounts,
+        // No component has made the tables yet.
+        Err(error) => error.to_string().contains("no such table"),
+    };
+    if is_empty {
+        tracing::warn!(
+            "registration is closed and nobody has an account: start with registration=first until yours is made"
         );
     }
 }

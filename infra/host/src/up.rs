@@ -28,7 +28,7 @@ use crate::doorbell::{Wire, subscriber, ticker};
 use crate::figures::HostFigures;
 use crate::memory::give_back_when_quiet;
 use crate::open_files;
-use crate::own_statements::{take_back, warn_of_newer_schema};
+use crate::own_statements::{take_back, warn_of_newer_schema, warn_when_nobody_can_enter};
 use crate::parts::precompile;
 use crate::replicas::{Locals, balance};
 use crate::state_use::Found;
@@ -55,6 +55,8 @@ pub(crate) async fn run(options: Up) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     warn_of_newer_schema(&application.database).await;
+    let registration = application.variables.get("registration");
+    warn_when_nobody_can_enter(&application.database, registration).await;
     if application.state.found == Found::Nobody {
         take_back(&application.database).await;
     }

@@ -4,6 +4,7 @@
 //! Here a typing mistake is told at the start, instead of being found out weeks later by a pace or a time that nobody set.
 
 use http::Uri;
+use trawl_core::limits::queue::HOST_GAP_MS_MAX;
 use trawl_core::limits::scrape::{LEASE_S, LEASE_S_MIN};
 use trawl_core::url_guard::Ports;
 use trawl_store::Registration;
@@ -75,8 +76,8 @@ fn rules() -> [Rule; 12] {
         ),
         (
             "host_gap_ms",
-            is_number,
-            "a whole number of milliseconds".to_owned(),
+            is_gap,
+            format!("a whole number of milliseconds, up to {HOST_GAP_MS_MAX}"),
         ),
         (
             "public_url",
@@ -123,6 +124,10 @@ fn is_lease(value: &str) -> bool {
 
 fn is_number(value: &str) -> bool {
     number::<u64>(value).is_some()
+}
+
+fn is_gap(value: &str) -> bool {
+    number::<u64>(value).is_some_and(|ms| ms <= HOST_GAP_MS_MAX)
 }
 
 fn is_positive(value: &str) -> bool {
@@ -191,6 +196,7 @@ mod tests {
             ("queue_max_account", "1e6"),
             ("host_in_flight", "0"),
             ("host_gap_ms", "100ms"),
+            ("host_gap_ms", "86400001"),
             ("public_url", "trawl.example.org"),
             ("public_url", "ftp://trawl.example.org"),
             ("public_url", "https://user:secret@trawl.example.org"),
@@ -205,7 +211,7 @@ mod tests {
         let told = checked("host_gap_ms", "100ms").unwrap_err().to_string();
         assert_eq!(
             told,
-            "the variable host_gap_ms can't be \"100ms\": it has to be a whole number of milliseconds"
+            "the variable host_gap_ms can't be \"100ms\": it has to be a whole number of milliseconds, up to 86400000"
         );
     }
 }

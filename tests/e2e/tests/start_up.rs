@@ -7,12 +7,15 @@
     reason = "a test that cannot go on fails with a sentence"
 )]
 
-use std::process::Output;
+use std::path::Path;
+use std::process::{Child, Output};
 use std::time::Duration;
 
+use bytes::Bytes;
 use trawl_kit::api::Node;
 use trawl_kit::eventually;
 use trawl_kit::host::{Host, HostOptions, signal};
+use trawl_kit::http_client::HttpClient;
 
 fn run(options: &HostOptions) -> Output {
     let state = tempfile::tempdir().unwrap();
@@ -141,29 +144,57 @@ async fn a_state_directory_that_another_host_uses() {
     assert!(data.contains("shared with another trawl"), "{data}");
 }
 
-/// A client that is told of an internal error is told that it was logged; that holds for `--quiet` too.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_quiet_host_tells_of_internal_errors() {
+/// A host whose errors go to `log`, once it has answered.
+async fn start_quietly(state: &Path, log: &Path, options: HostOptions) -> (Child, String) {
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().port()
     };
-    let state = tempfile::tempdir().unwrap();
-    let log = state.path().join("log");
     let options = HostOptions {
         listen: Some(format!("127.0.0.1:{port}")),
-        ..HostOptions::default().with(&["--quiet"])
+        ..options.with(&["--quiet"])
     };
-    let mut host = Host::command(state.path(), &options)
-        .stderr(std::fs::File::create(&log).unwrap())
+    let host = Host::command(state, &options)
+        .stderr(std::fs::File::create(log).unwrap())
         .spawn()
         .unwrap();
     let base = format!("http://127.0.0.1:{port}");
+    let http = HttpClient::default();
     eventually("it serves", Duration::from_secs(180), || async {
-        let connection = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-        connection.is_ok().then_some(())
+        let asked = http::Request::get(format!("{base}/livez"));
+        let answer = http.send(asked.body(Bytes::new()).unwrap()).await;
+        answer.is_ok().then_some(())
     })
     .await;
+    (host, base)
+}
+
+/// A service that is closed to everybody from the first is a mistake, which a registration that is refused does not show to whoever made it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_nobody_can_enter() {
+    let state = tempfile::tempdir().unwrap();
+    let log = state.path().join("log");
+    let mut told = Vec::new();
+    for registration in ["closed", "first", "closed"] {
+        let options = HostOptions::default().variable("registration", registration);
+        let (mut host, base) = start_quietly(state.path(), &log, options).await;
+        if registration == "first" {
+            Node::log_in(&base, "node@example.org").await;
+        }
+        host.kill().unwrap();
+        host.wait().unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        told.push(text.contains("nobody has an account"));
+    }
+    assert_eq!(told, [true, false, false]);
+}
+
+/// A client that is told of an internal error is told that it was logged; that holds for `--quiet` too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_host_tells_of_internal_errors() {
+    let state = tempfile::tempdir().unwrap();
+    let log = state.path().join("log");
+    let (mut host, base) = start_quietly(state.path(), &log, HostOptions::default()).await;
     let node = Node::log_in(&base, "node@example.org").await;
     let database = rusqlite::Connection::open(state.path().join("trawl.db")).unwrap();
     database.busy_timeout(Duration::from_secs(10)).unwrap();

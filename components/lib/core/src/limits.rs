@@ -578,6 +578,9 @@ pub mod queue {
     pub const HOST_IN_FLIGHT_MAX: u32 = 4;
     /// Least time between two starts on one host, unless set per host. A site that is named in many requests sees ten a second.
     pub const HOST_GAP_MS: u64 = 100;
+    /// What that may be set to: a day. Who wants a site left alone for longer asks for it less often; and a number that the database
+    /// can't add to the time would be no pace at all.
+    pub const HOST_GAP_MS_MAX: u64 = 86_400_000;
     /// Jobs per claim that anybody may ask for: a claim stays a short write.
     pub const CLAIM_MAX: u32 = 256;
     /// A worker with nothing else to do waits for a host whose gap is over within this: one beat of the clock, which would come too

@@ -121,6 +121,8 @@ async fn limits(variables: &impl Variables) -> QueueLimits {
         .unwrap_or(u32::MAX)
         // With none nothing would ever start.
         .max(1),
-        host_gap_ms: number("host_gap_ms", queue::HOST_GAP_MS).await,
+        host_gap_ms: number("host_gap_ms", queue::HOST_GAP_MS)
+            .await
+            .min(queue::HOST_GAP_MS_MAX),
     }
 }
