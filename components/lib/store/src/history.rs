@@ -47,6 +47,19 @@ pub struct Delivery {
     pub next_try_at: Option<i64>,
 }
 
+/// An endpoint that fails, asked for a pause, or was disabled. Times are milliseconds since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where callbacks go.
+    pub url: String,
+    /// Since when nothing is sent to it until its owner enables it.
+    pub disabled_at: Option<i64>,
+    /// Until when it asked to be left alone.
+    pub paused_until: Option<i64>,
+    /// The first failure since the last success.
+    pub failing_since: Option<i64>,
+}
+
 /// How far a replay of a time range has come: the callbacks up to this one, of the messages up to this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplayPoint {
@@ -215,6 +228,19 @@ impl<S: Sql> Store<'_, S> {
         })
     }
 
+    /// The account's endpoints that are disabled, paused or failing, by URL: at most `limit`, without the first `skip`.
+    pub async fn endpoints(
+        &self,
+        account: AccountId,
+        skip: u32,
+        limit: u32,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let params = vec![account.0.into(), skip.into(), limit.into()];
+        let statement = include_str!("../sql/endpoints.sql");
+        let rows = self.run(statement, params).await?;
+        rows.iter().map(endpoint).collect()
+    }
+
     /// Enables an endpoint again; its kept callbacks go on. False when it was not disabled.
     pub async fn endpoint_enable(&self, account: AccountId, url: &str) -> Result<bool, StoreError> {
         let params = vec![account.0.into(), url.into()];
@@ -237,6 +263,15 @@ fn event(row: Row<'_>) -> Result<Event, StoreError> {
         lease: row.get(4)?,
         worker: row.get(5)?,
         reason: row.get(6)?,
+    })
+}
+
+fn endpoint(row: Row<'_>) -> Result<Endpoint, StoreError> {
+    Ok(Endpoint {
+        url: row.get(0)?,
+        disabled_at: row.get(1)?,
+        paused_until: row.get(2)?,
+        failing_since: row.get(3)?,
     })
 }
 

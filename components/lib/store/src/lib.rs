@@ -19,7 +19,7 @@ pub mod work;
 pub use accounts::{Account, ApiKey, Created, KeyOwner, Registration, Secrets};
 pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
-pub use history::{Delivery, Event, Replay, ReplayPoint, Replayed};
+pub use history::{Delivery, Endpoint, Event, Replay, ReplayPoint, Replayed};
 pub use manners::{Bodies, CachedRobots, FoundRobots, Previous, SameRequest, Start};
 pub use messages::{
     Changed, Filter, Message, NewMessage, QueueLimits, ResultLookup, StoredResult, Submitted,

@@ -148,6 +148,30 @@ pub struct DeliveryView<'a> {
     pub next_try_at: Option<Timestamp>,
 }
 
+/// A callback endpoint that does not simply take what it gets.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointView<'a> {
+    /// Where callbacks go.
+    pub url: &'a str,
+    /// `failing`, `paused` or `disabled`.
+    pub state: &'a str,
+    /// The first failure since the last success.
+    pub failing_since: Option<Timestamp>,
+    /// Until when it asked to be left alone.
+    pub paused_until: Option<Timestamp>,
+    /// Since when nothing is sent to it.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// `GET /endpoints`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointPage<'a> {
+    /// By URL.
+    pub data: Vec<EndpointView<'a>>,
+    /// Give it back as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+}
+
 /// A list without pages.
 #[derive(Debug, Clone, Serialize)]
 pub struct List<T> {

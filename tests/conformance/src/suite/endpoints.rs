@@ -161,6 +161,70 @@ pub(super) async fn many_pauses_end_in_parts<S: Subject>(sql: &S) {
     assert_eq!(paused().await, Value::Integer(0), "and the rest after them");
 }
 
+/// Each failed first; those that then succeeded, or whose pause is over, take what they get.
+pub(super) async fn endpoints_in_trouble<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    done_for_many(store, 1, "a", 1..6).await;
+    done_for_many(store, 2, "of-another", 1..2).await;
+    let mut held = take(store, 20).await;
+    held.sort_by(|a, b| a.endpoint_url.cmp(&b.endpoint_url));
+    let retry = Next::Retry { in_ms: 1 };
+    for (callback, (status, next, pause_ms)) in held.iter().zip([
+        (410, Next::EndpointGone, None),
+        (429, retry, Some(60_000)),
+        (500, retry, None),
+        (500, retry, None),
+        (500, Next::Exhausted, None),
+        (500, retry, None),
+    ]) {
+        let answer = attempt(status);
+        let failed = store.callback_failed(callback.id, callback.lease, &answer, next, pause_ms);
+        assert!(failed.await.unwrap());
+    }
+    sql.pass(1_000).await;
+    store.wake().await.unwrap();
+    for again in take(store, 20).await {
+        if again.endpoint_url == "https://a4.example/" {
+            let answer = attempt(200);
+            let sent = store.callback_done(again.id, again.lease, &answer);
+            assert!(sent.await.unwrap());
+        }
+    }
+    let shown = async |tenant, skip, limit| {
+        let found = store
+            .endpoints(AccountId(tenant), skip, limit)
+            .await
+            .unwrap();
+        let of_each = found.into_iter().map(|endpoint| {
+            let held = (
+                endpoint.disabled_at.is_some(),
+                endpoint.paused_until.is_some(),
+            );
+            (endpoint.url, held, endpoint.failing_since.is_some())
+        });
+        of_each.collect::<Vec<_>>()
+    };
+    let url = |n: u32| format!("https://a{n}.example/");
+    let all = [
+        (url(1), (true, false), true),
+        (url(2), (false, true), true),
+        (url(3), (false, false), true),
+        (url(5), (false, false), true),
+    ];
+    assert_eq!(shown(1, 0, 9).await, all);
+    assert_eq!(shown(1, 0, 2).await, all[..2]);
+    assert_eq!(shown(1, 2, 9).await, all[2..]);
+    assert_eq!(shown(2, 0, 9).await.len(), 1);
+    assert_eq!(shown(3, 0, 9).await, []);
+    sql.pass(60_000).await;
+    let (_, held, is_failing) = &shown(1, 0, 9).await[1];
+    assert_eq!(
+        (*held, *is_failing),
+        ((false, false), true),
+        "its pause is over"
+    );
+}
+
 pub(super) async fn gone<S: Subject>(sql: &S) {
     let store = Store::new(sql);
     done(sql, 1, 6).await;

@@ -1,4 +1,4 @@
-//! Callback attempts: their log, sending them again, and opening a disabled endpoint.
+//! Callback attempts: their log, and sending them again.
 
 use std::ops::Range;
 
@@ -28,14 +28,6 @@ struct Replayed {
     /// Only there when not all was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
-}
-
-/// The answer to opening an endpoint.
-#[derive(Serialize)]
-struct Enabled<'a> {
-    success: bool,
-    url: &'a str,
-    was_disabled: bool,
 }
 
 pub(super) async fn list<P: Ports>(exchange: &Exchange<'_, P>, id: &str) -> Handled {
@@ -155,36 +147,6 @@ fn replay_point(text: &str) -> Option<ReplayPoint> {
     Some(ReplayPoint {
         message: MessageId(message.parse().ok()?),
         callback: callback.parse().ok()?,
-    })
-}
-
-/// `{"url"}`: an endpoint that was disabled takes callbacks again, with those that were kept.
-pub(super) async fn enable<P: Ports>(exchange: &Exchange<'_, P>) -> Handled {
-    let account = exchange.caller().await?;
-    let object = exchange.object()?;
-    let sent = object.required_text(&["url"]).map_err(bad_field)?;
-    let target = exchange.settings.callback_urls.target(sent);
-    let target = target.map_err(|error| {
-        Problem::new(Code::InvalidCallbackUrl, format!("`url`: {error}.")).at("url")
-    })?;
-    let url = target.url.as_str();
-    let was_disabled = exchange
-        .store()
-        .endpoint_enable(account, url)
-        .await
-        .map_err(unavailable)?;
-    let answer = json(
-        StatusCode::OK,
-        &Enabled {
-            success: true,
-            url,
-            was_disabled,
-        },
-    );
-    Ok(if was_disabled {
-        answer.ringing(CALLBACK_QUEUE)
-    } else {
-        answer
     })
 }
 

@@ -14,7 +14,9 @@ use super::answer::{json, no_content, unavailable, unavailable_after};
 use super::body::bad_field;
 use super::receive::full;
 use super::route::{Route, number};
-use super::{Exchange, Handled, deliveries, no_message, nothing_here, receive, result, service};
+use super::{
+    Exchange, Handled, deliveries, endpoints, no_message, nothing_here, receive, result, service,
+};
 use crate::channels::MESSAGE_QUEUE;
 use crate::ports::Ports;
 
@@ -36,7 +38,8 @@ pub(super) async fn handle<P: Ports>(exchange: &Exchange<'_, P>, route: Route<'_
         Route::Deliveries { id } => deliveries::list(exchange, id).await,
         Route::Replay { id } => deliveries::replay(exchange, id).await,
         Route::ReplayRange => deliveries::replay_range(exchange).await,
-        Route::EndpointEnable => deliveries::enable(exchange).await,
+        Route::Endpoints => endpoints::list(exchange).await,
+        Route::EndpointEnable => endpoints::enable(exchange).await,
         Route::Queues => service::queues(exchange).await,
         Route::TestEndpoint => Ok(service::test_endpoint(exchange)),
         Route::Livez => Ok(service::livez()),
@@ -237,22 +240,29 @@ fn filter(query: &str) -> Result<Filter, Problem> {
                 let kind = value.parse().ok().and_then(Kind::from_number);
                 filter.kind = Some(kind.ok_or_else(|| wrong("type", "must be 1, 2 or 3".into()))?);
             }
-            "limit" => {
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=PAGE_MAX).contains(limit));
-                filter.limit =
-                    limit.ok_or_else(|| wrong("limit", format!("must be 1 to {PAGE_MAX}")))?;
-            }
+            "limit" => filter.limit = limit(&value)?,
             "cursor" => {
                 let id = value.parse().ok().filter(|id: &MessageId| id.0 > 0);
-                filter.before = Some(id.ok_or_else(|| {
-                    wrong("cursor", "must be a next_cursor of an earlier page".into())
-                })?);
+                filter.before = Some(id.ok_or_else(wrong_cursor)?);
             }
             _ => {}
         }
     }
     Ok(filter)
+}
+
+/// How many entries a page of a list may have.
+pub(super) fn limit(value: &str) -> Result<u32, Problem> {
+    let limit = value.parse().ok();
+    limit
+        .filter(|limit| (1..=PAGE_MAX).contains(limit))
+        .ok_or_else(|| bad_field(FieldError::new("limit", format!("must be 1 to {PAGE_MAX}"))))
+}
+
+/// What a cursor has to be.
+pub(super) fn wrong_cursor() -> Problem {
+    bad_field(FieldError::new(
+        "cursor",
+        "must be a next_cursor of an earlier page",
+    ))
 }

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod caller;
 mod deliveries;
+mod endpoints;
 mod login;
 mod messages;
 mod negotiate;

@@ -38,6 +38,7 @@ pub enum Route<'a> {
     Replay { id: &'a str },
     Events { id: &'a str },
     ReplayRange,
+    Endpoints,
     EndpointEnable,
     Queues,
 }
@@ -85,6 +86,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("/messages/{id}/deliveries/replay", "POST, OPTIONS"),
     ("/messages/{id}/events", "GET, HEAD, OPTIONS"),
     ("/deliveries/replay", "POST, OPTIONS"),
+    ("/endpoints", "GET, HEAD, OPTIONS"),
     ("/endpoints/enable", "POST, OPTIONS"),
     ("/queues", "GET, HEAD, OPTIONS"),
     ("/livez", "GET, HEAD, OPTIONS"),
@@ -182,6 +184,7 @@ fn of_segments<'a>(
             ("/messages/{id}/events", Route::Events { id })
         }
         ("deliveries", Some("replay"), None, None) => ("/deliveries/replay", Route::ReplayRange),
+        ("endpoints", None, None, None) => ("/endpoints", Route::Endpoints),
         ("endpoints", Some("enable"), None, None) => ("/endpoints/enable", Route::EndpointEnable),
         ("queues", None, None, None) => ("/queues", Route::Queues),
         ("livez", None, None, None) => ("/livez", Route::Livez),

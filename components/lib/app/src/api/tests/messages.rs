@@ -404,6 +404,10 @@ fn callbacks_are_sent_again() {
     );
     range("2026-11-22", "2026-11-25T00:00:00Z").assert_problem(422, "invalid_field");
     range("2026-11-25T00:00:00Z", "2026-11-22T00:00:00Z").assert_problem(422, "invalid_field");
+    assert_eq!(
+        server.get("/endpoints?limit=1&cursor=").json(),
+        json!({"data": [], "next_cursor": null})
+    );
     let enabled = server.post(
         "/endpoints/enable",
         &json!({"url": "https://node.example/hook"}),
@@ -415,6 +419,54 @@ fn callbacks_are_sent_again() {
     server
         .post("/endpoints/enable", &json!({"url": "ftp://node.example/"}))
         .assert_problem(422, "invalid_callback_url");
+}
+
+#[test]
+fn endpoints_in_trouble_are_listed() {
+    let server = Server::new();
+    for (tenant, url, columns) in [
+        (1, "https://a.example/hook?x=1&y=2", "1, NULL, 5"),
+        (1, "https://b.example/", "NULL, 33000000000000, NULL"),
+        (1, "https://c.example/", "NULL, NULL, 7"),
+        (1, "https://d.example/", "NULL, NULL, NULL"),
+        (2, "https://e.example/", "1, NULL, 5"),
+    ] {
+        server.world.ports.sql.number(&format!(
+            "INSERT INTO endpoints (tenant, url, disabled_ms, throttled_until, first_failure_ms)
+             VALUES ({tenant}, '{url}', {columns}) RETURNING 1"
+        ));
+    }
+    let states = |page: &Value| {
+        let data = page["data"].as_array().unwrap().iter();
+        let states = data.map(|endpoint| endpoint["state"].as_str().unwrap().to_owned());
+        states.collect::<Vec<_>>()
+    };
+    let all = server.get("/endpoints").json();
+    assert_eq!(states(&all), ["disabled", "paused", "failing"]);
+    assert_eq!(all["next_cursor"], Value::Null);
+    let [first, paused, _] = all["data"].as_array().unwrap().as_slice() else {
+        panic!("{all}")
+    };
+    assert_eq!(first["disabled_at"], "1970-01-01T00:00:00.001Z");
+    assert_eq!(first["failing_since"], "1970-01-01T00:00:00.005Z");
+    assert_eq!(first["paused_until"], Value::Null);
+    assert!(paused["paused_until"].is_string());
+    let page = server.get("/endpoints?limit=2").json();
+    assert_eq!(states(&page), ["disabled", "paused"]);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    assert!(
+        !cursor.contains("example"),
+        "URLs may hold secrets: {cursor}"
+    );
+    let page = server.get(&format!("/endpoints?cursor={cursor}")).json();
+    assert_eq!(states(&page), ["failing"]);
+    for wrong in ["limit=0", "limit=501", "limit=x", "cursor=x", "cursor=-1"] {
+        let told = server.get(&format!("/endpoints?{wrong}"));
+        told.assert_problem(422, "invalid_field");
+    }
+    server
+        .send(Request::get("http://trawl.test/endpoints"), "")
+        .assert_problem(401, "missing_token");
 }
 
 /// Nothing would ever start.
