@@ -11,6 +11,7 @@ pub mod fetch_policy;
 pub mod ids;
 pub mod lifecycle;
 pub mod limits;
+pub mod password_hash;
 pub mod password_policy;
 pub mod problem;
 pub mod redirect;
