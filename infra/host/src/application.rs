@@ -31,7 +31,7 @@ use crate::variables::Variables;
 use crate::{cli, networks, private, secret, values, variables};
 
 /// The database's file in the state directory.
-const DATABASE: &str = "trawl.db";
+pub(crate) const DATABASE: &str = "trawl.db";
 
 /// An application, ready to have replicas.
 pub(crate) struct Application {

@@ -10,6 +10,7 @@ use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use trawl_core::address::parse_network;
+use trawl_core::email::Email;
 use trawl_core::limits::{balance, host as limits, inbound};
 
 use crate::engine::Profile;
@@ -37,14 +38,22 @@ impl WrongArgument {
 impl Cli {
     /// The command line and the environment of this process. Ends the process, as clap does, when they are wrong or ask for help.
     pub(crate) fn of_process() -> Self {
-        let given = |name: &OsStr| std::env::var_os(name);
-        let command = Self::command()
-            .mut_subcommands(|command| command.mut_args(|arg| without_empty(arg, given)));
+        let command = without_empty_variables(Self::command(), &|name| std::env::var_os(name));
         Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
 
-/// An empty variable is none: files of settings have a line for what is not set too.
+/// An empty variable is none, in commands below commands too: files of settings have a line for what is not set too.
+fn without_empty_variables(
+    command: clap::Command,
+    given: &dyn Fn(&OsStr) -> Option<OsString>,
+) -> clap::Command {
+    command
+        .mut_args(|arg| without_empty(arg, given))
+        .mut_subcommands(|command| without_empty_variables(command, given))
+}
+
+/// The same argument, without its variable where that one is empty.
 fn without_empty(arg: Arg, given: impl Fn(&OsStr) -> Option<OsString>) -> Arg {
     let is_empty = arg
         .get_env()
@@ -60,9 +69,8 @@ fn without_empty(arg: Arg, given: impl Fn(&OsStr) -> Option<OsString>) -> Arg {
 /// Which of these names in the environment look like one of a flag, and are none.
 pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec<String> {
     let command = Cli::command();
-    let known: HashSet<&OsStr> = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
+    let known: HashSet<&OsStr> = arguments(&command)
+        .into_iter()
         .filter_map(Arg::get_env)
         .collect();
     // Kubernetes gives every pod two kinds for a service that is called trawl; the last two are of our tests.
@@ -71,6 +79,12 @@ pub(crate) fn unknown_in_environment(names: impl Iterator<Item = String>) -> Vec
         .filter(|name| name.starts_with("TRAWL_") && !known.contains(OsStr::new(name)))
         .filter(|name| !of_others.iter().any(|start| name.starts_with(start)))
         .collect()
+}
+
+/// What a command takes, and those below it.
+fn arguments(command: &clap::Command) -> Vec<&Arg> {
+    let below = command.get_subcommands().flat_map(arguments);
+    command.get_arguments().chain(below).collect()
 }
 
 /// The commands.
@@ -86,6 +100,9 @@ pub(crate) enum Command {
     Nodes(Box<trawl_nodes::Args>),
     /// Run a scraper's extraction over local files
     Extract(Extract),
+    /// See who has an account, and help whoever forgot the password; also while trawl runs
+    #[command(subcommand)]
+    Accounts(Accounts),
 }
 
 /// `trawl up`
@@ -335,6 +352,57 @@ pub(crate) struct Extract {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// `trawl accounts`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accounts {
+    /// Show all accounts, one a line: id, e-mail address, when it was made, API keys, unfinished messages
+    List(ListAccounts),
+    /// Give an account a random password, which is printed, and forget its failed log-ins
+    ResetPassword(ResetPassword),
+}
+
+/// `trawl accounts list`
+#[derive(Debug, Args)]
+pub(crate) struct ListAccounts {
+    #[command(flatten)]
+    pub(crate) place: DatabasePlace,
+    /// Print each account as a line of JSON
+    #[arg(long, env = "TRAWL_ACCOUNTS_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+}
+
+/// `trawl accounts reset-password`
+#[derive(Debug, Args)]
+pub(crate) struct ResetPassword {
+    /// The account's e-mail address
+    #[arg(value_parser = Email::parse)]
+    pub(crate) email: Email,
+    /// Delete its API keys too
+    #[arg(long, env = "TRAWL_ACCOUNTS_DELETE_KEYS", value_parser = FalseyValueParser::new())]
+    pub(crate) delete_keys: bool,
+    /// Take the first line of standard input as the password, and print none
+    #[arg(long, env = "TRAWL_ACCOUNTS_PASSWORD_STDIN", value_parser = FalseyValueParser::new())]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) place: DatabasePlace,
+}
+
+/// Where the database is that accounts are in.
+#[derive(Debug, Args)]
+pub(crate) struct DatabasePlace {
+    /// The state directory of `trawl up`
+    #[arg(
+        long,
+        env = "TRAWL_STATE_DIR",
+        default_value = ".trawl",
+        value_name = "DIR"
+    )]
+    pub(crate) state_dir: PathBuf,
+    /// The database itself, such as .spin/sqlite_db.db under Spin [default: `trawl.db` in the state directory]
+    #[arg(long, env = "TRAWL_ACCOUNTS_DATABASE", value_name = "FILE")]
+    pub(crate) database: Option<PathBuf>,
+}
+
 /// Stands for an address that is not known.
 const NO_URL: &str = "http://page.example/";
 
@@ -467,19 +535,16 @@ mod tests {
         let trawl = Cli::command();
         trawl.clone().debug_assert();
         assert!(trawl.has_subcommands());
-        for command in trawl.get_subcommands() {
-            for flag in command
-                .get_arguments()
-                .filter(|flag| flag.get_long().is_some_and(|long| long != "help"))
-            {
-                let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
-                assert!(
-                    variable.is_some_and(|env| env.starts_with("TRAWL_")),
-                    "{} --{}",
-                    command.get_name(),
-                    flag.get_id()
-                );
-            }
+        for flag in arguments(&trawl)
+            .into_iter()
+            .filter(|flag| flag.get_long().is_some_and(|long| long != "help"))
+        {
+            let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
+            assert!(
+                variable.is_some_and(|env| env.starts_with("TRAWL_")),
+                "--{}",
+                flag.get_id()
+            );
         }
     }
 
@@ -511,6 +576,34 @@ mod tests {
             });
             assert_eq!(arg.get_env().is_some(), counts, "{value:?}");
         }
+    }
+
+    /// Those of commands below commands too.
+    #[test]
+    fn empty_variables_are_none_everywhere() {
+        let set = arguments(&without_empty_variables(Cli::command(), &|_| {
+            Some(OsString::new())
+        }))
+        .into_iter()
+        .filter_map(Arg::get_env)
+        .map(OsStr::to_owned)
+        .collect::<Vec<_>>();
+        assert_eq!(set, Vec::<OsString>::new());
+    }
+
+    #[test]
+    fn an_account_is_named_as_it_was_registered() {
+        let parse = |email| Cli::try_parse_from(["trawl", "accounts", "reset-password", email]);
+        let Command::Accounts(Accounts::ResetPassword(options)) =
+            parse(" Me@Example.ORG").unwrap().command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(options.email.key, "me@example.org");
+        assert_eq!(options.place.state_dir, PathBuf::from(".trawl"));
+        let told = parse("me").unwrap_err();
+        assert_eq!(told.exit_code(), i32::from(WrongArgument::STATUS));
+        assert!(told.to_string().contains("name@example.org"), "{told}");
     }
 
     #[test]

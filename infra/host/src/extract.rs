@@ -4,15 +4,15 @@ mod input;
 mod native;
 mod wasm;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use self::input::read;
 use crate::cli::Extract;
+use crate::output::goes_on;
 
 /// One page and what is known about it.
 pub(crate) struct Page<'a> {
@@ -52,15 +52,6 @@ pub(crate) fn run(options: &Extract) -> anyhow::Result<ExitCode> {
     }
     goes_on(out.flush())?;
     Ok(code)
-}
-
-/// Whether more may be written. A reader that has seen enough closes the pipe; that is no failure.
-fn goes_on(written: std::io::Result<()>) -> anyhow::Result<bool> {
-    match written {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error).context("the results can't be written"),
-    }
 }
 
 fn extract(options: &Extract, file: &Path) -> anyhow::Result<Value> {

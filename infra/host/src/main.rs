@@ -1,6 +1,7 @@
 //! `trawl`: the local host. It runs the components of a `spin.toml` on one machine, with an embedded database, an embedded
 //! doorbell, replicas and a load balancer.
 
+mod accounts;
 mod allowed_hosts;
 mod application;
 mod cli;
@@ -19,11 +20,13 @@ mod manifest;
 mod memory;
 mod networks;
 mod open_files;
+mod output;
 mod own_statements;
 mod part;
 mod parts;
 mod precedence;
 mod private;
+mod random;
 mod replica;
 mod replicas;
 mod routes;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
             run(trawl_nodes::run(*options))
         }
         Command::Extract(options) => extract::run(&options),
+        Command::Accounts(command) => run(accounts::run(command)),
     };
     match done {
         Ok(code) => code,

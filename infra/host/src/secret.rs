@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use rand::TryRngCore as _;
 use trawl_core::token::TokenKeys;
 
 use crate::manifest::Manifest;
+use crate::random;
 use crate::variables::Variables;
 
 /// The variable, and the name of the file in the state directory.
@@ -85,11 +85,7 @@ fn kept(state: &Path) -> anyhow::Result<String> {
             });
         }
     }
-    let mut key = [0_u8; BYTES];
-    rand::rngs::OsRng
-        .try_fill_bytes(&mut key)
-        .context("the system gives no random bytes")?;
-    let secret: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = random::hex::<BYTES>()?;
     // A temporary file is readable by its owner only. Two hosts may start at once in one directory: the first one's key
     // counts, and neither sees half a file.
     let mut made = tempfile::NamedTempFile::new_in(state).with_context(context)?;

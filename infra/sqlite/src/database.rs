@@ -39,7 +39,8 @@ pub(crate) struct Shared {
 }
 
 impl Database {
-    /// Opens the file, creating it if need be, and starts the threads. Only the file's owner may read it from then on.
+    /// Opens the file, creating it if need be, and starts the threads. Only the file's owner may read it from then on. Neither with
+    /// [`Options::as_found`].
     ///
     /// # Errors
     /// When the file can't be opened, is no database, or another process keeps it locked.
@@ -48,7 +49,9 @@ impl Database {
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX, WRITE_BYTES_WAITING_MAX));
         let counters = Arc::new(Counters::default());
         let damage = Arc::new(Damage::default());
-        crate::private::make(path);
+        if !options.as_found {
+            crate::private::make(path);
+        }
         // The writer first: it turns the log on.
         let session = Session::open(path, Role::Writer, &options, &damage)?;
         let place = Place::of(path);

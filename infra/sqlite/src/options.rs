@@ -5,6 +5,10 @@ use trawl_core::limits::sqlite;
 /// Settings of a [`Database`](crate::Database); the defaults are the limits of trawl.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The file has to be there, and stays as it was found: it is neither made, nor closed to others, nor given a write-ahead log. At the
+    /// end nobody is waited for to fold the one that it has, which would hold up the writes of whoever else uses it. For a short visit
+    /// to a file that others may have made, and may be using.
+    pub as_found: bool,
     /// Reader connections, each with a thread.
     pub readers: usize,
     /// How long a lock of another process is waited for.
@@ -38,6 +42,7 @@ impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
+            as_found: false,
             readers: cores.min(sqlite::READERS_MAX),
             busy_ms_max: sqlite::BUSY_MS_MAX,
             transaction_ms_max: sqlite::TRANSACTION_MS_MAX,

@@ -53,10 +53,11 @@ mod tests {
     }
 
     fn modes(directory: &Path) -> [u32; 3] {
-        files(directory).map(|file| {
-            let metadata = std::fs::metadata(file).unwrap();
-            metadata.permissions().mode() & 0o777
-        })
+        files(directory).map(|file| mode(&file))
+    }
+
+    fn mode(file: &Path) -> u32 {
+        std::fs::metadata(file).unwrap().permissions().mode() & 0o777
     }
 
     async fn run(connection: &Connection, sql: &str) {
@@ -77,6 +78,67 @@ mod tests {
         let second = Database::open(&path, Options::default()).unwrap();
         run(&second.connection(), "INSERT INTO t VALUES (1)").await;
         assert_eq!(modes(directory.path()), [0o600; 3]);
+    }
+
+    fn as_found() -> Options {
+        Options {
+            as_found: true,
+            ..Options::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_found_stays_as_it_is_but_for_its_rows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.db");
+        let missing = Database::open(&path, as_found()).err().unwrap();
+        assert!(missing.to_string().contains("unable to open"), "{missing}");
+        assert!(!path.exists(), "it is not made");
+        // As another program makes one: readable to all, and with a rollback journal.
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE t (v)").unwrap();
+        set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let found = Database::open(&path, as_found()).unwrap();
+        run(&found.connection(), "INSERT INTO t VALUES (1)").await;
+        found.close().await;
+        let rows = other.query_row("SELECT COUNT(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows, Ok(1));
+        let journal = other.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(journal.as_deref(), Ok("delete"));
+        assert_eq!(mode(&path), 0o644);
+    }
+
+    /// An operator works as root on the database of a service that has a user of its own. A log that only root could write would stop
+    /// the service. SQLite gives what it makes to the owner of the database, where it may.
+    #[tokio::test]
+    async fn what_root_makes_beside_a_database_belongs_to_its_owner() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+
+        const NOBODY: u32 = 65_534;
+        let directory = tempfile::tempdir().unwrap();
+        let [path, ..] = files(directory.path());
+        let first = Database::open(&path, Options::default()).unwrap();
+        run(&first.connection(), "CREATE TABLE t (v)").await;
+        first.close().await;
+        if chown(&path, Some(NOBODY), Some(NOBODY)).is_err() {
+            // Only root gives files away: nothing to be seen here.
+            return;
+        }
+        for options in [as_found(), Options::default()] {
+            for file in files(directory.path()).iter().skip(1) {
+                // Its readers may still have kept them.
+                let _ = std::fs::remove_file(file);
+            }
+            let database = Database::open(&path, options).unwrap();
+            run(&database.connection(), "INSERT INTO t VALUES (1)").await;
+            let owners = files(directory.path()).map(|file| {
+                let found = std::fs::metadata(file).unwrap();
+                (found.uid(), found.gid())
+            });
+            assert_eq!(owners, [(NOBODY, NOBODY); 3]);
+            assert_eq!(modes(directory.path()), [0o600; 3]);
+            database.close().await;
+        }
     }
 
     #[test]

@@ -65,9 +65,8 @@ impl Session {
         options: &Options,
         damage: &Arc<Damage>,
     ) -> Result<Self, SqliteError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags.set(OpenFlags::SQLITE_OPEN_CREATE, !options.as_found);
         let connection = rusqlite::Connection::open_with_flags(path, flags)?;
         let lock_time_max = Duration::from_millis(options.busy_ms_max);
         connection.busy_timeout(lock_time_max)?;
@@ -264,7 +263,9 @@ fn set_up(
 ) -> Result<(), SqliteError> {
     let set = |name: &str, value: i64| connection.pragma_update(None, name, value);
     if role == Role::Writer {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        if !options.as_found {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         set("journal_size_limit", WAL_BYTES_KEPT)?;
         set("wal_autocheckpoint", WAL_CHECKPOINT_PAGES)?;

@@ -108,7 +108,11 @@ impl Writer {
             }
             self.log.worked(&self.session, &self.counters);
         }
-        let wait = Duration::from_millis(self.options.busy_ms_max);
+        let wait = if self.options.as_found {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(self.options.busy_ms_max)
+        };
         match self.session.checkpoint(wait) {
             Ok(true) => {}
             Ok(false) => tracing::warn!(

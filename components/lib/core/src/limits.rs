@@ -882,6 +882,8 @@ pub mod account {
     pub const KEY_NAME_CHARS_MAX: usize = 100;
     /// API keys of one account: a page of them.
     pub const KEYS_MAX: u32 = 100;
+    /// Accounts that are read together when all are listed: some 100 KB.
+    pub const LISTED_AT_ONCE: u32 = 500;
     /// How long a request waits until the use of its key is written down, once an hour: a flush on a slow disk, far less than a lock
     /// may take.
     pub const KEY_USED_MS_MAX: u64 = 100;

@@ -63,6 +63,21 @@ pub struct Account {
     pub password_hash: String,
 }
 
+/// An account as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAccount {
+    /// The id, which is the tenant.
+    pub id: AccountId,
+    /// The address as it was given.
+    pub email: String,
+    /// When it was made, milliseconds since the epoch.
+    pub created_ms: i64,
+    /// How many API keys it has.
+    pub keys: u64,
+    /// How many of its messages wait, wait for a retry, or are worked on.
+    pub unfinished: u64,
+}
+
 /// An API key as its owner sees it; the key itself is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
@@ -175,6 +190,44 @@ impl<S: Sql> Store<'_, S> {
             .run(include_str!("../sql/set_password_hash.sql"), params)
             .await?;
         Ok(rows.first().is_some())
+    }
+
+    /// Gives the account with this normalised address another password hash, whatever the one was that it had; `None` when nobody has
+    /// the address.
+    pub async fn reset_password(
+        &self,
+        email_key: &str,
+        hash: &str,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let params = vec![email_key.into(), hash.into()];
+        let rows = self
+            .run(include_str!("../sql/reset_password.sql"), params)
+            .await?;
+        rows.first()
+            .map(|row| row.get(0).map(AccountId))
+            .transpose()
+    }
+
+    /// The accounts with ids above `after`, by id, as many as `limit` at most.
+    pub async fn accounts(
+        &self,
+        after: AccountId,
+        limit: u32,
+    ) -> Result<Vec<ListedAccount>, StoreError> {
+        let params = vec![after.0.into(), limit.into()];
+        let rows = self
+            .run(include_str!("../sql/accounts.sql"), params)
+            .await?;
+        let account = |row: Row<'_>| {
+            Ok(ListedAccount {
+                id: AccountId(row.get(0)?),
+                email: row.get(1)?,
+                created_ms: row.get(2)?,
+                keys: row.get(3)?,
+                unfinished: row.get(4)?,
+            })
+        };
+        rows.iter().map(account).collect()
     }
 
     /// Seconds to wait before another try with `key`, of [`trawl_core::throttle`], is allowed; `None` is "go on".
@@ -299,6 +352,17 @@ impl<S: Sql> Store<'_, S> {
             )
             .await?;
         Ok(rows.first().is_some())
+    }
+
+    /// Revokes all keys of an account; how many they were.
+    pub async fn delete_keys(&self, account: AccountId) -> Result<usize, StoreError> {
+        let rows = self
+            .run(
+                include_str!("../sql/delete_keys.sql"),
+                vec![account.0.into()],
+            )
+            .await?;
+        Ok(rows.iter().count())
     }
 
     /// The account that a key belongs to.

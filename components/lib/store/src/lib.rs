@@ -16,7 +16,7 @@ mod rows;
 pub mod sql;
 pub mod work;
 
-pub use accounts::{Account, ApiKey, Created, KeyOwner, Registration, Secrets};
+pub use accounts::{Account, ApiKey, Created, KeyOwner, ListedAccount, Registration, Secrets};
 pub use callbacks::{Attempt, CallbackJob, Done, Next};
 pub use error::StoreError;
 pub use history::{Delivery, Endpoint, Event, Replay, ReplayPoint, Replayed};

@@ -6,9 +6,20 @@ use trawl_core::limits::account::KEYS_MAX;
 use trawl_core::limits::login::{
     ADDRESS_FAILURES_MAX, NAME_FORGIVEN_MS, NAME_FREE, REGISTRATIONS_MAX,
 };
-use trawl_store::{Created, KeyOwner, Registration, Store};
+use trawl_core::state::Kind;
+use trawl_store::{Created, KeyOwner, ListedAccount, NewMessage, Registration, Store};
 
 use crate::Subject;
+use crate::given::{LIMITS, accepted, failure, finished, request};
+
+/// Makes an account with the hash `hash`.
+async fn made<S: Subject>(store: Store<'_, S>, email: &str) -> AccountId {
+    let created = store.create_account(email, email, "hash", Registration::Open);
+    match created.await.unwrap() {
+        Created::Account(account) => account,
+        other => panic!("{other:?}"),
+    }
+}
 
 pub(super) async fn registration<S: Subject>(sql: &S) {
     let store = Store::new(sql);
@@ -229,4 +240,82 @@ pub(super) async fn keys<S: Subject>(sql: &S) {
     };
     let first = store.create_key(neighbour, "ci", &[5; 32]).await;
     assert!(first.unwrap().is_some());
+}
+
+pub(super) async fn keys_deleted_together<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let (account, neighbour) = (made(store, "a@x.y").await, made(store, "b@x.y").await);
+    for (owner, digest) in [(account, 1), (neighbour, 2), (account, 3)] {
+        let created = store.create_key(owner, "ci", &[digest; 32]).await;
+        assert!(created.unwrap().is_some());
+    }
+    assert_eq!(store.delete_keys(account).await, Ok(2));
+    assert_eq!(store.delete_keys(account).await, Ok(0), "there are none");
+    for digest in [1, 3] {
+        let found = store.account_by_key_digest(&[digest; 32]).await;
+        assert_eq!(found, Ok(None), "revoked at once");
+    }
+    assert_eq!(store.keys(neighbour).await.unwrap().len(), 1);
+}
+
+/// Whatever the hash was, and also when it is another one each time.
+pub(super) async fn passwords_that_are_reset<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    let (account, _) = (made(store, "a@x.y").await, made(store, "b@x.y").await);
+    let hash = async |email: &'static str| {
+        let found = store.account_by_email_key(email).await.unwrap();
+        found.unwrap().password_hash
+    };
+    for new in ["new", "newer", "newer"] {
+        let reset = store.reset_password("a@x.y", new).await;
+        assert_eq!(reset, Ok(Some(account)));
+        assert_eq!(hash("a@x.y").await, new);
+    }
+    // A log-in that was under way renews what it has read.
+    let renewed = store.set_password_hash(account, "hash", "of the old password");
+    assert_eq!(renewed.await, Ok(false));
+    assert_eq!(store.reset_password("c@x.y", "new").await, Ok(None));
+    assert_eq!(hash("b@x.y").await, "hash", "nobody else's");
+}
+
+/// Of each type one waits, one waits for another try, one is worked on, and one is done, whose callback waits.
+pub(super) async fn listed_with_what_is_unfinished<S: Subject>(sql: &S) {
+    let store = Store::new(sql);
+    assert_eq!(store.accounts(AccountId(0), 10).await, Ok(vec![]));
+    let (busy, idle) = (made(store, "a@x.y").await, made(store, "b@x.y").await);
+    for (owner, digest) in [(busy, 1), (busy, 2)] {
+        let created = store.create_key(owner, "ci", &[digest; 32]).await;
+        assert!(created.unwrap().is_some());
+    }
+    for kind in Kind::ALL {
+        for number in 0..4 {
+            let message = NewMessage {
+                kind,
+                priority: number,
+                ..request(busy.0, "host.example")
+            };
+            accepted(store, &message, &LIMITS).await;
+        }
+        let jobs = store.claim(kind, 3, "worker", 60).await.unwrap();
+        assert_eq!(jobs.len(), 3);
+        let again = failure(jobs[0].id, jobs[0].lease, Some(60_000));
+        assert!(store.fail(&again).await.unwrap());
+        let done = finished(jobs[1].id, jobs[1].lease);
+        store.finish(&[done]).await.unwrap();
+    }
+    let listed = async |after, limit| store.accounts(AccountId(after), limit).await.unwrap();
+    let all = listed(0, 10).await;
+    let view = |account: &ListedAccount| (account.id, account.keys, account.unfinished);
+    let unfinished = 3 * Kind::ALL.len() as u64;
+    assert_eq!(
+        all.iter().map(view).collect::<Vec<_>>(),
+        [(busy, 2, unfinished), (idle, 0, 0)]
+    );
+    assert_eq!(all[0].email, "a@x.y");
+    let made_ms = store.account_made_ms(idle).await.unwrap();
+    assert_eq!(Some(all[1].created_ms), made_ms);
+    // In pages, each after the last one of the page before.
+    assert_eq!(listed(0, 1).await, all[..1]);
+    assert_eq!(listed(busy.0, 1).await, all[1..]);
+    assert_eq!(listed(idle.0, 1).await, []);
 }
