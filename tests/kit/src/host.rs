@@ -1,6 +1,7 @@
 //! The real host, as a child process, or the same application under `spin up`.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -173,6 +174,7 @@ impl Host {
             .args(&options.arguments)
             .envs(options.environment.iter().cloned())
             .stdin(Stdio::null());
+        hear_signals(&mut command);
         command
     }
 
@@ -271,6 +273,23 @@ pub fn signal(pid: u32, number: i32) {
 fn send_signal(target: i32, number: i32) {
     // SAFETY: plain integers go in, no memory is shared.
     unsafe { libc::kill(target, number) };
+}
+
+/// Lets the process hear signals that this one ignores, as tests that run under `nohup` do.
+#[allow(
+    unsafe_code,
+    reason = "only between fork and exec can a child be told what its parent ignores"
+)]
+fn hear_signals(command: &mut Command) {
+    let hear = || {
+        for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: plain integers go in, no memory is shared.
+            unsafe { libc::signal(number, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: signal(2) may be called between fork and exec, and nothing else is.
+    unsafe { command.pre_exec(hear) };
 }
 
 /// Sends `number` to the process group that `pid` leads.
