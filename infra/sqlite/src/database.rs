@@ -34,7 +34,8 @@ pub(crate) struct Shared {
     damage: Arc<Damage>,
     path: PathBuf,
     wal_path: PathBuf,
-    written: Mutex<Option<oneshot::Receiver<()>>>,
+    /// One for each thread, which comes when its connection is closed.
+    ends: Mutex<Vec<oneshot::Receiver<()>>>,
     broken: Arc<watch::Sender<bool>>,
 }
 
@@ -48,7 +49,7 @@ impl Database {
         let reads = Arc::new(Queue::new(READS_WAITING_MAX, usize::MAX));
         let writes = Arc::new(Queue::new(WRITES_WAITING_MAX, WRITE_BYTES_WAITING_MAX));
         let counters = Arc::new(Counters::default());
-        let damage = Arc::new(Damage::default());
+        let damage = Arc::new(Damage::of(path, options.as_found));
         if !options.as_found {
             crate::private::make(path);
         }
@@ -65,8 +66,10 @@ impl Database {
             .into_iter()
             .map(|session| (session, reading.join()))
             .collect();
+        let mut ends = Vec::new();
         for (session, taker) in readers {
-            spawn_reader(session, taker, Arc::clone(&reads), Arc::clone(&counters))?;
+            let (reads, counters) = (Arc::clone(&reads), Arc::clone(&counters));
+            ends.push(spawn_reader(session, taker, reads, counters)?);
         }
         let mut wal_path = path.as_os_str().to_owned();
         wal_path.push("-wal");
@@ -83,7 +86,7 @@ impl Database {
             expected: 0,
             commit_time: Duration::ZERO,
         };
-        let written = spawn_writer(writer, Takers::new(&writes, &broken).join())?;
+        ends.push(spawn_writer(writer, Takers::new(&writes, &broken).join())?);
         let shared = Shared {
             classes: Classes::default(),
             reads,
@@ -92,7 +95,7 @@ impl Database {
             damage,
             path: path.to_owned(),
             wal_path,
-            written: Mutex::new(Some(written)),
+            ends: Mutex::new(ends),
             broken,
         };
         Ok(Self {
@@ -133,20 +136,18 @@ impl Database {
         self.shared.counters.release_memory();
     }
 
-    /// Takes no more statements, finishes those that wait, and folds the log into the file. Other clones find the
-    /// database closed.
+    /// Takes no more statements, finishes those that wait, folds the log into the file, and closes it. Other clones find the database
+    /// closed.
     pub async fn close(self) {
         self.shared.reads.close();
         self.shared.writes.close();
-        let written = self
-            .shared
-            .written
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(written) = written {
+        let ends = {
+            let ends = self.shared.ends.lock();
+            std::mem::take(&mut *ends.unwrap_or_else(PoisonError::into_inner))
+        };
+        for end in ends {
             // An error only says that the thread ended without a word; it ended.
-            let _ = written.await;
+            let _ = end.await;
         }
     }
 }
@@ -163,28 +164,33 @@ fn spawn_reader(
     taker: Taker<Read>,
     queue: Arc<Queue<Read>>,
     counters: Arc<Counters>,
-) -> Result<(), SqliteError> {
+) -> Result<oneshot::Receiver<()>, SqliteError> {
     spawn("sqlite-reader", move || {
         let _taker = taker;
         crate::reader::serve(&session, &queue, &counters);
+        drop(session);
     })
 }
 
 fn spawn_writer(writer: Writer, taker: Taker<Job>) -> Result<oneshot::Receiver<()>, SqliteError> {
-    let (end, written) = oneshot::channel();
     spawn("sqlite-writer", move || {
         let _taker = taker;
         writer.serve();
-        let _ = end.send(());
-    })?;
-    Ok(written)
+    })
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SqliteError> {
-    let thread = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work);
+/// What comes back comes when the work is done.
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<oneshot::Receiver<()>, SqliteError> {
+    let (end, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let thread = thread.spawn(move || {
+        work();
+        let _ = end.send(());
+    });
     thread
-        .map(drop)
+        .map(|_| ended)
         .map_err(|error| SqliteError::Io(format!("can't start a thread: {error}")))
 }

@@ -9,7 +9,7 @@ pub enum SqliteError {
     /// Another process, another transaction or a full queue is in the way; worth another try.
     #[error("{0}")]
     Busy(String),
-    /// The disk failed.
+    /// The disk failed, or the file may not be written, or is not the one that was opened, or there is no memory for it.
     #[error("{0}")]
     Io(String),
     /// The file is no sound database. Once that was found nothing is written to it.

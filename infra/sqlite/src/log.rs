@@ -16,6 +16,8 @@ pub(crate) struct Log {
     alarm_bytes: u64,
     alarm_every: Duration,
     idle: Duration,
+    /// It is ours to fold.
+    is_ours: bool,
     changes: u64,
     /// When it grew last, or when it could not be folded; nothing when it is empty.
     grown: Option<Instant>,
@@ -33,6 +35,7 @@ impl Log {
             alarm_bytes: options.wal_alarm_bytes,
             alarm_every: Duration::from_millis(options.wal_alarm_every_ms),
             idle: Duration::from_millis(options.checkpoint_idle_ms),
+            is_ours: !options.as_found,
             changes: 0,
             grown: Some(Instant::now()),
             looked: None,
@@ -50,12 +53,41 @@ impl Log {
     /// Nothing waits, and nothing was changed for a while: the log goes into the file and becomes empty. Readers are not waited
     /// for, so a write that comes meanwhile waits for the disk alone, and for a thousand pages at most.
     pub(crate) fn fold(&mut self, session: &Session, counters: &Counters) {
+        if !self.may_be_folded(session) {
+            self.grown = None;
+            return;
+        }
         let is_empty = self.checkpoint(session, Duration::ZERO, counters);
         self.grown = (!is_empty).then(Instant::now);
     }
 
+    /// Nothing waits any more, and nothing will. Readers are waited for as long as `wait`.
+    pub(crate) fn end(&self, session: &Session, wait: Duration) {
+        if !self.may_be_folded(session) {
+            return;
+        }
+        match session.checkpoint(wait) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(
+                "somebody reads the database; its log stays, and will be read at the next start"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
+            }
+        }
+    }
+
+    /// A log of others' is not folded, which would hold up their writes for as long; nor one beside a file that was found damaged, which
+    /// may be the whole damage.
+    fn may_be_folded(&self, session: &Session) -> bool {
+        self.is_ours && session.must_be_sound().is_ok()
+    }
+
     /// After work.
     pub(crate) fn worked(&mut self, session: &Session, counters: &Counters) {
+        if !self.may_be_folded(session) {
+            return;
+        }
         let changes = session.changes();
         // A change of the schema is no change of rows, but it is one of an empty log.
         if changes == self.changes && (self.grown.is_some() || size(&self.path) == 0) {

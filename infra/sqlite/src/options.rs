@@ -5,9 +5,9 @@ use trawl_core::limits::sqlite;
 /// Settings of a [`Database`](crate::Database); the defaults are the limits of trawl.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The file has to be there, and stays as it was found: it is neither made, nor closed to others, nor given a write-ahead log. At the
-    /// end nobody is waited for to fold the one that it has, which would hold up the writes of whoever else uses it. For a short visit
-    /// to a file that others may have made, and may be using.
+    /// The file has to be there, and stays as it was found: it is neither made, nor closed to others, nor given a write-ahead log; one
+    /// that it has is not folded, which would hold up the writes of whoever else uses it. For a short visit to a file that others may
+    /// have made, and may be using.
     pub as_found: bool,
     /// Reader connections, each with a thread.
     pub readers: usize,

@@ -147,11 +147,7 @@ impl Session {
             while rows.next()?.is_some() {}
             Ok(())
         };
-        run().map_err(|error: rusqlite::Error| {
-            let error = error.into();
-            self.damage.note(&error);
-            error
-        })
+        run().map_err(|error: rusqlite::Error| self.told(error))
     }
 
     /// Looks whether the file may be written to.
@@ -160,6 +156,12 @@ impl Session {
     /// When a statement found it damaged, on whichever connection.
     pub(crate) fn must_be_sound(&self) -> Result<(), SqliteError> {
         self.damage.check()
+    }
+
+    fn told(&self, error: rusqlite::Error) -> SqliteError {
+        let error = error.into();
+        self.damage.note(&error);
+        error
     }
 
     fn noted(&self, outcome: Result<Rows, Failure>) -> Result<Rows, Failure> {
@@ -180,7 +182,8 @@ impl Session {
                 row.get::<_, i64>(0)
             });
         self.connection.busy_timeout(self.lock_time_max)?;
-        Ok(blocked? == 0)
+        let blocked = blocked.map_err(|error| self.told(error))?;
+        Ok(blocked == 0)
     }
 
     /// Rows changed since it was opened, those by triggers too.
@@ -253,6 +256,18 @@ impl Session {
             columns,
             rows: found,
         })
+    }
+}
+
+impl Drop for Session {
+    /// The last connection that is closed would fold the log into the file.
+    fn drop(&mut self) {
+        if self.damage.is_found() {
+            let stays = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            if let Err(error) = self.connection.set_db_config(stays, true) {
+                tracing::warn!(%error, "the log of a damaged database may be folded into it");
+            }
+        }
     }
 }
 

@@ -96,7 +96,8 @@ fn run_statements(
             continue;
         }
         let outcome = run_whole(session, left(), &write.sql, &write.params);
-        let ended = !session.in_transaction();
+        // On a file that was found damaged it can't be committed, and whoever else writes need not wait for that.
+        let ended = !session.in_transaction() || session.must_be_sound().is_err();
         if ended {
             let _ = ending.set(Ending::Statement);
         }

@@ -108,20 +108,8 @@ impl Writer {
             }
             self.log.worked(&self.session, &self.counters);
         }
-        let wait = if self.options.as_found {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(self.options.busy_ms_max)
-        };
-        match self.session.checkpoint(wait) {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!(
-                "somebody reads the database; its log stays, and will be read at the next start"
-            ),
-            Err(error) => {
-                tracing::warn!(%error, "the last checkpoint failed; the log will be read at the next start");
-            }
-        }
+        let wait = Duration::from_millis(self.options.busy_ms_max);
+        self.log.end(&self.session, wait);
     }
 
     /// What shares its commit with nothing else.
@@ -243,8 +231,8 @@ impl Writer {
         Attempt::Finished
     }
 
-    /// Looks whether the file is sound and in its place, and says whether the next commit is to be on the disk when it is answered. One that only changes the schema may get there with the
-    /// next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
+    /// Looks whether the file is sound and in its place, and says whether the next commit is to be on the disk when it is answered.
+    /// One that only changes the schema may get there with the next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
     /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
     fn prepare(&mut self, each: bool) -> Result<(), SqliteError> {
         self.session.must_be_sound()?;
@@ -318,13 +306,20 @@ fn answer_all(batch: &mut VecDeque<Write>, error: &SqliteError) {
 #[allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 mod tests {
     use super::*;
+    use crate::damage::Damage;
     use crate::session::Role;
     use std::path::Path;
 
     fn writer(path: &Path) -> Writer {
         let options = Options::default();
         Writer {
-            session: Session::open(path, Role::Writer, &options, &Arc::default()).unwrap(),
+            session: Session::open(
+                path,
+                Role::Writer,
+                &options,
+                &Arc::new(Damage::of(path, false)),
+            )
+            .unwrap(),
             place: Place::of(path),
             syncs: true,
             queue: Arc::new(Queue::new(1, 1)),

@@ -904,3 +904,97 @@ async fn a_batch_that_comes_upon_damage_is_not_committed() {
     }
     assert_eq!(count(&database.connection()).await, 1);
 }
+
+/// The log of another database, left beside a backup that was put in the place of the file. Only the checkpoint sees that it is too long.
+#[tokio::test]
+async fn a_log_of_another_database_is_not_folded_into_the_file() {
+    let (larger, database, connection) = table(Options::default()).await;
+    let fill = "INSERT INTO t (v) SELECT randomblob(1000) FROM json_each(?1)";
+    let rows = format!("[{}0]", "0,".repeat(300));
+    let filled = connection.execute(fill, vec![Value::Text(rows)]).await;
+    filled.unwrap();
+    drop(connection);
+    database.close().await;
+    let database = Database::open(&larger.path().join("test.db"), Options::default()).unwrap();
+    insert(&database.connection(), 1).await.unwrap();
+    let log = std::fs::read(larger.path().join("test.db-wal")).unwrap();
+    database.close().await;
+
+    let options = Options {
+        checkpoint_idle_ms: 10,
+        ..Options::default()
+    };
+    let (directory, database, connection) = table(options.clone()).await;
+    drop(connection);
+    database.close().await;
+    let of = |name| directory.path().join(name);
+    let before = std::fs::read(of("test.db")).unwrap();
+    std::fs::write(of("test.db-wal"), &log).unwrap();
+    let database = Database::open(&of("test.db"), options.clone()).unwrap();
+    figures(&database, "the damage is found", |stats| stats.is_damaged).await;
+    let refused = insert(&database.connection(), 2).await;
+    assert!(
+        matches!(refused, Err(SqliteError::Damaged(_))),
+        "{refused:?}"
+    );
+    database.close().await;
+    assert!(
+        std::fs::read(of("test.db")).unwrap() == before,
+        "the file is as it was"
+    );
+    assert!(
+        std::fs::read(of("test.db-wal")).unwrap() == log,
+        "and so is the log"
+    );
+
+    // Whoever starts it again without more ado finds it as it was left.
+    let database = Database::open(&of("test.db"), options.clone()).unwrap();
+    assert!(database.stats().is_damaged);
+    let refused = insert(&database.connection(), 2).await;
+    assert!(
+        matches!(refused, Err(SqliteError::Damaged(_))),
+        "{refused:?}"
+    );
+    database.close().await;
+    std::fs::remove_file(of("test.db-wal")).unwrap();
+    std::fs::write(of("test.db"), &before).unwrap();
+    let database = Database::open(&of("test.db"), options).unwrap();
+    assert!(!database.stats().is_damaged, "it was restored");
+    insert(&database.connection(), 2).await.unwrap();
+    assert!(!of("test.db-damaged").exists());
+}
+
+/// Who only visits a file keeps nothing beside it, but heeds what is there.
+#[tokio::test]
+async fn a_visitor_leaves_no_word_of_the_damage() {
+    let (directory, database, connection) = table(Options::default()).await;
+    let create = "CREATE TABLE torn (v)";
+    connection.execute(create, vec![]).await.unwrap();
+    drop(spoiled(&directory, database, connection, "torn").await);
+    let path = directory.path().join("test.db");
+    let mark = directory.path().join("test.db-damaged");
+    let visit = || {
+        let options = Options {
+            as_found: true,
+            ..Options::default()
+        };
+        Database::open(&path, options).unwrap()
+    };
+    let read = async |database: &Database| {
+        let connection = database.connection();
+        let told = connection.execute("SELECT v FROM torn", vec![]).await;
+        assert!(matches!(told, Err(SqliteError::Damaged(_))), "{told:?}");
+    };
+    let visitor = visit();
+    read(&visitor).await;
+    visitor.close().await;
+    assert!(!mark.exists());
+    let host = Database::open(&path, Options::default()).unwrap();
+    read(&host).await;
+    host.close().await;
+    assert!(mark.exists());
+    let visitor = visit();
+    assert!(visitor.stats().is_damaged);
+    visitor.close().await;
+    assert!(mark.exists());
+}
