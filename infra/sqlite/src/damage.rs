@@ -14,13 +14,15 @@ const MARK: &str = "-damaged";
 /// and the log is left beside the file, for it may be the log alone that is wrong. What can be read is still read.
 ///
 /// It is kept in mind beside the file, so that a process that is started again does not begin anew with a file that is known to be
-/// damaged; until the file is another one, or was written to. Another process that has the file open finds out by itself.
+/// damaged; until the file is another one, or was written to, or its log is gone. Another process that has the file open finds out by
+/// itself.
 ///
 /// A commit that was on its way when a reader came upon the damage may still be answered as done, and is.
 #[derive(Debug)]
 pub(crate) struct Damage {
     found: OnceLock<String>,
     database: PathBuf,
+    log: PathBuf,
     mark: PathBuf,
     /// Nothing is made or taken away beside the file.
     as_found: bool,
@@ -30,12 +32,16 @@ impl Damage {
     /// Of the file at `database`, with what is kept in mind of it. A visitor ([`Options::as_found`](crate::Options::as_found)) keeps
     /// nothing.
     pub(crate) fn of(database: &Path, as_found: bool) -> Self {
-        let mut mark = database.as_os_str().to_owned();
-        mark.push(MARK);
+        let beside = |ending| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
         let damage = Self {
             found: OnceLock::new(),
             database: database.to_owned(),
-            mark: PathBuf::from(mark),
+            log: beside("-wal"),
+            mark: beside(MARK),
             as_found,
         };
         if let Some(text) = damage.kept() {
@@ -106,9 +112,11 @@ impl Damage {
         None
     }
 
-    /// What the file looks like from outside: nobody writes to it once it is known to be damaged.
+    /// What the file and its log look like from outside: nobody writes to them once the damage is known.
     fn stamp(&self) -> std::io::Result<String> {
         let found = std::fs::metadata(&self.database)?;
-        Ok(format!("{} bytes, {:?}", found.len(), found.modified()?))
+        let (bytes, changed) = (found.len(), found.modified()?);
+        let of_log = crate::log::size(&self.log);
+        Ok(format!("{bytes} bytes, {of_log} in the log, {changed:?}"))
     }
 }

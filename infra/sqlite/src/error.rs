@@ -69,6 +69,8 @@ fn from_failure(failure: rusqlite::ffi::Error, message: Option<String>) -> Sqlit
             SqliteError::Limit("interrupted: the statement ran too long".to_owned())
         }
         ErrorCode::TooBig => SqliteError::Limit(text),
+        // Of what a virtual table keeps, such as an index of texts that does not fit to its table; the file is sound.
+        _ if failure.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB => SqliteError::Sql(text),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => SqliteError::Damaged(text),
         ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen

@@ -231,9 +231,10 @@ impl Writer {
         Attempt::Finished
     }
 
-    /// Looks whether the file is sound and in its place, and says whether the next commit is to be on the disk when it is answered.
-    /// One that only changes the schema may get there with the next one: after a power loss the log is read in order, up to where it is whole, so nothing that needs the schema is ever
-    /// there without it. A new database takes a hundred such commits, about a fifth of the time of a first start on a slow disk.
+    /// Looks whether the file is sound and in its place, and says whether the next commit is to be on the disk when it is answered. One
+    /// that only changes the schema may get there with the next one: after a power loss the log is read in order, up to where it is
+    /// whole, so nothing that needs the schema is ever there without it. A new database takes a hundred such commits, about a fifth of
+    /// the time of a first start on a slow disk.
     fn prepare(&mut self, each: bool) -> Result<(), SqliteError> {
         self.session.must_be_sound()?;
         self.place.check()?;
