@@ -1,6 +1,7 @@
 //! Whether the file was found to be damaged.
 
 use crate::SqliteError;
+use crate::place::beside;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -32,16 +33,11 @@ impl Damage {
     /// Of the file at `database`, with what is kept in mind of it. A visitor ([`Options::as_found`](crate::Options::as_found)) keeps
     /// nothing.
     pub(crate) fn of(database: &Path, as_found: bool) -> Self {
-        let beside = |ending| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(ending);
-            PathBuf::from(name)
-        };
         let damage = Self {
             found: OnceLock::new(),
             database: database.to_owned(),
-            log: beside("-wal"),
-            mark: beside(MARK),
+            log: beside(database, "-wal"),
+            mark: beside(database, MARK),
             as_found,
         };
         if let Some(text) = damage.kept() {

@@ -3,7 +3,7 @@
 use crate::class::Classes;
 use crate::damage::Damage;
 use crate::log::Log;
-use crate::place::Place;
+use crate::place::{Place, beside};
 use crate::queue::{Queue, Taker, Takers};
 use crate::reader::Read;
 use crate::session::{Role, Session};
@@ -13,6 +13,7 @@ use crate::{Connection, Options, SqliteError, Stats};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use trawl_core::limits::sqlite::{READS_WAITING_MAX, WRITE_BYTES_WAITING_MAX, WRITES_WAITING_MAX};
@@ -34,14 +35,14 @@ pub(crate) struct Shared {
     damage: Arc<Damage>,
     path: PathBuf,
     wal_path: PathBuf,
-    /// One for each thread, which comes when its connection is closed.
-    ends: Mutex<Vec<oneshot::Receiver<()>>>,
+    /// Comes when all connections are closed.
+    closed: Mutex<Option<oneshot::Receiver<()>>>,
     broken: Arc<watch::Sender<bool>>,
 }
 
 impl Database {
-    /// Opens the file, creating it if need be, and starts the threads. Only the file's owner may read it from then on. Neither with
-    /// [`Options::as_found`].
+    /// Opens the file, creating it if need be, and starts the threads. Only the file's owner may read it from then on. With
+    /// [`Options::as_found`] it is neither made nor closed to others.
     ///
     /// # Errors
     /// When the file can't be opened, is no database, or another process keeps it locked.
@@ -66,14 +67,12 @@ impl Database {
             .into_iter()
             .map(|session| (session, reading.join()))
             .collect();
-        let mut ends = Vec::new();
+        let mut threads = Vec::new();
         for (session, taker) in readers {
             let (reads, counters) = (Arc::clone(&reads), Arc::clone(&counters));
-            ends.push(spawn_reader(session, taker, reads, counters)?);
+            threads.push(spawn_reader(session, taker, reads, counters)?);
         }
-        let mut wal_path = path.as_os_str().to_owned();
-        wal_path.push("-wal");
-        let wal_path = PathBuf::from(wal_path);
+        let wal_path = beside(path, "-wal");
         let writer = Writer {
             session,
             place,
@@ -86,7 +85,7 @@ impl Database {
             expected: 0,
             commit_time: Duration::ZERO,
         };
-        ends.push(spawn_writer(writer, Takers::new(&writes, &broken).join())?);
+        let closed = spawn_writer(writer, Takers::new(&writes, &broken).join(), threads)?;
         let shared = Shared {
             classes: Classes::default(),
             reads,
@@ -95,7 +94,7 @@ impl Database {
             damage,
             path: path.to_owned(),
             wal_path,
-            ends: Mutex::new(ends),
+            closed: Mutex::new(Some(closed)),
             broken,
         };
         Ok(Self {
@@ -141,13 +140,15 @@ impl Database {
     pub async fn close(self) {
         self.shared.reads.close();
         self.shared.writes.close();
-        let ends = {
-            let ends = self.shared.ends.lock();
-            std::mem::take(&mut *ends.unwrap_or_else(PoisonError::into_inner))
-        };
-        for end in ends {
+        let closed = self
+            .shared
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(closed) = closed {
             // An error only says that the thread ended without a word; it ended.
-            let _ = end.await;
+            let _ = closed.await;
         }
     }
 }
@@ -164,33 +165,37 @@ fn spawn_reader(
     taker: Taker<Read>,
     queue: Arc<Queue<Read>>,
     counters: Arc<Counters>,
-) -> Result<oneshot::Receiver<()>, SqliteError> {
+) -> Result<JoinHandle<()>, SqliteError> {
     spawn("sqlite-reader", move || {
         let _taker = taker;
         crate::reader::serve(&session, &queue, &counters);
-        drop(session);
     })
 }
 
-fn spawn_writer(writer: Writer, taker: Taker<Job>) -> Result<oneshot::Receiver<()>, SqliteError> {
+/// The writer's connection is closed after those of the readers: of two that are closed at once, SQLite takes neither for the last one,
+/// and leaves the log beside the file.
+fn spawn_writer(
+    mut writer: Writer,
+    taker: Taker<Job>,
+    readers: Vec<JoinHandle<()>>,
+) -> Result<oneshot::Receiver<()>, SqliteError> {
+    let (end, closed) = oneshot::channel();
     spawn("sqlite-writer", move || {
         let _taker = taker;
         writer.serve();
-    })
+        for reader in readers {
+            // One that panicked has closed its connection too.
+            let _ = reader.join();
+        }
+        drop(writer);
+        let _ = end.send(());
+    })?;
+    Ok(closed)
 }
 
-/// What comes back comes when the work is done.
-fn spawn(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<oneshot::Receiver<()>, SqliteError> {
-    let (end, ended) = oneshot::channel();
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, SqliteError> {
     let thread = std::thread::Builder::new().name(name.to_owned());
-    let thread = thread.spawn(move || {
-        work();
-        let _ = end.send(());
-    });
     thread
-        .map(|_| ended)
+        .spawn(work)
         .map_err(|error| SqliteError::Io(format!("can't start a thread: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Whether the file is still where it is kept.
+//! Where the file is kept, with what lies beside it, and whether it is still there.
 
 use crate::SqliteError;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,13 @@ impl Place {
             "unable to open database file: it was removed or replaced while it was in use; put it back, or start anew".to_owned(),
         ))
     }
+}
+
+/// What lies beside a database: its name, and behind it `ending`.
+pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Device and number of the file, which no other one has while it is open.

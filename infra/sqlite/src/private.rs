@@ -22,14 +22,12 @@ pub(crate) fn make(path: &Path) {
     if made.is_ok() {
         return;
     }
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = path.as_os_str().to_owned();
-        file.push(suffix);
-        let file = Path::new(&file);
+    for ending in ["", "-wal", "-shm"] {
+        let file = crate::place::beside(path, ending);
         let is_open = file
             .metadata()
             .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0);
-        if is_open && let Err(error) = set_permissions(file, Permissions::from_mode(MODE)) {
+        if is_open && let Err(error) = set_permissions(&file, Permissions::from_mode(MODE)) {
             tracing::warn!(file = %file.display(), %error, "others can read the database");
         }
     }

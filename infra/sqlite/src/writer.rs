@@ -81,7 +81,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Works until the queue is closed and empty, then folds the log into the database.
-    pub(crate) fn serve(mut self) {
+    pub(crate) fn serve(&mut self) {
         let batch_max = self.options.batch_statements_max.max(1);
         let mut released = self.counters.releases();
         loop {
