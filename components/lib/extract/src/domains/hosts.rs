@@ -38,7 +38,7 @@ impl Tally {
         if let Some(region) = place.region {
             insert(&mut self.regions, region);
         }
-        for word in place.rel.split_ascii_whitespace() {
+        for word in place.rel.split_ascii_whitespace().take(REL_WORDS_MAX) {
             let known = self.rel.iter().any(|seen| seen.eq_ignore_ascii_case(word));
             if !known && self.rel.len() < REL_WORDS_MAX && word.len() <= REL_BYTES_MAX {
                 self.rel.push(word.to_ascii_lowercase());

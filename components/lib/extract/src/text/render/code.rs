@@ -8,6 +8,9 @@ use super::fence::{Fence, longest_run};
 use super::lines::Break;
 use crate::dom::{Document, NodeId, Tag};
 
+/// Words of a class that are looked at.
+const NAMES_MAX: usize = 64;
+
 /// Elements above a block of code whose class may name the language.
 const LEVELS: usize = 6;
 /// Longer names are no languages.
@@ -347,7 +350,9 @@ fn language_of<'d>(document: &Document<'d>, element: NodeId) -> Option<&'d str> 
     if class.contains("rust-example-rendered") {
         return Some("rust");
     }
-    let mut names = class.split([' ', '\t', '\n', ';', ',']);
+    // Asked once: a class may be as long as a page, and each of its words would look through all of it.
+    let is_kept = class.contains("notranslate");
+    let mut names = class.split([' ', '\t', '\n', ';', ',']).take(NAMES_MAX);
     while let Some(name) = names.next() {
         let after = [
             "language-",
@@ -366,7 +371,7 @@ fn language_of<'d>(document: &Document<'d>, element: NodeId) -> Option<&'d str> 
             }),
             (Some(after), _) => Some(after),
             // As Sphinx has it: `highlight-python notranslate`.
-            (None, _) if class.contains("notranslate") => name.strip_prefix("highlight-"),
+            (None, _) if is_kept => name.strip_prefix("highlight-"),
             _ => None,
         };
         if let Some(found) = found

@@ -6,6 +6,9 @@ use crate::dom::{Document, NodeId, Tag};
 use crate::text::hints::Hint;
 use crate::text::layout::{Layout, hides};
 
+/// Children of a `<picture>` that are looked at for a set: each image in it does so.
+const SOURCES_MAX: usize = 16;
+
 /// Attributes that lazy pages keep the address in.
 const LAZY: [&str; 5] = [
     "data-src",
@@ -210,7 +213,7 @@ impl Renderer<'_, '_> {
         named.or_else(|| of_set(node)).or_else(|| {
             let parent = document.parent(node);
             (document.tag(parent) == Tag::Picture)
-                .then(|| document.children(parent).find_map(of_set))?
+                .then(|| document.children(parent).take(SOURCES_MAX).find_map(of_set))?
         })
     }
 }
