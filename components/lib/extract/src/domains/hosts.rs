@@ -38,6 +38,7 @@ impl Tally {
         if let Some(region) = place.region {
             insert(&mut self.regions, region);
         }
+        // A tag has one `rel`, and as many references as it has room for.
         for word in place.rel.split_ascii_whitespace().take(REL_WORDS_MAX) {
             let known = self.rel.iter().any(|seen| seen.eq_ignore_ascii_case(word));
             if !known && self.rel.len() < REL_WORDS_MAX && word.len() <= REL_BYTES_MAX {
@@ -101,9 +102,11 @@ impl Hosts {
         self.truncated
     }
 
-    /// The page's `<base href>`; the first one counts, which is the caller's to know.
+    /// The page's `<base href>`; the first one counts, which is the caller's to know. One that is longer than a URL may be is none: it
+    /// would be copied for each reference.
     pub(super) fn set_base(&mut self, href: &str) {
-        if let Ok(base) = join(&self.base, &entities::decode(href, true))
+        if href.len() <= URL_BYTES_MAX
+            && let Ok(base) = join(&self.base, &entities::decode(href, true))
             && matches!(base.scheme(), "http" | "https")
         {
             self.own_host = base

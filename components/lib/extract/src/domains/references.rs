@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::Url;
 
-use trawl_core::limits::domains::JSON_LD_BYTES_MAX;
+use trawl_core::limits::domains::{JSON_LD_BYTES_MAX, REL_BYTES_MAX, REL_WORDS_MAX};
 
 use super::hosts::{Hosts, Place};
 use super::scanner::{Event, Name, Scanner};
@@ -198,7 +198,9 @@ impl Walk<'_> {
         if !tag.names().any(may_hold_url) {
             return;
         }
+        // Each reference of the tag looks at it.
         let rel = tag.attribute("rel").unwrap_or_default();
+        let rel = &rel[..rel.floor_char_boundary(REL_WORDS_MAX * (REL_BYTES_MAX + 1))];
         for &(_, attribute, source) in SINGLE.iter().filter(|row| row.0 == element) {
             if let Some(url) = tag.attribute(attribute) {
                 self.hosts.add_written(url, self.place(source, rel));

@@ -567,6 +567,21 @@ fn hostile_pages_take_bounded_time_and_memory() {
         format!("<img srcset='{}'>", "(".repeat(size)),
         format!("<img srcset='{}'>", "a, ".repeat(size / 3)),
         format!("<a rel='{}' href=/>", "x ".repeat(size / 2)),
+        format!(
+            "<img rel='{}' srcset='{}'>",
+            "x ".repeat(size / 4),
+            "a, ".repeat(size / 6)
+        ),
+        format!(
+            "<a rel='{}' ping='{}'>",
+            "x".repeat(size / 2),
+            "a ".repeat(size / 4)
+        ),
+        format!(
+            "<base href='/{}'>{}",
+            "b".repeat(size / 2),
+            "<a href='?'>".repeat(size / 24)
+        ),
         format!("<script type=application/ld+json>{}", "[".repeat(size)),
         format!("<style>{}", "url('(".repeat(size / 6)),
         format!("<style>{}", "/*".repeat(size / 2)),

@@ -139,6 +139,38 @@ fn numbers_in_gutters_in_gutters() {
     ));
 }
 
+/// What stands above or beside many elements, and is asked for by each of them.
+#[test]
+fn what_many_elements_ask_for() {
+    for class in ["a ".repeat(500_000), "a".repeat(1_000_000)] {
+        let code = "<pre>x</pre>".repeat(60_000);
+        bounded(&format!("<div class='{class}'>{code}"));
+        bounded(&format!("<pre class='{class}'>x"));
+        bounded(&format!("<div class='{class}'><b>1</b>{code}"));
+    }
+    let image = "<picture>word<img>".to_owned() + &"<img>".repeat(100_000);
+    bounded(&image);
+    bounded(&format!(
+        "<picture><source srcset='{}'>{}",
+        "data:, ".repeat(100_000),
+        "<img>".repeat(100_000)
+    ));
+    for marks in ["&".repeat(500_000), "&#65;".repeat(100_000)] {
+        let links = "<a href=#x>y</a>".repeat(40_000);
+        bounded(&format!("<h2 id='{marks}'>word {links}</h2>"));
+        bounded(&format!("<h2 id=x>{}{links}</h2>", "&bull;".repeat(80_000)));
+    }
+    let signs = "- ".repeat(300_000);
+    for element in ["<button>word</button>", "<a class=anchor href=#x>word</a>"] {
+        let all = element.repeat(20_000);
+        bounded(&format!("<h1 id=x>{signs}{all}</h1><p>word"));
+        bounded(&format!("<h2 id=x>{signs}{all}</h2><p>word"));
+    }
+    let base = "a".repeat(1_000_000);
+    let links = "<a href=b>word</a>".repeat(50_000);
+    bounded(&format!("<base href='/{base}/'><p>{links}"));
+}
+
 #[test]
 fn many_nodes() {
     cut(&"<p>x".repeat(1_000_000), Some("nodes"));

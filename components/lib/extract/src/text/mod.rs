@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use trawl_core::limits::fetch::URL_BYTES_MAX;
 use trawl_core::limits::text::TEXT_BYTES_MAX;
 use trawl_core::url_guard;
 use url::Url;
@@ -254,7 +255,9 @@ fn base(document: &Document<'_>, url: Option<&str>) -> Option<Url> {
     let page = url.and_then(|url| Url::parse(url).ok());
     let href = document
         .elements(Tag::Base)
-        .find_map(|base| document.attribute(base, "href"));
+        .find_map(|base| document.attribute(base, "href"))
+        // A longer one is none, and would be copied for each link.
+        .filter(|href| href.len() <= URL_BYTES_MAX);
     let Some(href) = href else { return page };
     let declared = match &page {
         Some(page) => url_guard::join(page, href.trim()),

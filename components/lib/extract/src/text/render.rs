@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::dom::{Document, NodeId, Tag};
 pub(crate) use escape::escaped_paragraphs;
-pub(crate) use heading::is_control;
+pub(crate) use heading::Around;
 pub(crate) use image::mark as mark_images;
 use inline::Inline;
 use lines::{Break, Lines};
@@ -64,6 +64,7 @@ fn rendered(
         heading: None,
         code_ended: None,
         numbers: code::Numbers::default(),
+        picture: None,
         terms_ended: None,
     };
     renderer.walk(root, document.end(root));
@@ -86,8 +87,8 @@ struct List {
 }
 
 /// The open heading.
-struct Heading {
-    node: NodeId,
+struct Heading<'d> {
+    around: Around<'d>,
     level: u8,
     /// Whether its marker stands.
     is_begun: bool,
@@ -103,15 +104,17 @@ struct Renderer<'a, 'd> {
     lists: Vec<List>,
     /// The length of the Markdown and the sign of the list when the last one ended.
     list_ended: Option<(usize, char)>,
-    heading: Option<Heading>,
+    heading: Option<Heading<'d>>,
     /// The last code span.
     code_ended: Option<code::Span>,
     numbers: code::Numbers,
+    /// The `<picture>` that was last asked for its address, with the answer: each image in it asks.
+    picture: Option<(NodeId, Option<String>)>,
     /// The length of the Markdown when the last term of a definition list ended.
     terms_ended: Option<usize>,
 }
 
-impl Renderer<'_, '_> {
+impl<'d> Renderer<'_, 'd> {
     fn walk(&mut self, from: NodeId, to: NodeId) {
         let mut node = from;
         while node < to {
@@ -197,7 +200,7 @@ impl Renderer<'_, '_> {
     fn is_ornament(&self, node: NodeId, tag: Tag) -> bool {
         match tag {
             Tag::A => {
-                heading::is_permalink(self.document, node, self.heading_node(), self.base())
+                heading::is_permalink(self.document, node, self.around(), self.base())
                     || self.is_listing_gutter(node, tag)
             }
             Tag::Span => {
@@ -208,20 +211,20 @@ impl Renderer<'_, '_> {
             }
             Tag::Div | Tag::Td => self.is_listing_gutter(node, tag),
             Tag::Button => self
-                .heading_node()
-                .is_some_and(|heading| is_control(self.document, node, heading)),
+                .around()
+                .is_some_and(|heading| heading.is_control(self.document, node)),
             _ => false,
         }
     }
 
-    fn heading_node(&self) -> Option<NodeId> {
-        self.heading.as_ref().map(|heading| heading.node)
+    fn around(&self) -> Option<&Around<'d>> {
+        self.heading.as_ref().map(|heading| &heading.around)
     }
 
     /// Whether a link of the open heading leads to that heading.
     fn is_own_link(&self, link: NodeId) -> bool {
-        self.heading_node()
-            .is_some_and(|heading| heading::is_own_link(self.document, link, heading, self.base()))
+        self.around()
+            .is_some_and(|heading| heading.is_linked(self.document, link, self.base()))
     }
 
     fn base(&self) -> Option<&Url> {
@@ -263,7 +266,7 @@ impl Renderer<'_, '_> {
                 self.end_block(break_for(tag));
                 if let (Some(level), None) = (tag.heading_level(), &self.heading) {
                     self.heading = Some(Heading {
-                        node,
+                        around: Around::new(node),
                         level,
                         is_begun: false,
                     });
@@ -299,7 +302,11 @@ impl Renderer<'_, '_> {
             Tag::Dd => self.end_block(Break::Hard),
             Tag::Span if is_badge(self.document, node) => self.lines.want(Break::Space),
             _ if tag.is_apart() => {
-                if self.heading.as_ref().is_some_and(|open| open.node == node) {
+                if self
+                    .heading
+                    .as_ref()
+                    .is_some_and(|open| open.around.heading() == node)
+                {
                     self.heading = None;
                 }
                 self.end_block(break_for(tag));

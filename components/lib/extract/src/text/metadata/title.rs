@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::blocks::unspaced_word;
 use super::super::masthead::{SEPARATORS, fold, unspaced_parts};
-use super::super::render::is_control;
+use super::super::render::Around;
 use super::{FIELD_BYTES_MAX, JsonLd, Scan, Sourced};
 use crate::dom::{Document, NodeId, Tag};
 
@@ -111,8 +111,9 @@ fn heading(document: &Document<'_>, scan: &Scan<'_>) -> Option<(NodeId, String)>
 /// What a heading says, without what can be done with it.
 fn words_of(document: &Document<'_>, heading: NodeId) -> String {
     let mut skipped = heading;
+    let around = Around::new(heading);
     let nodes = (heading..document.end(heading)).filter(|node| {
-        if document.tag(*node) == Tag::Button && is_control(document, *node, heading) {
+        if document.tag(*node) == Tag::Button && around.is_control(document, *node) {
             skipped = skipped.max(document.end(*node));
         }
         *node >= skipped

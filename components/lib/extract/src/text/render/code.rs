@@ -8,11 +8,12 @@ use super::fence::{Fence, longest_run};
 use super::lines::Break;
 use crate::dom::{Document, NodeId, Tag};
 
-/// Words of a class that are looked at.
-const NAMES_MAX: usize = 64;
-
 /// Elements above a block of code whose class may name the language.
 const LEVELS: usize = 6;
+/// Bytes and words of a class that are looked at: each block of code below an element asks for its class. Frameworks that put all of an
+/// element's style into it stay far below.
+const CLASS_BYTES_MAX: usize = 2_000;
+const CLASS_WORDS_MAX: usize = 100;
 /// Longer names are no languages.
 const LANGUAGE_BYTES_MAX: usize = 24;
 /// What stands in the names of the column with the numbers of the lines.
@@ -208,7 +209,13 @@ impl Renderer<'_, '_> {
     }
 }
 
+/// The part of a class that is looked at.
+fn head(class: &str) -> &str {
+    &class[..class.floor_char_boundary(CLASS_BYTES_MAX)]
+}
+
 pub(super) fn names_gutter(class: &str) -> bool {
+    let class = head(class);
     let bytes = class.as_bytes();
     memchr::memchr2_iter(b'g', b'l', bytes)
         .any(|at| GUTTERS.iter().any(|name| bytes[at..].starts_with(name)))
@@ -346,13 +353,14 @@ fn language_of<'d>(document: &Document<'d>, element: NodeId) -> Option<&'d str> 
             return Some(found);
         }
     }
-    let class = document.raw_attribute(element, "class")?;
+    let class = head(document.raw_attribute(element, "class")?);
     if class.contains("rust-example-rendered") {
         return Some("rust");
     }
-    // Asked once: a class may be as long as a page, and each of its words would look through all of it.
     let is_kept = class.contains("notranslate");
-    let mut names = class.split([' ', '\t', '\n', ';', ',']).take(NAMES_MAX);
+    let mut names = class
+        .split([' ', '\t', '\n', ';', ','])
+        .take(CLASS_WORDS_MAX);
     while let Some(name) = names.next() {
         let after = [
             "language-",

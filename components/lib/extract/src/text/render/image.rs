@@ -6,9 +6,6 @@ use crate::dom::{Document, NodeId, Tag};
 use crate::text::hints::Hint;
 use crate::text::layout::{Layout, hides};
 
-/// Children of a `<picture>` that are looked at for a set: each image in it does so.
-const SOURCES_MAX: usize = 16;
-
 /// Attributes that lazy pages keep the address in.
 const LAZY: [&str; 5] = [
     "data-src",
@@ -172,7 +169,7 @@ impl Renderer<'_, '_> {
     }
 
     /// The address of an image: the one that a lazy page keeps for later before the one that may be a placeholder.
-    fn source(&self, node: NodeId) -> Option<String> {
+    fn source(&mut self, node: NodeId) -> Option<String> {
         let document = self.document;
         let is_address = |source: &str| {
             let source = source.trim();
@@ -212,8 +209,14 @@ impl Renderer<'_, '_> {
         let named = lazy.or_else(|| named("src"));
         named.or_else(|| of_set(node)).or_else(|| {
             let parent = document.parent(node);
-            (document.tag(parent) == Tag::Picture)
-                .then(|| document.children(parent).take(SOURCES_MAX).find_map(of_set))?
+            if document.tag(parent) != Tag::Picture {
+                return None;
+            }
+            let known = self.picture.take().filter(|(of, _)| *of == parent);
+            let (_, found) = self.picture.insert(
+                known.unwrap_or_else(|| (parent, document.children(parent).find_map(of_set))),
+            );
+            found.clone()
         })
     }
 }
