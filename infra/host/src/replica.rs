@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -13,9 +14,10 @@ use trawl_balance::{
     BAD_HOST, BackendError, Body, Call, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls,
     Problem, Whole,
 };
+use trawl_core::limits::host as limits;
 use trawl_core::limits::scrape::DECODED_BYTES_MAX;
-use wasmtime::Engine;
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
+use wasmtime::{Engine, PoolConcurrencyLimitError};
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::costly::{TOO_MANY, read_whole};
@@ -32,6 +34,9 @@ const NOT_FOUND: Problem = Problem::new(
     "not_found",
     "There is nothing at this address.",
 );
+
+/// The request comes back with it.
+type NoInstance = InstantiationError<Arc<GivenTo>>;
 
 /// Who asks, as components read it.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
@@ -108,7 +113,7 @@ impl Replica {
             None => {
                 let request = request.map(into_wasi_body);
                 let _waiting = brings_work.then(|| self.precedence.request());
-                current.handle(Arc::clone(&given), request).await
+                handled(&current, &given, request).await
             }
             Some(costly) => {
                 let (head, body) = request.into_parts();
@@ -118,7 +123,7 @@ impl Replica {
                     return Ok(TOO_MANY.response());
                 };
                 let request = Request::from_parts(head, body);
-                current.handle(Arc::clone(&given), request).await
+                handled(&current, &given, request).await
             }
         };
         match outcome {
@@ -152,6 +157,33 @@ impl Replica {
                 failed(error, original, host)
             }
         }
+    }
+}
+
+/// Has an instance answer. That there are as many as there may be is told to all requests that wait, also to those that an instance is
+/// about to take: when several come at once, more instances are begun than there is need for. So a request waits for one that has room,
+/// or for a place that one without work gives back.
+async fn handled(
+    current: &ProxyHandler<Instances>,
+    given: &Arc<GivenTo>,
+    mut request: Request<WasiBody>,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let deadline = Instant::now() + Duration::from_millis(limits::INSTANCE_WAIT_MS);
+    loop {
+        let outcome = current.handle(Arc::clone(given), request).await;
+        let full = match outcome.map_err(wasmtime::Error::downcast::<NoInstance>) {
+            Ok(response) => return Ok(response),
+            Err(Ok(full)) => full,
+            Err(Err(error)) => return Err(error),
+        };
+        if !full.error.is::<PoolConcurrencyLimitError>() || Instant::now() >= deadline {
+            return Err(full.into());
+        }
+        request = full
+            .request
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(Duration::from_millis(limits::INSTANCE_RETRY_MS)).await;
     }
 }
 
@@ -221,14 +253,14 @@ fn failed(
     if error.is::<ExpirationError>() {
         return Err(BackendError::new(FailureKind::TimedOut, error.to_string()));
     }
-    match error.downcast::<InstantiationError<Arc<GivenTo>>>() {
+    match error.downcast::<NoInstance>() {
         Ok(full) => {
             tracing::warn!("no instance can be made: {:#}", full.error);
             let error = BackendError::new(FailureKind::Overloaded, full.to_string());
             let mut request = full
                 .request
                 .into_inner()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+                .unwrap_or_else(PoisonError::into_inner);
             *request.uri_mut() = uri;
             if let Some(host) = host {
                 request.headers_mut().insert(HOST, host);

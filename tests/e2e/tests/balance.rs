@@ -247,3 +247,23 @@ async fn operators_see_the_replicas() {
         );
     }
 }
+
+/// More instances are begun than there is need for when many requests come at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_waits_for_the_instances_that_there_may_be() {
+    let few = ["--doorbell", "off", "--instances-max", "6"];
+    let host = Host::start_with(HostOptions::default().with(&few)).await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    let crowd = (0..64).map(|_| {
+        let node = node.clone();
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                let answer = node.get("/test_endpoint").await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        })
+    });
+    for one in crowd.collect::<Vec<_>>() {
+        one.await.unwrap();
+    }
+}

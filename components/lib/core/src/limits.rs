@@ -726,6 +726,10 @@ pub mod host {
     pub const USER_HZ: f64 = 100.0;
     /// Instances that may exist at once; each reserves address space, not memory. Twice what the front door lets in per replica.
     pub const INSTANCES_MAX: u32 = 512;
+    /// A request for which no instance can be made waits so long for one: longer than one without work keeps its place.
+    pub const INSTANCE_WAIT_MS: u64 = IDLE_INSTANCE_MS + 1_000;
+    /// It looks this often.
+    pub const INSTANCE_RETRY_MS: u64 = 5;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
     /// Bytes of answers that one instance still writes when further requests get other instances: results are up to 20 MiB, and 60
