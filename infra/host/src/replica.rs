@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -169,7 +169,9 @@ async fn handled(
     mut request: Request<WasiBody>,
 ) -> wasmtime::Result<Response<WasiBody>> {
     let deadline = Instant::now() + Duration::from_millis(limits::INSTANCE_WAIT_MS);
+    let mut tries = 0;
     loop {
+        tries += 1;
         let outcome = current.handle(Arc::clone(given), request).await;
         let full = match outcome.map_err(wasmtime::Error::downcast::<NoInstance>) {
             Ok(response) => return Ok(response),
@@ -183,7 +185,14 @@ async fn handled(
             .request
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        tokio::time::sleep(Duration::from_millis(limits::INSTANCE_RETRY_MS)).await;
+        // Those that all slept equally long would come back as the same crowd, and be refused together.
+        if tries <= limits::INSTANCE_TRIES_AT_ONCE {
+            tokio::task::yield_now().await;
+        } else {
+            static TURN: AtomicU64 = AtomicU64::new(0);
+            let ms = 1 + TURN.fetch_add(1, Relaxed) % limits::INSTANCE_RETRY_MS_MAX;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
     }
 }
 

@@ -728,8 +728,10 @@ pub mod host {
     pub const INSTANCES_MAX: u32 = 512;
     /// A request for which no instance can be made waits so long for one: longer than one without work keeps its place.
     pub const INSTANCE_WAIT_MS: u64 = IDLE_INSTANCE_MS + 1_000;
-    /// It looks this often.
-    pub const INSTANCE_RETRY_MS: u64 = 5;
+    /// It asks so often at once, since those that there are may have room in a moment.
+    pub const INSTANCE_TRIES_AT_ONCE: u32 = 32;
+    /// Then it asks after at most so many milliseconds.
+    pub const INSTANCE_RETRY_MS_MAX: u64 = 8;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
     /// Bytes of answers that one instance still writes when further requests get other instances: results are up to 20 MiB, and 60
