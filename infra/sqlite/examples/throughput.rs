@@ -72,13 +72,11 @@ async fn inserts(
 ) -> Result<f64, Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let database = open(&directory, options).await?;
-    let sql: Arc<str> = Arc::from(INSERT);
     let count = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
     let mut workers = Vec::new();
     for task in 0..tasks {
-        let (connection, sql, count) =
-            (database.connection(), Arc::clone(&sql), Arc::clone(&count));
+        let (connection, count) = (database.connection(), Arc::clone(&count));
         workers.push(tokio::spawn(async move {
             let mut number = 0;
             while begun.elapsed() < time {
@@ -87,7 +85,7 @@ async fn inserts(
                     Value::Integer(number),
                     Value::from("a short note"),
                 ];
-                connection.execute(Arc::clone(&sql), params).await?;
+                connection.execute(INSERT, params).await?;
                 number += 1;
                 count.fetch_add(1, Ordering::Relaxed);
             }
@@ -118,13 +116,11 @@ async fn reads(time: Duration) -> Result<(), Box<dyn std::error::Error>> {
     connection
         .execute(INSERT, vec![Value::Null, Value::Null, Value::from("note")])
         .await?;
-    let sql: Arc<str> = Arc::from("SELECT note FROM event WHERE id = ?1");
+    let sql = "SELECT note FROM event WHERE id = ?1";
     let mut count = 0_u64;
     let begun = Instant::now();
     while begun.elapsed() < time {
-        connection
-            .execute(Arc::clone(&sql), vec![Value::Integer(1)])
-            .await?;
+        connection.execute(sql, vec![Value::Integer(1)]).await?;
         count += 1;
     }
     println!(

@@ -1,6 +1,7 @@
 //! Where a statement runs. Its first words decide what needs care; SQLite itself decides whether the rest only reads.
 
 use crate::{Rows, SqliteError, Value};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use trawl_core::limits::sqlite::{CLASSES_MAX, SQL_BYTES_MAX};
@@ -24,26 +25,30 @@ pub(crate) enum Class {
     Refused(SqliteError),
 }
 
-/// The classes of the texts seen so far. Guests send few texts many times.
+/// The classes of the texts seen so far. Guests send few texts many times, of a kilobyte or two, each with every call: so the hash is one
+/// that is quick. Whoever makes texts collide makes his own look-ups slow, and there are few of them.
 #[derive(Default)]
 pub(crate) struct Classes {
-    known: RwLock<HashMap<Arc<str>, Class>>,
+    known: RwLock<HashMap<Arc<str>, Class, RandomState>>,
 }
 
 impl Classes {
-    /// The class of a text, or `None` when only preparing it can tell whether it writes.
-    pub(crate) fn of(&self, sql: &Arc<str>) -> Option<Class> {
-        if let Some(class) = self
+    /// The text as it is kept, and its class; `None` when only preparing it can tell whether it writes.
+    pub(crate) fn of(&self, sql: &str) -> (Arc<str>, Option<Class>) {
+        if let Some((sql, class)) = self
             .known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(sql)
+            .get_key_value(sql)
         {
-            return Some(class.clone());
+            return (Arc::clone(sql), Some(class.clone()));
         }
-        let class = classify(sql)?;
-        self.remember(sql, class.clone());
-        Some(class)
+        let sql = Arc::from(sql);
+        let class = classify(&sql);
+        if let Some(class) = &class {
+            self.remember(&sql, class.clone());
+        }
+        (sql, class)
     }
 
     /// Keeps what preparing the statement has shown.

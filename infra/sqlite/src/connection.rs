@@ -32,13 +32,8 @@ impl Connection {
     ///
     /// # Errors
     /// See [`SqliteError`].
-    pub async fn execute(
-        &self,
-        sql: impl Into<Arc<str>>,
-        params: Vec<Value>,
-    ) -> Result<Rows, SqliteError> {
-        let sql = sql.into();
-        let class = self.shared.classes.of(&sql);
+    pub async fn execute(&self, sql: &str, params: Vec<Value>) -> Result<Rows, SqliteError> {
+        let (sql, class) = self.shared.classes.of(sql);
         match class {
             Some(Class::Refused(error)) => return Err(error),
             Some(Class::Answered(rows)) => return Ok(rows),

@@ -75,7 +75,7 @@ async fn together(database: &Database, statements: &[&str]) -> Vec<Result<Rows, 
     for (index, sql) in statements.iter().enumerate() {
         let (connection, sql) = (database.connection(), (*sql).to_owned());
         tasks.push(tokio::spawn(async move {
-            connection.execute(sql, vec![]).await
+            connection.execute(&sql, vec![]).await
         }));
         waiting(database, before + index + 1).await;
     }
@@ -837,7 +837,7 @@ async fn spoiled(
     name: &str,
 ) -> Database {
     let asked = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{name}'");
-    let found = connection.execute(asked, vec![]).await.unwrap();
+    let found = connection.execute(&asked, vec![]).await.unwrap();
     let Value::Integer(page) = found.rows[0][0] else {
         panic!("a page has a number")
     };

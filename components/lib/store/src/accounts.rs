@@ -7,6 +7,7 @@ use trawl_core::limits::queue::{KEY_USED_EVERY_MS, SECRET_OVERLAP_MS};
 use trawl_core::throttle::{self, Failures};
 
 use crate::sql::{Row, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// Who may make an account.
@@ -125,7 +126,7 @@ impl<S: Sql> Store<'_, S> {
             registration.word().into(),
         ];
         if let Some(row) = self
-            .run(include_str!("../sql/create_account.sql"), params)
+            .run(statement!("create_account.sql"), params)
             .await?
             .first()
         {
@@ -139,7 +140,7 @@ impl<S: Sql> Store<'_, S> {
 
     /// Whether anybody has an account.
     pub async fn has_accounts(&self) -> Result<bool, StoreError> {
-        self.run(include_str!("../sql/has_accounts.sql"), vec![])
+        self.run(statement!("has_accounts.sql"), vec![])
             .await?
             .one()?
             .get(0)
@@ -152,7 +153,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Option<Account>, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/account_by_email_key.sql"),
+                statement!("account_by_email_key.sql"),
                 vec![email_key.into()],
             )
             .await?;
@@ -169,10 +170,7 @@ impl<S: Sql> Store<'_, S> {
     /// When the account was made, milliseconds since the epoch; `None` when there is no such account.
     pub async fn account_made_ms(&self, account: AccountId) -> Result<Option<i64>, StoreError> {
         let rows = self
-            .run(
-                include_str!("../sql/account_made.sql"),
-                vec![account.0.into()],
-            )
+            .run(statement!("account_made.sql"), vec![account.0.into()])
             .await?;
         rows.first().map(|row| row.get(0)).transpose()
     }
@@ -187,7 +185,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<bool, StoreError> {
         let params = vec![account.0.into(), old.into(), new.into()];
         let rows = self
-            .run(include_str!("../sql/set_password_hash.sql"), params)
+            .run(statement!("set_password_hash.sql"), params)
             .await?;
         Ok(rows.first().is_some())
     }
@@ -200,9 +198,7 @@ impl<S: Sql> Store<'_, S> {
         hash: &str,
     ) -> Result<Option<AccountId>, StoreError> {
         let params = vec![email_key.into(), hash.into()];
-        let rows = self
-            .run(include_str!("../sql/reset_password.sql"), params)
-            .await?;
+        let rows = self.run(statement!("reset_password.sql"), params).await?;
         rows.first()
             .map(|row| row.get(0).map(AccountId))
             .transpose()
@@ -215,9 +211,7 @@ impl<S: Sql> Store<'_, S> {
         limit: u32,
     ) -> Result<Vec<ListedAccount>, StoreError> {
         let params = vec![after.0.into(), limit.into()];
-        let rows = self
-            .run(include_str!("../sql/accounts.sql"), params)
-            .await?;
+        let rows = self.run(statement!("accounts.sql"), params).await?;
         let account = |row: Row<'_>| {
             Ok(ListedAccount {
                 id: AccountId(row.get(0)?),
@@ -238,7 +232,7 @@ impl<S: Sql> Store<'_, S> {
     /// The failures of `key`, where there are any, and what [`login_gate`](Self::login_gate) says of them.
     async fn failures_of(&self, key: &str) -> Result<(Option<Failures>, Option<u64>), StoreError> {
         let rows = self
-            .run(include_str!("../sql/login_failures.sql"), vec![key.into()])
+            .run(statement!("login_failures.sql"), vec![key.into()])
             .await?;
         let Some(row) = rows.first() else {
             return Ok((None, None));
@@ -264,9 +258,7 @@ impl<S: Sql> Store<'_, S> {
                 known.map(|known| known.count).into(),
                 known.map(|known| known.last_ms).into(),
             ];
-            let counted = self
-                .run(include_str!("../sql/login_tried.sql"), params)
-                .await?;
+            let counted = self.run(statement!("login_tried.sql"), params).await?;
             if counted.first().is_some() {
                 return Ok(None);
             }
@@ -276,11 +268,8 @@ impl<S: Sql> Store<'_, S> {
 
     /// Takes back what [`login_tried`](Self::login_tried) counted.
     pub async fn login_taken_back(&self, key: &str) -> Result<(), StoreError> {
-        self.run(
-            include_str!("../sql/login_taken_back.sql"),
-            vec![key.into()],
-        )
-        .await?;
+        self.run(statement!("login_taken_back.sql"), vec![key.into()])
+            .await?;
         Ok(())
     }
 
@@ -293,7 +282,7 @@ impl<S: Sql> Store<'_, S> {
         let (window_ms, forgiven_ms) = throttle::forgiven_after_ms(key);
         let params = vec![key.into(), window_ms.into(), forgiven_ms.into()];
         let counted = self
-            .run(include_str!("../sql/registration_tried.sql"), params)
+            .run(statement!("registration_tried.sql"), params)
             .await?;
         let row = counted.one()?;
         let mut before = failures(row)?;
@@ -303,7 +292,7 @@ impl<S: Sql> Store<'_, S> {
 
     /// Forgets the failures of `key`.
     pub async fn login_succeeded(&self, key: &str) -> Result<(), StoreError> {
-        self.run(include_str!("../sql/login_succeeded.sql"), vec![key.into()])
+        self.run(statement!("login_succeeded.sql"), vec![key.into()])
             .await?;
         Ok(())
     }
@@ -321,16 +310,14 @@ impl<S: Sql> Store<'_, S> {
             digest.as_slice().into(),
             KEYS_MAX.into(),
         ];
-        let rows = self
-            .run(include_str!("../sql/create_key.sql"), params)
-            .await?;
+        let rows = self.run(statement!("create_key.sql"), params).await?;
         rows.first().map(|row| row.get(0)).transpose()
     }
 
     /// The keys of an account, oldest first.
     pub async fn keys(&self, account: AccountId) -> Result<Vec<ApiKey>, StoreError> {
         let rows = self
-            .run(include_str!("../sql/keys.sql"), vec![account.0.into()])
+            .run(statement!("keys.sql"), vec![account.0.into()])
             .await?;
         let key = |row: Row<'_>| {
             Ok(ApiKey {
@@ -347,7 +334,7 @@ impl<S: Sql> Store<'_, S> {
     pub async fn delete_key(&self, account: AccountId, id: i64) -> Result<bool, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/delete_key.sql"),
+                statement!("delete_key.sql"),
                 vec![account.0.into(), id.into()],
             )
             .await?;
@@ -357,10 +344,7 @@ impl<S: Sql> Store<'_, S> {
     /// Revokes all keys of an account; how many they were.
     pub async fn delete_keys(&self, account: AccountId) -> Result<usize, StoreError> {
         let rows = self
-            .run(
-                include_str!("../sql/delete_keys.sql"),
-                vec![account.0.into()],
-            )
+            .run(statement!("delete_keys.sql"), vec![account.0.into()])
             .await?;
         Ok(rows.iter().count())
     }
@@ -371,10 +355,7 @@ impl<S: Sql> Store<'_, S> {
         digest: &[u8; 32],
     ) -> Result<Option<KeyOwner>, StoreError> {
         let rows = self
-            .run(
-                include_str!("../sql/account_by_key_digest.sql"),
-                key_params(digest),
-            )
+            .run(statement!("account_by_key_digest.sql"), key_params(digest))
             .await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -387,7 +368,7 @@ impl<S: Sql> Store<'_, S> {
 
     /// Writes down that a key is used. A note: what asked may go on without it.
     pub async fn key_used(&self, digest: &[u8; 32]) -> Result<(), StoreError> {
-        self.run(include_str!("../sql/key_used.sql"), key_params(digest))
+        self.run(statement!("key_used.sql"), key_params(digest))
             .await?;
         Ok(())
     }
@@ -402,7 +383,7 @@ impl<S: Sql> Store<'_, S> {
             return Ok(secrets);
         }
         self.run(
-            include_str!("../sql/first_webhook_secret.sql"),
+            statement!("first_webhook_secret.sql"),
             vec![account.0.into(), fresh.into()],
         )
         .await?;
@@ -419,7 +400,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Secrets, StoreError> {
         let params = vec![account.0.into(), fresh.into()];
         let rows = self
-            .run(include_str!("../sql/rotate_webhook_secret.sql"), params)
+            .run(statement!("rotate_webhook_secret.sql"), params)
             .await?;
         let row = rows.first().ok_or_else(|| no_account(account))?;
         Ok(Secrets {
@@ -430,9 +411,7 @@ impl<S: Sql> Store<'_, S> {
 
     async fn stored_secrets(&self, account: AccountId) -> Result<Option<Secrets>, StoreError> {
         let params = vec![account.0.into(), SECRET_OVERLAP_MS.into()];
-        let rows = self
-            .run(include_str!("../sql/webhook_secrets.sql"), params)
-            .await?;
+        let rows = self.run(statement!("webhook_secrets.sql"), params).await?;
         let row = rows.first().ok_or_else(|| no_account(account))?;
         let Some(current) = row.get::<Option<Vec<u8>>>(0)? else {
             return Ok(None);

@@ -10,6 +10,7 @@ use trawl_core::state::{JobError, Kind};
 
 use crate::rows::{error, kind, lease_list, lease_ms};
 use crate::sql::{Row, Rows, Sql, Value};
+use crate::text::statement;
 use crate::{Rescued, Store, StoreError};
 
 /// A callback to send.
@@ -94,11 +95,7 @@ impl<S: Sql> Store<'_, S> {
         lease_s: u32,
     ) -> Result<Vec<CallbackJob>, StoreError> {
         let params = claim_params(limit, worker, lease_s);
-        jobs(
-            &self
-                .run(include_str!("../sql/claim_callbacks.sql"), params)
-                .await?,
-        )
+        jobs(&self.run(statement!("claim_callbacks.sql"), params).await?)
     }
 
     /// The same for tenants that have hardly any callback in flight. For the slots that are kept free for them.
@@ -112,7 +109,7 @@ impl<S: Sql> Store<'_, S> {
         params.extend([SPARE_LOOKS.into(), SPARE_LEASED_MAX.into()]);
         jobs(
             &self
-                .run(include_str!("../sql/claim_callbacks_spare.sql"), params)
+                .run(statement!("claim_callbacks_spare.sql"), params)
                 .await?,
         )
     }
@@ -120,7 +117,7 @@ impl<S: Sql> Store<'_, S> {
     /// Whether [`Self::claim_callbacks_spare`] would find something.
     pub async fn callbacks_waiting_spare(&self) -> Result<bool, StoreError> {
         let params = vec![SPARE_LOOKS.into(), SPARE_LEASED_MAX.into()];
-        self.run(include_str!("../sql/callbacks_waiting_spare.sql"), params)
+        self.run(statement!("callbacks_waiting_spare.sql"), params)
             .await?
             .one()?
             .get(0)
@@ -159,9 +156,7 @@ impl<S: Sql> Store<'_, S> {
                     .map(|one| json!([one.id, one.lease, one.status, one.latency_ms]))
                     .collect();
                 let list = Value::Text(serde_json::Value::Array(list).to_string());
-                ids(&self
-                    .run(include_str!("../sql/deliver_many.sql"), vec![list])
-                    .await?)
+                ids(&self.run(statement!("deliver_many.sql"), vec![list]).await?)
             }
         }
     }
@@ -202,16 +197,14 @@ impl<S: Sql> Store<'_, S> {
             return Ok(Vec::new());
         }
         let params = vec![lease_list(leases.iter().copied()), lease_ms(lease_s).into()];
-        ids(&self
-            .run(include_str!("../sql/extend_callbacks.sql"), params)
-            .await?)
+        ids(&self.run(statement!("extend_callbacks.sql"), params).await?)
     }
 
     /// Gives callbacks back at a graceful stop; the attempt is not counted.
     pub async fn release_callbacks(&self, leases: &[(i64, i64)]) -> Result<(), StoreError> {
         if !leases.is_empty() {
             self.run(
-                include_str!("../sql/release_callbacks.sql"),
+                statement!("release_callbacks.sql"),
                 vec![lease_list(leases.iter().copied())],
             )
             .await?;
@@ -223,7 +216,7 @@ impl<S: Sql> Store<'_, S> {
     pub async fn put_back_callbacks(&self, leases: &[(i64, i64)]) -> Result<(), StoreError> {
         let leases = lease_list(leases.iter().copied());
         let params = vec![leases, PUT_BACK_MS.into(), PUT_BACK_DOUBLINGS.into()];
-        self.run(include_str!("../sql/put_back_callbacks.sql"), params)
+        self.run(statement!("put_back_callbacks.sql"), params)
             .await
             .map(drop)
     }
@@ -233,13 +226,13 @@ impl<S: Sql> Store<'_, S> {
         if !self.due().await?.callback_leases {
             return Ok(Rescued::default());
         }
-        self.rescue_from(include_str!("../sql/rescue_callbacks.sql"), ATTEMPTS_MAX)
+        self.rescue_from(statement!("rescue_callbacks.sql"), ATTEMPTS_MAX)
             .await
     }
 
     /// Whether a callback can be claimed now.
     pub async fn callbacks_waiting(&self) -> Result<bool, StoreError> {
-        self.run(include_str!("../sql/callbacks_waiting.sql"), vec![])
+        self.run(statement!("callbacks_waiting.sql"), vec![])
             .await?
             .one()?
             .get(0)
@@ -265,7 +258,7 @@ impl<S: Sql> Store<'_, S> {
             throttle_ms.into(),
         ];
         Ok(self
-            .run(include_str!("../sql/deliver.sql"), params)
+            .run(statement!("deliver.sql"), params)
             .await?
             .first()
             .is_some())

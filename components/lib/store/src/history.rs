@@ -9,6 +9,7 @@ use trawl_core::state::State;
 
 use crate::rows::state;
 use crate::sql::{Row, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// One transition of a message.
@@ -109,7 +110,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Option<Vec<Event>>, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/events.sql"),
+                statement!("events.sql"),
                 vec![id.0.into(), account.0.into(), LIST_MAX.into()],
             )
             .await?;
@@ -125,7 +126,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Option<Vec<Delivery>>, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/deliveries.sql"),
+                statement!("deliveries.sql"),
                 vec![id.0.into(), account.0.into(), LIST_MAX.into()],
             )
             .await?;
@@ -146,17 +147,12 @@ impl<S: Sql> Store<'_, S> {
     pub async fn replay(&self, account: AccountId, id: MessageId) -> Result<Replay, StoreError> {
         let params = || -> Vec<Value> { vec![id.0.into(), account.0.into()] };
         // First while it is being sent: that may end as failed between the two, and is found failed by the second then.
-        for statement in [
-            include_str!("../sql/replay_under_way.sql"),
-            include_str!("../sql/replay.sql"),
-        ] {
+        for statement in [statement!("replay_under_way.sql"), statement!("replay.sql")] {
             if self.run(statement, params()).await?.first().is_some() {
                 return Ok(Replay::WillBeSent);
             }
         }
-        let rows = self
-            .run(include_str!("../sql/replay_state.sql"), params())
-            .await?;
+        let rows = self.run(statement!("replay_state.sql"), params()).await?;
         let Some(row) = rows.first() else {
             return Ok(Replay::NoMessage);
         };
@@ -187,9 +183,7 @@ impl<S: Sql> Store<'_, S> {
             after.callback.into(),
             REPLAY_ROWS_MAX.into(),
         ];
-        let looked_at = self
-            .run(include_str!("../sql/replay_find.sql"), params)
-            .await?;
+        let looked_at = self.run(statement!("replay_find.sql"), params).await?;
         let (mut resting, mut under_way, mut last) = (Vec::new(), Vec::new(), after);
         for row in looked_at.iter() {
             let callback = row.get::<Option<i64>>(1)?;
@@ -207,11 +201,8 @@ impl<S: Sql> Store<'_, S> {
         // First what is under way: it may come to rest between the two, and is found resting by the second then.
         let of_all = [&under_way[..], &resting[..]].concat();
         for (statement, meant) in [
-            (
-                include_str!("../sql/replay_many_under_way.sql"),
-                &under_way[..],
-            ),
-            (include_str!("../sql/replay_many.sql"), &of_all[..]),
+            (statement!("replay_many_under_way.sql"), &under_way[..]),
+            (statement!("replay_many.sql"), &of_all[..]),
         ] {
             if !meant.is_empty() {
                 let params = vec![Value::Text(json!(meant).to_string())];
@@ -236,7 +227,7 @@ impl<S: Sql> Store<'_, S> {
         limit: u32,
     ) -> Result<Vec<Endpoint>, StoreError> {
         let params = vec![account.0.into(), skip.into(), limit.into()];
-        let statement = include_str!("../sql/endpoints.sql");
+        let statement = statement!("endpoints.sql");
         let rows = self.run(statement, params).await?;
         rows.iter().map(endpoint).collect()
     }
@@ -245,7 +236,7 @@ impl<S: Sql> Store<'_, S> {
     pub async fn endpoint_enable(&self, account: AccountId, url: &str) -> Result<bool, StoreError> {
         let params = vec![account.0.into(), url.into()];
         Ok(self
-            .run(include_str!("../sql/endpoint_enable.sql"), params)
+            .run(statement!("endpoint_enable.sql"), params)
             .await?
             .first()
             .is_some())

@@ -14,6 +14,7 @@ mod migrate;
 pub mod queues;
 mod rows;
 pub mod sql;
+mod text;
 pub mod work;
 
 pub use accounts::{Account, ApiKey, Created, KeyOwner, ListedAccount, Registration, Secrets};

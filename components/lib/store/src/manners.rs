@@ -7,6 +7,7 @@ use trawl_core::state::{Kind, Mode};
 
 use crate::rows::url_hash;
 use crate::sql::{Row, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// A cached robots.txt.
@@ -105,7 +106,7 @@ impl<S: Sql> Store<'_, S> {
     /// The cached robots.txt of an authority (`scheme://host:port`), also when it has expired.
     pub async fn robots(&self, authority: &str) -> Result<Option<CachedRobots>, StoreError> {
         let rows = self
-            .run(include_str!("../sql/robots.sql"), vec![authority.into()])
+            .run(statement!("robots.sql"), vec![authority.into()])
             .await?;
         rows.first().map(cached_robots).transpose()
     }
@@ -116,9 +117,7 @@ impl<S: Sql> Store<'_, S> {
         authorities: &[String],
     ) -> Result<Vec<(String, CachedRobots)>, StoreError> {
         let list = Value::Text(json!(authorities).to_string());
-        let rows = self
-            .run(include_str!("../sql/robots_of.sql"), vec![list])
-            .await?;
+        let rows = self.run(statement!("robots_of.sql"), vec![list]).await?;
         rows.iter()
             .map(|row| Ok((row.get(5)?, cached_robots(row)?)))
             .collect()
@@ -142,8 +141,7 @@ impl<S: Sql> Store<'_, S> {
             Value::Text(serde_json::Value::Array(heads).to_string()),
             Value::Blob(bodies),
         ];
-        self.run(include_str!("../sql/put_robots.sql"), params)
-            .await?;
+        self.run(statement!("put_robots.sql"), params).await?;
         Ok(())
     }
 
@@ -162,33 +160,28 @@ impl<S: Sql> Store<'_, S> {
             in_flight_max.max(1).into(),
             source.into(),
         ];
-        let set = self
-            .run(include_str!("../sql/set_host_pace.sql"), params)
-            .await?;
+        let set = self.run(statement!("set_host_pace.sql"), params).await?;
         set.first().map_or(Ok(false), |row| row.get(0))
     }
 
     /// Takes back the pace that a host's robots.txt asked for; an operator's stays. Nothing is written when there is none.
     pub async fn clear_host_pace(&self, host: &str) -> Result<(), StoreError> {
-        self.run(
-            include_str!("../sql/clear_host_pace.sql"),
-            vec![host.into()],
-        )
-        .await?;
+        self.run(statement!("clear_host_pace.sql"), vec![host.into()])
+            .await?;
         Ok(())
     }
 
     /// Takes a start at a host that no claim took.
     pub async fn take_start(&self, host: &str) -> Result<Start, StoreError> {
         let taken = self
-            .run(include_str!("../sql/take_start.sql"), vec![host.into()])
+            .run(statement!("take_start.sql"), vec![host.into()])
             .await?;
         if let Some(row) = taken.first() {
             let in_flight_max = row.get(0)?;
             return Ok(Start::Taken { in_flight_max });
         }
         let next = self
-            .run(include_str!("../sql/next_start.sql"), vec![host.into()])
+            .run(statement!("next_start.sql"), vec![host.into()])
             .await?;
         let wait_ms: i64 = next.first().map_or(Ok(0), |row| row.get(0))?;
         let wait_ms = u64::try_from(wait_ms).unwrap_or_default();
@@ -218,9 +211,7 @@ impl<S: Sql> Store<'_, S> {
             LAST_RESULTS_MAX.into(),
             (bodies == Bodies::Read).into(),
         ];
-        let rows = self
-            .run(include_str!("../sql/last_result.sql"), params)
-            .await?;
+        let rows = self.run(statement!("last_result.sql"), params).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };

@@ -7,6 +7,7 @@ use trawl_core::state::{CallbackStatus, JobError, Kind, Mode, State};
 
 use crate::rows::{error, kind, state, url_hash};
 use crate::sql::{Row, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// A request to record.
@@ -172,10 +173,7 @@ impl<S: Sql> Store<'_, S> {
         limits: &QueueLimits,
     ) -> Result<Submitted, StoreError> {
         let rows = self
-            .run(
-                include_str!("../sql/submit.sql"),
-                submit_params(message, limits),
-            )
+            .run(statement!("submit.sql"), submit_params(message, limits))
             .await?;
         let Some(row) = rows.first() else {
             return self.refused(message, limits).await;
@@ -183,9 +181,7 @@ impl<S: Sql> Store<'_, S> {
         if !row.get::<bool>(1)? {
             let params = vec![limits.host_in_flight_max.into(), limits.host_gap_ms.into()];
             // The message is recorded, whatever becomes of this; the next one tries it again.
-            let _ = self
-                .run(include_str!("../sql/set_defaults.sql"), params)
-                .await;
+            let _ = self.run(statement!("set_defaults.sql"), params).await;
         }
         Ok(Submitted::Accepted(MessageId(row.get(0)?)))
     }
@@ -212,7 +208,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Option<Message>, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/message.sql"),
+                statement!("message.sql"),
                 vec![id.0.into(), account.0.into()],
             )
             .await?;
@@ -232,7 +228,7 @@ impl<S: Sql> Store<'_, S> {
             filter.limit.min(LIST_MAX).into(),
             filter.before.map_or(i64::MAX, |id| id.0).into(),
         ];
-        self.run(include_str!("../sql/messages.sql"), params)
+        self.run(statement!("messages.sql"), params)
             .await?
             .iter()
             .map(message_of)
@@ -247,7 +243,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<ResultLookup, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/result.sql"),
+                statement!("result.sql"),
                 vec![id.0.into(), account.0.into()],
             )
             .await?;
@@ -286,7 +282,7 @@ impl<S: Sql> Store<'_, S> {
             limits.tenant_max.into(),
             limits.total_max.into(),
         ];
-        let rows = self.run(include_str!("../sql/is_full.sql"), params).await?;
+        let rows = self.run(statement!("is_full.sql"), params).await?;
         let row = rows.one()?;
         Ok(if row.get(0)? {
             Some(Submitted::TenantFull)
@@ -306,13 +302,13 @@ impl<S: Sql> Store<'_, S> {
         limits: &QueueLimits,
     ) -> Result<Changed, StoreError> {
         let limits = vec![limits.tenant_max.into(), limits.total_max.into()];
-        self.change(include_str!("../sql/retry.sql"), account, id, limits)
+        self.change(statement!("retry.sql"), account, id, limits)
             .await
     }
 
     /// Withdraws a queued or processing message.
     pub async fn cancel(&self, account: AccountId, id: MessageId) -> Result<Changed, StoreError> {
-        self.change(include_str!("../sql/cancel.sql"), account, id, vec![])
+        self.change(statement!("cancel.sql"), account, id, vec![])
             .await
     }
 
@@ -329,10 +325,7 @@ impl<S: Sql> Store<'_, S> {
             return Ok(Changed::Yes);
         }
         let rows = self
-            .run(
-                include_str!("../sql/state.sql"),
-                vec![id.0.into(), account.0.into()],
-            )
+            .run(statement!("state.sql"), vec![id.0.into(), account.0.into()])
             .await?;
         rows.first().map_or(Ok(Changed::NoMessage), |row| {
             state(row, 0).map(Changed::Conflict)
@@ -350,9 +343,7 @@ impl<S: Sql> Store<'_, S> {
             message.body_digest.as_slice().into(),
             limits.tenant_max.into(),
         ];
-        let rows = self
-            .run(include_str!("../sql/submit_refused.sql"), params)
-            .await?;
+        let rows = self.run(statement!("submit_refused.sql"), params).await?;
         let row = rows.one()?;
         if let Some(first) = row.get::<Option<i64>>(0)? {
             return Ok(if row.get(1)? {

@@ -3,6 +3,7 @@
 use trawl_core::limits::schema::LOCK_MS;
 
 use crate::sql::{Sql, SqlError};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
@@ -46,13 +47,9 @@ impl<S: Sql> Store<'_, S> {
         if self.schema_version().await? >= MIGRATIONS.len() {
             return Ok(());
         }
-        self.run(include_str!("../sql/migration_lock.sql"), vec![])
-            .await?;
+        self.run(statement!("migration_lock.sql"), vec![]).await?;
         let begun = self
-            .run(
-                include_str!("../sql/migration_begin.sql"),
-                vec![LOCK_MS.into()],
-            )
+            .run(statement!("migration_begin.sql"), vec![LOCK_MS.into()])
             .await?;
         let Some(row) = begun.first() else {
             return Err(StoreError::Migrating);
@@ -61,10 +58,7 @@ impl<S: Sql> Store<'_, S> {
         let outcome = self.migrate_as(&holder).await;
         // A lock that cannot be given back is over by itself.
         let _ = self
-            .run(
-                include_str!("../sql/migration_over.sql"),
-                vec![holder.into()],
-            )
+            .run(statement!("migration_over.sql"), vec![holder.into()])
             .await;
         outcome
     }
@@ -81,11 +75,8 @@ impl<S: Sql> Store<'_, S> {
             }
             self.go_on(holder).await?;
             let reached = i64::try_from(index + 1).unwrap_or(i64::MAX);
-            self.run(
-                include_str!("../sql/schema_versioned.sql"),
-                vec![reached.into()],
-            )
-            .await?;
+            self.run(statement!("schema_versioned.sql"), vec![reached.into()])
+                .await?;
         }
         Ok(())
     }
@@ -94,7 +85,7 @@ impl<S: Sql> Store<'_, S> {
     async fn go_on(&self, holder: &str) -> Result<(), StoreError> {
         let held = self
             .run(
-                include_str!("../sql/migration_goes_on.sql"),
+                statement!("migration_goes_on.sql"),
                 vec![holder.into(), LOCK_MS.into()],
             )
             .await?;
@@ -126,11 +117,7 @@ impl<S: Sql> Store<'_, S> {
     /// How many migrations the schema has seen; 0 for one that has seen all of these and lacks a trigger. What a newer program made is
     /// that program's.
     async fn schema_version(&self) -> Result<usize, StoreError> {
-        match self
-            .sql
-            .run(include_str!("../sql/schema_version.sql"), vec![])
-            .await
-        {
+        match self.sql.run(statement!("schema_version.sql"), vec![]).await {
             Ok(rows) => {
                 let Some(row) = rows.first() else {
                     return Ok(0);

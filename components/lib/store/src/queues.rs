@@ -11,6 +11,7 @@ use trawl_core::limits::robots::UNREACHABLE_MS_MAX;
 use trawl_core::limits::sweep::PURGE_BYTES_MAX;
 
 use crate::sql::{Row, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// The figures of one queue, read from counters (flat cost).
@@ -94,10 +95,7 @@ impl Purged {
 impl<S: Sql> Store<'_, S> {
     /// The one clock: the database's, milliseconds since the epoch.
     pub async fn now_ms(&self) -> Result<i64, StoreError> {
-        self.run(include_str!("../sql/now.sql"), vec![])
-            .await?
-            .one()?
-            .get(0)
+        self.run(statement!("now.sql"), vec![]).await?.one()?.get(0)
     }
 
     /// The figures of each queue, of one account or of all.
@@ -107,17 +105,17 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Vec<QueueFigures>, StoreError> {
         let rows = match account {
             Some(account) => {
-                let statement = include_str!("../sql/queues_of.sql");
+                let statement = statement!("queues_of.sql");
                 self.run(statement, vec![account.0.into()]).await?
             }
-            None => self.run(include_str!("../sql/queues.sql"), vec![]).await?,
+            None => self.run(statement!("queues.sql"), vec![]).await?,
         };
         rows.iter().map(figures).collect()
     }
 
     /// What was done and failed in each queue, of all accounts.
     pub async fn totals(&self) -> Result<Vec<QueueTotals>, StoreError> {
-        let rows = self.run(include_str!("../sql/totals.sql"), vec![]).await?;
+        let rows = self.run(statement!("totals.sql"), vec![]).await?;
         let totals = rows.iter().map(|row| {
             Ok(QueueTotals {
                 name: queue_name(row.get(0)?),
@@ -136,8 +134,7 @@ impl<S: Sql> Store<'_, S> {
         reason: &str,
     ) -> Result<(), StoreError> {
         let params = vec![source.into(), reason.into(), body.into()];
-        self.run(include_str!("../sql/dead_request.sql"), params)
-            .await?;
+        self.run(statement!("dead_request.sql"), params).await?;
         Ok(())
     }
 
@@ -145,7 +142,7 @@ impl<S: Sql> Store<'_, S> {
     /// [`READY_WRITE_MS`].
     pub async fn ready(&self) -> Result<(), StoreError> {
         let params = vec![READY_WRITE_MS.into()];
-        self.run(include_str!("../sql/ready.sql"), params).await?;
+        self.run(statement!("ready.sql"), params).await?;
         Ok(())
     }
 
@@ -169,13 +166,10 @@ impl<S: Sql> Store<'_, S> {
             sum.add(&mut failed, self.purge_messages(message_days, limit).await);
         }
         for (statement, age_ms) in [
+            (statement!("purge_login_failures.sql"), NAME_FORGIVEN_MS),
+            (statement!("purge_robots.sql"), UNREACHABLE_MS_MAX),
             (
-                include_str!("../sql/purge_login_failures.sql"),
-                NAME_FORGIVEN_MS,
-            ),
-            (include_str!("../sql/purge_robots.sql"), UNREACHABLE_MS_MAX),
-            (
-                include_str!("../sql/purge_dead_requests.sql"),
+                statement!("purge_dead_requests.sql"),
                 days_ms(DEAD_REQUEST_DAYS),
             ),
         ] {
@@ -184,9 +178,9 @@ impl<S: Sql> Store<'_, S> {
             sum.add(&mut failed, purged);
         }
         let hosts = self.purge_by_marks(Purge {
-            statement: include_str!("../sql/purge_hosts.sql"),
+            statement: statement!("purge_hosts.sql"),
             params: vec![HOST_FORGOTTEN_MS.into(), limit.into()],
-            mark: include_str!("../sql/purge_hosts_mark.sql"),
+            mark: statement!("purge_hosts_mark.sql"),
             mark_params: vec![],
             most: limit,
             looks: limit,
@@ -194,13 +188,13 @@ impl<S: Sql> Store<'_, S> {
         });
         sum.add(&mut failed, hosts.await);
         let endpoints = self.purge_by_marks(Purge {
-            statement: include_str!("../sql/purge_endpoints.sql"),
+            statement: statement!("purge_endpoints.sql"),
             params: vec![
                 ENDPOINT_FORGOTTEN_MS.into(),
                 limit.into(),
                 days_ms(message_days).into(),
             ],
-            mark: include_str!("../sql/purge_endpoints_mark.sql"),
+            mark: statement!("purge_endpoints_mark.sql"),
             mark_params: vec![],
             most: limit,
             looks: limit,
@@ -213,14 +207,14 @@ impl<S: Sql> Store<'_, S> {
     async fn purge_results(&self, days: u32, limit: u32) -> Result<Purged, StoreError> {
         let looks = limit.saturating_mul(PURGE_LOOKS);
         self.purge_by_marks(Purge {
-            statement: include_str!("../sql/purge_results.sql"),
+            statement: statement!("purge_results.sql"),
             params: vec![
                 days_ms(days).into(),
                 limit.into(),
                 looks.into(),
                 PURGE_BYTES_MAX.into(),
             ],
-            mark: include_str!("../sql/purge_results_mark.sql"),
+            mark: statement!("purge_results_mark.sql"),
             mark_params: vec![days_ms(days).into()],
             most: limit,
             looks,
@@ -232,14 +226,14 @@ impl<S: Sql> Store<'_, S> {
     async fn purge_messages(&self, days: u32, limit: u32) -> Result<Purged, StoreError> {
         let looks = limit.saturating_mul(PURGE_LOOKS);
         self.purge_by_marks(Purge {
-            statement: include_str!("../sql/purge_messages.sql"),
+            statement: statement!("purge_messages.sql"),
             params: vec![
                 days_ms(days).into(),
                 limit.into(),
                 looks.into(),
                 KEPT_MS.into(),
             ],
-            mark: include_str!("../sql/purge_messages_mark.sql"),
+            mark: statement!("purge_messages_mark.sql"),
             mark_params: vec![days_ms(days).into()],
             most: limit,
             looks,
@@ -250,7 +244,7 @@ impl<S: Sql> Store<'_, S> {
 
     /// Whether the last purge left something behind. It stands in the database, since an instance may end with its round.
     pub async fn purge_goes_on(&self) -> Result<bool, StoreError> {
-        self.run(include_str!("../sql/purge_goes_on.sql"), vec![])
+        self.run(statement!("purge_goes_on.sql"), vec![])
             .await?
             .one()?
             .get(0)
@@ -259,9 +253,9 @@ impl<S: Sql> Store<'_, S> {
     /// Remembers whether a purge left something behind.
     pub async fn set_purge_goes_on(&self, goes_on: bool) -> Result<(), StoreError> {
         let statement = if goes_on {
-            include_str!("../sql/purge_goes_on_begin.sql")
+            statement!("purge_goes_on_begin.sql")
         } else {
-            include_str!("../sql/purge_goes_on_end.sql")
+            statement!("purge_goes_on_end.sql")
         };
         self.run(statement, vec![]).await?;
         Ok(())

@@ -10,6 +10,7 @@ use trawl_core::state::{JobError, Kind, Mode};
 
 use crate::rows::{kind, lease_list, lease_ms, message_ids};
 use crate::sql::{Row, Rows, Sql, Value};
+use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// Jobs that the greatest of the finishing statements takes, and the parameters of each.
@@ -144,7 +145,7 @@ impl<S: Sql> Store<'_, S> {
     ) -> Result<Vec<Job>, StoreError> {
         let mut params = claim_params(kind, worker, lease_s);
         params.push(limit.min(CLAIM_MAX).into());
-        jobs(&self.run(include_str!("../sql/claim.sql"), params).await?)
+        jobs(&self.run(statement!("claim.sql"), params).await?)
     }
 
     /// Claims up to `limit` messages of tenants that have hardly any of this kind in flight, best first. For the slots that are
@@ -164,11 +165,7 @@ impl<S: Sql> Store<'_, S> {
             SPARE_LEASED_MAX.into(),
             draw.into(),
         ]);
-        jobs(
-            &self
-                .run(include_str!("../sql/claim_spare.sql"), params)
-                .await?,
-        )
+        jobs(&self.run(statement!("claim_spare.sql"), params).await?)
     }
 
     /// Claims one message that was in flight when a worker died, to be run alone.
@@ -179,12 +176,7 @@ impl<S: Sql> Store<'_, S> {
         lease_s: u32,
     ) -> Result<Option<Job>, StoreError> {
         let params = claim_params(kind, worker, lease_s);
-        Ok(jobs(
-            &self
-                .run(include_str!("../sql/claim_alone.sql"), params)
-                .await?,
-        )?
-        .pop())
+        Ok(jobs(&self.run(statement!("claim_alone.sql"), params).await?)?.pop())
     }
 
     /// Extends leases, never past a job's deadline; returns those that are still ours.
@@ -200,7 +192,7 @@ impl<S: Sql> Store<'_, S> {
             lease_list(leases.iter().map(|(id, lease)| (id.0, *lease))),
             lease_ms(lease_s).into(),
         ];
-        message_ids(&self.run(include_str!("../sql/extend.sql"), params).await?)
+        message_ids(&self.run(statement!("extend.sql"), params).await?)
     }
 
     /// Those of these leases that are still ours. A read; it extends none.
@@ -209,14 +201,14 @@ impl<S: Sql> Store<'_, S> {
             return Ok(Vec::new());
         }
         let params = vec![lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)))];
-        message_ids(&self.run(include_str!("../sql/held.sql"), params).await?)
+        message_ids(&self.run(statement!("held.sql"), params).await?)
     }
 
     /// Gives jobs back at a graceful stop; the attempt is not counted.
     pub async fn release(&self, leases: &[(MessageId, i64)]) -> Result<(), StoreError> {
         if !leases.is_empty() {
             let params = vec![lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)))];
-            self.run(include_str!("../sql/release.sql"), params).await?;
+            self.run(statement!("release.sql"), params).await?;
         }
         Ok(())
     }
@@ -226,9 +218,7 @@ impl<S: Sql> Store<'_, S> {
     pub async fn put_back(&self, leases: &[(MessageId, i64)]) -> Result<(), StoreError> {
         let leases = lease_list(leases.iter().map(|(id, lease)| (id.0, *lease)));
         let params = vec![leases, PUT_BACK_MS.into(), PUT_BACK_DOUBLINGS.into()];
-        self.run(include_str!("../sql/put_back.sql"), params)
-            .await
-            .map(drop)
+        self.run(statement!("put_back.sql"), params).await.map(drop)
     }
 
     /// Gives a job back, because a host that it was led to may not be asked for `wait_ms` milliseconds; the attempt is not counted. It
@@ -249,9 +239,7 @@ impl<S: Sql> Store<'_, S> {
             POSTPONED_DOUBLINGS.into(),
             draw.into(),
         ];
-        let given_back = self
-            .run(include_str!("../sql/postpone.sql"), params)
-            .await?;
+        let given_back = self.run(statement!("postpone.sql"), params).await?;
         Ok(given_back.first().is_some())
     }
 
@@ -262,9 +250,9 @@ impl<S: Sql> Store<'_, S> {
         // Seldom more than one: a worker gathers 16, and beside them what ends while the statement before is under way.
         for some in finished.chunks(FINISHED_MAX) {
             let (statement, rows) = match some.len() {
-                1 => (include_str!("../sql/finish_one.sql"), 1),
-                2..=4 => (include_str!("../sql/finish_4.sql"), 4),
-                _ => (include_str!("../sql/finish_16.sql"), FINISHED_MAX),
+                1 => (statement!("finish_one.sql"), 1),
+                2..=4 => (statement!("finish_4.sql"), 4),
+                _ => (statement!("finish_16.sql"), FINISHED_MAX),
             };
             let recorded = self.run(statement, finish_params(some, rows)).await?;
             accepted.extend(message_ids(&recorded)?);
@@ -281,8 +269,7 @@ impl<S: Sql> Store<'_, S> {
                 pause.host.as_str().into(),
                 pause.ms.into(),
             ];
-            self.run(include_str!("../sql/pause_host.sql"), params)
-                .await?;
+            self.run(statement!("pause_host.sql"), params).await?;
         }
         let params = vec![
             failure.id.0.into(),
@@ -293,7 +280,7 @@ impl<S: Sql> Store<'_, S> {
             failure.retry_in_ms.into(),
         ];
         Ok(self
-            .run(include_str!("../sql/fail.sql"), params)
+            .run(statement!("fail.sql"), params)
             .await?
             .first()
             .is_some())
@@ -304,7 +291,7 @@ impl<S: Sql> Store<'_, S> {
         if !self.due().await?.leases {
             return Ok(Rescued::default());
         }
-        self.rescue_from(include_str!("../sql/rescue.sql"), CRASHES_MAX)
+        self.rescue_from(statement!("rescue.sql"), CRASHES_MAX)
             .await
     }
 
@@ -315,9 +302,7 @@ impl<S: Sql> Store<'_, S> {
     /// Returns how many leases ended so.
     pub async fn expire_leases(&self) -> Result<u64, StoreError> {
         let jobs = self.expire(0, Value::Null).await?;
-        let callbacks = self
-            .run(include_str!("../sql/expire_callbacks.sql"), vec![])
-            .await?;
+        let callbacks = self.run(statement!("expire_callbacks.sql"), vec![]).await?;
         Ok(jobs + callbacks.rows.len() as u64)
     }
 
@@ -332,7 +317,7 @@ impl<S: Sql> Store<'_, S> {
 
     async fn expire(&self, at_ms: i64, worker: Value) -> Result<u64, StoreError> {
         let params = vec![at_ms.into(), worker, (CRASHES_MAX - 2).into()];
-        let ended = self.run(include_str!("../sql/expire.sql"), params).await?;
+        let ended = self.run(statement!("expire.sql"), params).await?;
         Ok(ended.rows.len() as u64)
     }
 
@@ -345,26 +330,17 @@ impl<S: Sql> Store<'_, S> {
         let mut pauses = rows.clone();
         pauses.push(RETRY_AFTER_MS_MAX.into());
         for (is_due, statement, params) in [
-            (due.paced, include_str!("../sql/wake_paced.sql"), &rows),
-            (due.hosts, include_str!("../sql/wake_hosts.sql"), &pauses),
-            (
-                due.endpoints,
-                include_str!("../sql/wake_endpoints.sql"),
-                &rows,
-            ),
-            (
-                due.callbacks,
-                include_str!("../sql/wake_callbacks.sql"),
-                &rows,
-            ),
+            (due.paced, statement!("wake_paced.sql"), &rows),
+            (due.hosts, statement!("wake_hosts.sql"), &pauses),
+            (due.endpoints, statement!("wake_endpoints.sql"), &rows),
+            (due.callbacks, statement!("wake_callbacks.sql"), &rows),
         ] {
             if is_due {
                 outcome = outcome.and(self.sweep(statement, params).await.map(drop));
             }
         }
         let woken = if due.delayed {
-            self.sweep(include_str!("../sql/wake_delayed.sql"), &rows)
-                .await
+            self.sweep(statement!("wake_delayed.sql"), &rows).await
         } else {
             Ok(0)
         };
@@ -374,7 +350,7 @@ impl<S: Sql> Store<'_, S> {
     /// The kinds that have claimable work.
     pub async fn waiting(&self) -> Result<Waiting, StoreError> {
         let rows = self
-            .run(include_str!("../sql/waiting.sql"), vec![SOON_MS.into()])
+            .run(statement!("waiting.sql"), vec![SOON_MS.into()])
             .await?;
         let mut waiting = Waiting::default();
         for row in rows.iter() {
@@ -399,7 +375,7 @@ impl<S: Sql> Store<'_, S> {
             SPARE_LEASED_MAX.into(),
             draw.into(),
         ];
-        self.run(include_str!("../sql/waiting_spare.sql"), params)
+        self.run(statement!("waiting_spare.sql"), params)
             .await?
             .one()?
             .get(0)
@@ -408,9 +384,7 @@ impl<S: Sql> Store<'_, S> {
     /// What waits for a worker that nobody has woken: for whoever ends a job to ring for.
     pub async fn unattended(&self) -> Result<Unattended, StoreError> {
         const CALLBACKS: i64 = 4;
-        let rows = self
-            .run(include_str!("../sql/unattended.sql"), vec![])
-            .await?;
+        let rows = self.run(statement!("unattended.sql"), vec![]).await?;
         let mut unattended = Unattended::default();
         for row in rows.iter() {
             match row.get::<i64>(0)? {
@@ -424,7 +398,7 @@ impl<S: Sql> Store<'_, S> {
     pub(crate) async fn due(&self) -> Result<Due, StoreError> {
         let rows = self
             .run(
-                include_str!("../sql/due.sql"),
+                statement!("due.sql"),
                 vec![SWEEP_ROWS_MAX.into(), RETRY_AFTER_MS_MAX.into()],
             )
             .await?;

@@ -101,7 +101,7 @@ impl<T: 'static> HostConnectionWithStore<T> for HasSelf<Guest> {
                 .map(|open| Arc::clone(&open.0))
         })?;
         let parameters = parameters.into_iter().map(into_sqlite).collect();
-        let (columns, rows, outcome) = match connection.execute(statement, parameters).await {
+        let (columns, rows, outcome) = match connection.execute(&statement, parameters).await {
             Ok(answer) => (answer.columns.to_vec(), answer.rows, Ok(())),
             // As on Spin, the guest hears of it at the end of the rows.
             Err(error) => (Vec::new(), Vec::new(), Err(into_spin_error(error))),

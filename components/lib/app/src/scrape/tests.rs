@@ -1223,7 +1223,7 @@ fn a_lease_outlasts_a_renewal_that_fails() {
             world
                 .ports
                 .sql
-                .refuse(fails.then_some("-- Extends the leases"));
+                .refuse(fails.then_some("SET lease_until = MIN(deadline_at"));
             world.ports.clock.sleep(Duration::from_secs(1)).await;
             world.store().rescue().await.unwrap();
         }

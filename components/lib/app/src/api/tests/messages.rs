@@ -189,7 +189,7 @@ fn a_retry_that_can_not_be_shown_is_told_as_done() {
     let id = server.submit(&request());
     server.call("DELETE", &format!("/messages/{id}"), "");
     let sql = &server.world.ports.sql;
-    sql.fail_when("-- One message of an account", 1);
+    sql.fail_when("m.error_permanent, m.callback_url, CASE", 1);
     let problem = server
         .call("POST", &format!("/messages/{id}/retry"), "")
         .assert_problem(503, "database_unavailable");
