@@ -39,6 +39,18 @@ struct Echo {
     held: Arc<()>,
 }
 
+/// Bytes that hold something.
+struct Held(
+    Vec<u8>,
+    #[expect(dead_code, reason = "dropped with them")] Arc<()>,
+);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Echo {
     fn in_pieces(&self, size: usize, count: usize, pause: Duration) -> Response<Body> {
         let held = Arc::clone(&self.held);
@@ -60,7 +72,10 @@ impl Handler for Echo {
         self.begun.fetch_add(1, Relaxed);
         match request.uri().path() {
             "/large" => return self.in_pieces(CHUNK, LARGE_CHUNKS, Duration::ZERO),
-            "/whole" => return Response::new(body::full(vec![b'x'; WHOLE])),
+            "/whole" => {
+                let whole = Held(vec![b'x'; WHOLE], Arc::clone(&self.held));
+                return Response::new(body::full(bytes::Bytes::from_owner(whole)));
+            }
             "/dripping" => return self.in_pieces(10, 3, hasty().body_read * 2),
             _ => {}
         }
@@ -472,6 +487,31 @@ async fn a_reader_of_http2_that_takes_nothing_is_let_go() {
     let request = Request::get("http://a/dripping").body(Full::new(bytes::Bytes::new()));
     let answer = sender.send_request(request.unwrap()).await.unwrap();
     assert!(answer.into_body().collect().await.is_ok());
+}
+
+/// One that comes in one piece too, which HTTP/2 would take whole, and of which its reader then has a byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_one_piece_is_none_that_was_taken() {
+    let limits = ServerLimits {
+        idle: PATIENCE * 10,
+        ..hasty()
+    };
+    let door = door(limits).await;
+    let stream = TcpStream::connect(door.address).await.unwrap();
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1)
+        .handshake(TokioIo::new(stream));
+    let (mut sender, driver) = client.await.unwrap();
+    tokio::spawn(driver);
+    let request = Request::get("http://a/whole").body(Full::new(bytes::Bytes::new()));
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    let held = &door.handler.held;
+    assert!(Arc::strong_count(held) > 1);
+    eventually("the answer is dropped", || Arc::strong_count(held) == 1).await;
+    assert!(
+        answer.into_body().collect().await.is_err(),
+        "it was cut off"
+    );
 }
 
 #[tokio::test]

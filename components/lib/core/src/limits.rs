@@ -137,6 +137,8 @@ pub mod inbound {
     pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
     /// HTTP/2 streams of one connection.
     pub const H2_STREAMS_MAX: u32 = 128;
+    /// Answers are given to HTTP/2 in pieces of this size: half a MiB stands in a connection whose reader takes nothing.
+    pub const H2_PIECE_BYTES: usize = 4 * 1024;
     /// HTTP/2 streams that a client reset before we answered (the rapid-reset attack); past it the connection is closed.
     pub const H2_RESETS_MAX: usize = 64;
     /// After an answer that came before the end of its request, the rest is read this long, so that closing does not

@@ -13,10 +13,11 @@ use std::{
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
-use super::{taking::Taking, watched::Active};
+use super::{pieces::Pieces, taking::Taking, watched::Active};
 use crate::{
     body::{Body, BoxError, Polled, Seen, Watch},
     problem::{Problem, SLOW_BODY},
@@ -123,6 +124,11 @@ impl http_body::Body for Guarded {
 /// goes on when one answer stands still.
 pub(super) fn answering(body: Body, active: Active, stall: Option<Duration>) -> Seen<Answering> {
     let active = (!body.is_end_stream()).then_some(active);
+    let body = if active.is_some() && stall.is_some() {
+        Pieces::of(body).boxed_unsync()
+    } else {
+        body
+    };
     let guarded = active.as_ref().zip(stall);
     let taking = guarded.map(|(active, stall)| Taking::new(active.watch(), stall));
     Seen::new(body, Answering { active, taking })
@@ -131,7 +137,7 @@ pub(super) fn answering(body: Body, active: Active, stall: Option<Duration>) -> 
 /// What an answer keeps of its connection until its end.
 pub(super) struct Answering {
     active: Option<Active>,
-    taking: Option<Arc<Taking>>,
+    taking: Option<Taking>,
 }
 
 impl Watch for Answering {

@@ -4,6 +4,7 @@ mod connections;
 mod framing;
 mod grammar;
 mod inbound_body;
+mod pieces;
 mod seldom;
 mod taking;
 mod watched;
