@@ -5,6 +5,7 @@
 
 pub(crate) mod crew;
 pub(crate) mod lane;
+pub(crate) mod pulse;
 pub(crate) mod subscriber;
 pub(crate) mod threads;
 pub(crate) mod ticker;

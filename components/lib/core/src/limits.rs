@@ -783,6 +783,9 @@ pub mod host {
     pub const STAND_PART: u32 = 5;
     /// One invocation by the doorbell: no run of a worker comes near it, so what reaches it hangs.
     pub const INVOCATION_MS_MAX: u64 = 300_000;
+    /// A guest called by the doorbell computes for so long at a stretch, without a pause for anything it waits for: what it has claimed
+    /// was given to others long ago, since leases are renewed in pauses.
+    pub const COMPUTING_MS_MAX: u64 = 2 * super::scrape::LEASE_S as u64 * 1_000;
     /// Invocations in one instance of a worker.
     pub const INVOCATIONS_PER_INSTANCE_MAX: usize = 128;
     /// Payloads that wait for a component which gets each message.

@@ -17,6 +17,7 @@ use wasmtime::Store;
 use wasmtime::component::Accessor;
 
 use super::crew::Crew;
+use super::pulse::Pulse;
 use crate::failure;
 use crate::links::bindings;
 use crate::own_statements::take_back_of;
@@ -303,7 +304,8 @@ async fn invoke(
     lane: &Lane,
     left: &mut usize,
 ) -> wasmtime::Result<()> {
-    let calls = store.run_concurrent(async |accessor| {
+    let pulse = Pulse::new(Duration::from_millis(limits::COMPUTING_MS_MAX));
+    let work = async |accessor: &Accessor<Guest>| {
         let mut calls = FuturesUnordered::new();
         let (mut bytes, mut next) = (0, Some(first));
         loop {
@@ -330,8 +332,16 @@ async fn invoke(
         }
         let spawned = poll_fn(|context| accessor.poll_no_interesting_tasks(context));
         in_time(spawned).await
+    };
+    let run = store.run_concurrent(async |accessor| {
+        tokio::select! {
+            biased;
+            outcome = work(accessor) => outcome,
+            never = pulse.beat() => match never {},
+        }
     });
-    lane.precedence.give_way(calls).await?
+    let run = lane.precedence.give_way(run);
+    pulse.listen(run).await?
 }
 
 /// One call; how long its message was.
