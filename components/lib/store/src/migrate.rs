@@ -7,7 +7,7 @@ use crate::text::statement;
 use crate::{Store, StoreError};
 
 /// The migrations, in order; the first is version 1.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     include_str!("../../../../infra/migrations/0001_accounts.sql"),
     include_str!("../../../../infra/migrations/0002_messages.sql"),
     include_str!("../../../../infra/migrations/0003_message_triggers.sql"),
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("../../../../infra/migrations/0018_returns_take_turns.sql"),
     include_str!("../../../../infra/migrations/0019_shorter_gaps.sql"),
     include_str!("../../../../infra/migrations/0020_totals.sql"),
+    include_str!("../../../../infra/migrations/0021_bounded_history.sql"),
 ];
 
 /// Stands between the statements of a migration; a semicolon would not do, since triggers hold several.

@@ -2,6 +2,7 @@ use futures::future::join_all;
 use http::Request;
 use serde_json::{Value, json};
 use trawl_core::state::{JobError, Kind};
+use trawl_store::sql::Sql as _;
 use trawl_store::{Failure, Finished};
 
 use super::{Api, Seen, Server};
@@ -197,6 +198,39 @@ fn a_retry_that_can_not_be_shown_is_told_as_done() {
     assert!(detail.contains("is queued again"), "{detail}");
     let message = server.get(&format!("/messages/{id}")).json();
     assert_eq!(message["status"], "queued");
+}
+
+/// Who asks again and cancels without end makes no history without end. What is older than what is shown is gone.
+#[test]
+fn a_message_has_no_endless_history() {
+    let server = Server::new();
+    let id = server.submit(&request());
+    let sql = &server.world.ports.sql;
+    let run = |statement| server.world.run(sql.run(statement, Vec::new())).unwrap();
+    assert_eq!(id, 1, "as the statements say");
+    // As it was before there was a bound.
+    run("DROP TRIGGER events_cut");
+    run(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         INSERT INTO events (message_id, seq, at_ms, from_state, to_state, lease, reason)
+         SELECT 1, i, 1, 'queued', 'cancelled', 0, 'cancelled' FROM n",
+    );
+    server.world.run(server.world.store().migrate()).unwrap();
+    for _ in 0..5 {
+        server.call("DELETE", &format!("/messages/{id}"), "");
+        server.call("POST", &format!("/messages/{id}/retry"), "");
+    }
+    let kept = |table| {
+        let bounds = ["COUNT(*)", "MIN(seq)", "MAX(seq)"];
+        bounds.map(|what| sql.number(&format!("SELECT {what} FROM {table}")))
+    };
+    assert_eq!(kept("events"), [1_000, 511, 1_510]);
+    run(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         INSERT INTO deliveries (message_id, seq, callback_id, lease, webhook_id, attempt, at_ms, latency_ms, outcome)
+         SELECT 1, i, 0, 0, 'w', 1, 1, 1, 'delivered' FROM n",
+    );
+    assert_eq!(kept("deliveries"), [1_000, 501, 1_500]);
 }
 
 #[test]
