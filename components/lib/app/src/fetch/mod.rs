@@ -182,10 +182,12 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     ) -> Result<Fetched<'_>, FetchError> {
         let mut redirects = Redirects::new(&self.settings.urls, Chain::Scrape, start);
         let mut jar = Jar::new(is_public_suffix);
+        // Where this chain started, beside its own host.
+        let mut begun = Vec::new();
         // A page that sends its visitor on, until what it leads to was read.
         let mut sent_on_by: Option<Box<Page>> = None;
         loop {
-            let hop = self.hop(errand, &mut redirects, &mut jar).await;
+            let hop = self.hop(errand, &mut redirects, &mut jar, &mut begun).await;
             let (page, turn) = match (hop, sent_on_by.take()) {
                 (Ok(Hop::Onward), before) => {
                     sent_on_by = before;
@@ -217,6 +219,7 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         errand: Errand<'_>,
         redirects: &mut Redirects<'_>,
         jar: &mut Jar,
+        begun: &mut Vec<String>,
     ) -> Result<Hop<'_>, FetchError> {
         let url = redirects.current();
         let host = pace_key(url);
@@ -225,7 +228,14 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let is_elsewhere = host != errand.pace_key;
         let there = (is_elsewhere || passed == Passed::Late).then(|| self.starts.at(&host));
         let _visit = match &there {
-            Some(there) if is_elsewhere => Some(self.starts.visit(there, passed).await?),
+            // One start is for all that a chain asks of a host, there as at its own. Else a host that leads from one of its pages to
+            // another, and asks for long pauses, could never be had: with the first the second would be too early, each time.
+            Some(there) if begun.contains(&host) => Some(self.starts.visit_again(there).await?),
+            Some(there) if is_elsewhere => {
+                let visit = self.starts.visit(there, passed).await?;
+                begun.push(host);
+                Some(visit)
+            }
             Some(there) => {
                 self.starts.start_late(there).await?;
                 None

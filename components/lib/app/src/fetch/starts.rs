@@ -65,13 +65,7 @@ impl<'a, P: Ports> Starts<'a, P> {
         host: &'h Host,
         passed: Passed,
     ) -> Result<Slot<'h>, FetchError> {
-        let limit = Duration::from_millis(START_WAIT_MS_MAX);
-        let visit = match host.visits.take().now_or_never() {
-            Some(visit) => visit,
-            None => within(self.ports.clock(), limit, host.visits.take())
-                .await
-                .ok_or(TooEarly::Elsewhere(START_WAIT_MS_MAX))?,
-        };
+        let visit = self.visit_again(host).await?;
         if passed == Passed::Started {
             // Who asks for a pace is asked for one page at a time (`set_host_pace`).
             host.visits.resize(1);
@@ -80,6 +74,20 @@ impl<'a, P: Ports> Starts<'a, P> {
         match self.start(host).await? {
             None => Ok(visit),
             Some(wait_ms) => Err(TooEarly::Elsewhere(wait_ms).into()),
+        }
+    }
+
+    /// Comes to a host at which the same chain of requests started before. What is given is to be kept while it is asked.
+    ///
+    /// # Errors
+    /// When as many as may ask it go on doing so.
+    pub(super) async fn visit_again<'h>(&self, host: &'h Host) -> Result<Slot<'h>, FetchError> {
+        let limit = Duration::from_millis(START_WAIT_MS_MAX);
+        match host.visits.take().now_or_never() {
+            Some(visit) => Ok(visit),
+            None => within(self.ports.clock(), limit, host.visits.take())
+                .await
+                .ok_or_else(|| TooEarly::Elsewhere(START_WAIT_MS_MAX).into()),
         }
     }
 

@@ -102,6 +102,31 @@ fn pages_that_are_led_to_one_host_keep_its_pace() {
 }
 
 #[test]
+fn a_host_that_asks_for_long_pauses_may_lead_on_within_itself() {
+    let world = World::new(|sent| match sent.path() {
+        "/robots.txt" => Reply::text("User-agent: *\nCrawl-delay: 20\n"),
+        "/first" if sent.url.contains("other.example") => {
+            Reply::redirect(302, "https://other.example/second")
+        }
+        "/second" => Reply::html("<p>x"),
+        _ => Reply::redirect(302, "https://other.example/first"),
+    });
+    let ids: Vec<_> = (0..3)
+        .map(|n| submit(&world, &format!("https://h{n}.example/")))
+        .collect();
+    done(&world, &ids);
+    let sent = world.ports.http.sent();
+    let mut at_ms: Vec<u64> = sent
+        .iter()
+        .filter(|sent| sent.path() == "/first")
+        .map(|sent| sent.at_ms)
+        .collect();
+    at_ms.sort_unstable();
+    assert_eq!(at_ms.len(), 3, "none was asked for in vain");
+    assert!(at_ms.windows(2).all(|two| two[1] - two[0] >= 20_000));
+}
+
+#[test]
 fn no_more_are_led_to_a_host_at_once_than_it_may_have() {
     let world = World::without_robots(|sent| match sent.path() {
         path if sent.url.contains("slow.example") => {
