@@ -312,17 +312,19 @@ impl<'a, P: Ports> Fetcher<'a, P> {
     }
 
     fn refusal(&self, url: &Url, status: u16, headers: &HeaderMap) -> FetchError {
-        let asked = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
-        let now_ms = self.ports.clock().now_ms();
         FetchError {
-            retry_after_ms: asked.and_then(|value| retry_after_ms(value, now_ms)),
+            retry_after_ms: asked_ms(headers, self.ports.clock().now_ms()),
             // Not the job's host, when that redirects to another one.
             paused_host: speaks_for_host(status).then(|| pace_key(url)),
             ..FetchError::from(FetchCode::Http(status))
         }
     }
+}
+
+/// For how many milliseconds an answer asks that the host be left alone.
+fn asked_ms(headers: &HeaderMap, now_ms: i64) -> Option<u64> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    retry_after_ms(value, now_ms)
 }
 
 /// The body type of these ports.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use trawl_core::cookies::Jar;
 use trawl_core::fetch_policy::{FetchCode, TABLE};
+use trawl_core::limits::queue::RETRY_AFTER_MS_MAX;
 use trawl_core::limits::robots::{
     ASKED_AGAIN_MS_MIN, BODY_BYTES_MAX, FRESH_MS, PACKED_BYTES_MAX, REMEMBERED_BYTES_MAX,
     REMEMBERED_MAX, UNREACHABLE_RETRY_MS,
@@ -19,7 +20,7 @@ use url::Url;
 
 use super::body::read_beginning;
 use super::exchange::{Exchange, follow, send};
-use super::{FetchError, Turns};
+use super::{FetchError, Turns, asked_ms};
 use crate::decode::encodings;
 use crate::patience::Breath;
 use crate::ports::{Clock as _, Ports, Purpose};
@@ -66,6 +67,24 @@ pub(super) enum Passed {
     Late,
     /// With it begins the pace that the rules ask for: the queue knows of this start.
     Started,
+}
+
+/// What asking for a robots.txt brings.
+struct Brought {
+    found: Found,
+    body: Vec<u8>,
+    /// For how long the host asks to be left alone, in milliseconds.
+    asked_ms: Option<u64>,
+}
+
+impl Brought {
+    const fn nothing(found: Found) -> Self {
+        Self {
+            found,
+            body: Vec::new(),
+            asked_ms: None,
+        }
+    }
 }
 
 /// The copy in the database, or that there is none.
@@ -275,7 +294,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             return Ok((answer, false));
         }
         match self.fetch(url).await {
-            Ok((found, body)) if found != Found::Unreachable => {
+            Ok(Brought { found, body, .. }) if found != Found::Unreachable => {
                 let state = RobotsState::new(found, &body, self.product_token);
                 let known = Known {
                     found: Some(found),
@@ -297,12 +316,14 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             // The host was not even asked: it must not be left alone for it.
             Err(error) if error.code == FetchCode::Internal => Err(error),
             outcome => {
-                let code =
-                    outcome.map_or_else(|error| error.code, |_| FetchCode::RobotsUnreachable);
+                let (code, asked_ms) = match outcome {
+                    Ok(brought) => (FetchCode::RobotsUnreachable, brought.asked_ms),
+                    Err(error) => (error.code, None),
+                };
                 let now_ms = cached
                     .as_ref()
                     .map_or_else(|| self.ports.clock().now_ms(), |cached| cached.now_ms);
-                let (known, wait_ms) = known.unreachable(told_as(code), now_ms);
+                let (known, wait_ms) = known.unreachable(told_as(code), now_ms, asked_ms);
                 self.keep(key, &known, body, wait_ms);
                 let until_ms = now_ms.saturating_add(wait_ms);
                 let answer = self.stored_answer(&known, body, now_ms, until_ms);
@@ -372,7 +393,7 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
     }
 
     /// Asks the host. Redirects may lead to other hosts; what is found there holds for the authority that was asked.
-    async fn fetch(&self, url: &Url) -> Result<(Found, Vec<u8>), FetchError> {
+    async fn fetch(&self, url: &Url) -> Result<Brought, FetchError> {
         let mut start = url.clone();
         start.set_path("/robots.txt");
         start.set_query(None);
@@ -384,16 +405,13 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
                 if error.code.is_permanent()
                     && (!redirects.chain().is_empty() || is_of_an_answer(error.code)) =>
             {
-                Ok((Found::Unreachable, Vec::new()))
+                Ok(Brought::nothing(Found::Unreachable))
             }
             outcome => outcome,
         }
     }
 
-    async fn fetch_along(
-        &self,
-        redirects: &mut Redirects<'_>,
-    ) -> Result<(Found, Vec<u8>), FetchError> {
+    async fn fetch_along(&self, redirects: &mut Redirects<'_>) -> Result<Brought, FetchError> {
         // A host that shows nothing before a cookie was set does not except its robots.txt.
         let mut jar = Jar::new(is_public_suffix);
         let response = loop {
@@ -402,16 +420,19 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
             match follow(self.ports, redirects, &mut jar, &response) {
                 Ok(Step::Onward) => {}
                 Ok(Step::Arrived) => break response,
-                Err(_) => return Ok((Found::Unreachable, Vec::new())),
+                Err(_) => return Ok(Brought::nothing(Found::Unreachable)),
             }
         };
         let found = Found::from_status(response.status().as_u16());
         if found != Found::Rules {
-            return Ok((found, Vec::new()));
+            return Ok(Brought {
+                asked_ms: asked_ms(response.headers(), self.ports.clock().now_ms()),
+                ..Brought::nothing(found)
+            });
         }
         let (parts, body) = response.into_parts();
         let Ok(encodings) = encodings(&parts.headers) else {
-            return Ok((Found::Unreachable, Vec::new()));
+            return Ok(Brought::nothing(Found::Unreachable));
         };
         let bytes_max = if encodings.is_empty() {
             BODY_BYTES_MAX
@@ -421,8 +442,11 @@ impl<'a, P: Ports> RobotsGate<'a, P> {
         let packed = read_beginning(self.ports.clock(), &parts, body, bytes_max).await?;
         let _turn = self.turns.take(None).await;
         match packed.unpack(self.ports.clock(), &encodings).await {
-            Ok(unpacked) => Ok((Found::Rules, cut_at_a_line(unpacked.body))),
-            Err(_) => Ok((Found::Unreachable, Vec::new())),
+            Ok(unpacked) => Ok(Brought {
+                body: cut_at_a_line(unpacked.body),
+                ..Brought::nothing(Found::Rules)
+            }),
+            Err(_) => Ok(Brought::nothing(Found::Unreachable)),
         }
     }
 }
@@ -530,12 +554,15 @@ impl Known {
         }
     }
 
-    /// The same with the host silent from now on, or for longer already; and for how long it is left alone.
-    fn unreachable(self, cause: FetchCode, now_ms: i64) -> (Self, i64) {
+    /// The same with the host silent from now on, or for longer already; and for how long it is left alone, which is no less than it
+    /// asked for.
+    fn unreachable(self, cause: FetchCode, now_ms: i64, asked_ms: Option<u64>) -> (Self, i64) {
         let since_ms = self.unreachable_since_ms.unwrap_or(now_ms);
+        let asked_ms = asked_ms.map_or(0, |ms| ms.min(RETRY_AFTER_MS_MAX));
         let wait_ms = now_ms
             .saturating_sub(since_ms)
-            .clamp(ASKED_AGAIN_MS_MIN, UNREACHABLE_RETRY_MS);
+            .clamp(ASKED_AGAIN_MS_MIN, UNREACHABLE_RETRY_MS)
+            .max(asked_ms.cast_signed());
         (
             Self {
                 unreachable_since_ms: Some(since_ms),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use trawl_core::ids::MessageId;
+use trawl_core::limits::queue::RETRY_AFTER_MS_MAX;
 use trawl_core::limits::robots::FRESH_MS;
 use trawl_core::limits::scrape::YIELD_AFTER_MS;
 use trawl_core::state::{Kind, State};
@@ -370,6 +371,31 @@ fn a_host_that_gave_no_answer_is_asked_again_in_the_same_invocation() {
     world.elapse(Duration::from_millis(wait_ms - 1_000));
     assert!(check().is_ok());
     assert_eq!(world.ports.http.urls().len(), 2);
+}
+
+/// A host that says when to come back is left alone until then: also its robots.txt, and whoever waits for that.
+#[test]
+fn a_host_whose_robots_txt_asks_for_time_gets_it() {
+    for (status, asked, wait_ms) in [
+        (503, "120", 120_000),
+        (429, "86400", RETRY_AFTER_MS_MAX),
+        (429, "1", ASKED_AGAIN_MS_MIN as u64),
+    ] {
+        let world = world(move |_, _| Reply::status(status).header("retry-after", asked));
+        let settings = world.run(ScraperSettings::read(&world.ports));
+        let url = Url::parse("https://a.example/").unwrap();
+        for waited_ms in [0, wait_ms - 1_000] {
+            world.elapse(Duration::from_millis(waited_ms));
+            // Each time another invocation, which knows what the one before has written.
+            let gate = RobotsGate::new(&world.ports, &settings, Rc::new(Turns::new()));
+            let refused = world.run(gate.check(&url, "a.example")).unwrap_err();
+            assert_eq!(refused.code, FetchCode::RobotsUnreachable);
+            let left_ms = refused.retry_after_ms.unwrap();
+            assert!(left_ms.abs_diff(wait_ms - waited_ms) < 1_000, "{left_ms}");
+            world.run(gate.keep_found()).unwrap();
+        }
+        assert_eq!(world.ports.http.urls().len(), 1, "{status} {asked}");
+    }
 }
 
 #[test]
