@@ -184,6 +184,41 @@ async fn producers(options: HostOptions) {
     .await;
 }
 
+/// They are read a few at a time, and no more of each than shows that it is too long: an instance that has 64 MiB lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_entries_of_producers_keep_nobody_waiting() {
+    const LONG: usize = 24;
+    let redis = RedisServer::start().await;
+    let options = HostOptions::default();
+    let host =
+        Host::start_with(options.with(&["--redis", &redis.url(), "--instance-memory-mb", "64"]))
+            .await;
+    let node = Node::log_in(host.base(), "node@example.org").await;
+    let origin = Origin::start().await;
+    let long = vec![b'x'; 4 * 1024 * 1024];
+    for _ in 0..LONG {
+        redis
+            .command(&[b"RPUSH", b"data_queue", &long])
+            .await
+            .unwrap();
+    }
+    let request = json!({"account": "node@example.org", "user_Id": "behind", "request_url": origin.url("/odd/plain"), "type": 1});
+    redis
+        .command(&[b"RPUSH", b"data_queue", request.to_string().as_bytes()])
+        .await
+        .unwrap();
+    redis.publish("data_queue", b"").await.unwrap();
+    eventually("what came behind them is done", DEADLINE, || async {
+        let list = node.get("/messages?status=done").await.json();
+        (list["data"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    eventually("each is kept with its reason", DEADLINE, || async {
+        (dead_requests(&host) == LONG as i64).then_some(())
+    })
+    .await;
+}
+
 fn dead_requests(host: &Host) -> i64 {
     let database = rusqlite::Connection::open_with_flags(
         host.database(),

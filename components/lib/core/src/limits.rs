@@ -956,6 +956,10 @@ pub mod api {
 pub mod producers {
     /// Requests recorded together.
     pub const BATCH_MAX: usize = 100;
+    /// Bytes of an entry that are read: one more than a request may have, so that it is known for too long.
+    pub const ENTRY_BYTES_MAX: i64 = super::inbound::BODY_BYTES_MAX as i64 + 1;
+    /// A batch takes no more entries once they have so many bytes: it stands in an instance's memory, several times over.
+    pub const BATCH_BYTES_MAX: i64 = 4 * 1024 * 1024;
     /// One invocation drains the list for so long: well inside the time after which a list in progress counts as orphaned.
     pub const DRAIN_MS_MAX: u64 = 20_000;
     /// Batches in a row that a full queue gave back whole; then the list waits for the clock, so that an account that is at its

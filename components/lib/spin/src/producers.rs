@@ -8,7 +8,9 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 use trawl_app::ports::{Batch, ProducerList};
-use trawl_core::limits::producers::{ORPHANED_AFTER_S, SCRIPT_MS_MAX};
+use trawl_core::limits::producers::{
+    BATCH_BYTES_MAX, ENTRY_BYTES_MAX, ORPHANED_AFTER_S, SCRIPT_MS_MAX,
+};
 
 use crate::time::within;
 
@@ -19,7 +21,8 @@ const REGISTER: &str = "data_queue:taking";
 
 /// Moves entries from the list (KEYS[1]) to a list of the batch's own (KEYS[3]) and returns its name and the entries, in one
 /// atomic step. A batch that was left (register KEYS[2], older than ARGV[2] seconds) is returned instead, under its own name:
-/// what of it was recorded already is recognised by that. The reply is flat: the host flattens nested arrays.
+/// what of it was recorded already is recognised by that. The reply is flat: the host flattens nested arrays. It is also short: of an entry
+/// that is longer than a request may be come no more than ARGV[3] bytes, and there are no more entries when these make ARGV[4] bytes.
 const TAKE: &str = r"
 local now = tonumber(redis.call('TIME')[1])
 local orphans = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, 16)
@@ -27,17 +30,21 @@ for _, orphan in ipairs(orphans) do
   local left = redis.call('LRANGE', orphan, 0, -1)
   if #left > 0 then
     redis.call('ZADD', KEYS[2], now, orphan)
+    for i = 1, #left do left[i] = string.sub(left[i], 1, ARGV[3]) end
     table.insert(left, 1, orphan)
     return left
   end
   redis.call('ZREM', KEYS[2], orphan)
 end
 local taken = {}
+local bytes = 0
 for i = 1, tonumber(ARGV[1]) do
+  if bytes >= tonumber(ARGV[4]) then break end
   local entry = redis.call('LPOP', KEYS[1])
   if not entry then break end
   redis.call('RPUSH', KEYS[3], entry)
-  taken[i] = entry
+  taken[i] = string.sub(entry, 1, ARGV[3])
+  bytes = bytes + #taken[i]
 end
 if #taken == 0 then return taken end
 redis.call('ZADD', KEYS[2], now, KEYS[3])
@@ -143,6 +150,8 @@ impl ProducerList for SpinProducerList {
         let arguments = vec![
             RedisParameter::Int64(i64::try_from(max).unwrap_or(i64::MAX)),
             RedisParameter::Int64(ORPHANED_AFTER_S),
+            RedisParameter::Int64(ENTRY_BYTES_MAX),
+            RedisParameter::Int64(BATCH_BYTES_MAX),
         ];
         let reply = self
             .script(TAKE, &[LIST, REGISTER, &own_list], arguments)
