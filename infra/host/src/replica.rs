@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use trawl_balance::{
     BAD_HOST, BackendError, Body, Call, ClientAddress, FAILED, FailureKind, LocalBackend, OverTls,
@@ -138,7 +139,8 @@ impl Replica {
                         Ok(answer)
                     }
                     Ok((body, false)) => {
-                        let body = given.counted(from_wasi_body(body), length(&head.headers));
+                        let bytes = length(&head.headers, body.size_hint().lower());
+                        let body = given.counted(from_wasi_body(body), bytes);
                         if given.is_full() {
                             handler.renew(&current);
                         }
@@ -242,12 +244,16 @@ fn describe(request: &mut Request<Body>, client: Option<IpAddr>) -> Option<()> {
     Some(())
 }
 
-/// The bytes that an answer has, or may have where it does not say so.
-fn length(headers: &HeaderMap) -> u64 {
+/// The bytes that an answer has, or may have where it does not say so: as much as any when what was `gathered` of it is as much as
+/// that may be, and else what comes slowly, of which an instance holds little at a time.
+fn length(headers: &HeaderMap, gathered: u64) -> u64 {
     let stated = headers.get(CONTENT_LENGTH);
-    stated
-        .and_then(|length| length.to_str().ok()?.parse().ok())
-        .unwrap_or(DECODED_BYTES_MAX as u64)
+    let stated = stated.and_then(|length| length.to_str().ok()?.parse().ok());
+    stated.unwrap_or(if gathered >= limits::GATHER_BYTES as u64 {
+        DECODED_BYTES_MAX as u64
+    } else {
+        limits::GATHER_BYTES as u64
+    })
 }
 
 /// What the balancer makes of a failure. A guest that answers with an error is not a broken replica.
@@ -332,6 +338,15 @@ mod tests {
         let mut request = request(&[]);
         describe(&mut request, None).unwrap();
         assert_eq!(request.uri(), "http://localhost/users/1?a=b");
+    }
+
+    #[test]
+    fn what_states_no_length_is_taken_for_long_only_when_much_of_it_is_there() {
+        let stated = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("7"))]);
+        assert_eq!(length(&stated, u64::MAX), 7);
+        let most = limits::GATHER_BYTES as u64;
+        assert_eq!(length(&HeaderMap::new(), most - 1), most);
+        assert_eq!(length(&HeaderMap::new(), most), DECODED_BYTES_MAX as u64);
     }
 
     #[test]
