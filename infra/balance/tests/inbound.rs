@@ -489,6 +489,17 @@ async fn a_reader_of_http2_that_takes_nothing_is_let_go() {
     assert!(answer.into_body().collect().await.is_ok());
 }
 
+#[tokio::test]
+async fn an_answer_to_head_has_no_body_in_http2_either() {
+    let door = door(ServerLimits::default()).await;
+    let mut sender = http2(&door).await;
+    let request = Request::head("http://a/whole").body(Full::new(bytes::Bytes::new()));
+    let answer = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(answer.headers()["content-length"], WHOLE.to_string());
+    let body = answer.into_body().collect().await.unwrap();
+    assert!(body.to_bytes().is_empty());
+}
+
 /// One that comes in one piece too, which HTTP/2 would take whole, and of which its reader then has a byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_in_one_piece_is_none_that_was_taken() {

@@ -159,11 +159,12 @@ impl Framing {
         &bytes[end + 1..]
     }
 
-    /// A line that does not end. In a head it is the head that is too large; hyper refuses such a line of a chunk itself.
+    /// A line that does not end. In a head it is the head that is too large; in a body hyper may read on, through blanks for instance,
+    /// and only nothing after it can be trusted.
     fn give_up_line(&mut self) {
         match self.phase {
             Phase::Start | Phase::Fields => self.fail(Fault::TooLarge),
-            _ => self.phase = Phase::Lost,
+            _ => self.break_chunks(),
         }
         self.line = Vec::new();
     }
@@ -438,6 +439,8 @@ mod tests {
         ] {
             assert_eq!(refused(&format!("{head}{body}")), Some(2), "{body:?}");
         }
+        let blanks = " ".repeat(ServerLimits::default().header_bytes_max + 1);
+        assert_eq!(refused(&format!("{head}1{blanks}")), Some(2));
     }
 
     #[test]

@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONNECTION};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH},
+};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, service::service_fn};
@@ -258,22 +261,22 @@ async fn connection<H: Handler>(
         let (active, is_refused) = watch.begin();
         let is_http2 = request.version() == Version::HTTP_2;
         let stall = is_http2.then_some(limits.body_read);
+        let is_head = request.method() == Method::HEAD;
         let handler = Arc::clone(&handler);
         let bounds = (limits.body_bytes_max, limits.body_read);
         // In HTTP/1 they are counted while they come.
         let has_too_many = is_http2 && request.headers().len() > limits.headers_max;
         async move {
-            let response = if is_refused {
-                closing(BAD_FRAMING.response())
-            } else if has_too_many {
-                HEAD_TOO_LARGE.response()
-            } else {
-                answer(handler.as_ref(), request, peer, bounds).await
+            let response = match (is_refused, has_too_many) {
+                (true, _) => closing(BAD_FRAMING.response()),
+                (false, true) => HEAD_TOO_LARGE.response(),
+                (false, false) => answer(handler.as_ref(), request, peer, bounds).await,
             };
-            let response = if active.watch().is_draining() && !is_http2 {
-                closing(response)
-            } else {
-                response
+            let response = match is_http2 {
+                // In HTTP/1 hyper leaves it out.
+                true if is_head => without_body(response),
+                false if active.watch().is_draining() => closing(response),
+                _ => response,
             };
             Ok::<_, Infallible>(response.map(|body| answering(body, active, stall)))
         }
@@ -315,6 +318,19 @@ async fn connection<H: Handler>(
             }
         }
     }
+}
+
+/// The answer to HEAD: as long as it would be, and nothing of it.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact()
+        && length > 0
+    {
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, empty())
 }
 
 /// Waits for the alarm; for ever, when none is set.

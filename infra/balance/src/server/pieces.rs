@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use trawl_core::limits::inbound::H2_PIECE_BYTES;
 
 use crate::body::{Body, BoxError, Polled};
@@ -65,6 +65,7 @@ impl http_body::Body for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
     use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
