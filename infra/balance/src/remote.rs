@@ -79,9 +79,12 @@ impl Remote {
                 None => match self.connect().await {
                     Ok(link) => (link, false),
                     Err(cause) => {
-                        return Err(
-                            BackendError::new(FailureKind::Unreachable, cause).unsent(request)
-                        );
+                        let kind = if is_own_lack(cause.as_ref()) {
+                            FailureKind::Overloaded
+                        } else {
+                            FailureKind::Unreachable
+                        };
+                        return Err(BackendError::new(kind, cause).unsent(request));
                     }
                 },
             };
@@ -184,6 +187,17 @@ impl Remote {
     }
 }
 
+/// Whether a connection failed for want of what this machine has too little of: files, ports or memory. The replica has no part in it.
+fn is_own_lack(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let code = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::raw_os_error);
+    matches!(
+        code,
+        Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
 /// The body of an answer, which drives its connection and gives it back at the end.
 struct LinkedBody {
     body: Incoming,
@@ -248,5 +262,17 @@ impl http_body::Body for LinkedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_a_replica() {
+        let told = |code| is_own_lack(&std::io::Error::from_raw_os_error(code));
+        assert!(told(libc::EMFILE) && told(libc::EADDRNOTAVAIL));
+        assert!(!told(libc::ECONNREFUSED));
     }
 }
