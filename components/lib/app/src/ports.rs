@@ -147,9 +147,21 @@ pub trait ProducerList {
 
 /// Application variables of the manifest.
 pub trait Variables {
-    /// The value, `None` when it is not set or empty.
+    /// The value, `None` when it is not set or empty; also when it can't be read and never could be.
     async fn get(&self, name: &'static str) -> Option<String>;
+
+    /// The same for a variable whose default must not stand in for what can't be read.
+    ///
+    /// # Errors
+    /// When it can't be read, and never could be.
+    async fn read(&self, name: &'static str) -> Result<Option<String>, Unreadable> {
+        Ok(self.get(name).await)
+    }
 }
+
+/// A variable can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
 /// All ports of one instance.
 pub trait Ports {

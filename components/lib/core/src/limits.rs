@@ -943,6 +943,8 @@ pub mod api {
     /// `/readyz` has something written no more often than this, whoever asks and however often: a flush each. So late, at most,
     /// it notices a disk that is full.
     pub const READY_WRITE_MS: i64 = 10_000;
+    /// When a client that met a deployment without a key should come again: its operator has to act.
+    pub const NOT_CONFIGURED_RETRY_S: u64 = 60;
     /// When a client that met too many password hashes should come again.
     pub const HASHES_RETRY_S: u64 = 2;
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use trawl_app::ports::Variables;
+use trawl_app::ports::{Unreadable, Variables};
 use trawl_core::limits::variables::KEPT_MS;
 
 use crate::time::monotonic_ms;
@@ -21,11 +21,15 @@ struct Kept {
 
 impl Variables for SpinVariables {
     async fn get(&self, name: &'static str) -> Option<String> {
+        self.read(name).await.unwrap_or_default()
+    }
+
+    async fn read(&self, name: &'static str) -> Result<Option<String>, Unreadable> {
         let now_ms = monotonic_ms();
         if let Some(kept) = self.kept.borrow().get(name)
             && kept.until_ms > now_ms
         {
-            return kept.value.clone();
+            return Ok(kept.value.clone());
         }
         let value = match spin_sdk::variables::get(name).await {
             Ok(value) => (!value.is_empty()).then_some(value),
@@ -33,11 +37,11 @@ impl Variables for SpinVariables {
             Err(error) => {
                 // A provider that fails for a moment must not switch a safety setting to its default: the last value known stays.
                 eprintln!("variable {name} can't be read: {error}");
-                return self
-                    .kept
-                    .borrow()
+                let kept = self.kept.borrow();
+                return kept
                     .get(name)
-                    .and_then(|kept| kept.value.clone());
+                    .map(|kept| kept.value.clone())
+                    .ok_or(Unreadable);
             }
         };
         let kept = Kept {
@@ -45,6 +49,6 @@ impl Variables for SpinVariables {
             until_ms: now_ms + KEPT_MS,
         };
         self.kept.borrow_mut().insert(name, kept);
-        value
+        Ok(value)
     }
 }

@@ -6,6 +6,7 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use trawl_core::ids::AccountId;
 use trawl_core::limits::account::{KEY_USED_MS_MAX, TOKEN_BYTES_MAX, TOKEN_LEEWAY_S};
+use trawl_core::limits::api::NOT_CONFIGURED_RETRY_S;
 use trawl_core::problem::{Code, Problem};
 use trawl_core::token::Token;
 use trawl_store::Store;
@@ -32,6 +33,7 @@ impl<P: Ports> Exchange<'_, P> {
                 Code::NotConfigured,
                 format!("The operator has to set {missing}."),
             )
+            .retry_after(NOT_CONFIGURED_RETRY_S)
         })
     }
 

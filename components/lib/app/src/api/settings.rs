@@ -10,7 +10,7 @@ use trawl_core::token::{KeyError, Token, TokenKeys};
 use trawl_core::url_guard::UrlPolicy;
 use trawl_store::{QueueLimits, Registration};
 
-use crate::ports::{Ports, Variables};
+use crate::ports::{Ports, Unreadable, Variables};
 use crate::settings::{callback_urls, public_url, request_urls};
 
 pub(crate) struct Settings {
@@ -62,13 +62,12 @@ impl Keys {
 impl Settings {
     pub(crate) async fn read<P: Ports>(ports: &P, now_ms: u64) -> Self {
         let variables = ports.variables();
-        // What is none of the three words closes the door: a typing mistake must not open it.
-        let registration = variables
-            .get("registration")
-            .await
-            .map_or(Some(Registration::Open), |word| {
-                Registration::parse(word.trim())
-            });
+        // What is none of the three words closes the door, and so does what can't be read: neither must open it.
+        let registration = match variables.read("registration").await {
+            Ok(None) => Some(Registration::Open),
+            Ok(Some(word)) => Registration::parse(word.trim()),
+            Err(Unreadable) => None,
+        };
         Self {
             read_at_ms: now_ms,
             keys: keys(variables).await,

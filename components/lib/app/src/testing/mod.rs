@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use trawl_store::sql::Sql;
 
-use crate::ports::{Bell, Ports, Random, Variables};
+use crate::ports::{Bell, Ports, Random, Unreadable, Variables};
 
 pub use clock::{VirtualClock, run};
 #[cfg(test)]
@@ -152,6 +152,9 @@ impl MapVariables {
     }
 }
 
+/// A variable with this value can't be read.
+pub const UNREADABLE: &str = "\0unreadable";
+
 impl Variables for MapVariables {
     async fn get(&self, name: &'static str) -> Option<String> {
         self.asked.borrow_mut().insert(name);
@@ -160,5 +163,13 @@ impl Variables for MapVariables {
             .get(name)
             .filter(|value| !value.is_empty())
             .cloned()
+    }
+
+    async fn read(&self, name: &'static str) -> Result<Option<String>, Unreadable> {
+        let value = self.get(name).await;
+        if value.as_deref() == Some(UNREADABLE) {
+            return Err(Unreadable);
+        }
+        Ok(value)
     }
 }

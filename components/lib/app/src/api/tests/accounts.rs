@@ -8,6 +8,7 @@ use trawl_core::webhook_signature::SECRET_BYTES;
 use trawl_store::sql::Sql as _;
 
 use super::{FORM, PASSWORD, Seen, Server};
+use crate::testing::UNREADABLE;
 
 #[test]
 fn register_log_in_and_call() {
@@ -307,6 +308,10 @@ fn registration_can_be_closed() {
     server
         .register("ann@example.org")
         .assert_problem(403, "registration_closed");
+    server.set("registration", UNREADABLE);
+    server
+        .register("ann@example.org")
+        .assert_problem(403, "registration_closed");
     server.set("registration", "open");
     assert_eq!(server.register("ann@example.org").status, 200);
 }
@@ -322,9 +327,9 @@ fn without_a_key_nothing_is_signed() {
         server
             .register("ann@example.org")
             .assert_problem(503, "not_configured");
-        server
-            .get("/messages")
-            .assert_problem(503, "not_configured");
+        let refused = server.get("/messages");
+        refused.assert_problem(503, "not_configured");
+        assert!(!refused.header("retry-after").is_empty());
         server.get("/readyz").assert_problem(503, "not_configured");
         assert_eq!(server.get("/livez").status, 200);
     }
