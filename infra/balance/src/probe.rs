@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use http::{Request, header::HOST};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use trawl_core::limits::balance as limits;
 
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 /// Checks all replicas again and again.
 pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
     loop {
+        wait(|| balancer.fleet.load().config.check.interval).await;
         let fleet = balancer.fleet.load_full();
-        sleep(jittered(fleet.config.check.interval)).await;
         balancer.forget_quiet_clients();
         if !fleet.config.check.enabled {
             // They may have been switched off by a reload. What they took out, nothing else would bring back.
@@ -106,8 +106,38 @@ async fn ask(slot: &Slot, path: &str) -> Said {
     }
 }
 
-fn jittered(interval: Duration) -> Duration {
+/// Waits for about the interval, which a reload may change meanwhile: one that was an hour is not waited for to its end.
+async fn wait(interval: impl Fn() -> Duration) {
     let spread = i64::from(limits::CHECK_JITTER_PERCENT);
     let percent = 100 + SmallRng::from_os_rng().random_range(-spread..=spread);
-    interval * u32::try_from(percent).unwrap_or(100) / 100
+    let percent = u32::try_from(percent).unwrap_or(100);
+    let begun = Instant::now();
+    loop {
+        let left = (interval() * percent / 100).saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(RELOADED)).await;
+    }
+}
+
+/// A new interval is heard of after this.
+const RELOADED: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shorter_interval_is_not_waited_for() {
+        let asked = Cell::new(0);
+        let interval = || {
+            let before = asked.replace(asked.get() + 1);
+            Duration::from_secs(if before == 0 { 3_600 } else { 0 })
+        };
+        let waited = timeout(Duration::from_secs(60), wait(interval)).await;
+        assert!(waited.is_ok());
+    }
 }

@@ -288,7 +288,9 @@ async fn close(database: &Database) {
     let time = Duration::from_millis(limits::CLOSE_MS_MAX);
     if timeout(time, database.clone().close()).await.is_err() {
         tracing::warn!(
-            "the database is locked by another process; what still waited to be written is given up"
+            "the database was not closed in {} s: another process holds its lock, or a long statement runs; what still waited to be \
+             written, and was promised to nobody, is given up",
+            time.as_secs()
         );
     }
 }
