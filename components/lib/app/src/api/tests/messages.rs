@@ -231,6 +231,17 @@ fn a_message_has_no_endless_history() {
          SELECT 1, i, 0, 0, 'w', 1, 1, 1, 'delivered' FROM n",
     );
     assert_eq!(kept("deliveries"), [1_000, 501, 1_500]);
+    run(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+         INSERT INTO callbacks (message_id, tenant, endpoint, webhook_id, ok, finished_ms, key, stage)
+         SELECT 1, tenant, 'https://slow.example/', 'w', 1, 1, 0, 0 FROM n, Messages",
+    );
+    run("UPDATE Messages SET lease = 1500");
+    finish(&server, Kind::Text, "{}", "{}");
+    let callbacks = sql.number("SELECT COUNT(*) FROM callbacks");
+    assert_eq!(callbacks, 1_401, "a hundred at a time");
+    let counted = sql.number("SELECT waiting FROM flows WHERE kind = 4");
+    assert_eq!(counted, callbacks);
 }
 
 #[test]
