@@ -10,7 +10,7 @@ use trawl_core::limits::balance as limits;
 
 use crate::{
     attended::Attended, backend::FailureKind, balancer::Balancer, body::empty, config::CheckConfig,
-    fleet::Slot, replica::Backend,
+    fleet::Slot, remote::is_own_lack, replica::Backend,
 };
 
 /// Checks all replicas again and again.
@@ -48,7 +48,7 @@ pub(crate) async fn check_forever(balancer: &Arc<Balancer>) {
             .zip(&said)
             .any(|(slot, said)| !slot.config.drain && *said == Said::Ready);
         for (slot, said) in fleet.slots.iter().zip(said) {
-            if said == Said::NotReady && none_is_ready {
+            if said == Said::Unasked || (said == Said::NotReady && none_is_ready) {
                 continue;
             }
             let now_ms = balancer.clock.now_ms();
@@ -67,6 +67,8 @@ enum Said {
     NotReady,
     /// Nothing: it can't be reached, or breaks off.
     Nothing,
+    /// It could not be asked, for want of something here.
+    Unasked,
 }
 
 async fn check(slot: &Slot, config: &CheckConfig) -> Said {
@@ -96,6 +98,7 @@ async fn ask(slot: &Slot, path: &str) -> Said {
     match outcome {
         Ok(response) if response.status().is_success() => Said::Ready,
         Ok(_) => Said::NotReady,
+        Err(error) if is_own_lack(&error.cause) => Said::Unasked,
         Err(error) => match error.kind {
             // It is there, and can't just now: a remote one would say so with a status.
             FailureKind::Overloaded | FailureKind::Trapped | FailureKind::TimedOut => {

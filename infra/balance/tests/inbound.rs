@@ -504,6 +504,7 @@ async fn an_answer_to_head_has_no_body_in_http2_either() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_in_one_piece_is_none_that_was_taken() {
     let limits = ServerLimits {
+        body_read: Duration::from_secs(2),
         idle: PATIENCE * 10,
         ..hasty()
     };
