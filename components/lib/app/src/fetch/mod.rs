@@ -230,7 +230,9 @@ impl<'a, P: Ports> Fetcher<'a, P> {
         let _visit = match &there {
             // One start is for all that a chain asks of a host, there as at its own. Else a host that leads from one of its pages to
             // another, and asks for long pauses, could never be had: with the first the second would be too early, each time.
-            Some(there) if begun.contains(&host) => Some(self.starts.visit_again(there).await?),
+            Some(there) if begun.contains(&host) => {
+                Some(self.starts.visit_again(there, passed).await?)
+            }
             Some(there) if is_elsewhere => {
                 let visit = self.starts.visit(there, passed).await?;
                 begun.push(host);

@@ -65,10 +65,8 @@ impl<'a, P: Ports> Starts<'a, P> {
         host: &'h Host,
         passed: Passed,
     ) -> Result<Slot<'h>, FetchError> {
-        let visit = self.visit_again(host).await?;
+        let visit = self.visit_again(host, passed).await?;
         if passed == Passed::Started {
-            // Who asks for a pace is asked for one page at a time (`set_host_pace`).
-            host.visits.resize(1);
             return Ok(visit);
         }
         match self.start(host).await? {
@@ -81,14 +79,23 @@ impl<'a, P: Ports> Starts<'a, P> {
     ///
     /// # Errors
     /// When as many as may ask it go on doing so.
-    pub(super) async fn visit_again<'h>(&self, host: &'h Host) -> Result<Slot<'h>, FetchError> {
+    pub(super) async fn visit_again<'h>(
+        &self,
+        host: &'h Host,
+        passed: Passed,
+    ) -> Result<Slot<'h>, FetchError> {
         let limit = Duration::from_millis(START_WAIT_MS_MAX);
-        match host.visits.take().now_or_never() {
-            Some(visit) => Ok(visit),
+        let visit = match host.visits.take().now_or_never() {
+            Some(visit) => visit,
             None => within(self.ports.clock(), limit, host.visits.take())
                 .await
-                .ok_or_else(|| TooEarly::Elsewhere(START_WAIT_MS_MAX).into()),
+                .ok_or(TooEarly::Elsewhere(START_WAIT_MS_MAX))?,
+        };
+        if passed == Passed::Started {
+            // Who asks for a pace is asked for one page at a time (`set_host_pace`).
+            host.visits.resize(1);
         }
+        Ok(visit)
     }
 
     /// Starts at the job's own host, for which it was claimed some time ago.
