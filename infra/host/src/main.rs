@@ -18,6 +18,7 @@ mod http_trigger;
 mod links;
 mod manifest;
 mod memory;
+mod moment;
 mod networks;
 mod open_files;
 mod output;

@@ -5,41 +5,27 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http_body_util::BodyExt as _;
 use trawl_balance::body::{Body, Polled, Seen, Watch};
 use trawl_core::limits::host as limits;
 
+use crate::moment::Moment;
+
 /// What one instance still writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Writing {
-    born: Instant,
     /// As long as the answers are whose head is out and whose end is not.
     bytes: AtomicU64,
-    /// Milliseconds from `born` to when a piece was taken last.
-    taken_ms: AtomicU64,
-}
-
-impl Default for Writing {
-    fn default() -> Self {
-        Self {
-            born: Instant::now(),
-            bytes: AtomicU64::new(0),
-            taken_ms: AtomicU64::new(0),
-        }
-    }
+    /// When a piece was taken last.
+    taken: Moment,
 }
 
 impl Writing {
     /// When a piece of any of them was taken last.
     pub(crate) fn taken(&self) -> Instant {
-        self.born + Duration::from_millis(self.taken_ms.load(Relaxed))
-    }
-
-    fn take(&self) {
-        let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.taken_ms.store(ms, Relaxed);
+        self.taken.last()
     }
 }
 
@@ -60,7 +46,7 @@ impl GivenTo {
             None => body,
             Some(instance) => {
                 instance.bytes.fetch_add(bytes, Relaxed);
-                instance.take();
+                instance.taken.note();
                 let instance = Arc::clone(instance);
                 Seen::new(body, Counted { instance, bytes }).boxed_unsync()
             }
@@ -89,7 +75,7 @@ impl Drop for Counted {
 impl Watch for Counted {
     fn seen(&mut self, polled: Polled, _: &Body) -> Polled {
         if polled.is_ready() {
-            self.instance.take();
+            self.instance.taken.note();
         }
         polled
     }
@@ -97,6 +83,8 @@ impl Watch for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn body() -> Body {

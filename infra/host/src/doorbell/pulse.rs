@@ -6,38 +6,35 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+
+use crate::moment::Moment;
 
 /// Beats in the time that a guest may take for itself.
 const BEATS: u32 = 16;
 
 /// Beats inside of a store, and is listened to outside.
 pub(crate) struct Pulse {
-    begun: Instant,
     silence_max: Duration,
-    /// Milliseconds from `begun` to the last beat.
-    last_ms: AtomicU64,
+    beaten: Moment,
 }
 
 impl Pulse {
     /// The pulse of a guest that may compute for `silence_max` at a stretch.
     pub(crate) fn new(silence_max: Duration) -> Self {
         Self {
-            begun: Instant::now(),
             silence_max,
-            last_ms: AtomicU64::new(0),
+            beaten: Moment::default(),
         }
     }
 
     /// Beats as often as it has a turn; runs inside of the store, beside what it belongs to.
     pub(crate) async fn beat(&self) -> Infallible {
         loop {
-            let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.last_ms.store(ms, Relaxed);
+            self.beaten.note();
             tokio::time::sleep(self.silence_max / BEATS).await;
         }
     }
@@ -51,15 +48,15 @@ impl Pulse {
         run: impl Future<Output = wasmtime::Result<T>>,
     ) -> wasmtime::Result<T> {
         let mut run = pin!(run);
-        let mut silence = pin!(sleep_until(self.begun + self.silence_max));
+        let end = || Instant::from_std(self.beaten.last() + self.silence_max);
+        let mut silence = pin!(sleep_until(end()));
         poll_fn(|context| {
             if let Poll::Ready(outcome) = run.as_mut().poll(context) {
                 return Poll::Ready(outcome);
             }
             // A guest that computes yields all the time, so this is not waited for as a rule.
             while silence.as_mut().poll(context).is_ready() {
-                let last = self.begun + Duration::from_millis(self.last_ms.load(Relaxed));
-                let end = last + self.silence_max;
+                let end = end();
                 if end <= Instant::now() {
                     return Poll::Ready(Err(wasmtime::format_err!(
                         "ended since it computed for {:?} without a pause",
@@ -76,6 +73,8 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use wasmtime::component::{Component, Linker};
     use wasmtime::{Config, Engine, Store};
 
