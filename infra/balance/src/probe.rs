@@ -120,12 +120,9 @@ async fn wait(interval: impl Fn() -> Duration) {
         if left.is_zero() {
             return;
         }
-        sleep(left.min(RELOADED)).await;
+        sleep(left.min(Duration::from_millis(limits::RELOAD_INTERVAL_MS))).await;
     }
 }
-
-/// A new interval is heard of after this.
-const RELOADED: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 use futures::future::join_all;
 use http::Request;
 use serde_json::{Value, json};
+use trawl_core::limits::queue::LIST_MAX;
 use trawl_core::state::{JobError, Kind};
 use trawl_store::sql::Sql as _;
 use trawl_store::{Failure, Finished};
@@ -208,6 +209,7 @@ fn a_message_has_no_endless_history() {
     let sql = &server.world.ports.sql;
     let run = |statement| server.world.run(sql.run(statement, Vec::new())).unwrap();
     assert_eq!(id, 1, "as the statements say");
+    assert_eq!(LIST_MAX, 1_000, "what is shown, as the triggers say");
     // As it was before there was a bound.
     run("DROP TRIGGER events_cut");
     run(
