@@ -1,26 +1,31 @@
-//! Instances that answer HTTP: made when needed, used for many requests at once, dropped when idle.
+//! Instances that answer HTTP: begun when needed, used for many requests at once, dropped when idle.
 
-use std::pin::Pin;
-use std::sync::Arc;
+mod dispatch;
+mod instance;
+mod life;
+
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use tokio::time::Sleep;
+use futures::channel::oneshot;
+use http::{Request, Response};
+use tokio::runtime::Handle;
 use trawl_core::limits::host as limits;
-use wasmtime::component::GuestTaskId;
-use wasmtime::{Engine, Store, StoreContextMut};
-use wasmtime_wasi_http::WasiHttpView as _;
-use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration, WorkerState,
-    WorkerStatus,
-};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store};
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::handler::{InstantiationError, Proxy, TrapOrPanicError};
 
+use self::dispatch::{Dispatch, Next, Seat};
+use self::life::Life;
 use crate::failure;
 use crate::part::{Part, Rights};
 use crate::state::Guest;
-use crate::streamed::{GivenTo, Writing};
+use crate::streamed::GivenTo;
+
+/// The request comes back with it.
+pub(crate) type NoInstance = InstantiationError<()>;
 
 /// How instances are used.
 #[derive(Debug, Clone)]
@@ -33,42 +38,7 @@ pub(crate) struct Reuse {
     pub(crate) idle: Duration,
 }
 
-/// Hands the requests for one component to its instances in one replica.
-pub(crate) struct Handler {
-    instances: Instances,
-    current: ArcSwap<ProxyHandler<Instances>>,
-}
-
-impl Handler {
-    /// No instance is made before there is a request.
-    pub(crate) fn new(instances: Instances) -> Self {
-        let current = ProxyHandler::new(instances.clone());
-        Self {
-            instances,
-            current: ArcSwap::from_pointee(current),
-        }
-    }
-
-    /// The component.
-    pub(crate) fn part(&self) -> &Arc<Part> {
-        &self.instances.part
-    }
-
-    /// What takes requests now.
-    pub(crate) fn current(&self) -> Arc<ProxyHandler<Instances>> {
-        self.current.load_full()
-    }
-
-    /// From now on requests get instances of their own, unless that is so since `used`, which had one that should be given no more.
-    /// Its instances end what they have begun.
-    pub(crate) fn renew(&self, used: &Arc<ProxyHandler<Instances>>) {
-        let new = Arc::new(ProxyHandler::new(self.instances.clone()));
-        self.current.compare_and_swap(used, new);
-    }
-}
-
 /// Makes the instances of one component in one replica.
-#[derive(Clone)]
 pub(crate) struct Instances {
     /// The component.
     pub(crate) part: Arc<Part>,
@@ -80,12 +50,235 @@ pub(crate) struct Instances {
     pub(crate) reuse: Reuse,
 }
 
-impl HandlerState for Instances {
-    type StoreData = Guest;
-    type WorkerExpiration = Life;
-    type WorkerState = Work;
+/// Has the requests for one component answered by its instances in one replica.
+pub(crate) struct Handler {
+    instances: Instances,
+    dispatch: Dispatch<Asked>,
+}
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Life, Work>> {
+/// A request that waits for an instance.
+struct Asked {
+    request: Request<WasiBody>,
+    given: Arc<GivenTo>,
+    since: Instant,
+    answer: oneshot::Sender<wasmtime::Result<Response<WasiBody>>>,
+}
+
+impl Asked {
+    fn give_back(self, error: Arc<wasmtime::Error>) {
+        let error = NoInstance {
+            request_data: (),
+            request: Mutex::new(self.request),
+            error,
+        };
+        // Whoever asked may be gone.
+        let _ = self.answer.send(Err(error.into()));
+    }
+}
+
+impl Handler {
+    /// No instance is begun before there is a request.
+    pub(crate) fn new(instances: Instances) -> Arc<Self> {
+        // As many as tokio has threads.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            instances,
+            dispatch: Dispatch::new(cores),
+        })
+    }
+
+    /// The component.
+    pub(crate) fn part(&self) -> &Arc<Part> {
+        &self.instances.part
+    }
+
+    /// The answer of an instance.
+    ///
+    /// # Errors
+    /// [`NoInstance`] when none could be begun; what the instance failed with, or that the request took too long.
+    pub(crate) async fn handle(
+        self: &Arc<Self>,
+        given: &Arc<GivenTo>,
+        request: Request<WasiBody>,
+    ) -> wasmtime::Result<Response<WasiBody>> {
+        let (answer, answered) = oneshot::channel();
+        let next = self.dispatch.ask(Asked {
+            request,
+            given: Arc::clone(given),
+            since: Instant::now(),
+            answer,
+        });
+        self.go_on(next);
+        // An instance that fails answers nobody.
+        answered.await.map_err(|_| TrapOrPanicError)?
+    }
+
+    fn go_on(self: &Arc<Self>, next: Next) {
+        if let Some(seat) = next.call {
+            seat.call();
+        }
+        if next.begin.is_none() && !next.watch {
+            return;
+        }
+        // There is no runtime for what is dropped with it.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if let Some(seat) = next.begin {
+            let place = Place {
+                handler: Arc::clone(self),
+                seat,
+                has_begun: false,
+            };
+            runtime.spawn(place.work());
+        }
+        if next.watch {
+            runtime.spawn(Arc::clone(self).watch());
+        }
+    }
+
+    /// Looks after the queue as long as somebody waits.
+    async fn watch(self: Arc<Self>) {
+        let patience = Duration::from_millis(limits::INSTANCE_WAIT_MS);
+        let lack = Arc::new(wasmtime::format_err!(
+            "there are as many instances as there may be, and none had room"
+        ));
+        loop {
+            tokio::time::sleep(Duration::from_millis(limits::QUEUE_LOOK_MS)).await;
+            let now = Instant::now();
+            let look = self.dispatch.look(now, |asked| {
+                now.saturating_duration_since(asked.since) >= patience
+            });
+            self.go_on(look.next);
+            for asked in look.given_up {
+                asked.give_back(Arc::clone(&lack));
+            }
+            if look.is_over {
+                return;
+            }
+        }
+    }
+}
+
+/// The place of one instance, from before it is begun until it is gone.
+struct Place {
+    handler: Arc<Handler>,
+    seat: Arc<Seat>,
+    /// Its task has run.
+    has_begun: bool,
+}
+
+impl Place {
+    async fn work(mut self) {
+        self.has_begun = true;
+        // One that does not come to an end is noticed like one that computes for long.
+        let dispatch = &self.handler.dispatch;
+        dispatch.begin_turn(&self.seat, Instant::now());
+        let instances = &self.handler.instances;
+        match instances.instantiate().await {
+            Ok((mut store, proxy)) => {
+                let life = Life::new(&instances.part, instances.reuse.idle, &self.seat.writing);
+                let ended = instance::work(&self, &mut store, &proxy, life).await;
+                // Once the host has stopped, what is left is dropped wherever it stands.
+                if let Err(error) = ended
+                    && !instances.rights.stopping.load(Relaxed)
+                {
+                    self.failed(&error);
+                }
+            }
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                let next = self.handler.dispatch.lack(&self.seat);
+                self.handler.go_on(next);
+            }
+            Err(error) => {
+                if let Some(asked) = self.handler.dispatch.give_up() {
+                    asked.give_back(Arc::new(error));
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: &wasmtime::Error) {
+        let Instances { part, rights, .. } = &self.handler.instances;
+        part.figures.failed(error);
+        failure::log(&part.id, &rights.replica, error);
+    }
+
+    fn reuse(&self) -> &Reuse {
+        &self.handler.instances.reuse
+    }
+
+    fn begin_turn(&self, context: &Context<'_>, now: Instant) {
+        self.seat.listen(context);
+        self.handler.dispatch.begin_turn(&self.seat, now);
+    }
+
+    fn pause(&self) {
+        let next = self.handler.dispatch.pause(&self.seat);
+        self.handler.go_on(next);
+    }
+
+    fn take(&self, now: Instant) -> Option<Asked> {
+        loop {
+            let (asked, next) = self.handler.dispatch.take(&self.seat, now);
+            self.handler.go_on(next);
+            match asked {
+                // Nobody waits for the answer any more.
+                Some(asked) if asked.answer.is_canceled() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether its turn is over; it is not when a request has come meanwhile for which it has room.
+    fn end_turn(&self, is_full: bool) -> bool {
+        if is_full {
+            self.rest();
+            return true;
+        }
+        match self.handler.dispatch.end_turn(&self.seat) {
+            None => false,
+            Some(next) => {
+                self.handler.go_on(next);
+                true
+            }
+        }
+    }
+
+    fn is_given(&self, asked: &Asked) {
+        asked.given.tell(&self.seat.writing);
+    }
+
+    fn rest(&self) {
+        let next = self.handler.dispatch.rest(&self.seat);
+        self.handler.go_on(next);
+    }
+
+    fn retire(&self) {
+        self.seat.retire();
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.seat.is_leaving()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failed(&TrapOrPanicError.into());
+        }
+        // A runtime that ends drops tasks at once, and would drop the next one too.
+        if self.has_begun {
+            self.rest();
+        } else {
+            self.handler.dispatch.drop_unbegun(&self.seat);
+        }
+    }
+}
+
+impl Instances {
+    async fn instantiate(&self) -> wasmtime::Result<(Store<Guest>, Proxy)> {
         let Some(component) = &self.part.http else {
             wasmtime::bail!(
                 "the component {} does not export wasi:http/handler",
@@ -93,140 +286,7 @@ impl HandlerState for Instances {
             );
         };
         let mut store = Guest::store(&self.engine, &self.rights);
-        let proxy = Proxy::P3(component.instantiate_async(&mut store).await?);
-        let writing = Arc::new(Writing::default());
-        Ok(Instance {
-            store,
-            proxy,
-            view: Guest::http,
-            expiration: Life {
-                idle: self.reuse.idle,
-                writing: Arc::clone(&writing),
-                sleep: Box::pin(tokio::time::sleep(self.reuse.idle)),
-                busy: Busy {
-                    part: Arc::clone(&self.part),
-                    counted: false,
-                },
-            },
-            state: Work {
-                part: Arc::clone(&self.part),
-                reuse: self.reuse.clone(),
-                writing,
-            },
-        })
-    }
-}
-
-/// Decides when an instance ends.
-pub(crate) struct Life {
-    idle: Duration,
-    writing: Arc<Writing>,
-    sleep: Pin<Box<Sleep>>,
-    busy: Busy,
-}
-
-/// Counts an instance among the busy ones, until it is dropped at the latest.
-struct Busy {
-    part: Arc<Part>,
-    counted: bool,
-}
-
-impl Busy {
-    fn set(&mut self, busy: bool) {
-        if busy != self.counted {
-            self.counted = busy;
-            let count = &self.part.figures.busy;
-            if busy {
-                count.fetch_add(1, Relaxed)
-            } else {
-                count.fetch_sub(1, Relaxed)
-            };
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.set(false);
-    }
-}
-
-impl WorkerExpiration for Life {
-    fn poll(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        status: WorkerStatus,
-        start: Instant,
-    ) -> Poll<()> {
-        self.busy.set(status != WorkerStatus::Idle);
-        // Requests have their own deadline; this is the second line, for a guest that does not even yield to it.
-        let second_line = Duration::from_millis(limits::REQUEST_MS_MAX) * 2;
-        let ends = match status {
-            WorkerStatus::Idle => start + self.idle,
-            WorkerStatus::Requests => start + second_line,
-            // A client may take its time with a large result; the front door ends those that take nothing.
-            WorkerStatus::PostReturn => start.max(self.writing.taken()) + second_line,
-        };
-        // Every request makes an instance busy and idle again. Setting the timer anew each time would cost more than letting it
-        // ring for nothing once in a while: it never stands later than an idle time from when it was set, and the deadlines
-        // of both states come after that.
-        let deadline = tokio::time::Instant::from_std(ends);
-        while self.sleep.as_mut().poll(context).is_ready() {
-            let now = tokio::time::Instant::now();
-            if deadline <= now {
-                return Poll::Ready(());
-            }
-            let next = deadline.min(now + self.idle);
-            self.sleep.as_mut().reset(next);
-        }
-        Poll::Pending
-    }
-}
-
-/// Decides how many requests an instance takes.
-pub(crate) struct Work {
-    part: Arc<Part>,
-    reuse: Reuse,
-    writing: Arc<Writing>,
-}
-
-impl WorkerState for Work {
-    type StoreData = Guest;
-    type RequestData = Arc<GivenTo>;
-
-    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        // Only what changes when a request is taken may decide. An instance that waits for requests, and then refuses for another
-        // reason, still stands first in the queue of those that wait: it is told of the next request, and does not pass that on
-        // to one that would take it. For other reasons there is `Handler::renew`.
-        if total >= self.reuse.requests_max {
-            ShouldAccept::Never
-        } else if concurrent >= self.reuse.concurrent_max {
-            ShouldAccept::No
-        } else {
-            ShouldAccept::Yes
-        }
-    }
-
-    fn on_request_start(
-        &self,
-        _: StoreContextMut<'_, Guest>,
-        given: Arc<GivenTo>,
-        _: GuestTaskId,
-    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        given.tell(&self.writing);
-        Box::pin(tokio::time::sleep(Duration::from_millis(
-            limits::REQUEST_MS_MAX,
-        )))
-    }
-
-    fn drop(&self, store: Store<Guest>, result: wasmtime::Result<()>) {
-        let rights = &store.data().rights;
-        // Once the host has stopped, what is left is dropped wherever it stands.
-        if let Err(error) = result
-            && !rights.stopping.load(Relaxed)
-        {
-            self.part.figures.failed(&error);
-            failure::log(&self.part.id, &rights.replica, &error);
-        }
+        let proxy = component.instantiate_async(&mut store).await?;
+        Ok((store, Proxy::P3(proxy)))
     }
 }

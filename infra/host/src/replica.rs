@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -17,14 +16,14 @@ use trawl_balance::{
 };
 use trawl_core::limits::host as limits;
 use trawl_core::limits::scrape::DECODED_BYTES_MAX;
-use wasmtime::{Engine, PoolConcurrencyLimitError};
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
+use wasmtime::Engine;
+use wasmtime_wasi_http::handler::ExpirationError;
 use wasmtime_wasi_http::{Error as WasiError, WasiBody};
 
 use crate::costly::{TOO_MANY, read_whole};
 use crate::failure;
 use crate::gather::gathered;
-use crate::http_trigger::{Handler, Instances};
+use crate::http_trigger::{Handler, Instances, NoInstance};
 use crate::part::Rights;
 use crate::precedence::Precedence;
 use crate::routes::Routes;
@@ -36,9 +35,6 @@ const NOT_FOUND: Problem = Problem::new(
     "There is nothing at this address.",
 );
 
-/// The request comes back with it.
-type NoInstance = InstantiationError<Arc<GivenTo>>;
-
 /// Who asks, as components read it.
 const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 
@@ -46,7 +42,7 @@ const CLIENT_ADDRESS: HeaderName = HeaderName::from_static("spin-client-addr");
 pub(crate) struct Replica {
     engine: Engine,
     routes: Arc<Routes>,
-    handlers: HashMap<String, Handler>,
+    handlers: HashMap<String, Arc<Handler>>,
     rights: HashMap<String, Arc<Rights>>,
     precedence: Arc<Precedence>,
 }
@@ -109,12 +105,11 @@ impl Replica {
         part.figures.requests.fetch_add(1, Relaxed);
         let costly = part.costly.as_ref();
         let given = Arc::new(GivenTo::default());
-        let current = handler.current();
         let outcome = match costly.filter(|costly| costly.is_meant(&route.raw)) {
             None => {
                 let request = request.map(into_wasi_body);
                 let _waiting = brings_work.then(|| self.precedence.request());
-                handled(&current, &given, request).await
+                handler.handle(&given, request).await
             }
             Some(costly) => {
                 let (head, body) = request.into_parts();
@@ -124,7 +119,7 @@ impl Replica {
                     return Ok(TOO_MANY.response());
                 };
                 let request = Request::from_parts(head, body);
-                handled(&current, &given, request).await
+                handler.handle(&given, request).await
             }
         };
         match outcome {
@@ -141,9 +136,6 @@ impl Replica {
                     Ok((body, false)) => {
                         let bytes = length(&head.headers, body.size_hint().lower());
                         let body = given.counted(from_wasi_body(body), bytes);
-                        if given.is_full() {
-                            handler.renew(&current);
-                        }
                         Ok(Response::from_parts(head, body))
                     }
                     Err(error) => {
@@ -152,48 +144,7 @@ impl Replica {
                     }
                 }
             }
-            Err(error) => {
-                if error.is::<ExpirationError>() {
-                    handler.renew(&current);
-                }
-                failed(error, original, host)
-            }
-        }
-    }
-}
-
-/// Has an instance answer. That there are as many as there may be is told to all requests that wait, also to those that an instance is
-/// about to take: when several come at once, more instances are begun than there is need for. So a request waits for one that has room,
-/// or for a place that one without work gives back.
-async fn handled(
-    current: &ProxyHandler<Instances>,
-    given: &Arc<GivenTo>,
-    mut request: Request<WasiBody>,
-) -> wasmtime::Result<Response<WasiBody>> {
-    let deadline = Instant::now() + Duration::from_millis(limits::INSTANCE_WAIT_MS);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let outcome = current.handle(Arc::clone(given), request).await;
-        let full = match outcome.map_err(wasmtime::Error::downcast::<NoInstance>) {
-            Ok(response) => return Ok(response),
-            Err(Ok(full)) => full,
-            Err(Err(error)) => return Err(error),
-        };
-        if !full.error.is::<PoolConcurrencyLimitError>() || Instant::now() >= deadline {
-            return Err(full.into());
-        }
-        request = full
-            .request
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Those that all slept equally long would come back as the same crowd, and be refused together.
-        if tries <= limits::INSTANCE_TRIES_AT_ONCE {
-            tokio::task::yield_now().await;
-        } else {
-            static TURN: AtomicU64 = AtomicU64::new(0);
-            let ms = 1 + TURN.fetch_add(1, Relaxed) % limits::INSTANCE_RETRY_MS_MAX;
-            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Err(error) => failed(error, original, host),
         }
     }
 }

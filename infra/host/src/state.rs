@@ -1,6 +1,7 @@
 //! What belongs to one instance of a component: its resources, its rights and its limits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
@@ -24,6 +25,7 @@ pub(crate) struct Guest {
     http: WasiHttpCtx,
     outbound: Outbound,
     memory: MemoryLimit,
+    paused: Arc<AtomicBool>,
     _alive: Alive,
 }
 
@@ -48,19 +50,27 @@ impl Guest {
             memory: MemoryLimit {
                 bytes_max: rights.memory_bytes_max,
             },
+            paused: Arc::default(),
             _alive: Alive::new(&rights.figures),
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_epoch_deadline(1);
-        match rights.stacks.clone() {
-            None => store.epoch_deadline_async_yield_and_update(1),
-            Some(stacks) => store.epoch_deadline_callback(move |context| {
-                stacks.note(&context.data().rights.component, &context);
-                Ok(UpdateDeadline::Yield(1))
-            }),
-        }
+        let stacks = rights.stacks.clone();
+        store.epoch_deadline_callback(move |context| {
+            let guest = context.data();
+            guest.paused.store(true, Relaxed);
+            if let Some(stacks) = &stacks {
+                stacks.note(&guest.rights.component, &context);
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
         store
+    }
+
+    /// Set when the guest makes a pause in what it computes, to let others have its thread.
+    pub(crate) fn paused(&self) -> &Arc<AtomicBool> {
+        &self.paused
     }
 
     /// A variable's value as of now, and for this instance.

@@ -730,10 +730,16 @@ pub mod host {
     pub const INSTANCES_MAX: u32 = 512;
     /// A request for which no instance can be made waits so long for one: longer than one without work keeps its place.
     pub const INSTANCE_WAIT_MS: u64 = IDLE_INSTANCE_MS + 1_000;
-    /// It asks so often at once, since those that there are may have room in a moment.
-    pub const INSTANCE_TRIES_AT_ONCE: u32 = 32;
-    /// Then it asks after at most so many milliseconds.
-    pub const INSTANCE_RETRY_MS_MAX: u64 = 8;
+    /// While requests wait for an instance it is looked so often whether one computes for long, or whether there is a place now: a few
+    /// times what a request takes, and short enough to be waited for.
+    pub const QUEUE_LOOK_MS: u64 = 5;
+    /// An instance that has made so many pauses in what it computes keeps nobody waiting: whoever comes gets another one. The first
+    /// says only that it stood still before, the second that it computed when the clock struck.
+    pub const PAUSES_LONG: u32 = 3;
+    /// The same for one that is at it for so long without a pause: it is still to be begun, or waits in a call that stops all else in it.
+    pub const COMPUTES_LONG_MS: u64 = 2 * YIELD_MS;
+    /// Requests that an instance takes before it gives its thread to those whom it has answered.
+    pub const REQUESTS_IN_A_TURN: usize = 16;
     /// Memory of one instance: pages in flight, one unpacked, and one result in the making, with room to spare.
     pub const INSTANCE_MEMORY_MB_MAX: usize = 512;
     /// Bytes of answers that one instance still writes when further requests get other instances: results are up to 20 MiB, and 60
