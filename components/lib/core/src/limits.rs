@@ -734,8 +734,9 @@ pub mod host {
     /// times what a request takes, and short enough to be waited for.
     pub const QUEUE_LOOK_MS: u64 = 5;
     /// An instance that has made so many pauses in what it computes keeps nobody waiting: whoever comes gets another one. The first
-    /// says only that it stood still before, the second that it computed when the clock struck.
-    pub const PAUSES_LONG: u32 = 3;
+    /// says no more than that it did something when the clock struck, or had done nothing before; a request takes less than from one to
+    /// the next.
+    pub const PAUSES_LONG: u32 = 2;
     /// The same for one that is at it for so long without a pause: it is still to be begun, or waits in a call that stops all else in it.
     pub const COMPUTES_LONG_MS: u64 = 2 * YIELD_MS;
     /// Requests that an instance takes before it gives its thread to those whom it has answered.
