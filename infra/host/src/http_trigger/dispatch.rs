@@ -411,31 +411,30 @@ mod tests {
         assert_eq!(takes(&dispatch, &other), Some(2));
     }
 
+    /// One that was told to take no more; another one is begun instead of it, and called first.
+    fn one_that_takes_no_more(dispatch: &Dispatch<u32>, tell: impl FnOnce(&Seat)) -> Arc<Seat> {
+        let seat = idle(dispatch, 1);
+        tell(&seat);
+        let other = dispatch.ask(2).begin.expect("another one");
+        begins_turn(dispatch, &seat);
+        assert_eq!(takes(dispatch, &seat), None);
+        assert!(is_nobody(&dispatch.end_turn(&seat).unwrap()));
+        works(dispatch, &other);
+        assert!(calls(&dispatch.ask(3), &other));
+        seat
+    }
+
     #[test]
     fn who_leaves_is_given_no_more() {
         let dispatch = dispatch();
-        let seat = idle(&dispatch, 1);
-        seat.retire();
-        let other = dispatch.ask(2).begin.expect("another one");
-        begins_turn(&dispatch, &seat);
-        assert_eq!(takes(&dispatch, &seat), None);
-        assert!(dispatch.end_turn(&seat).is_some());
-        works(&dispatch, &other);
-        assert!(calls(&dispatch.ask(3), &other));
+        one_that_takes_no_more(&dispatch, Seat::retire);
         assert!(dispatch.ask(4).begin.is_some());
     }
 
     #[test]
     fn who_writes_much_is_given_no_more_until_that_is_read() {
         let dispatch = dispatch();
-        let seat = idle(&dispatch, 1);
-        seat.writing.fill(true);
-        let other = dispatch.ask(2).begin.expect("another one");
-        begins_turn(&dispatch, &seat);
-        assert_eq!(takes(&dispatch, &seat), None);
-        assert!(is_nobody(&dispatch.end_turn(&seat).unwrap()));
-        works(&dispatch, &other);
-        assert!(calls(&dispatch.ask(3), &other));
+        let seat = one_that_takes_no_more(&dispatch, |seat| seat.writing.fill(true));
         seat.writing.fill(false);
         assert!(calls(&dispatch.ask(4), &seat));
     }
