@@ -187,11 +187,10 @@ impl Place {
                 }
             }
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                let next = self.handler.dispatch.lack(&self.seat);
-                self.handler.go_on(next);
+                dispatch.lack();
             }
             Err(error) => {
-                if let Some(asked) = self.handler.dispatch.give_up() {
+                if let Some(asked) = dispatch.give_up() {
                     asked.give_back(Arc::new(error));
                 }
             }
@@ -202,10 +201,6 @@ impl Place {
         let Instances { part, rights, .. } = &self.handler.instances;
         part.figures.failed(error);
         failure::log(&part.id, &rights.replica, error);
-    }
-
-    fn reuse(&self) -> &Reuse {
-        &self.handler.instances.reuse
     }
 
     fn begin_turn(&self, context: &Context<'_>, now: Instant) {
@@ -245,21 +240,9 @@ impl Place {
         }
     }
 
-    fn is_given(&self, asked: &Asked) {
-        asked.given.tell(&self.seat.writing);
-    }
-
     fn rest(&self) {
         let next = self.handler.dispatch.rest(&self.seat);
         self.handler.go_on(next);
-    }
-
-    fn retire(&self) {
-        self.seat.retire();
-    }
-
-    fn is_leaving(&self) -> bool {
-        self.seat.is_leaving()
     }
 }
 

@@ -1,6 +1,6 @@
-//! Answers that an instance still writes. wasmtime counts a request until its head is there, and an instance that writes twenty large
-//! results would be given the next one, until its memory is full; and it ends an instance some time after the last head, also in the
-//! middle of a result that a slow client reads.
+//! Answers that an instance still writes. A request is the instance's until its head is there, and one that writes twenty large
+//! results would be given the next one, until its memory is full; and would end some time after the last head, also in the middle of
+//! a result that a slow client reads.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

@@ -161,10 +161,7 @@ impl<R> Dispatch<R> {
     /// An instance can take a request.
     pub(crate) fn take(&self, seat: &Arc<Seat>, now: Instant) -> (Option<R>, Next) {
         let mut state = self.lock();
-        if !seat.may_take() {
-            return (None, Next::default());
-        }
-        let request = state.waiting.pop_front();
+        let request = seat.may_take().then(|| state.waiting.pop_front()).flatten();
         if request.is_none() {
             return (None, Next::default());
         }
@@ -205,11 +202,11 @@ impl<R> Dispatch<R> {
         self.lock().deactivate(seat);
     }
 
-    /// An instance could not be begun since there are as many as there may be: its requests wait for one that has room, or for a place.
-    pub(crate) fn lack(&self, seat: &Arc<Seat>) -> Next {
+    /// An instance could not be begun since there are as many as there may be: those that wait do so for one that has room, or for a
+    /// place, which is looked for with the next look.
+    pub(crate) fn lack(&self) {
         let mut state = self.lock();
         state.lacks = !state.waiting.is_empty();
-        state.rest(seat, self.computing_max)
     }
 
     /// The request that waits longest, when an instance can't be begun for another reason.
@@ -450,21 +447,26 @@ mod tests {
         assert_eq!(takes(&dispatch, &seats[0]), Some(3));
     }
 
+    /// One that computes, while a second one was begun and has had no core yet, which is no fault of its; two requests wait.
+    fn one_that_computes(dispatch: &Dispatch<u32>) -> Arc<Seat> {
+        let [seat, _] = [1, 2].map(|request| dispatch.ask(request).begin.unwrap());
+        begins_turn(dispatch, &seat);
+        assert_eq!(takes(dispatch, &seat), Some(1));
+        assert!(is_nobody(&dispatch.ask(3)));
+        seat
+    }
+
     #[test]
     fn nobody_waits_for_one_that_computes_for_long() {
         const LONG: u64 = limits::COMPUTES_LONG_MS;
         let dispatch = dispatch();
-        let seats = [1, 2].map(|request| dispatch.ask(request).begin.unwrap());
-        // The second has had no core yet, which is no fault of its.
-        begins_turn(&dispatch, &seats[0]);
-        assert_eq!(takes(&dispatch, &seats[0]), Some(1));
-        assert!(is_nobody(&dispatch.ask(3)));
+        let seat = one_that_computes(&dispatch);
         let look = |ms| dispatch.look(at(ms), |_| true).next;
         assert!(is_nobody(&look(LONG - 1)));
         assert!(look(LONG).begin.is_some());
         assert!(is_nobody(&look(LONG + 1)), "the new one is still to come");
         // Once it is done it counts again.
-        let (request, next) = dispatch.take(&seats[0], at(LONG + 1));
+        let (request, next) = dispatch.take(&seat, at(LONG + 1));
         assert!(request == Some(2) && is_nobody(&next));
         assert!(is_nobody(&dispatch.ask(4)));
         assert!(is_nobody(&look(2 * LONG)));
@@ -474,17 +476,14 @@ mod tests {
     fn pauses_tell_that_one_computes_for_long_and_waiting_for_a_core_does_not() {
         const LONG: u64 = limits::COMPUTES_LONG_MS;
         let dispatch = dispatch();
-        let seats = [1, 2].map(|request| dispatch.ask(request).begin.unwrap());
-        begins_turn(&dispatch, &seats[0]);
-        assert_eq!(takes(&dispatch, &seats[0]), Some(1));
-        assert!(is_nobody(&dispatch.ask(3)));
+        let seat = one_that_computes(&dispatch);
         for pause in 1..limits::PAUSES_LONG {
-            assert!(is_nobody(&dispatch.pause(&seats[0])));
+            assert!(is_nobody(&dispatch.pause(&seat)));
             let later = u64::from(pause) * 3 * LONG;
             assert!(is_nobody(&dispatch.look(at(later), |_| true).next));
-            dispatch.begin_turn(&seats[0], at(later));
+            dispatch.begin_turn(&seat, at(later));
         }
-        assert!(dispatch.pause(&seats[0]).begin.is_some());
+        assert!(dispatch.pause(&seat).begin.is_some());
     }
 
     #[test]
@@ -493,12 +492,14 @@ mod tests {
         let next = dispatch.ask(1);
         assert!(next.watch);
         let seat = next.begin.unwrap();
-        assert!(is_nobody(&dispatch.lack(&seat)), "not at once");
+        dispatch.lack();
+        assert!(is_nobody(&dispatch.rest(&seat)), "not at once");
         assert!(is_nobody(&dispatch.ask(2)), "nor for another");
         let look = dispatch.look(at(0), |_| false);
         assert!(look.given_up.is_empty() && !look.is_over);
         let seat = look.next.begin.expect("there may be a place now");
-        assert!(is_nobody(&dispatch.lack(&seat)));
+        dispatch.lack();
+        assert!(is_nobody(&dispatch.rest(&seat)));
         let look = dispatch.look(at(0), |request| *request == 1);
         assert_eq!(look.given_up, [1]);
         let seat = look.next.begin.expect("for the other one");

@@ -152,7 +152,7 @@ impl Inside<'_> {
             wasmtime::bail!("an instance of an interface that is not called here");
         };
         let func = *service.wasi_http_handler().func_handle().func();
-        let reuse = self.place.reuse();
+        let reuse = &self.place.handler.instances.reuse;
         let mut requests = FuturesUnordered::new();
         let mut total = 0;
         future::poll_fn(|context| {
@@ -163,7 +163,7 @@ impl Inside<'_> {
                         Err(error) => return Poll::Ready(Err(error)),
                         Ok(true) => {}
                         // It may still be at it, and nothing tells it to stop: the instance ends when the others are answered.
-                        Ok(false) => self.place.retire(),
+                        Ok(false) => self.place.seat.retire(),
                     }
                     if requests.is_empty() {
                         self.shared.does(Doing::AfterAnswers, Instant::now());
@@ -180,7 +180,7 @@ impl Inside<'_> {
                     return Poll::Pending;
                 }
                 if total >= reuse.requests_max {
-                    self.place.retire();
+                    self.place.seat.retire();
                 }
                 // The first one is given to it whatever it says: else an instance that never accepts any would be begun again and again.
                 let accepts = self
@@ -210,7 +210,7 @@ impl Inside<'_> {
                 {
                     return Poll::Pending;
                 }
-                if self.place.is_leaving() || !accepts {
+                if self.place.seat.is_leaving() || !accepts {
                     return Poll::Ready(Ok(()));
                 }
                 if self.shared.doing().0 != Doing::Nothing {
@@ -224,7 +224,7 @@ impl Inside<'_> {
 
     /// Whether it was answered in time.
     fn answer(&self, asked: Asked) -> impl Future<Output = wasmtime::Result<bool>> {
-        self.place.is_given(&asked);
+        asked.given.tell(&self.place.seat.writing);
         let prepared = self.accessor.with(|mut store| {
             let store = store.as_context_mut();
             Prepared::new(store, self.proxy, asked.request, Guest::http, asked.answer)
